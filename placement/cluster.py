@@ -1,0 +1,109 @@
+"""GPU servers, their types, and the network between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerType:
+    """`count` identical servers.
+
+    Parameters
+    ----------
+    name : str
+        Name of the type.
+    count : int
+        Number of servers of the type.
+    gpus : int
+        GPUs on one server (G_s).
+    gpu_memory_gb : float
+        Memory of one GPU (C_s).
+    speed : float
+        Service rates scale with it: an execution of t seconds takes t / speed here.
+    """
+
+    name: str
+    count: int
+    gpus: int
+    gpu_memory_gb: float
+    speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Time to move data over an edge: latency + payload / bandwidth; no bandwidth limit is inf."""
+
+    intra_latency_s: float = 0.0
+    intra_bandwidth_gb_per_s: float = float("inf")
+    inter_latency_s: float = 0.0
+    inter_bandwidth_gb_per_s: float = float("inf")
+
+    def delay_s(self, payload_mb: float, *, same_server: bool) -> float:
+        """Seconds until `payload_mb` megabytes have crossed an edge."""
+        if same_server:
+            return self.intra_latency_s + payload_mb / 1000.0 / self.intra_bandwidth_gb_per_s
+        return self.inter_latency_s + payload_mb / 1000.0 / self.inter_bandwidth_gb_per_s
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Servers in the order of their types; GPUs are numbered through, server by server."""
+
+    server_types: tuple[ServerType, ...]
+    network: Network = field(default_factory=Network)
+
+    @classmethod
+    def homogeneous(
+        cls, gpus: int, gpus_per_server: int = 4, gpu_memory_gb: float = 80.0
+    ) -> Cluster:
+        """Build identical servers; the last is smaller where `gpus` is no multiple."""
+        full, rest = divmod(gpus, gpus_per_server)
+        types = []
+        if full:
+            types.append(ServerType("server", full, gpus_per_server, gpu_memory_gb))
+        if rest:
+            types.append(ServerType("last-server", 1, rest, gpu_memory_gb))
+        return cls(tuple(types))
+
+    @cached_property
+    def server_type(self) -> IntArray:
+        """Type index of each server, shape (S,)."""
+        return np.repeat(np.arange(len(self.server_types)), [t.count for t in self.server_types])
+
+    @cached_property
+    def server_gpus(self) -> IntArray:
+        """GPUs of each server, shape (S,)."""
+        return np.array([t.gpus for t in self.server_types], dtype=np.int64)[self.server_type]
+
+    @cached_property
+    def first_gpu(self) -> IntArray:
+        """Number of the first GPU of each server, shape (S,)."""
+        return np.concatenate(([0], np.cumsum(self.server_gpus)[:-1])).astype(np.int64)
+
+    @cached_property
+    def gpu_server(self) -> IntArray:
+        """Server of each GPU, shape (N,)."""
+        return np.repeat(np.arange(self.n_servers), self.server_gpus)
+
+    @property
+    def n_servers(self) -> int:
+        """Number of servers S."""
+        return sum(t.count for t in self.server_types)
+
+    @property
+    def n_gpus(self) -> int:
+        """Number of GPUs N."""
+        return sum(t.count * t.gpus for t in self.server_types)
+
+    @property
+    def max_gpus_per_server(self) -> int:
+        """GPUs of the largest server: no replica can be larger."""
+        return max(t.gpus for t in self.server_types)

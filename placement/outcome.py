@@ -1,0 +1,165 @@
+"""What a solve is asked for, reports while it runs, and returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from placement.instance import Instance
+from placement.solution import Evaluation, Solution
+
+Status = Literal["optimal", "gap", "time limit", "interrupted", "heuristic"]
+"""`gap`: stopped within the gap asked for; `heuristic`: no bound was attempted."""
+
+
+class Infeasible(Exception):  # noqa: N818 - the field's word
+    """No plan holds every used model; the message names models, what is missing and the mend."""
+
+
+class Budget:
+    """Time and interruption, shared by every phase of one solve.
+
+    Parameters
+    ----------
+    seconds : float or None
+        Wall-clock seconds from now; None never expires.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._begin = time.monotonic()
+        self._seconds = seconds
+        self.interrupted = False
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the solve began."""
+        return time.monotonic() - self._begin
+
+    @property
+    def remaining_s(self) -> float:
+        """Seconds left, at least 0; infinite without a limit."""
+        if self.interrupted:
+            return 0.0
+        if self._seconds is None:
+            return float("inf")
+        return max(0.0, self._seconds - self.elapsed_s)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the solve must come to an end now."""
+        return self.remaining_s <= 0
+
+    def interrupt(self) -> None:
+        """Ask every phase to stop with what it has (Ctrl-C)."""
+        self.interrupted = True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line of a running solve; objective and bound are of the locality, None if unknown."""
+
+    phase: str
+    seconds: float
+    incumbent: float | None
+    best_bound: float | None
+    detail: str = ""
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def relative_gap(incumbent: float, best_bound: float) -> float:
+    """(bound - incumbent) / |incumbent|, at least 0: the definition HiGHS and CBC use."""
+    difference = max(0.0, best_bound - incumbent)
+    if difference <= 1e-12:
+        return 0.0
+    return difference / abs(incumbent) if incumbent else float("inf")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How good a plan is proven to be, and how that was proven.
+
+    Parameters
+    ----------
+    objective, best_bound, gap : float
+        Locality of the plan, a proven upper bound on that of any plan, and their `relative_gap`.
+        A heuristic has bound 1 (no locality exceeds 1).
+    proof : str
+        One sentence: why the bound is valid.
+    duals : dict or None
+        What `check --bound` needs to recompute the bound; None where branch and bound gave it.
+    load_cap : float
+        The cap on GPU loads that the program used.
+    bottleneck_lower, bottleneck_upper : float
+        Proven interval that holds U*, the least attainable bottleneck load.
+    deterministic : bool
+        False where the clock, and not a work limit, decided when to stop.
+    """
+
+    status: Status
+    method: str
+    form: str
+    solver: str
+    objective: float
+    best_bound: float
+    gap: float
+    proof: str
+    load_cap: float
+    bottleneck_lower: float
+    bottleneck_upper: float
+    seconds: float
+    seed: int
+    deterministic: bool = True
+    duals: dict[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class SolveResult:
+    """A plan, what it is worth, how that was proven, and the course of the solve."""
+
+    instance: Instance
+    solution: Solution
+    evaluation: Evaluation
+    certificate: Certificate
+    dropped_models: tuple[int, ...] = ()
+    history: tuple[Progress, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """Everything a user can ask of a solve.
+
+    Parameters
+    ----------
+    method : str
+        ``ilp``, ``greedy``, ``local-search`` or another heuristic by name.
+    form : str
+        ``auto`` chooses between the ``compact`` program and server ``patterns``.
+    overload_slack : float
+        eps of the cap (1 + eps) U* in overload and offline.
+    solver : str
+        Any solver PuLP knows, by name.
+    time_limit_s : float or None
+        Wall-clock limit over all phases.
+    gap : float
+        Relative gap at which to stop.
+    balance_tolerance : float
+        Locality that the balance phase may give up, as a fraction of the objective.
+    """
+
+    method: str = "ilp"
+    form: Literal["auto", "compact", "patterns"] = "auto"
+    mode: Literal["offline", "online"] = "online"
+    max_utilization: float = 0.8
+    overload_slack: float = 0.05
+    solver: str = "HiGHS"
+    time_limit_s: float | None = 60.0
+    gap: float = 1e-4
+    threads: int | None = None
+    seed: int = 0
+    allow_partial: bool = False
+    balance: bool = True
+    balance_tolerance: float = 1e-4

@@ -1,0 +1,228 @@
+"""A placement with its routing rates: what it is worth, and whether it keeps the rules.
+
+Nothing here needs a solver: `evaluate` and `violations` are the independent judges of every
+method, of the plan file and of the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.cluster import FloatArray, IntArray
+from placement.instance import Instance
+
+TOLERANCE = 1e-6
+"""Relative slack granted to solvers, which keep rows to about 1e-7."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """R replicas as arrays of shape (R,), in the order of server, first GPU, model.
+
+    `start` is the first GPU of the block *within the server*, from 0.
+    """
+
+    model: IntArray
+    server: IntArray
+    start: IntArray
+
+    @classmethod
+    def sorted(cls, model: IntArray, server: IntArray, start: IntArray) -> Placement:
+        """Build a placement in its canonical order."""
+        model, server, start = (np.asarray(a, dtype=np.int64) for a in (model, server, start))
+        order = np.lexsort((model, start, server))
+        return cls(model[order], server[order], start[order])
+
+    @property
+    def n_replicas(self) -> int:
+        """Number of replicas R."""
+        return len(self.model)
+
+    def replicas_per_model(self, n_models: int) -> IntArray:
+        """Replicas of each model, shape (M,)."""
+        return np.bincount(self.model, minlength=n_models).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Routing rates a[w, v, s] as coordinates, each at most once: arrays of shape (F,)."""
+
+    workflow: IntArray
+    node: IntArray
+    server: IntArray
+    rate: FloatArray
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A placement, its routing rates, and the busy fraction h of each replica, shape (R,)."""
+
+    placement: Placement
+    flows: Flows
+    load: FloatArray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a solution is worth by the formulas of DESIGN 5.
+
+    Parameters
+    ----------
+    server_efficiency : float
+        sum(c) / sum(lambda): the share of requests that stay on one server.
+    edge_locality : float
+        sum(l) / sum(lambda |E|): the share of links that stay on one server.
+    objective : float
+        alpha * server_efficiency + (1 - alpha) * edge_locality.
+    gpu_load : float64, shape (N,)
+        Busy fraction of each GPU, by its number in the cluster.
+    max_utilization : float
+        The largest of `gpu_load`.
+    """
+
+    server_efficiency: float
+    edge_locality: float
+    objective: float
+    gpu_load: FloatArray
+    max_utilization: float
+
+    @property
+    def headroom(self) -> float:
+        """Factor by which every rate can grow before the first GPU saturates, routing unchanged."""
+        return 1.0 / self.max_utilization if self.max_utilization > 0 else float("inf")
+
+
+def dense_flows(instance: Instance, flows: Flows, workflow: int) -> tuple[IntArray, FloatArray]:
+    """Rates of one workflow as a matrix.
+
+    Returns
+    -------
+    servers : int64, shape (K,)
+        Servers that serve any node of the workflow, ascending.
+    rate : float64, shape (V, K)
+        a[w, v, s] for these servers.
+    """
+    mine = flows.workflow == workflow
+    servers, column = np.unique(flows.server[mine], return_inverse=True)
+    rate = np.zeros((len(instance.workflows[workflow].node_model), len(servers)))
+    rate[flows.node[mine], column] = flows.rate[mine]
+    return servers, rate
+
+
+def gpu_loads(instance: Instance, placement: Placement, load: FloatArray) -> FloatArray:
+    """Busy fraction of each GPU, shape (N,), from the busy fraction of each replica."""
+    # A block adds its load where it starts and takes it off behind its end.
+    step = np.zeros(instance.cluster.n_gpus + 1)
+    first = instance.cluster.first_gpu[placement.server] + placement.start
+    np.add.at(step, first, load)
+    np.add.at(step, first + instance.gpus_required[placement.model], -load)
+    return np.cumsum(step)[:-1]
+
+
+def evaluate(instance: Instance, solution: Solution) -> Evaluation:
+    """Recompute the localities and the loads from the routing rates alone.
+
+    For given rates the best c[w, s] is the least of a[w, v, s] over v, and the best l[w, uv, s]
+    the lesser of its two ends: each appears in one row of the program only.
+    """
+    whole = links = 0.0
+    for w in instance.active_workflows:
+        _, rate = dense_flows(instance, solution.flows, w)
+        whole += float(rate.min(axis=0).sum()) if rate.size else 0.0
+        pairs = instance.workflows[w].links
+        links += float(np.minimum(rate[pairs[:, 0]], rate[pairs[:, 1]]).sum())
+    se = whole / instance.total_rate if instance.total_rate else 1.0
+    locality = links / instance.total_link_rate if instance.total_link_rate else 1.0
+    loads = gpu_loads(instance, solution.placement, solution.load)
+    return Evaluation(
+        server_efficiency=se,
+        edge_locality=locality,
+        objective=instance.alpha * se + (1 - instance.alpha) * locality,
+        gpu_load=loads,
+        max_utilization=float(loads.max(initial=0.0)),
+    )
+
+
+def placement_violations(instance: Instance, placement: Placement) -> list[str]:
+    """Say every rule of space that a placement breaks: bounds, memory, sharing."""
+    cluster = instance.cluster
+    bad_server = (placement.server < 0) | (placement.server >= cluster.n_servers)
+    if bad_server.any():
+        return [
+            f"replica {r}: server {placement.server[r]} is not in the cluster"
+            for r in np.flatnonzero(bad_server)[:5]
+        ]
+    length = instance.gpus_required[placement.model]
+    outside = (placement.start < 0) | (
+        placement.start + length > cluster.server_gpus[placement.server]
+    )
+    if outside.any():
+        return [
+            f"replica {r} ({instance.model_ids[placement.model[r]]}): its block leaves "
+            f"server {placement.server[r]}"
+            for r in np.flatnonzero(outside)[:5]
+        ]
+    faults = []
+    ones = np.ones(placement.n_replicas)
+    count = gpu_loads(instance, placement, ones)
+    memory = gpu_loads(instance, placement, instance.memory_per_gpu_gb[placement.model])
+    capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[
+        cluster.server_type[cluster.gpu_server]
+    ]
+    for g in np.flatnonzero(memory > capacity * (1 + TOLERANCE))[:5]:
+        faults.append(f"GPU {g}: {memory[g]:.3g} GB placed, {capacity[g]:g} GB there")
+    if instance.exclusive or instance.max_models_per_gpu:
+        limit = instance.models_per_gpu
+        for g in np.flatnonzero(count > limit + 0.5)[:5]:
+            faults.append(f"GPU {g}: {count[g]:.0f} replicas, at most {limit} allowed")
+    absent = [
+        m
+        for m in instance.used_models
+        if not placement.replicas_per_model(len(instance.model_ids))[m]
+    ]
+    faults += [f"model {instance.model_ids[m]}: used, but without a replica" for m in absent]
+    return faults
+
+
+def violations(instance: Instance, solution: Solution, tolerance: float = TOLERANCE) -> list[str]:
+    """Say every rule of DESIGN 5 that a solution breaks; an empty list means it is feasible."""
+    faults = placement_violations(instance, solution.placement)
+    if faults:
+        return faults
+    cluster, flows, placement = instance.cluster, solution.flows, solution.placement
+    scale = max(1.0, instance.total_rate)
+    if (flows.rate < -tolerance * scale).any():
+        faults.append("a routing rate is negative")
+    if (solution.load < -tolerance).any():
+        faults.append("the load of a replica is negative")
+    n_models = len(instance.model_ids)
+    offered = np.zeros((n_models, cluster.n_servers))
+    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    for w, workflow in enumerate(instance.workflows):
+        mine = flows.workflow == w
+        served = np.bincount(flows.node[mine], flows.rate[mine], len(workflow.node_model))
+        for v in np.flatnonzero(np.abs(served - workflow.rate) > tolerance * scale):
+            faults.append(
+                f"workflow {workflow.id}, node {v}: {served[v]:.6g}/s served of "
+                f"{workflow.rate:.6g}/s asked for"
+            )
+        node, server = flows.node[mine], flows.server[mine]
+        np.add.at(
+            offered,
+            (workflow.node_model[node], server),
+            flows.rate[mine] * workflow.work_s[node] / speed[server],
+        )
+    carried = np.zeros((n_models, cluster.n_servers))
+    np.add.at(carried, (placement.model, placement.server), solution.load)
+    slack = tolerance * max(1.0, instance.load_cap)
+    for m, s in np.argwhere(np.abs(offered - carried) > slack)[:5]:
+        faults.append(
+            f"model {instance.model_ids[m]} on server {s}: {offered[m, s]:.6g} busy seconds "
+            f"per second routed there, {carried[m, s]:.6g} carried by its replicas"
+        )
+    loads = gpu_loads(instance, placement, solution.load)
+    for g in np.flatnonzero(loads > instance.load_cap + slack)[:5]:
+        faults.append(f"GPU {g}: load {loads[g]:.6g} exceeds the cap {instance.load_cap:.6g}")
+    return faults

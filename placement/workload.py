@@ -1,0 +1,120 @@
+"""Models, and the workflows (DAGs of calls to models) that a team serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import networkx as nx
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model: what a replica of it occupies, and how long one call takes.
+
+    Parameters
+    ----------
+    id, name : str
+        Key in the config, and the name shown to people.
+    memory_gb : float
+        Memory of a whole replica, split evenly over its GPUs.
+    gpus_required : int
+        Tensor-parallel degree k: a replica holds k consecutive GPUs of one server.
+    load_time_s : float
+        Seconds to load a replica; only schedulers that switch models pay it.
+    tokens_per_second, token_mean, token_std : float, optional
+        Describe the service time of a generative model: ``token_mean / tokens_per_second``.
+    inference_time_mean_s, inference_time_std_s : float, optional
+        Describe the service time of any other model.
+    max_concurrency : int
+        Most executions one replica serves at once (continuous batching); 1 is a plain server.
+    slowdown : tuple of float, shape (max_concurrency,)
+        ``slowdown[n - 1]``: how many times longer an execution takes while n are in service.
+        ``slowdown[0]`` is 1, and the tuple never decreases.
+    """
+
+    id: str
+    name: str
+    memory_gb: float
+    gpus_required: int
+    load_time_s: float
+    tokens_per_second: float | None = None
+    token_mean: float | None = None
+    token_std: float | None = None
+    inference_time_mean_s: float | None = None
+    inference_time_std_s: float | None = None
+    type: str | None = None
+    base_model: str | None = None
+    max_concurrency: int = 1
+    slowdown: tuple[float, ...] = (1.0,)
+
+    @property
+    def memory_per_gpu_gb(self) -> float:
+        """Memory a replica takes on each GPU of its block."""
+        return self.memory_gb / self.gpus_required
+
+    @property
+    def service_time_s(self) -> float | None:
+        """Mean service time by the config alone, or None where the config has none."""
+        if self.tokens_per_second is not None and self.token_mean is not None:
+            return self.token_mean / self.tokens_per_second
+        return self.inference_time_mean_s
+
+    @property
+    def busy_factor(self) -> float:
+        """Least share of a replica's time one second of service takes: min over n of slowdown/n."""
+        return min(s / n for n, s in enumerate(self.slowdown, start=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step of a workflow: a call to a model (`model` is an index into `Workload.models`)."""
+
+    id: str
+    model: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Data passed between two nodes of a workflow, by their indices in `Workflow.nodes`."""
+
+    source: int
+    target: int
+    payload_mb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A DAG of nodes; edges are unique and acyclic (the reader has checked)."""
+
+    id: str
+    name: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...] = ()
+
+    @cached_property
+    def topological_order(self) -> tuple[int, ...]:
+        """Node indices, parents before children; ties by node index."""
+        graph: nx.DiGraph[int] = nx.DiGraph()
+        graph.add_nodes_from(range(len(self.nodes)))
+        graph.add_edges_from((e.source, e.target) for e in self.edges)
+        return tuple(nx.lexicographical_topological_sort(graph))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Everything the config says; the position in a tuple is the index used everywhere else."""
+
+    models: tuple[Model, ...]
+    workflows: tuple[Workflow, ...]
+
+    @cached_property
+    def model_index(self) -> Mapping[str, int]:
+        """Index of each model by its id."""
+        return {m.id: i for i, m in enumerate(self.models)}
+
+    @cached_property
+    def workflow_index(self) -> Mapping[str, int]:
+        """Index of each workflow by its id."""
+        return {w.id: i for i, w in enumerate(self.workflows)}
