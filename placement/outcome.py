@@ -163,3 +163,39 @@ class SolveOptions:
     allow_partial: bool = False
     balance: bool = True
     balance_tolerance: float = 1e-4
+
+
+@dataclass(frozen=True)
+class FormOutcome:
+    """What one form of the program (compact or patterns) returns for the locality objective.
+
+    Parameters
+    ----------
+    solution : Solution
+        The best found; feasible for the instance, never worse than the start it was given.
+    best_bound : float
+        Proven upper bound on the objective of any feasible solution of the instance.
+    status : Status
+    proof : str
+        One sentence: why `best_bound` is valid.
+    duals : dict or None
+        JSON-ready data from which `check --bound` recomputes the bound with one pricing solve.
+    deterministic : bool
+        False where the clock decided when to stop.
+    """
+
+    solution: Solution
+    best_bound: float
+    status: Status
+    proof: str
+    duals: dict[str, object] | None = None
+    deterministic: bool = True
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """Proven interval of U*, the least attainable bottleneck load, and a solution at its top."""
+
+    lower: float
+    upper: float
+    solution: Solution
