@@ -1,0 +1,131 @@
+"""The course of a solve: its incumbent and its best bound over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cli.views.markup import Markup, behind, mark, picture, table, tag
+from cli.views.scales import percent, plain, ticks
+from placement.outcome import Certificate, Progress, relative_gap
+
+LEFT, TOP, WIDTH, HEIGHT = 60, 14, 640, 260
+MOST_POINTS = 400
+
+
+def thinned(history: Sequence[Progress], most: int = MOST_POINTS) -> list[Progress]:
+    """Keep the lines of the course at which the incumbent or the bound changed, evenly thinned.
+
+    Lines that know neither (the phases before locality) are left out; the first and the last
+    kept line always stay.
+    """
+    known = [p for p in history if p.incumbent is not None or p.best_bound is not None]
+    changes = [
+        p
+        for i, p in enumerate(known)
+        if i in (0, len(known) - 1)
+        or (p.incumbent, p.best_bound) != (known[i - 1].incumbent, known[i - 1].best_bound)
+    ]
+    if len(changes) <= most:
+        return changes
+    step = (len(changes) - 1) / (most - 1)
+    return [changes[round(i * step)] for i in range(most)]
+
+
+def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Markup:
+    """Draw how incumbent and bound closed in on each other."""
+    points = thinned(history)
+    title = tag("h2", "How the proof closed: incumbent and bound over time")
+    finding = tag(
+        "p",
+        f"Locality {plain(certificate.objective)}, proven bound {plain(certificate.best_bound)}, "
+        f"gap {percent(certificate.gap, 2)}: {certificate.status}. {certificate.proof}",
+        class_="lead",
+    )
+    if not points:
+        hint = (
+            "A plan file keeps no course, so that it stays the same byte for byte: write one with "
+            "solve --history FILE and pass it here with --history FILE."
+        )
+        return tag("section", title, finding, tag("p", hint, class_="notice"))
+    rows = [
+        (
+            f"{p.seconds:.2f}",
+            p.phase,
+            "–" if p.incumbent is None else f"{p.incumbent:.6f}",
+            "–" if p.best_bound is None else f"{p.best_bound:.6f}",
+            "–"
+            if p.incumbent is None or p.best_bound is None
+            else percent(relative_gap(p.incumbent, p.best_bound), 2),
+        )
+        for p in points
+    ]
+    head = ("Second", "Phase", "Incumbent", "Bound", "Gap")
+    return tag(
+        "section",
+        title,
+        finding,
+        _picture(points),
+        behind("The course as a table", table("Incumbent and bound over time", head, rows)),
+    )
+
+
+def _picture(points: list[Progress]) -> Markup:
+    values = [v for p in points for v in (p.incumbent, p.best_bound) if v is not None]
+    low, high = min(values), max(values)
+    margin = 0.08 * (high - low) or 0.05
+    low, high = low - margin, high + margin
+    end = points[-1].seconds or 1.0
+
+    def x(t: float) -> float:
+        return LEFT + WIDTH * t / end
+
+    def y(v: float) -> float:
+        return TOP + HEIGHT * (high - v) / (high - low)
+
+    grid = [
+        [
+            tag("path", d=f"M{LEFT} {y(t):.1f}H{LEFT + WIDTH}", class_="grid"),
+            tag("text", f"{t:.4g}", x=LEFT - 6, y=y(t) + 4, class_="axis end"),
+        ]
+        for t in ticks(low, high)
+    ]
+    axis = [
+        tag("text", plain(t), x=x(t), y=TOP + HEIGHT + 18, class_="axis mid")
+        for t in ticks(0.0, end, 8)
+    ]
+    lines = []
+    for name, kind in (("bound", "best_bound"), ("incumbent", "incumbent")):
+        known = [(p.seconds, getattr(p, kind)) for p in points if getattr(p, kind) is not None]
+        if not known:
+            continue
+        path = f"M{x(known[0][0]):.1f} {y(known[0][1]):.1f}" + "".join(
+            f"H{x(t):.1f}V{y(v):.1f}" for t, v in known[1:]
+        )
+        last = known[-1][1]
+        above = name == "bound"
+        lines.append(
+            mark(
+                f"{name}\nfrom {known[0][1]:.6f} to {last:.6f}\nin {plain(end)} s",
+                tag("path", d=f"{path}H{x(end):.1f}", class_=f"line {name}"),
+                tag("path", d=f"{path}H{x(end):.1f}", class_="touch"),
+                tag(
+                    "text",
+                    f"{name} {last:.4f}",
+                    x=LEFT + WIDTH + 8,
+                    y=y(last) + (0 if above else 12),
+                    class_="axis strong",
+                ),
+            )
+        )
+    title = tag("text", "time (s)", x=LEFT + WIDTH / 2, y=TOP + HEIGHT + 36, class_="axis mid")
+    label = tag("text", "locality", x=LEFT, y=10, class_="axis end")
+    return picture(
+        "Incumbent and bound over time",
+        LEFT + WIDTH + 140,
+        TOP + HEIGHT + 42,
+        grid,
+        axis,
+        lines,
+        title,
+        label,
+    )

@@ -1,0 +1,120 @@
+"""A tiny builder of HTML and SVG that escapes every text it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+VOID = {"meta", "input", "br", "link"}
+
+
+class Markup(str):
+    """Text that is markup already; every other string is escaped where it is used."""
+
+    __slots__ = ()
+
+
+Child = str | float | int | None | Iterable["Child"]
+
+
+def tag(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Markup:
+    """Write one element.
+
+    A trailing underscore of an attribute is dropped and the others become hyphens (``class_``,
+    ``aria_label``); True writes the bare name, None and False leave it out.
+    """
+    written = "".join(_attribute(k, v) for k, v in attributes.items())
+    if name in VOID:
+        return Markup(f"<{name}{written}>")
+    return Markup(f"<{name}{written}>{join(children)}</{name}>")
+
+
+def join(children: Child) -> Markup:
+    """Concatenate children, escaping what is plain text."""
+    if children is None:
+        return Markup("")
+    if isinstance(children, Markup):
+        return children
+    if isinstance(children, str):
+        return Markup(escape(children))
+    if isinstance(children, float | int):
+        return Markup(number(children))
+    return Markup("".join(join(c) for c in children))
+
+
+def number(value: float) -> str:
+    """Write a coordinate: two decimals at most."""
+    return f"{round(float(value), 2):g}" if abs(value) < 1e5 else f"{value:.0f}"
+
+
+def _attribute(name: str, value: str | float | bool | None) -> str:
+    if value is None or value is False:
+        return ""
+    name = name.rstrip("_").replace("_", "-")
+    if value is True:
+        return f" {name}"
+    text = value if isinstance(value, str) else number(value)
+    return f' {name}="{escape(text)}"'
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:
+    """Write a table whose first column heads its rows; numbers belong right, words left."""
+    body = [
+        tag(
+            "tr",
+            tag("th", row[0], scope="row"),
+            [tag("td", cell) for cell in row[1:]],
+            data_search=_plain(row),
+        )
+        for row in rows
+    ]
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", caption),
+            tag("thead", tag("tr", [tag("th", h, scope="col") for h in head])),
+            tag("tbody", body),
+        ),
+        class_="scroll",
+        role="region",
+        tabindex="0",
+        aria_label=caption,
+    )
+
+
+def _plain(row: Sequence[Child]) -> str:
+    return " ".join(c for c in row if isinstance(c, str) and not isinstance(c, Markup)).lower()
+
+
+def behind(summary: str, *content: Child) -> Markup:
+    """Fold a table away behind its picture."""
+    return tag("details", tag("summary", summary), content)
+
+
+def mark(tip: str, *children: Child, **attributes: str | float | bool | None) -> Markup:
+    """Write one part of a picture that tells its detail on hover, on focus and to a reader.
+
+    Arrow keys move between the marks of a picture, so that a picture is one stop of the tab key.
+    """
+    attributes["class_"] = f"mark {attributes.pop('class_', '') or ''}".strip()
+    return tag("g", *children, tabindex="-1", role="img", aria_label=tip, **attributes)
+
+
+def picture(
+    label: str, width: float, height: float, *children: Child, scroll: bool = True, class_: str = ""
+) -> Markup:
+    """Write an SVG picture that scrolls sideways where the page is too narrow to read it."""
+    svg = tag(
+        "svg",
+        *children,
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        width=width,
+        height=height,
+        role="group",
+        aria_label=label,
+        class_=f"picture {class_}".strip(),
+    )
+    if not scroll:
+        return svg
+    return tag("div", svg, class_="scroll")

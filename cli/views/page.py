@@ -1,0 +1,166 @@
+"""The report page: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+
+from cli.views.comparison import plan_comparison
+from cli.views.course import solver_course
+from cli.views.flows import server_flows
+from cli.views.latency import latency_distribution
+from cli.views.map import placement_map
+from cli.views.markup import Markup, behind, tag
+from cli.views.matrix import pair_matrices
+from cli.views.measures import completed, makespan, request_latency, server_efficiency
+from cli.views.palette import definitions, style_rules
+from cli.views.scales import percent, plain, seconds
+from cli.views.scene import Scene
+from cli.views.utilization import utilization_map
+from placement.outcome import Progress
+
+
+def report_page(
+    scene: Scene,
+    *,
+    other: Scene | None = None,
+    history: Sequence[Progress] = (),
+    run_note: str = "",
+) -> str:
+    """Write the report of one plan.
+
+    Parameters
+    ----------
+    scene : Scene
+        The plan with its simulated run.
+    other : Scene, optional
+        A plan to compare with, run over the same trace.
+    history : sequence of Progress
+        The course of the solve; the section says how to get one where it is empty.
+    run_note : str
+        How the run was simulated (mode, routing), shown under the title.
+
+    Returns
+    -------
+    str
+        A whole HTML document that loads nothing from anywhere; its content security policy
+        allows the one script it carries and no request.
+    """
+    script = _asset("report.js")
+    sections = [
+        ("map", "Placement", placement_map(scene)),
+        ("pairs", "Pairs", pair_matrices(scene)),
+        ("flows", "Flows", server_flows(scene)),
+        ("utilization", "Utilization", utilization_map(scene)),
+        ("latency", "Latency", latency_distribution(scene)),
+        ("course", "Proof", solver_course(scene.plan.certificate, history)),
+    ]
+    if other is not None:
+        both = [
+            plan_comparison(scene, other),
+            behind(
+                f"Where {other.name} puts the replicas",
+                placement_map(other, heading=f"What sits where under {other.name}"),
+            ),
+        ]
+        sections.append(("comparison", "Comparison", Markup("".join(both))))
+    links = [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections]
+    body = [
+        tag("a", "Skip to the pictures", href="#content", class_="skip"),
+        definitions(),
+        tag(
+            "header",
+            tag("h1", "Placement report"),
+            tag("p", run_note, class_="note") if run_note else None,
+            tag("button", "Dark", type="button", id="theme", aria_pressed="false"),
+        ),
+        tag("nav", tag("ul", links), aria_label="Sections"),
+        tag(
+            "main",
+            _tiles(scene),
+            [tag("div", content, id=key, class_="part") for key, _, content in sections],
+            id="content",
+        ),
+        tag("footer", _origin(scene)),
+        tag("div", id="tip", hidden=True, aria_hidden="true"),
+        Markup(f"<script>{script}</script>"),
+    ]
+    return "<!doctype html>\n" + tag(
+        "html", tag("head", _head(script)), tag("body", body), lang="en"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("cli.views").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _head(script: str) -> list[Markup]:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return [
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", "Placement report · gswarm-place"),
+        tag("link", rel="icon", href="data:,"),
+        Markup(f"<style>{_asset('report.css')}{style_rules()}</style>"),
+    ]
+
+
+def _tiles(scene: Scene) -> Markup:
+    expected, certificate = scene.plan.expected, scene.plan.certificate
+    latency = request_latency(scene)
+    done = completed(scene)
+    p99 = float("nan")
+    if done.any():
+        p99 = float(sorted(latency[done])[max(0, int(0.99 * (done.sum() - 1)))])
+    proven = certificate.status in ("optimal", "gap")
+    tiles = [
+        (
+            "Server efficiency",
+            percent(server_efficiency(scene)),
+            f"requests kept on one server; plan: {percent(expected['server_efficiency'])}",
+        ),
+        (
+            "Gap to the bound",
+            percent(certificate.gap, 2),
+            f"{certificate.method}, {certificate.status}" + ("" if proven else ": not closed"),
+        ),
+        (
+            "Headroom",
+            f"{plain(expected['headroom'])}×",
+            f"busiest GPU {percent(expected['max_utilization'])} by the plan",
+        ),
+        ("P99 latency", seconds(p99), f"{int(done.sum()):,} of {len(done):,} requests completed"),
+        ("Makespan", seconds(makespan(scene)), f"{scene.trace.n_executions:,} node executions"),
+        (
+            "Cluster",
+            f"{scene.plan.cluster.n_gpus:,} GPUs",
+            f"{scene.plan.cluster.n_servers:,} servers, {scene.plan.placement.n_replicas:,} replicas",
+        ),
+    ]
+    return tag(
+        "dl",
+        [
+            tag("div", tag("dt", name), tag("dd", value, tag("small", more)))
+            for name, value, more in tiles
+        ],
+        class_="tiles",
+    )
+
+
+def _origin(scene: Scene) -> Markup:
+    inputs = [
+        tag("li", f"{role}: ", tag("code", digest)) for role, digest in scene.plan.inputs.items()
+    ]
+    return tag(
+        "div",
+        tag("p", "Made by gswarm-place from inputs with these SHA-256 sums:"),
+        tag("ul", inputs),
+    )
