@@ -1,0 +1,118 @@
+"""Give every used model a replica, and relieve GPUs that sharing would overload."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.heuristics.room import Room
+from placement.instance import Instance
+from placement.outcome import Infeasible
+
+REPACKING_ROUNDS = 200
+
+
+def cover(room: Room) -> bool:
+    """Place a replica of each used model that has none, sharing GPUs; False where one is left.
+
+    Each goes to the block with the least load estimate; large blocks first.
+    """
+    instance = room.instance
+    count = room.count.sum(axis=1)
+    absent = [m for m in instance.used_models if not count[m]]
+    if absent:
+        _estimate_load(room)
+    for m in sorted(absent, key=lambda m: _hardness(instance, m)):
+        if not _share_least_loaded(room, m, float(instance.model_work[m])):
+            return False
+    return True
+
+
+def cover_anew(instance: Instance) -> Room:
+    """Pack one replica of each used model on empty servers.
+
+    First-fit decreasing; a model that finds no place moves to the front of the next attempt
+    (squeaky wheel optimization, Joslin and Clements, JAIR 10, 1999).
+
+    Raises
+    ------
+    Infeasible
+        No attempt succeeds.
+    """
+    order = sorted(instance.used_models, key=lambda m: _hardness(instance, m))
+    seen: set[tuple[int, ...]] = set()
+    stuck = -1
+    while len(seen) < REPACKING_ROUNDS and tuple(order) not in seen:
+        seen.add(tuple(order))
+        room = Room(instance)
+        for m in order:
+            fits = room.fits(m)
+            if not fits.any():
+                stuck = m
+                break
+            server, start = divmod(int(fits.argmax()), fits.shape[1])
+            room.put(m, server, start, float(instance.model_work[m]))
+        else:
+            return room
+        order.remove(stuck)
+        order.insert(0, stuck)
+    raise Infeasible(
+        f"no place found for a replica of model {instance.model_ids[stuck]} "
+        f"({instance.gpus_required[stuck]} GPUs, "
+        f"{instance.memory_per_gpu_gb[stuck]:g} GB on each) beside the other used models; "
+        "add servers or memory, or allow more models on a GPU"
+    )
+
+
+def relieve(room: Room) -> None:
+    """Add shared replicas while the busiest GPU exceeds the cap and another GPU has slack."""
+    instance = room.instance
+    if instance.models_per_gpu == 1:
+        return
+    _estimate_load(room)
+    for _ in range(instance.cluster.n_gpus):
+        if room.load.max(initial=0.0) <= instance.load_cap:
+            return
+        server, gpu = np.unravel_index(int(room.load.argmax()), room.load.shape)
+        here = [m for m in instance.used_models if room.count[m, server]]
+        share = instance.model_work / np.maximum(1, room.count.sum(axis=1))
+        before = float(room.load[server, gpu])
+        for m in sorted(here, key=lambda m: -share[m]):
+            if _share_least_loaded(room, m, 0.0, below=before - float(share[m]) / 2):
+                break
+        else:
+            return
+        _estimate_load(room)
+
+
+def _hardness(instance: Instance, m: int) -> tuple[float, ...]:
+    types = instance.cluster.server_types
+    homes = sum(
+        t.count * (t.gpus // int(instance.gpus_required[m]))
+        for t in types
+        if t.gpu_memory_gb >= instance.memory_per_gpu_gb[m]
+    )
+    return (homes, -instance.gpus_required[m], -instance.memory_per_gpu_gb[m], m)
+
+
+def _share_least_loaded(room: Room, m: int, load: float, below: float = np.inf) -> bool:
+    fits = room.fits(m)
+    if not fits.any():
+        return False
+    peak = np.where(fits, room.block_load(m), np.inf)
+    # A second replica of a model on the GPUs of the first would add nothing.
+    peak[room.count[m] > 0] += 1e-9
+    server, start = divmod(int(peak.argmin()), peak.shape[1])
+    if not peak[server, start] < below:
+        return False
+    room.put(m, server, start, load)
+    return True
+
+
+def _estimate_load(room: Room) -> None:
+    """Load of each GPU if every model divided its work evenly over its replicas."""
+    instance = room.instance
+    placed = room.placement()
+    share = instance.model_work / np.maximum(1, room.count.sum(axis=1))
+    room.load[:] = 0.0
+    for m, s, start in zip(placed.model, placed.server, placed.start, strict=True):
+        room.load[s, start : start + instance.gpus_required[m]] += share[m]

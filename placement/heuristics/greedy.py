@@ -1,0 +1,160 @@
+"""The greedy placement (DESIGN 5.3): by usage, large blocks first, spare GPUs by load."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from placement.cluster import FloatArray
+from placement.heuristics.coverage import cover, cover_anew, relieve
+from placement.heuristics.room import Room
+from placement.instance import Instance
+from placement.solution import Placement
+
+Chooser = Callable[[Room, int], tuple[int, int] | None]
+
+
+def greedy(instance: Instance, *, affinity: bool = True) -> Placement:
+    """Place by usage: multi-GPU models first, then single-GPU models server by server.
+
+    Replica counts follow the load (one more goes to the model whose replicas are busiest).
+    A multi-GPU replica takes the first server with enough consecutive free GPUs. Single-GPU
+    replicas go round the servers; with `affinity` to the server whose models they co-occur
+    with most. Where a used model finds no free GPU it shares one by memory, on the GPUs with
+    the least load; where even that fails, the models are packed anew by first-fit decreasing.
+
+    Parameters
+    ----------
+    instance : Instance
+    affinity : bool
+        False is plain round-robin.
+
+    Raises
+    ------
+    Infeasible
+        No order of packing that was tried gives every used model a replica.
+    """
+    order = replica_order(instance)
+    room = Room(instance)
+    choose_single = AffinityChooser(instance) if affinity else RoundRobinChooser()
+    multi = [m for m in order if instance.gpus_required[m] > 1]
+    single = [m for m in order if instance.gpus_required[m] == 1]
+    place_all(room, multi, first_fit)
+    place_all(room, single, choose_single)
+    if not cover(room):
+        room = cover_anew(instance)
+    relieve(room)
+    fill_spare(room, first_fit, choose_single)
+    return room.placement()
+
+
+def replica_order(instance: Instance) -> list[int]:
+    """Models in the order in which they receive replicas, until the GPUs are used up.
+
+    Every used model receives one, by usage; each further replica goes to the model whose
+    replicas are busiest, which is the divisor method of D'Hondt and keeps counts in proportion
+    to load.
+    """
+    k = instance.gpus_required
+    spare = instance.cluster.n_gpus - int(k[list(instance.used_models)].sum())
+    order = sorted(instance.used_models, key=lambda m: (-instance.model_work[m], m))
+    heap = [(-instance.model_work[m] / 1.0, m, 1) for m in order]
+    heapq.heapify(heap)
+    while heap and spare > 0:
+        _, m, n = heapq.heappop(heap)
+        if k[m] > spare:
+            continue
+        order.append(m)
+        spare -= int(k[m])
+        heapq.heappush(heap, (-instance.model_work[m] / (n + 1), m, n + 1))
+    return order
+
+
+def place_all(room: Room, models: Iterable[int], choose: Chooser) -> None:
+    """Put a replica of each model on free GPUs where `choose` says, if anywhere."""
+    full: set[int] = set()
+    for m in models:
+        where = None if m in full else choose(room, m)
+        if where is None:
+            full.add(m)
+        else:
+            room.put(m, *where)
+
+
+def cooccurrence(instance: Instance) -> FloatArray:
+    """Rate at which pairs of models are linked in a workflow, shape (M, M), symmetric."""
+    pairs = np.zeros((len(instance.model_ids),) * 2)
+    for w in (instance.workflows[i] for i in instance.active_workflows):
+        u, v = w.node_model[w.links[:, 0]], w.node_model[w.links[:, 1]]
+        np.add.at(pairs, (u, v), w.rate)
+        np.add.at(pairs, (v, u), w.rate)
+    np.fill_diagonal(pairs, 0.0)
+    return pairs
+
+
+def first_fit(room: Room, model: int) -> tuple[int, int] | None:
+    """First server, and first GPU there, where a block of free GPUs begins."""
+    fits = room.fits(model, empty=True)
+    if not fits.any():
+        return None
+    server, start = divmod(int(fits.argmax()), fits.shape[1])
+    return server, start
+
+
+class RoundRobinChooser:
+    """The next server, in turn, with a free GPU."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
+        """Choose server and start, or None where no GPU is free."""
+        fits = room.fits(model, empty=True)
+        turn = np.roll(fits.any(axis=1), -self._next)
+        if not turn.any():
+            return None
+        server = (int(turn.argmax()) + self._next) % len(fits)
+        self._next = (server + 1) % len(fits)
+        return server, int(fits[server].argmax())
+
+
+class AffinityChooser:
+    """The server whose models co-occur most with the new one; ties go round the servers.
+
+    A server that holds the model already counts for less with each replica there, so replicas
+    follow their partners instead of gathering on one server.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._pairs = cooccurrence(instance)
+        self._next = 0
+
+    def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
+        """Choose server and start, or None where no GPU is free."""
+        fits = room.fits(model, empty=True)
+        free = fits.any(axis=1)
+        if not free.any():
+            return None
+        partners = self._pairs[model] @ (room.count > 0)
+        score = np.where(free, partners / (1 + room.count[model]), -1.0)
+        server = (int(np.roll(score, -self._next).argmax()) + self._next) % len(score)
+        self._next = (server + 1) % len(score)
+        return server, int(fits[server].argmax())
+
+
+def fill_spare(room: Room, choose_multi: Chooser, choose_single: Chooser) -> None:
+    """Give GPUs that packing left free to the busiest models that fit on them."""
+    instance = room.instance
+    count = room.count.sum(axis=1)
+    heap = [(-instance.model_work[m] / count[m], m) for m in instance.used_models]
+    heapq.heapify(heap)
+    while heap and room.free_gpus():
+        _, m = heapq.heappop(heap)
+        choose = choose_multi if instance.gpus_required[m] > 1 else choose_single
+        where = choose(room, m)
+        if where is not None:
+            room.put(m, *where)
+            count[m] += 1
+            heapq.heappush(heap, (-instance.model_work[m] / count[m], m))
