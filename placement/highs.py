@@ -59,7 +59,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
 
     def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
         """Make a HiGHS that is silent before it is told anything else."""
-        lp.solverModel = model = highspy.Highs()
+        lp.solverModel = model = highspy.Highs()  # type: ignore[no-untyped-call]
         model.setOptionValue("output_flag", False)
         # An absolute gap would end the search early where objectives are small.
         model.setOptionValue("mip_abs_gap", 0.0)
@@ -102,7 +102,11 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
             kinds = np.full(len(whole), int(highspy.HighsVarType.kInteger), dtype=np.uint8)
             model.changeColsIntegrality(len(whole), whole, kinds)
         rows = list(lp.constraints.values())
-        lower, upper, starts, columns, values = [], [], [], [], []
+        lower: list[float] = []
+        upper: list[float] = []
+        starts: list[int] = []
+        columns: list[int] = []
+        values: list[float] = []
         for index, row in enumerate(rows):
             row.index = index
             low, high = row.getLb(), row.getUb()

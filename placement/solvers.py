@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -155,6 +155,11 @@ def solve_program(
         better = max if problem.sense == pulp.LpMaximize else min
         bound = better(bound, objective)
     return ProgramOutcome(status, objective, bound, time.monotonic() - begin, hit)
+
+
+def linear(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpression:
+    """Build an expression from (variable, coefficient) pairs: far faster than operator sums."""
+    return pulp.LpAffineExpression(terms)
 
 
 def duals(problem: pulp.LpProblem) -> dict[str, float]:

@@ -1,0 +1,30 @@
+"""Placement methods without a solver, by the name that `--method` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from placement.heuristics.greedy import greedy
+from placement.heuristics.local_search import local_search
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.solution import Placement
+
+Heuristic = Callable[[Instance, int, Budget | None], Placement]
+
+
+def _greedy(instance: Instance, seed: int, budget: Budget | None, *, affinity: bool) -> Placement:
+    return greedy(instance, affinity=affinity)
+
+
+def _local_search(instance: Instance, seed: int, budget: Budget | None) -> Placement:
+    return local_search(instance, seed=seed, budget=budget)
+
+
+HEURISTICS: dict[str, Heuristic] = {
+    "greedy": partial(_greedy, affinity=True),
+    "greedy-no-affinity": partial(_greedy, affinity=False),
+    "local-search": _local_search,
+}
+"""Name -> function of (instance, seed, budget)."""

@@ -1,0 +1,161 @@
+"""Simulated annealing over what each server holds, scored by water-filling (compiled)."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from placement.cluster import FloatArray, IntArray
+from placement.heuristics.filling import UNSERVED_PENALTY, Demands, Servers, fill
+
+
+@nb.njit(cache=True)
+def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
+    demand: Demands,
+    servers: Servers,
+    best: Servers,
+    best_score: float,
+    used: IntArray,
+    memory_gb: FloatArray,
+    capacity_gb: FloatArray,
+    per_gpu: int,
+    moves: int,
+    hot: float,
+    cold: float,
+    seed: int,
+):
+    """Try `moves` moves from `servers`, cooling from `hot` to `cold`; return the best score.
+
+    Each move rewrites one server (drop some replicas, add what a random workflow lacks, fill up
+    at random), copies another server's content, or swaps a replica between two servers.
+    `servers` and `best` are changed in place.
+
+    Parameters
+    ----------
+    used : int64
+        Models that may be added.
+    memory_gb : float64, shape (M,)
+        Memory on each GPU of a block.
+    capacity_gb : float64, shape (S,)
+    per_gpu : int
+        Most replicas on one GPU.
+    """
+    np.random.seed(seed)
+    n_servers = len(servers.gpus)
+    width = servers.model.shape[1]
+    value, unserved = fill(demand, servers)
+    current = value - UNSERVED_PENALTY * unserved
+    kept_model = np.zeros((2, width), dtype=np.int64)
+    kept_start = np.zeros((2, width), dtype=np.int64)
+    kept_size = np.zeros(2, dtype=np.int64)
+    for move in range(moves):
+        s = np.random.randint(n_servers)
+        t = np.random.randint(n_servers)
+        for i, server in enumerate((s, t)):
+            kept_model[i] = servers.model[server]
+            kept_start[i] = servers.start[server]
+            kept_size[i] = servers.size[server]
+        kind = np.random.random()
+        if kind < 0.15 and s != t and servers.size[s] and servers.size[t]:
+            i, j = np.random.randint(servers.size[s]), np.random.randint(servers.size[t])
+            a, b = servers.model[s, i], servers.model[t, j]
+            servers.model[s, i], servers.model[t, j] = b, a
+            fits = _pack(demand, servers, s, memory_gb, capacity_gb[s], per_gpu) and _pack(
+                demand, servers, t, memory_gb, capacity_gb[t], per_gpu
+            )
+        elif kind < 0.25 and s != t:
+            servers.model[s] = servers.model[t]
+            servers.size[s] = servers.size[t]
+            fits = _pack(demand, servers, s, memory_gb, capacity_gb[s], per_gpu)
+        else:
+            fits = _rewrite(demand, servers, s, used, memory_gb, capacity_gb[s], per_gpu)
+        score = -np.inf
+        if fits:
+            value, unserved = fill(demand, servers)
+            score = value - UNSERVED_PENALTY * unserved
+        temperature = hot * (cold / hot) ** (move / moves)
+        if score >= current or np.random.random() < np.exp((score - current) / temperature):
+            current = score
+            if score > best_score:
+                best_score = score
+                best.model[:] = servers.model
+                best.start[:] = servers.start
+                best.size[:] = servers.size
+        else:
+            for i, server in enumerate((s, t)):
+                servers.model[server] = kept_model[i]
+                servers.start[server] = kept_start[i]
+                servers.size[server] = kept_size[i]
+    return best_score
+
+
+@nb.njit(cache=True)
+def _rewrite(demand, servers, s, used, memory_gb, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Drop up to half of the replicas, then add: a workflow's missing models, then any."""
+    size = servers.size[s]
+    for _ in range(np.random.randint(1, 2 + size // 2) if size else 0):
+        i = np.random.randint(servers.size[s])
+        servers.model[s, i] = servers.model[s, servers.size[s] - 1]
+        servers.size[s] -= 1
+    if not _pack(demand, servers, s, memory_gb, capacity_gb, per_gpu):
+        return False
+    if np.random.random() < 0.5:
+        w = np.random.randint(len(demand.rate))
+        for v in range(demand.node_ptr[w], demand.node_ptr[w + 1]):
+            m = demand.node_model[v]
+            absent = True
+            for r in range(servers.size[s]):
+                if servers.model[s, r] == m:
+                    absent = False
+            if absent:
+                _add(demand, servers, s, m, memory_gb, capacity_gb, per_gpu)
+    for _ in range(2 * servers.gpus[s]):
+        m = used[np.random.randint(len(used))]
+        _add(demand, servers, s, m, memory_gb, capacity_gb, per_gpu)
+    return True
+
+
+@nb.njit(cache=True)
+def _add(demand, servers, s, model, memory_gb, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add a replica if the server can be packed with it."""
+    size = servers.size[s]
+    if size == servers.model.shape[1]:
+        return
+    before_model = servers.model[s].copy()
+    before_start = servers.start[s].copy()
+    servers.model[s, size] = model
+    servers.size[s] = size + 1
+    if not _pack(demand, servers, s, memory_gb, capacity_gb, per_gpu):
+        servers.model[s] = before_model
+        servers.start[s] = before_start
+        servers.size[s] = size
+
+
+@nb.njit(cache=True)
+def _pack(demand, servers, s, memory_gb, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Give every replica of s a block, large ones first, on the least crowded GPUs."""
+    size = servers.size[s]
+    length = demand.gpus_required[servers.model[s, :size]]
+    order = np.argsort(-(length * 1000.0 + memory_gb[servers.model[s, :size]]), kind="mergesort")
+    servers.model[s, :size] = servers.model[s, :size][order]
+    count = np.zeros(servers.gpus[s], dtype=np.int64)
+    memory = np.zeros(servers.gpus[s])
+    for r in range(size):
+        m = servers.model[s, r]
+        k = demand.gpus_required[m]
+        best, least = -1, 1 << 30
+        for i in range(servers.gpus[s] - k + 1):
+            crowd = 0
+            for g in range(i, i + k):
+                if count[g] >= per_gpu or memory[g] + memory_gb[m] > capacity_gb:
+                    crowd = 1 << 30
+                    break
+                crowd = max(crowd, count[g])
+            if crowd < least:
+                best, least = i, crowd
+        if best < 0:
+            return False
+        servers.start[s, r] = best
+        count[best : best + k] += 1
+        memory[best : best + k] += memory_gb[m]
+    return True

@@ -1,0 +1,134 @@
+"""The best heuristic of this package: simulated annealing on what each server holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+
+from placement.cluster import Cluster
+from placement.heuristics.annealing import anneal
+from placement.heuristics.filling import (
+    UNSERVED_PENALTY,
+    Servers,
+    fill,
+    flatten_demand,
+    lay_out,
+    water_fill,
+)
+from placement.heuristics.greedy import greedy
+from placement.instance import Instance
+from placement.outcome import Budget, Infeasible
+from placement.solution import TOLERANCE, Placement
+
+SEARCHED_SERVERS = 24
+"""Larger clusters are searched as one of about this size and repeated (see `_shrink`)."""
+
+HOT, COLD = 0.01, 1e-5
+"""Loss of locality accepted with probability 1/e, first and last."""
+
+CHUNK = 2_000
+"""Moves between two looks at the clock."""
+
+
+def local_search(
+    instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int = 40_000
+) -> Placement:
+    """Improve the greedy placements by annealing; never worse by `water_fill` than they are.
+
+    The number of moves, not the clock, ends the search unless `budget` expires first, so equal
+    seeds give equal placements. A large cluster is searched at a fraction of its size, with its
+    rates scaled alike, and the result repeated over the servers.
+
+    Parameters
+    ----------
+    instance : Instance
+    seed : int
+    budget : Budget, optional
+    moves : int
+        Work limit.
+
+    Raises
+    ------
+    Infeasible
+        As `greedy`.
+    """
+    starts = [greedy(instance, affinity=affinity) for affinity in (True, False)]
+    if not instance.active_workflows:
+        return starts[0]
+    budget = budget or Budget()
+    candidates = list(starts)
+    factor = ceil(instance.cluster.n_servers / SEARCHED_SERVERS)
+    if factor > 1:
+        small = _shrink(instance, factor)
+        try:
+            found = _search(small, greedy(small), seed, budget, moves)
+            candidates.append(_repeat(instance, small, found))
+        except Infeasible:  # the fraction of the cluster is too small to hold every model
+            pass
+    else:
+        start = max(starts, key=lambda p: water_fill(instance, p).score)
+        candidates.append(_search(instance, start, seed, budget, moves))
+    return max(candidates, key=lambda p: water_fill(instance, p).score)
+
+
+def _search(
+    instance: Instance, start: Placement, seed: int, budget: Budget, moves: int
+) -> Placement:
+    demand = flatten_demand(instance)
+    # Room for as many replicas as memory could ever allow on the largest server.
+    used = np.array(instance.used_models, dtype=np.int64)
+    limit = min(instance.models_per_gpu, len(used)) * instance.cluster.max_gpus_per_server
+    current = lay_out(instance, start, limit)
+    best = Servers(
+        current.gpus, current.speed, current.size.copy(), current.model.copy(), current.start.copy()
+    )
+    value, unserved = fill(demand, current)
+    best_score = value - UNSERVED_PENALTY * unserved
+    types = instance.cluster.server_types
+    capacity = np.array([t.gpu_memory_gb for t in types])[instance.cluster.server_type]
+    rounds = max(1, moves // CHUNK)
+    ratio = (COLD / HOT) ** (1 / rounds)
+    for i in range(rounds):
+        if budget.expired:
+            break
+        best_score = anneal(
+            demand, current, best, best_score, used, instance.memory_per_gpu_gb,
+            capacity * (1 + TOLERANCE / 2), instance.models_per_gpu, CHUNK,
+            HOT * ratio**i, HOT * ratio ** (i + 1), seed * rounds + i,
+        )  # fmt: skip
+    return _placement(best)
+
+
+def _placement(servers: Servers) -> Placement:
+    s, r = np.nonzero(np.arange(servers.model.shape[1]) < servers.size[:, None])
+    return Placement.sorted(servers.model[s, r], s, servers.start[s, r])
+
+
+def _shrink(instance: Instance, factor: int) -> Instance:
+    """One `factor`-th of the servers of every type (at least one) under as much of the load."""
+    types = tuple(
+        replace(t, count=max(1, t.count // factor)) for t in instance.cluster.server_types
+    )
+    cluster = Cluster(types, instance.cluster.network)
+    share = cluster.n_gpus / instance.cluster.n_gpus
+    return replace(
+        instance,
+        cluster=cluster,
+        workflows=tuple(replace(w, rate=w.rate * share) for w in instance.workflows),
+    )
+
+
+def _repeat(instance: Instance, small: Instance, found: Placement) -> Placement:
+    """Fill the servers of each type with the contents found for the few, in turn."""
+    model, server, start = [], [], []
+    large_type, small_type = instance.cluster.server_type, small.cluster.server_type
+    for s in range(instance.cluster.n_servers):
+        sources = np.flatnonzero(small_type == large_type[s])
+        rank = s - int(np.searchsorted(large_type, large_type[s]))
+        rows = found.server == sources[rank % len(sources)]
+        model.append(found.model[rows])
+        start.append(found.start[rows])
+        server.append(np.full(rows.sum(), s))
+    return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))

@@ -1,0 +1,245 @@
+"""The best routing rates of a placement that stands: linear programs, no integers.
+
+Identical servers (same type, same replicas at the same GPUs) are one group with a count, and
+share the group's rates equally; so the programs grow with the variety of servers, not with
+their number. Nothing is lost: averaging the rates of identical servers keeps every row, and
+never lowers a sum of minima.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pulp
+
+from placement.cluster import IntArray
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.solution import Flows, Placement, Solution, gpu_loads
+from placement.solvers import SolverSettings, linear, solve_program
+
+TANGENTS = 16
+"""Tangents to the square in the spread of loads; the error is at most (cap / 16)^2 / 4."""
+
+Pairs = list[tuple[pulp.LpVariable, float]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Identical servers: their numbers, their speed, and the content of each."""
+
+    servers: IntArray
+    speed: float
+    model: IntArray
+    start: IntArray
+
+
+def group_servers(instance: Instance, placement: Placement) -> list[Group]:
+    """Group the servers that hold any replica by type and content, in order of first server."""
+    cluster = instance.cluster
+    found: dict[tuple[object, ...], list[int]] = {}
+    bounds = np.searchsorted(placement.server, np.arange(cluster.n_servers + 1))
+    for s in range(cluster.n_servers):
+        rows = slice(bounds[s], bounds[s + 1])
+        if bounds[s] == bounds[s + 1]:
+            continue
+        content = (placement.model[rows].tobytes(), placement.start[rows].tobytes())
+        found.setdefault((int(cluster.server_type[s]), *content), []).append(s)
+    groups = []
+    for key, servers in found.items():
+        rows = slice(bounds[servers[0]], bounds[servers[0] + 1])
+        speed = cluster.server_types[int(str(key[0]))].speed
+        groups.append(Group(np.array(servers), speed, placement.model[rows], placement.start[rows]))
+    return groups
+
+
+class RoutingProgram:
+    """Rates a[w, v, g], loads h[r, g] and localities c, l of one fixed placement.
+
+    Parameters
+    ----------
+    sense : int
+        ``pulp.LpMaximize`` or ``pulp.LpMinimize``.
+    cap : float or pulp.LpVariable
+        Most load of one GPU.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        placement: Placement,
+        sense: int,
+        cap: float | pulp.LpVariable,
+    ) -> None:
+        self.instance = instance
+        self.placement = placement
+        self.groups = group_servers(instance, placement)
+        self.problem = pulp.LpProblem("routing", sense)
+        self._cap = cap
+        self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
+        self.load: dict[tuple[int, int], pulp.LpVariable] = {}
+        self._flows()
+        for g in range(len(self.groups)):
+            self._capacity(g)
+
+    def _at_most_cap(self, terms: Pairs, count: float) -> pulp.LpConstraint:
+        if isinstance(self._cap, pulp.LpVariable):
+            return linear([*terms, (self._cap, -count)]) <= 0
+        return linear(terms) <= count * self._cap
+
+    def _flows(self) -> None:
+        holds = [set(group.model.tolist()) for group in self.groups]
+        for w in self.instance.active_workflows:
+            workflow = self.instance.workflows[w]
+            for v, m in enumerate(workflow.node_model):
+                terms: Pairs = []
+                for g, models in enumerate(holds):
+                    if int(m) in models:
+                        self.rate[w, v, g] = a = pulp.LpVariable(f"a_{w}_{v}_{g}", 0)
+                        terms.append((a, 1.0))
+                self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
+
+    def _capacity(self, g: int) -> None:
+        instance, group = self.instance, self.groups[g]
+        count = len(group.servers)
+        work: dict[int, Pairs] = {int(m): [] for m in group.model}
+        for w in instance.active_workflows:
+            workflow = instance.workflows[w]
+            for v, m in enumerate(workflow.node_model):
+                if (w, v, g) in self.rate:
+                    seconds = float(workflow.work_s[v]) / group.speed
+                    work[int(m)].append((self.rate[w, v, g], -seconds))
+        carried: dict[int, Pairs] = {m: [] for m in work}
+        gpus: dict[int, Pairs] = {}
+        for r, (m, start) in enumerate(zip(group.model, group.start, strict=True)):
+            self.load[r, g] = h = pulp.LpVariable(f"h_{r}_{g}", 0)
+            carried[int(m)].append((h, 1.0))
+            for i in range(int(start), int(start + instance.gpus_required[m])):
+                gpus.setdefault(i, []).append((h, 1.0))
+        for m, terms in work.items():
+            self.problem += linear([*carried[m], *terms]) == 0, f"work_{m}_{g}"
+        rows = {tuple(id(h) for h, _ in terms): (i, terms) for i, terms in gpus.items()}
+        for i, terms in rows.values():  # the GPUs of one block make the same row: once is enough
+            self.problem += self._at_most_cap(terms, count), f"gpu_{i}_{g}"
+
+    def locality(self) -> Pairs:
+        """Add c and l, and return the locality without its constant part."""
+        instance = self.instance
+        whole_weight, link_weight = instance.locality_weights
+        terms: Pairs = []
+        for w in instance.active_workflows:
+            workflow = instance.workflows[w]
+            nodes = range(len(workflow.node_model))
+            for g in range(len(self.groups)):
+                if whole_weight and all((w, v, g) in self.rate for v in nodes):
+                    c = pulp.LpVariable(f"c_{w}_{g}", 0)
+                    terms.append((c, whole_weight))
+                    for v in nodes:
+                        self.problem += linear([(c, 1), (self.rate[w, v, g], -1)]) <= 0
+                for e, (u, v) in enumerate(workflow.links):
+                    if link_weight and (w, u, g) in self.rate and (w, v, g) in self.rate:
+                        kept = pulp.LpVariable(f"l_{w}_{e}_{g}", 0)
+                        terms.append((kept, link_weight))
+                        for end in (u, v):
+                            row = linear([(kept, 1), (self.rate[w, int(end), g], -1)])
+                            self.problem += row <= 0
+        return terms
+
+    def spread(self) -> Pairs:
+        """Add a piecewise linear square of each GPU's load, and return their sum."""
+        terms: Pairs = []
+        cap = float(self._cap) if not isinstance(self._cap, pulp.LpVariable) else 1.0
+        for g, group in enumerate(self.groups):
+            count = len(group.servers)
+            covers: dict[int, list[int]] = {}
+            for r, (m, start) in enumerate(zip(group.model, group.start, strict=True)):
+                for i in range(int(start), int(start + self.instance.gpus_required[m])):
+                    covers.setdefault(i, []).append(r)
+            blocks = Counter(tuple(replicas) for replicas in covers.values())
+            for b, (replicas, gpus) in enumerate(blocks.items()):
+                square = pulp.LpVariable(f"q_{b}_{g}", 0)
+                terms.append((square, float(gpus)))
+                loads: Pairs = [(self.load[r, g], 1.0) for r in replicas]
+                for j in range(TANGENTS):
+                    p = cap * (j + 1) / TANGENTS
+                    row = [(square, 1.0), *((h, -2 * p) for h, _ in loads)]
+                    self.problem += linear(row) >= -p * p * count
+        return terms
+
+    def solution(self) -> Solution:
+        """Read the rates back and share each group's among its servers."""
+        placement = self.placement
+        workflow, node, server, rate = [], [], [], []
+        for (w, v, g), a in self.rate.items():
+            value = a.varValue or 0.0
+            if value > 1e-12 * self.instance.total_rate:
+                servers = self.groups[g].servers
+                workflow += [w] * len(servers)
+                node += [v] * len(servers)
+                server += servers.tolist()
+                rate += [value / len(servers)] * len(servers)
+        load = np.zeros(placement.n_replicas)
+        first = np.searchsorted(placement.server, np.arange(self.instance.cluster.n_servers))
+        for (r, g), h in self.load.items():
+            servers = self.groups[g].servers
+            load[first[servers] + r] = max(0.0, h.varValue or 0.0) / len(servers)
+        return Solution(
+            placement,
+            Flows(
+                np.array(workflow, dtype=np.int64),
+                np.array(node, dtype=np.int64),
+                np.array(server, dtype=np.int64),
+                np.array(rate, dtype=np.float64),
+            ),
+            load,
+        )
+
+
+def best_routing(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    *,
+    budget: Budget | None = None,
+) -> Solution | None:
+    """Route a placement for the most locality; None where `load_cap` cannot be kept in time."""
+    program = RoutingProgram(instance, placement, pulp.LpMaximize, instance.load_cap)
+    program.problem += linear(program.locality())
+    if not solve_program(program.problem, settings, budget=budget).found:
+        return None
+    return program.solution()
+
+
+def least_bottleneck(
+    instance: Instance, placement: Placement, settings: SolverSettings
+) -> tuple[float, Solution]:
+    """Least attainable load of the busiest GPU of a placement, and a routing that attains it."""
+    bottleneck = pulp.LpVariable("U", 0)
+    program = RoutingProgram(instance, placement, pulp.LpMinimize, bottleneck)
+    program.problem += linear([(bottleneck, 1.0)])
+    if not solve_program(program.problem, settings).found:
+        raise ValueError("a used model has no replica: no routing serves every request")
+    solution = program.solution()
+    return float(gpu_loads(instance, placement, solution.load).max(initial=0.0)), solution
+
+
+def balance_routing(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    *,
+    least_locality: float,
+    budget: Budget | None = None,
+) -> Solution | None:
+    """Route for the least sum of squared GPU loads among routings worth `least_locality`."""
+    program = RoutingProgram(instance, placement, pulp.LpMinimize, instance.load_cap)
+    locality = program.locality()
+    if locality:
+        floor = least_locality - instance.locality_constant
+        program.problem += linear(locality) >= floor, "locality"
+    program.problem += linear(program.spread())
+    if not solve_program(program.problem, settings, budget=budget).found:
+        return None
+    return program.solution()

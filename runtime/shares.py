@@ -1,0 +1,148 @@
+"""From the plan's shares to a server for every execution, without randomness.
+
+A request either runs whole on a *home* server, drawn from the workflow's home shares, or is
+*spilled*: then each node draws from its own spill shares, coupled to its first parent as tightly
+as the two distributions allow (maximal coupling: a child stays with probability
+min(q_child(s), q_parent(s)) / q_parent(s), and otherwise draws from what is left of q_child).
+
+Draws are points of the golden-ratio sequence ``frac((k + 1) * 0.618...)``, one sequence for each
+distribution, so that after K draws every share is met to within O(log K / K) (Kuipers and
+Niederreiter 1974, ch. 2, theorem 3.4) where random draws would wander by O(1 / sqrt(K)).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.cluster import Cluster, FloatArray, IntArray
+from placement.plan import Shares, WorkflowRouting
+from placement.solution import Placement
+from placement.trace import Trace
+from placement.workload import Workload
+from runtime.problem import NOWHERE, Int32Array
+
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def assign_targets(
+    workload: Workload,
+    trace: Trace,
+    placement: Placement,
+    cluster: Cluster,
+    routing: tuple[WorkflowRouting | None, ...],
+) -> Int32Array:
+    """Give every execution the server that the shares call for.
+
+    Parameters
+    ----------
+    routing : tuple of WorkflowRouting or None, length W
+        None asks for `spread_evenly`, the shares of a placement that came without routing.
+
+    Returns
+    -------
+    int32, shape (N,)
+        Server per execution; `NOWHERE` in workflows that call a model without a replica.
+    """
+    target = np.full(trace.n_executions, NOWHERE, dtype=np.int32)
+    for w, workflow in enumerate(workload.workflows):
+        rows = np.flatnonzero(trace.workflow == w)
+        shares = routing[w] or spread_evenly(workload, placement, cluster, w)
+        if not len(rows) or shares is None:
+            continue
+        first = np.asarray(trace.offset[rows], dtype=np.int64)
+        home = draw_homes(shares.home, len(rows))
+        nodes = np.arange(len(workflow.nodes))
+        whole = home != NOWHERE
+        target[(first[whole, None] + nodes).ravel()] = np.repeat(home[whole], len(nodes))
+        spilled = first[~whole]
+        if not len(spilled):
+            continue
+        parent = dict.fromkeys(nodes.tolist(), -1)
+        for edge in sorted(workflow.edges, key=lambda e: -e.source):
+            parent[edge.target] = edge.source
+        chosen: dict[int, IntArray] = {}
+        for v in workflow.topological_order:
+            u = parent[v]
+            spill = shares.spill[v]
+            if u < 0:
+                chosen[v] = _draw(spill, len(spilled))
+            else:
+                chosen[v] = couple(chosen[u], shares.spill[u], spill)
+            target[spilled + v] = chosen[v]
+    return target
+
+
+def draw_homes(home: Shares, count: int) -> IntArray:
+    """Home server of `count` requests in order of arrival; `NOWHERE` for those that spill."""
+    if not len(home.share):
+        return np.full(count, NOWHERE, dtype=np.int64)
+    edges = np.cumsum(home.share)
+    # Shares that reach 1 but for a solver's noise leave nobody to spill.
+    if edges[-1] >= 1.0 - 1e-6:
+        edges[-1] = np.inf
+    pick = np.searchsorted(edges, _points(count), side="right")
+    return np.append(home.server, NOWHERE)[pick]
+
+
+def couple(parent: IntArray, parent_share: Shares, child_share: Shares) -> IntArray:
+    """Servers of a child by maximal coupling with its parent's, keeping the child's shares."""
+    p, c = _normalized(parent_share), _normalized(child_share)
+    servers = np.union1d(parent_share.server, child_share.server)
+    q_parent, q_child = np.zeros(len(servers)), np.zeros(len(servers))
+    q_parent[np.searchsorted(servers, parent_share.server)] = p
+    q_child[np.searchsorted(servers, child_share.server)] = c
+    kept = np.minimum(q_parent, q_child)
+    stays = np.divide(kept, q_parent, out=np.ones_like(kept), where=q_parent > 0)
+    chosen = parent.copy()
+    for i, s in enumerate(servers):
+        mine = np.flatnonzero(parent == s)
+        if stays[i] < 1.0 - 1e-9:
+            chosen[mine[_points(len(mine)) >= stays[i]]] = NOWHERE
+    moved = np.flatnonzero(chosen == NOWHERE)
+    left = q_child - kept
+    chosen[moved] = _draw(Shares(servers, left if left.sum() > 1e-9 else q_child), len(moved))
+    return chosen
+
+
+def spread_evenly(
+    workload: Workload, placement: Placement, cluster: Cluster, w: int
+) -> WorkflowRouting | None:
+    """Shares for a placement without routing: every node in proportion to serving capacity.
+
+    A server's capacity for a node is the replicas of its model there times the server's speed.
+    Home shares are what all nodes have in common on a server. None where a model is missing.
+    """
+    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    workflow = workload.workflows[w]
+    share = np.zeros((len(workflow.nodes), cluster.n_servers))
+    for v, node in enumerate(workflow.nodes):
+        servers = placement.server[placement.model == node.model]
+        if not len(servers):
+            return None
+        share[v] = np.bincount(servers, minlength=cluster.n_servers) * speed
+    share /= share.sum(axis=1, keepdims=True)
+    home = share.min(axis=0)
+    return WorkflowRouting(home=_kept(home), spill=tuple(_kept(row) for row in share - home))
+
+
+def _draw(shares: Shares, count: int) -> IntArray:
+    weight = _normalized(shares)
+    kept = np.flatnonzero(weight > 0)
+    if not len(kept):
+        return np.full(count, NOWHERE, dtype=np.int64)
+    pick = np.searchsorted(np.cumsum(weight[kept])[:-1], _points(count), side="right")
+    return np.asarray(shares.server[kept[pick]], dtype=np.int64)
+
+
+def _points(count: int) -> FloatArray:
+    return np.asarray(np.modf((np.arange(count) + 1.0) * GOLDEN)[0])
+
+
+def _normalized(shares: Shares) -> FloatArray:
+    total = shares.share.sum()
+    return shares.share / total if total > 0 else np.zeros_like(shares.share)
+
+
+def _kept(row: FloatArray) -> Shares:
+    server = np.flatnonzero(row > 1e-12)
+    return Shares(server.astype(np.int64), row[server])
