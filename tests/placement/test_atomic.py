@@ -12,7 +12,7 @@ def test_content_replaces_the_old_file_and_leaves_nothing_else(tmp_path, content
     path.write_text("old, and longer than the new content")
     write_atomically(path, content)
     assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
-    assert os.listdir(tmp_path) == ["plan.yaml"]
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.yaml"]
 
 
 def test_failure_keeps_the_old_file(tmp_path):
@@ -23,7 +23,7 @@ def test_failure_keeps_the_old_file(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["plan.yaml"]
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.yaml"]
 
 
 def test_permissions_follow_the_umask(tmp_path):

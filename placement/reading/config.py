@@ -1,0 +1,148 @@
+"""The config file: models and workflows, checked as a whole."""
+
+from __future__ import annotations
+
+import os
+
+import networkx as nx
+
+from placement.reading.document import PlacedFault, load_document, raise_faults
+from placement.reading.faults import suggest
+from placement.reading.schema import ConfigFile, ModelEntry, WorkflowEntry
+from placement.reading.shape import check_shape
+from placement.reading.yaml_text import Place
+from placement.workload import Edge, Model, Node, Workflow, Workload
+
+
+def read_config(path: str | os.PathLike[str]) -> Workload:
+    """Read models and workflows from a JSON or YAML file.
+
+    Raises
+    ------
+    InputError
+        With every fault of the file: its shape; else unknown models, edges whose end is no
+        node, repeated nodes or edges, cycles.
+    """
+    document = load_document(path)
+    config, faults = check_shape(ConfigFile, document)
+    for key, entry in config.models.items():
+        faults += _model_faults(("models", key), entry)
+    for key, workflow in config.workflows.items():
+        faults += _workflow_faults(("workflows", key), workflow, list(config.models))
+    raise_faults(document, faults)
+    models = tuple(build_model(key, entry) for key, entry in config.models.items())
+    index = {m.id: i for i, m in enumerate(models)}
+    return Workload(
+        models, tuple(_build_workflow(key, w, index) for key, w in config.workflows.items())
+    )
+
+
+def build_model(key: str, entry: ModelEntry) -> Model:
+    """Turn a valid entry into the model; a slope becomes its table of factors."""
+    if isinstance(entry.slowdown, list):
+        slowdown = tuple(float(s) for s in entry.slowdown)
+    else:
+        slowdown = tuple(1.0 + entry.slowdown * n for n in range(entry.max_concurrency))
+    return Model(
+        id=key,
+        name=entry.name,
+        memory_gb=entry.memory_gb,
+        gpus_required=entry.gpus_required,
+        load_time_s=entry.load_time_seconds,
+        tokens_per_second=entry.tokens_per_second,
+        token_mean=entry.token_mean,
+        token_std=entry.token_std,
+        inference_time_mean_s=entry.inference_time_mean,
+        inference_time_std_s=entry.inference_time_std,
+        type=entry.type,
+        base_model=entry.base_model,
+        max_concurrency=entry.max_concurrency,
+        slowdown=slowdown,
+    )
+
+
+def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
+    faults = []
+    if isinstance(entry.slowdown, list) and len(entry.slowdown) != entry.max_concurrency:
+        faults.append(
+            PlacedFault(
+                (*place, "slowdown"),
+                f"has {len(entry.slowdown)} factors where max_concurrency is "
+                f"{entry.max_concurrency}",
+                "give one factor for each number in service, or a slope",
+            )
+        )
+    if entry.tokens_per_second and (entry.token_mean or 0) / entry.tokens_per_second > 1e9:
+        faults.append(
+            PlacedFault(
+                (*place, "tokens_per_second"),
+                "makes a call of token_mean tokens last more than 1e+09 s",
+                "check both figures",
+            )
+        )
+    return faults
+
+
+def _workflow_faults(place: Place, entry: WorkflowEntry, models: list[str]) -> list[PlacedFault]:
+    faults = []
+    first: dict[str, int] = {}
+    for i, node in enumerate(entry.nodes):
+        here = (*place, "nodes", i)
+        if node.id in first:
+            faults.append(
+                PlacedFault(
+                    (*here, "id"),
+                    f"{node.id!r} is already the id of nodes[{first[node.id]}]",
+                    "rename one of the two nodes",
+                )
+            )
+        first.setdefault(node.id, i)
+        if node.model not in models:
+            mend = suggest(node.model, models, "model")
+            faults.append(PlacedFault((*here, "model"), f"{node.model!r} is no model", mend))
+    seen: dict[tuple[str, str], int] = {}
+    for i, edge in enumerate(entry.edges):
+        here = (*place, "edges", i)
+        for end, name in (("from", edge.source), ("to", edge.target)):
+            if name not in first:
+                mend = suggest(name, first, "node") + " (or add the node, or drop the edge)"
+                wrong = f"{name!r} is no node of this workflow"
+                faults.append(PlacedFault((*here, end), wrong, mend))
+        pair = (edge.source, edge.target)
+        if pair in seen:
+            wrong = f"{pair[0]!r} -> {pair[1]!r} is already edges[{seen[pair]}]"
+            faults.append(PlacedFault(here, wrong, "drop one of the two"))
+        seen.setdefault(pair, i)
+    graph: nx.DiGraph[str] = nx.DiGraph(list(seen))
+    for ends in sorted(nx.strongly_connected_components(graph), key=min):
+        cycle = _cycle_through(graph.subgraph(ends))
+        if cycle:
+            closing = seen[cycle[-1], cycle[0]]
+            wrong = f"closes a cycle: {' -> '.join([*cycle, cycle[0]])}"
+            faults.append(
+                PlacedFault(
+                    (*place, "edges", closing),
+                    wrong,
+                    "drop one of its edges; a workflow must be acyclic",
+                )
+            )
+    return faults
+
+
+def _cycle_through(component: nx.DiGraph[str]) -> list[str]:
+    """Order a cycle of a strongly connected component, or nothing where it has none."""
+    try:
+        edges = nx.find_cycle(component, source=min(component))
+    except nx.NetworkXNoCycle:
+        return []
+    return [edge[0] for edge in edges]
+
+
+def _build_workflow(key: str, entry: WorkflowEntry, models: dict[str, int]) -> Workflow:
+    nodes = {n.id: i for i, n in enumerate(entry.nodes)}
+    return Workflow(
+        id=key,
+        name=entry.name or key,
+        nodes=tuple(Node(n.id, models[n.model]) for n in entry.nodes),
+        edges=tuple(Edge(nodes[e.source], nodes[e.target], e.payload_mb) for e in entry.edges),
+    )

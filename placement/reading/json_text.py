@@ -1,0 +1,127 @@
+"""JSON that is read fast, yet never loses a repeated key without a word."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import orjson
+
+from placement.reading.faults import FaultList, InputError, input_error
+from placement.reading.yaml_text import Place, dotted_place
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,\n]|[^\s{}\[\]:,"]+')
+_KEY_END = re.compile(rb'"[ \t\r\n]*:')
+_ESCAPED_QUOTE = re.compile(rb"\\u0022", re.IGNORECASE)
+
+
+def parse_json(path: str | os.PathLike[str], raw: bytes, line: int | None = None) -> Any:
+    """Parse a JSON text in UTF-8.
+
+    Parameters
+    ----------
+    path : path-like
+        Names the file in faults.
+    raw : bytes
+    line : int, optional
+        The line of the file that `raw` is (JSONL); by default it is the whole file.
+
+    Raises
+    ------
+    InputError
+        Where the syntax is broken or a key repeats.
+    """
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _syntax_error(path, raw, error, line) from None
+    faults = FaultList(path)
+    if may_repeat_keys(raw, data):
+        for place, at, repeated in _walk(raw.decode()):
+            if repeated:
+                key = f"{dotted_place(place)} (line {line or at})"
+                faults.add(key, "this key appears twice", "keep one of them")
+    faults.raise_if_any()
+    return data
+
+
+def may_repeat_keys(raw: bytes, data: Any) -> bool:
+    """Tell whether `raw` may hold a key twice; False is certain.
+
+    A repeated key is one that the parsed data lack, so writing them again gives fewer ends of
+    keys. Both texts count quotes inside strings alike, unless the quote is written ``\\u0022``.
+    """
+    if _ESCAPED_QUOTE.search(raw):
+        return True
+    try:
+        again = orjson.dumps(data)
+    except orjson.JSONEncodeError:  # nested beyond what the writer supports
+        return True
+    return len(_KEY_END.findall(raw)) != again.count(b'":')
+
+
+def json_lines(raw: bytes, places: Collection[Place]) -> dict[Place, int]:
+    """Find the lines (from 1) of some places of a valid JSON text."""
+    lines: dict[Place, int] = {}
+    for place, line, _ in _walk(raw.decode()):
+        if place in places:
+            lines.setdefault(place, line)
+            if len(lines) == len(places):
+                break
+    return lines
+
+
+def _walk(text: str) -> Iterator[tuple[Place, int, bool]]:
+    """Go through a valid JSON text: place and line of every value, and whether its key repeats."""
+    stack: list[set[str] | None] = []  # keys of an object, None for an array
+    place: list[str | int] = []
+    line = 1
+    expects_key = False
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token == "\n":
+            line += 1
+        elif token in "}]":
+            stack.pop()
+            expects_key = False
+            if len(place) > len(stack):
+                place.pop()
+        elif token == ",":
+            expects_key = stack[-1] is not None
+        elif token == ":":
+            continue
+        elif expects_key and (keys := stack[-1]) is not None:
+            key = str(orjson.loads(token))
+            _enter(place, len(stack), key)
+            yield tuple(place), line, key in keys
+            keys.add(key)
+            expects_key = False
+        else:
+            if stack and stack[-1] is None:
+                before = place[-1] if len(place) == len(stack) else -1
+                _enter(place, len(stack), int(before) + 1)
+                yield tuple(place), line, False
+            if token in "{[":
+                stack.append(set() if token == "{" else None)
+                expects_key = token == "{"
+
+
+def _enter(place: list[str | int], depth: int, part: str | int) -> None:
+    del place[depth - 1 :]
+    place.append(part)
+
+
+def _syntax_error(
+    path: str | os.PathLike[str], raw: bytes, error: orjson.JSONDecodeError, line: int | None
+) -> InputError:
+    key = f"line {line or error.lineno}, column {error.colno}"
+    rest = raw.decode(errors="replace")[error.pos :].lstrip("-")
+    if rest.startswith(("NaN", "Inf", "nan", "inf")):
+        return input_error(path, key, "holds NaN or Infinity", "write a finite number")
+    if "infinity" in error.msg:
+        return input_error(path, key, "holds a number beyond 1e308", "write a smaller number")
+    if not rest.strip():
+        return input_error(path, key, "the text ends too early", "check that the file is complete")
+    return input_error(path, key, f"is no valid JSON ({error.msg})", "mend the syntax there")

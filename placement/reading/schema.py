@@ -1,0 +1,215 @@
+"""The shape of every input file, as pydantic models: the boundary, and the published schemas."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+
+MAX_SECONDS = 1e9
+"""Longest time a file may state: thirty years, far beyond any service or load time."""
+MAX_MEMORY_GB = 1e6
+MAX_SERVERS = 10_000_000
+
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+Tokens = Annotated[float, Field(ge=0, le=1e12)]
+Identifier = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Entry(BaseModel):
+    """Part of a file: types are taken strictly, fields that are not named here are let pass."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore", frozen=True)
+
+
+def _check_slowdown(value: Any) -> Any:
+    """Take a slope or a measured table; a sentence tells what else it is."""
+    numbers = value if isinstance(value, list) else [value]
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise ValueError("must be a number (the slope) or a list of numbers (a measured table)")
+    if not isinstance(value, list):
+        if not 0 <= value <= 1e6:
+            raise ValueError("must be a slope from 0 to 1e6")
+    elif not value or value[0] != 1:
+        raise ValueError("must begin with 1, the factor of one execution in service")
+    elif any(b < a for a, b in pairwise(value)):
+        raise ValueError("must never decrease: more in service makes nothing faster")
+    return value
+
+
+Slowdown = Annotated[
+    Any,
+    BeforeValidator(_check_slowdown),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "array", "items": {"type": "number", "minimum": 1}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
+
+class ModelEntry(Entry):
+    """A model: what one replica occupies, and how long one call takes."""
+
+    name: Identifier = Field(description="name shown to people")
+    memory_gb: float = Field(
+        ge=0,
+        le=MAX_MEMORY_GB,
+        description="memory of a whole replica in GB, split evenly over its GPUs",
+    )
+    gpus_required: int = Field(
+        ge=1, le=100_000, description="GPUs of one replica, consecutive GPUs of one server"
+    )
+    load_time_seconds: Seconds = Field(
+        description="seconds to load a replica; only schedulers that switch models pay it"
+    )
+    tokens_per_second: Annotated[float, Field(gt=0, le=1e12)] | None = Field(
+        default=None, description="generation speed; the service time is token_mean over it"
+    )
+    token_mean: Tokens | None = Field(default=None, description="mean tokens of one call")
+    token_std: Tokens | None = Field(
+        default=None, description="standard deviation of the tokens of one call"
+    )
+    inference_time_mean: Seconds | None = Field(
+        default=None, description="mean seconds of one call, where tokens do not tell it"
+    )
+    inference_time_std: Seconds | None = Field(
+        default=None, description="standard deviation of the seconds of one call"
+    )
+    max_concurrency: int = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="most executions that one replica serves at once (continuous batching)",
+    )
+    slowdown: Slowdown = Field(
+        default=0.0,
+        description="how service time grows with the n executions in service: a slope b for the "
+        "factor 1 + b (n - 1), or the measured factors for n = 1, 2, ... max_concurrency",
+    )
+    type: str | None = Field(default=None, description="kind of model, for people")
+    base_model: str | None = Field(default=None, description="model it derives from, for people")
+    config: dict[str, Any] | None = Field(
+        default=None, description="options a request may choose from; not used for placement"
+    )
+
+
+class NodeEntry(Entry):
+    """A step of a workflow: one call to one model."""
+
+    id: Identifier = Field(description="name of the node, unique in its workflow")
+    model: Identifier = Field(description="key of the model it calls")
+    inputs: list[str] | None = Field(default=None, description="data it reads; not checked")
+    outputs: list[str] | None = Field(default=None, description="data it writes; not checked")
+    config_options: list[str] | None = Field(
+        default=None, description="options a request may set; not used for placement"
+    )
+
+
+class EdgeEntry(Entry):
+    """Data passed from one node to another, which waits for it."""
+
+    source: Identifier = Field(alias="from", description="id of the node that sends")
+    target: Identifier = Field(alias="to", description="id of the node that waits")
+    payload_mb: Annotated[float, Field(ge=0, le=1e9)] = Field(
+        default=0.0, description="megabytes moved; they take time where the cluster has a network"
+    )
+
+
+class WorkflowEntry(Entry):
+    """A workflow: a directed graph of nodes without cycles."""
+
+    name: Identifier | None = Field(default=None, description="name shown to people")
+    nodes: list[NodeEntry] = Field(min_length=1, description="its steps")
+    edges: list[EdgeEntry] = Field(default=[], description="what waits for what")
+
+
+class ConfigFile(Entry):
+    """A config file (JSON or YAML): models, and the workflows that call them."""
+
+    models: dict[Identifier, ModelEntry] = Field(min_length=1, description="models by key")
+    workflows: dict[Identifier, WorkflowEntry] = Field(min_length=1, description="workflows by key")
+
+
+class ServerTypeEntry(Entry):
+    """A server type: `count` identical servers."""
+
+    count: int = Field(ge=1, le=MAX_SERVERS, description="number of servers of the type")
+    gpus: int = Field(ge=1, le=100_000, description="GPUs of one server")
+    gpu_memory_gb: Annotated[float, Field(gt=0, le=MAX_MEMORY_GB)] = Field(
+        default=80.0, description="memory of one GPU in GB"
+    )
+    speed: Annotated[float, Field(gt=0, le=1e6)] = Field(
+        default=1.0, description="an execution of t seconds takes t / speed here"
+    )
+
+
+class LinkEntry(Entry):
+    """A network: moving a payload takes latency + payload / bandwidth."""
+
+    latency_s: Seconds = Field(default=0.0, description="seconds before the first byte arrives")
+    bandwidth_gb_per_s: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
+        default=None, description="gigabytes a second; no limit where it is left out"
+    )
+
+
+class NetworkEntry(Entry):
+    """The network inside servers and between them; what is left out takes no time."""
+
+    intra_server: LinkEntry = Field(default=LinkEntry(), description="inside one server")
+    inter_server: LinkEntry = Field(default=LinkEntry(), description="between two servers")
+
+
+class ClusterFile(Entry):
+    """A cluster file (JSON or YAML): server types, and the network."""
+
+    server_types: dict[Identifier, ServerTypeEntry] = Field(
+        min_length=1, description="server types by name; servers are numbered in this order"
+    )
+    network: NetworkEntry = Field(default=NetworkEntry(), description="time to move data")
+
+
+class RequestEntry(Entry):
+    """A request: one run of a workflow."""
+
+    request_id: Identifier | int = Field(description="name of the request, unique in the trace")
+    timestamp: str = Field(
+        description="arrival in ISO 8601, all with the same offset to UTC or all without; the "
+        "requests stand in order of arrival"
+    )
+    workflow_id: Identifier = Field(description="key of the workflow")
+    node_execution_times: dict[str, Seconds] | None = Field(
+        default=None,
+        description="seconds of each node by its id; a node left out takes token_mean / "
+        "tokens_per_second of its model, else its inference_time_mean",
+    )
+    input_data: Any = Field(default=None, description="kept for other tools; not used")
+    node_configs: Any = Field(default=None, description="kept for other tools; not used")
+    metadata: Any = Field(default=None, description="kept for other tools; not used")
+
+
+class RequestsFile(Entry):
+    """A trace in YAML or JSON; JSONL, CSV and Parquet hold one request a line or row."""
+
+    requests: list[RequestEntry] = Field(min_length=1, description="requests by arrival")
+    metadata: Any = Field(default=None, description="kept for other tools; not used")
+
+
+FileKind = Literal["config", "cluster", "requests"]
+
+FILES: dict[FileKind, type[Entry]] = {
+    "config": ConfigFile,
+    "cluster": ClusterFile,
+    "requests": RequestsFile,
+}
+
+
+def json_schema(kind: FileKind) -> dict[str, Any]:
+    """Give the JSON Schema (2020-12) of a kind of file."""
+    schema = TypeAdapter(FILES[kind]).json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,165 @@
+"""A document against its schema: pydantic's verdict turned into sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from placement.reading.document import Document, PlacedFault, raise_faults
+from placement.reading.faults import nearest, show
+from placement.reading.schema import Entry
+from placement.reading.yaml_text import Place
+
+EntryT = TypeVar("EntryT", bound=Entry)
+
+_EXPECTED = {
+    "float_type": ("a number", "write a number, without quotes"),
+    "int_type": ("a whole number", "write a whole number, without quotes or decimals"),
+    "string_type": ("text", "write it in quotes"),
+    "bool_type": ("true or false", "write true or false"),
+    "list_type": ("a list", "write a list"),
+    "dict_type": ("a mapping", "write a mapping"),
+    "model_type": ("a mapping", "write its fields as a mapping"),
+    "model_attributes_type": ("a mapping", "write its fields as a mapping"),
+}
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def check_shape(kind: type[EntryT], document: Document) -> tuple[EntryT, list[PlacedFault]]:
+    """Validate the data of a document.
+
+    Parameters
+    ----------
+    kind : type
+        Schema of the whole document.
+    document : Document
+
+    Returns
+    -------
+    entry : instance of `kind`
+    misspelt : list of PlacedFault
+        Unknown fields that look like an optional one, to be reported with what else is wrong.
+
+    Raises
+    ------
+    InputError
+        With every fault of shape, misspelt fields among them.
+    """
+    data = document.data
+    try:
+        entry = kind.model_validate(data)
+    except ValidationError as error:
+        faults = [_explain(detail, data) for detail in error.errors(include_url=False)]
+        raise_faults(document, faults + _misspelt_faults(kind, data, faults))
+        raise AssertionError("a validation error without a fault") from error
+    return entry, _misspelt_faults(kind, data, [])
+
+
+def _misspelt_faults(kind: Any, data: Any, known: list[PlacedFault]) -> list[PlacedFault]:
+    missing = {f.place for f in known if f.wrong == "is missing"}
+    return [
+        PlacedFault((*place, key), "is no field that is known here", f"did you mean {meant!r}?")
+        for place, key, meant in _misspelt(kind, data, ())
+        if (*place, meant) not in missing
+    ]
+
+
+def _explain(detail: Any, data: Any) -> PlacedFault:
+    kind: str = detail["type"]
+    place = _real_place(detail["loc"], data)
+    value = detail["input"]
+    context = detail.get("ctx", {})
+    if kind == "missing":
+        name = str(detail["loc"][-1])
+        present = [str(k) for k in value] if isinstance(value, dict) else []
+        close = nearest(name, present)
+        return PlacedFault(
+            (*place, name),
+            "is missing",
+            f"add it, or did you misspell it as {close!r}?" if close else "add it",
+        )
+    if kind in _EXPECTED:
+        expected, mend = _EXPECTED[kind]
+        if not place:
+            return PlacedFault(place, f"holds {show(value)}, not {expected}", "check the file")
+        return PlacedFault(place, f"is {show(value)}, not {expected}", mend)
+    if kind == "finite_number":
+        return PlacedFault(place, f"is {show(value)}, no finite number", "write a finite number")
+    if kind in _BOUNDS:
+        name, word = _BOUNDS[kind]
+        bound = f"{context[name]:g}"
+        return PlacedFault(place, f"is {show(value)}", f"it must be {word} {bound}")
+    if kind in ("too_short", "string_too_short"):
+        return PlacedFault(place, "is empty", "give at least one entry, or a name")
+    if kind == "string_too_long":
+        return PlacedFault(place, "is far too long for a name", "shorten it")
+    if kind == "value_error":
+        sentence = str(context.get("error", detail["msg"]))
+        return PlacedFault(place, f"is {show(value)}", f"it {sentence}")
+    return PlacedFault(place, f"is {show(value)}: {detail['msg']}", "see docs/configuration.md")
+
+
+def _real_place(loc: tuple[str | int, ...], data: Any) -> Place:
+    """Keep of pydantic's location what the data have: it adds marks for keys and unions."""
+    place: list[str | int] = []
+    for part in loc:
+        has = (
+            part in data
+            if isinstance(data, dict)
+            else (isinstance(data, list) and isinstance(part, int) and part < len(data))
+        )
+        if not has:
+            break
+        data = data[part]
+        place.append(part)
+    return tuple(place)
+
+
+def _misspelt(kind: Any, data: Any, place: Place) -> Iterator[tuple[Place, str, str]]:
+    """Find unknown fields that resemble a field that is absent: (place, unknown, meant)."""
+    entry, container = _entry_of(kind)
+    if entry is None:
+        return
+    if container is list and isinstance(data, list):
+        for i, item in enumerate(data):
+            yield from _misspelt(entry, item, (*place, i))
+    elif container is dict and isinstance(data, dict):
+        for key, item in data.items():
+            yield from _misspelt(entry, item, (*place, key))
+    elif container is None and isinstance(data, dict):
+        fields = {f.alias or name: f for name, f in entry.model_fields.items()}
+        absent = [name for name in fields if name not in data]
+        for key in data:
+            if key not in fields and (close := close_field(key, absent)):
+                yield place, key, close
+        for name, field in fields.items():
+            if name in data:
+                yield from _misspelt(field.annotation, data[name], (*place, name))
+
+
+def close_field(key: str, absent: list[str]) -> str | None:
+    """Name the absent field that `key` nearly spells; another word is no misspelling."""
+    found = get_close_matches(key.lower().replace("-", "_"), absent, n=1, cutoff=0.8)
+    return found[0] if found else None
+
+
+def _entry_of(kind: Any) -> tuple[type[BaseModel] | None, type | None]:
+    """Find the schema inside an annotation, and whether a list or mapping holds it."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind, None
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType, Annotated):
+        return next((r for a in arguments if (r := _entry_of(a))[0]), (None, None))
+    if origin in (list, dict):
+        inner, container = _entry_of(arguments[-1])
+        return (inner, origin) if inner is not None and container is None else (None, None)
+    return None, None
