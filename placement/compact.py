@@ -17,8 +17,8 @@ import numpy as np
 import pulp
 
 from placement.instance import Instance
-from placement.outcome import Budget, FormOutcome, Progress, ProgressCallback, Status
-from placement.routing_lp import Pairs, best_routing
+from placement.outcome import Budget, FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.routing_lp import TANGENTS, Pairs, best_routing
 from placement.solution import Placement, Solution, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
 
@@ -152,6 +152,33 @@ class CompactProgram:
                         self.problem += linear([(kept, 1), (self.rate[w, v, s], -1)]) <= 0
         return terms
 
+    def squared_loads(self) -> Pairs:
+        """Add q >= the squared load of GPUs, by tangents at `TANGENTS` levels up to the cap.
+
+        In the count form n GPUs share h: their squares add up to h^2 / n >= 2 p h - p^2 n for
+        every level p, which is linear in both.
+        """
+        levels = [self.cap * (j + 0.5) / TANGENTS for j in range(TANGENTS)]
+        terms: Pairs = []
+        covers: dict[tuple[int, int], Pairs] = defaultdict(list)
+        for (m, s), entries in self.replicas.items():
+            for x, h, start in entries:
+                if start < 0:
+                    q = pulp.LpVariable(f"q_{m}_{s}", 0)
+                    terms.append((q, float(self.instance.gpus_required[m])))
+                    for p in levels:
+                        self.problem += linear([(q, 1), (h, -2 * p), (x, p * p)]) >= 0
+                    continue
+                for g in range(start, start + int(self.instance.gpus_required[m])):
+                    covers[s, g].append((h, 1.0))
+        for (s, g), held in covers.items():
+            q = pulp.LpVariable(f"q_{s}_{g}", 0)
+            terms.append((q, 1.0))
+            for p in levels:
+                row = [(q, 1.0), *((h, -2 * p) for h, _ in held)]
+                self.problem += linear(row) >= -p * p
+        return terms
+
     def order_identical_servers(self) -> None:
         """Of identical servers, the earlier holds no fewer replicas of the first used model.
 
@@ -246,7 +273,7 @@ def solve_compact(
         raise RuntimeError(f"the compact program ended without a plan ({outcome.status})")
     bound = max(best, min(outcome.best_bound, 1.0))
     stopped: dict[str | None, Status] = {"time": "time limit", "interrupt": "interrupted"}
-    closed = bound - best <= 1e-9 + 1e-9 * abs(best)
+    closed = relative_gap(best, bound) <= 1e-6
     return FormOutcome(
         solution=solution,
         best_bound=bound,

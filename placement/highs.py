@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +62,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
 
     def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
         """Make a HiGHS that is silent before it is told anything else."""
-        lp.solverModel = model = highspy.Highs()  # type: ignore[no-untyped-call]
+        lp.solverModel = model = _silent_highs()
         model.setOptionValue("output_flag", False)
         # An absolute gap would end the search early where objectives are small.
         model.setOptionValue("mip_abs_gap", 0.0)
@@ -184,6 +187,23 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         if found:
             return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
         return pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
+
+
+def _silent_highs() -> highspy.Highs:
+    # The first instance prints a banner before any option can be set, through C's own buffer.
+    libc = ctypes.CDLL(None)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        model = highspy.Highs()  # type: ignore[no-untyped-call]
+        libc.fflush(None)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+    return model
 
 
 def _sign(lp: pulp.LpProblem) -> int:

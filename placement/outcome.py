@@ -30,12 +30,25 @@ class Budget:
     def __init__(self, seconds: float | None = None) -> None:
         self._begin = time.monotonic()
         self._seconds = seconds
-        self.interrupted = False
+        self._parent: Budget | None = None
+        self._interrupted = False
+
+    def part(self, fraction: float) -> Budget:
+        """Give a phase a fraction of the time left; an interruption reaches parts and whole."""
+        left = self.remaining_s
+        part = Budget(None if left == float("inf") else left * fraction)
+        part._parent = self
+        return part
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the solve began."""
-        return time.monotonic() - self._begin
+        return time.monotonic() - (self._parent or self)._begin
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the solve was asked to stop."""
+        return self._interrupted or (self._parent is not None and self._parent.interrupted)
 
     @property
     def remaining_s(self) -> float:
@@ -44,7 +57,7 @@ class Budget:
             return 0.0
         if self._seconds is None:
             return float("inf")
-        return max(0.0, self._seconds - self.elapsed_s)
+        return max(0.0, self._seconds - (time.monotonic() - self._begin))
 
     @property
     def expired(self) -> bool:
@@ -53,7 +66,9 @@ class Budget:
 
     def interrupt(self) -> None:
         """Ask every phase to stop with what it has (Ctrl-C)."""
-        self.interrupted = True
+        self._interrupted = True
+        if self._parent is not None:
+            self._parent.interrupt()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +177,7 @@ class SolveOptions:
     seed: int = 0
     allow_partial: bool = False
     balance: bool = True
-    balance_tolerance: float = 1e-4
+    balance_tolerance: float = 1e-5
 
 
 @dataclass(frozen=True)

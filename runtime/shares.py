@@ -51,13 +51,13 @@ def assign_targets(
             continue
         first = np.asarray(trace.offset[rows], dtype=np.int64)
         home = draw_homes(shares.home, len(rows))
-        nodes = np.arange(len(workflow.nodes))
         whole = home != NOWHERE
-        target[(first[whole, None] + nodes).ravel()] = np.repeat(home[whole], len(nodes))
+        for v in range(len(workflow.nodes)):
+            target[first[whole] + v] = home[whole]
         spilled = first[~whole]
         if not len(spilled):
             continue
-        parent = dict.fromkeys(nodes.tolist(), -1)
+        parent = dict.fromkeys(range(len(workflow.nodes)), -1)
         for edge in sorted(workflow.edges, key=lambda e: -e.source):
             parent[edge.target] = edge.source
         chosen: dict[int, IntArray] = {}

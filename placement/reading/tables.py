@@ -1,0 +1,212 @@
+"""Traces whose requests are rows: CSV and Parquet.
+
+Node times stand in a column `node_execution_times`: a JSON object as text in either format, a
+struct in Parquet; or in one column a node, named ``node_execution_times.<node id>``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+from placement.cluster import FloatArray
+from placement.reading.batch import Batch
+from placement.reading.faults import FaultList, InputError, input_error, show
+from placement.reading.json_text import may_repeat_keys, parse_json
+from placement.reading.records import OPTIONAL, REQUIRED
+from placement.reading.shape import close_field
+from placement.reading.source import check_file, decode
+
+TIMES = "node_execution_times"
+ROWS = 200_000
+"""Rows of one batch: bounds the memory of what is taken apart in Python."""
+
+
+def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
+    """Read a CSV file with a header, one request a row.
+
+    Raises
+    ------
+    InputError
+        Where the file is no such table.
+    """
+    check_file(path)
+    _check_header(path)
+    try:
+        table = pl.read_csv(path, infer_schema=False, raise_if_empty=False, encoding="utf8")
+    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+        raise _broken(path, "CSV", error) from None
+    yield from _batches(path, table)
+
+
+def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
+    """Read a Parquet file, one request a row.
+
+    Raises
+    ------
+    InputError
+        Where the file is no such table.
+    """
+    check_file(path)
+    with Path(path).open("rb") as file:
+        if file.read(4) != b"PAR1":
+            raise input_error(path, "", "is no Parquet file", "check that it is the right file")
+    try:
+        names = list(pl.read_parquet_schema(path))
+        wanted = [n for n in names if n in (*REQUIRED, TIMES) or n.startswith(TIMES + ".")]
+        _check_columns(path, names)
+        table = pl.read_parquet(path, columns=wanted)
+    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
+        raise _broken(path, "Parquet", error) from None
+    yield from _batches(path, table)
+
+
+def _check_header(path: str | os.PathLike[str]) -> None:
+    with Path(path).open("rb") as file:
+        text = decode(path, file.readline(2**20))
+    try:
+        names = next(csv.reader(io.StringIO(text)), [])
+    except csv.Error as error:
+        raise input_error(path, "line 1", f"is no header ({error})", "mend it") from None
+    faults = FaultList(path)
+    for name in sorted({n for n in names if names.count(n) > 1}):
+        faults.add(f"column {name}", "appears twice", "keep one of them")
+    faults.raise_if_any()
+    _check_columns(path, names)
+
+
+def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:
+    faults = FaultList(path)
+    absent = [n for n in (*REQUIRED, *OPTIONAL) if n not in names]
+    for name in names:
+        meant = close_field(name, absent)
+        if meant and name not in (*REQUIRED, *OPTIONAL):
+            faults.add(f"column {name}", "is no column that is known here", f"is it {meant!r}?")
+    for name in REQUIRED:
+        if name not in names:
+            faults.add(f"column {name}", "is missing", "add it; every request needs one")
+    faults.raise_if_any()
+
+
+def _batches(path: str | os.PathLike[str], table: pl.DataFrame) -> Iterator[Batch]:
+    table = _unnest(path, table)
+    for first in range(0, table.height, ROWS):
+        yield _batch(path, table.slice(first, ROWS), first)
+
+
+def _unnest(path: str | os.PathLike[str], table: pl.DataFrame) -> pl.DataFrame:
+    """Check the types of the columns; a struct of times becomes one column a node."""
+    faults = FaultList(path)
+    for name in REQUIRED:
+        kind = table.schema[name]
+        whole = kind.is_integer() if name == "request_id" else False
+        moment = kind.is_temporal() and kind != pl.Duration and kind != pl.Time
+        if not (kind in (pl.String, pl.Categorical, pl.Enum) or whole
+                or (name == "timestamp" and moment)):  # fmt: skip
+            expected = "text or time stamps" if name == "timestamp" else "text"
+            faults.add(f"column {name}", f"holds {kind}, not {expected}", "convert the column")
+        elif kind in (pl.Categorical, pl.Enum) or whole:
+            table = table.with_columns(pl.col(name).cast(pl.String))
+        if kind.is_temporal() and table[name].null_count():
+            rows = table[name].is_null().arg_true().to_list()
+            for row in rows:
+                faults.add(f"row {row + 1}, {name}", "is missing", "add it")
+    times = table.schema.get(TIMES)
+    if isinstance(times, pl.Struct):
+        fields = [f.name for f in times.fields]
+        for name in fields:
+            if f"{TIMES}.{name}" in table.columns:
+                faults.add(f"column {TIMES}.{name}", "is also a field of the struct", "keep one")
+        faults.raise_if_any()
+        renamed = table[TIMES].struct.rename_fields([f"{TIMES}.{n}" for n in fields])
+        table = table.with_columns(renamed).unnest(TIMES)
+    elif times not in (None, pl.String, pl.Null):
+        faults.add(f"column {TIMES}", f"holds {times}", "use a struct, or JSON objects as text")
+    elif times == pl.Null:
+        table = table.drop(TIMES)
+    if TIMES in table.columns and any(c.startswith(TIMES + ".") for c in table.columns):
+        faults.add(f"column {TIMES}", "stands beside columns of single nodes", "keep one form")
+    faults.raise_if_any()
+    return table
+
+
+def _batch(path: str | os.PathLike[str], table: pl.DataFrame, first: int) -> Batch:
+    def place(i: int, name: str) -> str:
+        return f"row {first + i + 1}, {name}"
+
+    times: list[Any] | None = None
+    columns: dict[str, FloatArray] = {}
+    if TIMES in table.columns:
+        times = _parse_times(path, table[TIMES].to_list(), place)
+    else:
+        faults = FaultList(path)
+        for name in table.columns:
+            if name.startswith(TIMES + "."):
+                columns[name.removeprefix(TIMES + ".")] = _numbers(table[name], place, faults)
+        faults.raise_if_any()
+    stamps = table["timestamp"]
+    return Batch(
+        request_ids=table["request_id"].to_list(),
+        timestamps=stamps if stamps.dtype.is_temporal() else stamps.to_list(),
+        workflow_ids=table["workflow_id"].to_list(),
+        times=times,
+        place=place,
+        columns=columns,
+    )
+
+
+def _parse_times(path: str | os.PathLike[str], texts: list[str | None], place: Any) -> list[Any]:
+    """Parse the JSON objects of a column; all at once where nothing is wrong."""
+    parts = [t.encode() if t else b"null" for t in texts]
+    joined = b"[" + b",".join(parts) + b"]"
+    try:
+        values = orjson.loads(joined)
+        if len(values) == len(parts) and not may_repeat_keys(joined, values):
+            return list(values)
+    except orjson.JSONDecodeError:
+        pass
+    faults = FaultList(path)
+    values = []
+    for i, part in enumerate(parts):
+        try:
+            values.append(parse_json(path, part))
+        except InputError as error:
+            fault = error.faults[0]
+            wrong = f"{show(texts[i])} {fault.wrong} at {fault.key}"
+            faults.add(place(i, TIMES), wrong, fault.mend)
+    faults.raise_if_any()
+    return values
+
+
+def _numbers(column: pl.Series, place: Any, faults: FaultList) -> FloatArray:
+    """Take a column of seconds, NaN where it is empty."""
+    if column.dtype == pl.Null:
+        return np.full(len(column), np.nan)
+    if column.dtype == pl.String:
+        blank = column.is_null() | (column == "")
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+        bad = ((numbers.is_null() | numbers.is_nan()) & ~blank).fill_null(False)
+    elif column.dtype.is_numeric():
+        numbers = column.cast(pl.Float64)
+        bad = numbers.is_nan().fill_null(False)
+    else:
+        faults.add(f"column {column.name}", f"holds {column.dtype}", "write seconds as numbers")
+        return np.zeros(len(column))
+    for i in bad.arg_true().to_list():
+        faults.add(place(i, column.name), f"is {show(column[i])}", "write seconds as a number")
+    return numbers.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def _broken(path: str | os.PathLike[str], form: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no reason given"
+    return input_error(
+        path, "", f"is no valid {form} ({reason})", "check that the file is complete"
+    )

@@ -1,0 +1,275 @@
+"""The front door of the package: an instance and options in, a certified solution out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from placement.balance import balance
+from placement.bottleneck import compact_bottleneck
+from placement.capacity import Coverage, ensure_coverage
+from placement.compact import solve_compact
+from placement.heuristics import HEURISTICS
+from placement.instance import Instance
+from placement.outcome import (
+    Bottleneck,
+    Budget,
+    Certificate,
+    FormOutcome,
+    Infeasible,
+    Progress,
+    ProgressCallback,
+    SolveOptions,
+    SolveResult,
+    Status,
+    relative_gap,
+)
+from placement.bottleneck import compact_bottleneck as _cb
+from placement.routing_lp import best_routing, least_bottleneck
+from placement.solution import Placement, Solution, evaluate
+from placement.solvers import SolverSettings, solver_name
+
+COMPACT_SERVERS = 2
+"""Largest cluster whose bottleneck the compact form bounds before the patterns do."""
+
+NO_BOUND = "no bound was sought; no locality exceeds 1"
+
+Sink = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The best heuristic start under the cap, and what is known of U*."""
+
+    instance: Instance
+    bottleneck: Bottleneck
+    solution: Solution
+
+
+def solve(
+    instance: Instance,
+    options: SolveOptions | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    budget: Budget | None = None,
+) -> SolveResult:
+    """Place the used models, route their requests, and prove how good that is.
+
+    In order: every used model gets a replica and the least bottleneck load U* fixes the cap on
+    GPU loads (coverage and headroom); the locality is maximised under that cap; the loads are
+    balanced without giving locality up.
+
+    Parameters
+    ----------
+    instance : Instance
+        Its `load_cap` is replaced by the cap that the options and U* give.
+    options : SolveOptions
+    progress : callable, optional
+        Called with every new incumbent and bound.
+    budget : Budget, optional
+        Made from `options.time_limit_s` by default; its `interrupt` ends the solve early with
+        the best plan so far.
+
+    Raises
+    ------
+    Infeasible
+        The used models do not fit together (unless `options.allow_partial`).
+    SolverUnavailable
+        The solver asked for is not there.
+    ValueError
+        The method is unknown.
+    """
+    options = options or SolveOptions()
+    budget = budget or Budget(options.time_limit_s)
+    settings = SolverSettings(options.solver, options.threads, options.seed)
+    solver_name(options.solver)
+    if options.method != "ilp" and options.method not in HEURISTICS:
+        raise ValueError(
+            f"method {options.method!r} is unknown; take one of: ilp, {', '.join(HEURISTICS)}"
+        )
+    history: list[Progress] = []
+
+    def note(event: Progress) -> None:
+        history.append(event)
+        if progress is not None:
+            progress(event)
+
+    coverage = ensure_coverage(instance, settings, allow_partial=options.allow_partial)
+    if not coverage.instance.active_workflows:
+        raise Infeasible("no request can be served: no workflow fits the cluster")
+    if options.method == "ilp":
+        return _solve_ilp(coverage, options, settings, budget, note, history)
+    return _solve_heuristic(coverage, options, settings, budget, note, history)
+
+
+def load_cap(options: SolveOptions, bottleneck: float) -> float:
+    """Cap on GPU loads: the target rho, or (1 + eps) U* in overload and offline (DESIGN 5)."""
+    slack = 1 + options.overload_slack
+    if options.mode == "offline":
+        return slack * bottleneck
+    return options.max_utilization if bottleneck <= options.max_utilization else slack * bottleneck
+
+
+def _solve_heuristic(
+    coverage: Coverage,
+    options: SolveOptions,
+    settings: SolverSettings,
+    budget: Budget,
+    note: Sink,
+    history: list[Progress],
+) -> SolveResult:
+    note(Progress(options.method, budget.elapsed_s, None, None))
+    instance = replace(coverage.instance, load_cap=options.max_utilization)
+    placement = HEURISTICS[options.method](instance, options.seed, budget)
+    upper, solution = least_bottleneck(instance, placement, settings)
+    instance = replace(instance, load_cap=load_cap(options, upper))
+    solution = best_routing(instance, placement, settings) or solution
+    objective = evaluate(instance, solution).objective
+    note(Progress(options.method, budget.elapsed_s, objective, 1.0))
+    found = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
+    bottleneck = Bottleneck(0.0, upper, solution)
+    return _result(coverage, instance, found, bottleneck, "routing", options, budget, history)
+
+
+def _solve_ilp(
+    coverage: Coverage,
+    options: SolveOptions,
+    settings: SolverSettings,
+    budget: Budget,
+    note: Sink,
+    history: list[Progress],
+) -> SolveResult:
+    start = _prepare(coverage.instance, options, settings, budget, note)
+    instance = start.instance
+    worth = evaluate(instance, start.solution).objective
+    note(Progress("start", budget.elapsed_s, worth, 1.0))
+    found, form = _locality(start, options, settings, budget, note)
+    if options.balance:
+        worth = evaluate(instance, found.solution).objective
+        note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
+        even = balance(
+            instance,
+            found.solution,
+            settings,
+            Budget(_seconds_for_balance(options, budget)),
+            tolerance=options.balance_tolerance,
+        )
+        found = replace(found, solution=even)
+    worth = evaluate(instance, found.solution).objective
+    note(Progress("done", budget.elapsed_s, worth, found.best_bound))
+    return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
+
+
+def _seconds_for_balance(options: SolveOptions, budget: Budget) -> float:
+    # An interrupted solve still owes a plan with sensible rates, so a little time is always left.
+    limit = 60.0 if options.time_limit_s is None else options.time_limit_s
+    return min(0.25 * limit, max(1.0, budget.remaining_s))
+
+
+def _prepare(
+    instance: Instance,
+    options: SolveOptions,
+    settings: SolverSettings,
+    budget: Budget,
+    note: Sink,
+) -> _Start:
+    """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
+    note(Progress("start", budget.elapsed_s, None, None))
+    target = 0.0 if options.mode == "offline" else options.max_utilization
+    instance = replace(instance, load_cap=options.max_utilization)
+    placements = [HEURISTICS["greedy"](instance, options.seed, budget)]
+    routed = [least_bottleneck(instance, p, settings) for p in placements]
+    upper, solution = min(routed, key=lambda pair: pair[0])
+    note(Progress("headroom", budget.elapsed_s, None, None, f"bottleneck load {upper:.3f}"))
+    bottleneck = _bottleneck(instance, settings, budget.part(0.2), target, solution)
+    instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
+    # The search sees the cap that counts, and starts where the greedy left it.
+    placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.15)))
+    placements.append(bottleneck.solution.placement)
+    candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
+    best = max(candidates, key=lambda s: evaluate(instance, s).objective)
+    return _Start(instance, bottleneck, best)
+
+
+def _routed(
+    instance: Instance, placements: list[Placement], settings: SolverSettings
+) -> list[Solution]:
+    routed = (best_routing(instance, placement, settings) for placement in placements)
+    return [solution for solution in routed if solution is not None]
+
+
+def _bottleneck(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    target: float,
+    start: Solution,
+) -> Bottleneck:
+    if instance.cluster.n_servers <= COMPACT_SERVERS:
+        return compact_bottleneck(instance, settings, budget, target=target, start=start)
+    found = pattern_bottleneck(instance, settings, budget, target=target)
+    upper, solution = least_bottleneck(instance, start.placement, settings)
+    if upper < found.upper:
+        return Bottleneck(min(found.lower, upper), upper, solution)
+    return found
+
+
+def _locality(
+    start: _Start,
+    options: SolveOptions,
+    settings: SolverSettings,
+    budget: Budget,
+    note: Sink,
+) -> tuple[FormOutcome, str]:
+    form = options.form
+    if form == "auto":
+        form = "compact" if start.instance.cluster.n_servers <= COMPACT_SERVERS else "patterns"
+    run = solve_compact if form == "compact" else solve_patterns
+    found = run(
+        start.instance,
+        settings,
+        # Balance comes after and is part of what was promised within the limit.
+        budget.part(0.85),
+        start=start.solution,
+        gap=options.gap,
+        progress=note,
+    )
+    return found, form
+
+
+def _result(
+    coverage: Coverage,
+    instance: Instance,
+    found: FormOutcome,
+    bottleneck: Bottleneck,
+    form: str,
+    options: SolveOptions,
+    budget: Budget,
+    history: list[Progress],
+) -> SolveResult:
+    evaluation = evaluate(instance, found.solution)
+    status: Status = "interrupted" if budget.interrupted else found.status
+    return SolveResult(
+        instance=instance,
+        solution=found.solution,
+        evaluation=evaluation,
+        certificate=Certificate(
+            status=status,
+            method=options.method,
+            form=form,
+            solver=options.solver,
+            objective=evaluation.objective,
+            best_bound=max(found.best_bound, evaluation.objective),
+            gap=relative_gap(evaluation.objective, found.best_bound),
+            proof=found.proof,
+            load_cap=instance.load_cap,
+            bottleneck_lower=bottleneck.lower,
+            bottleneck_upper=bottleneck.upper,
+            seconds=budget.elapsed_s,
+            seed=options.seed,
+            deterministic=found.deterministic,
+            duals=found.duals,
+        ),
+        dropped_models=coverage.dropped_models,
+        history=tuple(history),
+    )

@@ -1,0 +1,254 @@
+"""What a run was worth: the metrics of DESIGN 7, from the course of every execution alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from placement.cluster import FloatArray, IntArray
+from runtime.result import RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Mean, median, 99th percentile (linear between ranks), least and greatest, in seconds."""
+
+    mean: float
+    median: float
+    p99: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Everything reported about one run; times in seconds, efficiencies and overhead in percent.
+
+    Parameters
+    ----------
+    request_latency : Distribution
+        From a request's arrival to the end of its last node, over completed requests.
+    node_waiting, node_response : Distribution
+        From an execution's data being there to its start, and to its end.
+    gpu_executions, gpu_busy_s : shape (N,)
+        Executions each GPU took part in, and the time it was in service (loading not counted).
+    switches, switch_time_s : int, float
+        Models loaded during the run, and GPU seconds spent loading them, over all replicas.
+    """
+
+    total_requests: int
+    completed_requests: int
+    total_nodes_executed: int
+    makespan_s: float
+    intra_server_workflows: int
+    inter_server_workflows: int
+    cross_server_communications: int
+    switches: int
+    switch_time_s: float
+    request_latency: Distribution
+    node_waiting: Distribution
+    node_response: Distribution
+    gpu_executions: IntArray
+    gpu_busy_s: FloatArray
+
+    @property
+    def failed_requests(self) -> int:
+        """Requests that did not complete."""
+        return self.total_requests - self.completed_requests
+
+    @property
+    def server_efficiency(self) -> float:
+        """SE: percent of the completed requests whose nodes all ran on one server."""
+        return percent(self.intra_server_workflows, self.completed_requests)
+
+    @cached_property
+    def gpu_utilization(self) -> FloatArray:
+        """Busy time over makespan of each GPU in percent, shape (N,)."""
+        if not self.makespan_s:
+            return np.zeros(len(self.gpu_busy_s))
+        return 100.0 * self.gpu_busy_s / self.makespan_s
+
+    @property
+    def average_utilization(self) -> float:
+        """Mean utilization over all GPUs in percent."""
+        return float(self.gpu_utilization.mean())
+
+    @property
+    def utilization_variance(self) -> float:
+        """Population variance of the utilization over all GPUs, in points squared."""
+        return float(self.gpu_utilization.var())
+
+    @property
+    def throughput(self) -> float:
+        """Completed requests per second of makespan."""
+        return self.completed_requests / self.makespan_s if self.makespan_s else 0.0
+
+    @property
+    def node_throughput(self) -> float:
+        """Node executions per second of makespan."""
+        return self.total_nodes_executed / self.makespan_s if self.makespan_s else 0.0
+
+    @property
+    def switch_overhead(self) -> float:
+        """GPU time spent loading models, in percent of loading and service together."""
+        busy = float(self.gpu_busy_s.sum())
+        return percent(self.switch_time_s, self.switch_time_s + busy)
+
+
+def percent(part: float, whole: float) -> float:
+    """100 part / whole, and 0 of nothing."""
+    return 100.0 * part / whole if whole else 0.0
+
+
+def measure(run: RunResult) -> Metrics:
+    """Compute every metric of a run."""
+    problem = run.problem
+    ran = run.ran
+    every = bool(ran.all())
+    start, end, ready = (a if every else a[ran] for a in (run.start_s, run.end_s, run.ready_s))
+    completed = run.completed
+    intra, crossings = _locality(run)
+    switch = np.zeros(0) if run.switch_s is None else run.switch_s[ran]
+    blocks = problem.replica_gpus[run.replica[ran][: len(switch)]]
+    executions, busy = _gpu_use(run)
+    return Metrics(
+        total_requests=len(completed),
+        completed_requests=int(completed.sum()),
+        total_nodes_executed=len(start),
+        makespan_s=float(end.max(initial=0.0)),
+        intra_server_workflows=intra,
+        inter_server_workflows=int(completed.sum()) - intra,
+        cross_server_communications=crossings,
+        switches=int((switch > 0).sum()),
+        switch_time_s=float((switch * blocks).sum()),
+        request_latency=distribution(request_latency(run)),
+        node_waiting=distribution(start - ready),
+        node_response=distribution(end - ready),
+        gpu_executions=executions,
+        gpu_busy_s=busy,
+    )
+
+
+def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, object]:
+    """Lay a run's metrics out as the `summary` of the execution log (DESIGN 8 and 11)."""
+    m = metrics or measure(run)
+    cluster = run.problem.cluster
+    return {
+        "total_requests": m.total_requests,
+        "completed_requests": m.completed_requests,
+        "failed_requests": m.failed_requests,
+        "total_nodes_executed": m.total_nodes_executed,
+        "mode": run.problem.mode,
+        "scheduler": run.scheduler,
+        "routing": run.routing,
+        "simulate": True,
+        "gpus": cluster.n_gpus,
+        "gpus_per_server": cluster.max_gpus_per_server,
+        "makespan": m.makespan_s,
+        "total_model_switches": m.switches,
+        "total_switch_time": m.switch_time_s,
+        "switch_overhead": m.switch_overhead,
+        "avg_waiting_time": m.node_waiting.mean,
+        "p99_waiting_time": m.node_waiting.p99,
+        "avg_response_time": m.node_response.mean,
+        "p99_response_time": m.node_response.p99,
+        "avg_request_response_time": m.request_latency.mean,
+        "p99_request_response_time": m.request_latency.p99,
+        "server_efficiency": m.server_efficiency,
+        "intra_server_workflows": m.intra_server_workflows,
+        "inter_server_workflows": m.inter_server_workflows,
+        "cross_server_communications": m.cross_server_communications,
+        "average_utilization": m.average_utilization,
+        "utilization_variance": m.utilization_variance,
+        "throughput": m.throughput,
+        "node_throughput": m.node_throughput,
+        "request_latency": asdict(m.request_latency),
+        "node_waiting": asdict(m.node_waiting),
+        "node_response": asdict(m.node_response),
+    }
+
+
+def request_latency(run: RunResult) -> FloatArray:
+    """Seconds from arrival to the end of the last node, over completed requests in order."""
+    problem = run.problem
+    last = np.full(len(problem.workflow), -np.inf)
+    for w, rows, first in _requests_by_workflow(run):
+        for v in range(problem.first_node[w + 1] - problem.first_node[w]):
+            last[rows] = np.maximum(last[rows], run.end_s[first + v])
+    kept = run.completed
+    return np.asarray(last[kept] - problem.arrival_s[kept])
+
+
+def distribution(seconds: FloatArray) -> Distribution:
+    """Describe a sample; all 0 where it is empty."""
+    if not len(seconds):
+        return Distribution(0.0, 0.0, 0.0, 0.0, 0.0)
+    median, p99 = np.percentile(seconds, [50, 99])
+    return Distribution(
+        mean=float(seconds.mean()),
+        median=float(median),
+        p99=float(p99),
+        min=float(seconds.min()),
+        max=float(seconds.max()),
+    )
+
+
+def _requests_by_workflow(run: RunResult) -> list[tuple[int, IntArray, IntArray]]:
+    """For each workflow its completed requests and the numbers of their first executions."""
+    problem, completed = run.problem, run.completed
+    found = []
+    for w in range(len(problem.workload.workflows)):
+        rows = np.flatnonzero((problem.workflow == w) & completed)
+        found.append((w, rows, problem.offset[rows]))
+    return found
+
+
+def _locality(run: RunResult) -> tuple[int, int]:
+    """Requests that ran whole on one server, and edges that crossed servers."""
+    problem = run.problem
+    server = problem.replica_server
+    intra = crossings = 0
+    for w, _, first in _requests_by_workflow(run):
+        workflow = problem.workload.workflows[w]
+        at = [server[run.replica[first + v]] for v in range(len(workflow.nodes))]
+        whole = np.ones(len(first), dtype=bool)
+        for other in at[1:]:
+            whole &= other == at[0]
+        intra += int(whole.sum())
+        crossings += sum(int((at[e.source] != at[e.target]).sum()) for e in workflow.edges)
+    return intra, crossings
+
+
+def replica_busy_s(run: RunResult) -> FloatArray:
+    """Seconds that each replica was in service: the union of its executions, shape (P,)."""
+    problem = run.problem
+    ran = run.ran
+    replica, start, end = (
+        a if ran.all() else a[ran] for a in (run.replica, run.start_s, run.end_s)
+    )
+    busy = np.zeros(problem.n_replicas)
+    busy += np.bincount(replica, weights=end - start, minlength=problem.n_replicas)
+    batching = np.flatnonzero(problem.replica_slots > 1)
+    for p in batching:
+        mine = np.flatnonzero(replica == p)
+        mine = mine[np.argsort(start[mine], kind="stable")]
+        covered = np.maximum.accumulate(end[mine])
+        before = np.concatenate(([0.0], covered[:-1]))
+        busy[p] = np.maximum(0.0, covered - np.maximum(start[mine], before)).sum()
+    return busy
+
+
+def _gpu_use(run: RunResult) -> tuple[IntArray, FloatArray]:
+    problem = run.problem
+    count = np.bincount(run.replica[run.ran], minlength=problem.n_replicas)
+    gpus = problem.replica_gpus
+    # GPU numbers of every block, end to end.
+    within = np.arange(gpus.sum()) - np.repeat(np.cumsum(gpus) - gpus, gpus)
+    gpu = np.repeat(problem.replica_first_gpu, gpus) + within
+    executions = np.zeros(problem.cluster.n_gpus, dtype=np.int64)
+    busy = np.zeros(problem.cluster.n_gpus)
+    np.add.at(executions, gpu, np.repeat(count, gpus))
+    np.add.at(busy, gpu, np.repeat(replica_busy_s(run), gpus))
+    return executions, busy

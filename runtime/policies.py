@@ -1,0 +1,195 @@
+"""Routing policies: which replica serves a node, as plain Python that the reference engine runs.
+
+A policy is any object with a `name` and a method ``choose(view) -> replica``. The four built in
+here are also compiled into the fast engine, which must choose the same replica every time; a
+policy of your own runs on the reference engine (``simulate(..., policy=YourPolicy())``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+from runtime.problem import NOWHERE, Problem
+
+Routing = Literal["locality", "plan", "earliest", "least-loaded"]
+
+
+class View:
+    """What a policy sees when one execution must be given a replica.
+
+    The engine moves one view from decision to decision; a policy must not keep or change it.
+
+    Attributes
+    ----------
+    problem : Problem
+        All that does not change: workflows, replicas, servers, the plan's targets.
+    now_s : float
+        The instant: the execution's last parent has just finished (or its request arrived).
+    execution, request, node : int
+        Number of the execution, of its request, and of its node over all workflows.
+    model : int
+        Model that the node calls.
+    free_s : list of float, length P
+        When each replica could start one more execution, after all committed to it so far.
+    unfinished : list of int, length P
+        Executions routed to each replica and not yet finished.
+    replica_of : list of int, length N
+        Replica of every execution routed so far, else -1.
+    end_s : list of float, length N
+        End of service of every execution committed so far.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        free_s: list[float],
+        unfinished: list[int],
+        replica_of: list[int],
+        end_s: list[float],
+    ) -> None:
+        self.problem = problem
+        self.now_s = 0.0
+        self.execution = self.request = self.node = self.model = 0
+        self.free_s = free_s
+        self.unfinished = unfinished
+        self.replica_of = replica_of
+        self.end_s = end_s
+        self._server = problem.replica_server.tolist()
+        self._of_model = [
+            problem.model_replica[a:b].tolist()
+            for a, b in zip(problem.model_start, problem.model_start[1:], strict=False)
+        ]
+        self._parents = [
+            list(
+                zip(
+                    problem.parent[a:b].tolist(),
+                    problem.parent_intra_s[a:b].tolist(),
+                    problem.parent_inter_s[a:b].tolist(),
+                    strict=True,
+                )
+            )
+            for a, b in zip(problem.parent_start, problem.parent_start[1:], strict=False)
+        ]
+
+    def replicas(self) -> Sequence[int]:
+        """Replicas of the node's model, ascending."""
+        replicas: list[int] = self._of_model[self.model]
+        return replicas
+
+    def replicas_on(self, server: int) -> list[int]:
+        """Replicas of the node's model on one server, ascending."""
+        return [p for p in self.replicas() if self._server[p] == server]
+
+    def server(self, replica: int) -> int:
+        """Server of a replica."""
+        return int(self._server[replica])
+
+    @property
+    def target(self) -> int:
+        """Server that the plan's shares give to this execution, or -1."""
+        return int(self.problem.target[self.execution])
+
+    @property
+    def parents(self) -> list[int]:
+        """Executions that this one waited for, ascending."""
+        first = int(self.problem.offset[self.request])
+        return [first + u for u, _, _ in self._parents[self.node]]
+
+    def data_arrival_s(self, server: int) -> float:
+        """When the data of every parent would have arrived at a server; now without parents."""
+        arrival = self.now_s
+        first = int(self.problem.offset[self.request])
+        for u, intra, inter in self._parents[self.node]:
+            same = self._server[self.replica_of[first + u]] == server
+            arrival = max(arrival, self.end_s[first + u] + (intra if same else inter))
+        return arrival
+
+    def start_s(self, replica: int) -> float:
+        """When the execution would start on a replica, by what is committed there now."""
+        return max(self.data_arrival_s(self._server[replica]), self.free_s[replica])
+
+    def first_to_start(self, replicas: Iterable[int]) -> int:
+        """Of these replicas the one that can start the execution first; ties: the lowest."""
+        return min(replicas, key=lambda p: (self.start_s(p), p))
+
+
+class RoutingPolicy(Protocol):
+    """Chooses the replica of every node execution."""
+
+    @property
+    def name(self) -> str:
+        """Name in logs and tables."""
+        ...
+
+    def choose(self, view: View) -> int:
+        """Return one of ``view.replicas()``."""
+        ...
+
+
+class Earliest:
+    """The replica that can start first, whatever its server."""
+
+    name = "earliest"
+
+    def choose(self, view: View) -> int:
+        """Return the first to start; ties: the lowest replica."""
+        return view.first_to_start(view.replicas())
+
+
+class LeastLoaded:
+    """The replica with the fewest unfinished executions (join the shortest queue)."""
+
+    name = "least-loaded"
+
+    def choose(self, view: View) -> int:
+        """Return the shortest queue; ties: the lowest replica."""
+        return min(view.replicas(), key=lambda p: (view.unfinished[p], p))
+
+
+class PlanShares:
+    """The server that the plan's shares call for, and nothing else."""
+
+    name = "plan"
+
+    def choose(self, view: View) -> int:
+        """Return the first to start on the target server; anywhere where the plan names none."""
+        return view.first_to_start(view.replicas_on(view.target) or view.replicas())
+
+
+class Locality:
+    """The request's home server, unless waiting there costs more than crossing.
+
+    The home of a node is its target server by the plan's shares; but where its first parent was
+    moved away from the target it had, the node follows the parent, if the model is there. The
+    node leaves home for the replica that can start it first when home would start it later than
+    that replica by more than ``Problem.patience_s``. Starts count the arrival of the data, so
+    what the network makes of a crossing is in the balance too.
+    """
+
+    name = "locality"
+
+    def choose(self, view: View) -> int:
+        """Return the first to start at home, or the first to start of all."""
+        at_home = view.replicas_on(self._home(view))
+        anywhere = view.first_to_start(view.replicas())
+        if not at_home:
+            return anywhere
+        stay = view.first_to_start(at_home)
+        delay = view.start_s(stay) - view.start_s(anywhere)
+        return stay if delay <= view.problem.patience_s[view.node] else anywhere
+
+    @staticmethod
+    def _home(view: View) -> int:
+        for parent in view.parents[:1]:
+            server = view.server(view.replica_of[parent])
+            moved = server != view.problem.target[parent] != NOWHERE
+            if moved and view.replicas_on(server):
+                return server
+        return view.target
+
+
+BUILT_IN: dict[str, RoutingPolicy] = {
+    policy.name: policy for policy in (Locality(), PlanShares(), Earliest(), LeastLoaded())
+}
+"""The policies that both engines know, by name."""

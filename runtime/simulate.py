@@ -1,0 +1,226 @@
+"""The front door of the runtime: a trace over a placement, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+import numpy as np
+
+from placement.cluster import Cluster, FloatArray
+from placement.plan import Plan, Shares, WorkflowRouting
+from placement.solution import Placement
+from placement.trace import Mode, Trace, measure_demand
+from placement.workload import Workload
+from runtime.policies import BUILT_IN, RoutingPolicy
+from runtime.problem import NOWHERE, Problem, build_problem
+from runtime.reference import ProgressCallback, run_reference
+from runtime.result import Course, RunResult, Scheduler
+from runtime.shares import assign_targets
+
+Engine = Literal["auto", "compiled", "reference"]
+
+COMPILED_FROM = 30_000
+"""Executions from which loading the compiled engine is worth its half second."""
+SPILL_PATIENCE = 1.0
+"""Default of `simulate`'s `spill_patience`."""
+
+Routings = tuple[WorkflowRouting | None, ...]
+
+
+def simulate(
+    workload: Workload,
+    trace: Trace,
+    cluster: Cluster,
+    placement: Placement,
+    routing: Routings | None = None,
+    *,
+    mode: Mode = "online",
+    policy: str | RoutingPolicy = "locality",
+    spill_patience: float = SPILL_PATIENCE,
+    engine: Engine = "auto",
+    progress: ProgressCallback | None = None,
+) -> RunResult:
+    """Run every request of a trace over a static placement.
+
+    Parameters
+    ----------
+    placement : Placement
+        Models by their index in `workload`.
+    routing : tuple, length W, or None
+        Home and spill shares per workflow (``Plan.routing``); where missing, nodes spread over
+        the servers that hold their models in proportion to capacity.
+    mode : {"online", "offline"}
+        Requests at their timestamps, or all at time 0.
+    policy : str or RoutingPolicy
+        ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
+        `choose` (see `runtime.policies`), which runs on the reference engine.
+    spill_patience : float
+        A node leaves its home server when it would start there later than elsewhere by more
+        than this many times the mean service time of its whole request (`locality` only).
+    engine : {"auto", "compiled", "reference"}
+        Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
+    progress : callable, optional
+        Called now and then with executions committed and their total.
+
+    Returns
+    -------
+    RunResult
+        Requests of workflows that call a model without a replica have not run.
+
+    Raises
+    ------
+    ValueError
+        Where the policy is unknown or chooses a wrong replica.
+    """
+    if isinstance(policy, str):
+        if policy not in BUILT_IN:
+            raise ValueError(f"no routing policy {policy!r}; there are {', '.join(BUILT_IN)}")
+        policy = BUILT_IN[policy]
+    built_in = BUILT_IN.get(policy.name) is policy
+    if policy.name in ("earliest", "least-loaded") and built_in:
+        target = np.full(trace.n_executions, NOWHERE, dtype=np.int32)
+    else:
+        shares = routing or (None,) * len(workload.workflows)
+        target = assign_targets(workload, trace, placement, cluster, shares)
+    problem = build_problem(
+        workload,
+        trace,
+        cluster,
+        placement,
+        mode,
+        target,
+        spill_patience * _mean_request_s(workload, trace),
+    )
+    if engine == "compiled" and not built_in:
+        raise ValueError(
+            f"the policy {policy.name!r} is plain Python and runs on the reference engine only"
+        )
+    compiled = engine == "compiled" or (
+        engine == "auto" and built_in and _worth_compiling(trace.n_executions)
+    )
+    if compiled:
+        from runtime.engine import run_compiled  # numba takes half a second to import
+
+        course = run_compiled(problem, policy.name, progress)
+    else:
+        course = run_reference(problem, policy, progress)
+    return finished_run(problem, course, "static", policy.name)
+
+
+def simulate_plan(
+    workload: Workload,
+    trace: Trace,
+    plan: Plan,
+    *,
+    mode: Mode = "online",
+    policy: str | RoutingPolicy = "locality",
+    spill_patience: float = SPILL_PATIENCE,
+    engine: Engine = "auto",
+    progress: ProgressCallback | None = None,
+) -> RunResult:
+    """Run a trace over a plan, matched by the ids of models, workflows and nodes.
+
+    Replicas keep the numbers they have in the plan; other parameters as in `simulate`.
+
+    Raises
+    ------
+    ValueError
+        Where plan and workload do not belong together.
+    """
+    placement, routing = match_plan(plan, workload)
+    return simulate(
+        workload,
+        trace,
+        plan.cluster,
+        placement,
+        routing,
+        mode=mode,
+        policy=policy,
+        spill_patience=spill_patience,
+        engine=engine,
+        progress=progress,
+    )
+
+
+def match_plan(plan: Plan, workload: Workload) -> tuple[Placement, Routings]:
+    """Translate a plan's indices into those of a workload.
+
+    Raises
+    ------
+    ValueError
+        Where a model of the plan is missing in the workload or has grown out of its block, or a
+        workflow has other nodes.
+    """
+    model = np.full(len(plan.model_ids), NOWHERE, dtype=np.int64)
+    for i, name in enumerate(plan.model_ids):
+        model[i] = workload.model_index.get(name, NOWHERE)
+    for i in np.unique(plan.placement.model):
+        if model[i] == NOWHERE:
+            raise ValueError(
+                f"the plan places model {plan.model_ids[i]!r}, which the config does not have; "
+                "solve again with this config"
+            )
+    placement = Placement(model[plan.placement.model], plan.placement.server, plan.placement.start)
+    length = np.array([m.gpus_required for m in workload.models], dtype=np.int64)[placement.model]
+    room = plan.cluster.server_gpus[placement.server]
+    for p in np.flatnonzero(placement.start + length > room)[:1]:
+        raise ValueError(
+            f"replica {p} of model {workload.models[placement.model[p]].id!r} needs {length[p]} "
+            f"GPUs from GPU {placement.start[p]} of server {placement.server[p]}, which has "
+            f"{room[p]}; solve again with this config"
+        )
+    index = {name: i for i, name in enumerate(plan.workflow_ids)}
+    routing: list[WorkflowRouting | None] = []
+    for workflow in workload.workflows:
+        known = index.get(workflow.id, NOWHERE)
+        shares = plan.routing[known] if known != NOWHERE else None
+        if shares is None:
+            routing.append(None)
+            continue
+        place = {node: v for v, node in enumerate(plan.node_ids[known])}
+        missing = [n.id for n in workflow.nodes if n.id not in place]
+        if missing or len(place) != len(workflow.nodes):
+            raise ValueError(
+                f"workflow {workflow.id!r} has other nodes in the config than in the plan; "
+                "solve again with this config"
+            )
+        spill: list[Shares] = [shares.spill[place[n.id]] for n in workflow.nodes]
+        routing.append(WorkflowRouting(home=shares.home, spill=tuple(spill)))
+    return placement, tuple(routing)
+
+
+def finished_run(problem: Problem, course: Course, scheduler: Scheduler, name: str) -> RunResult:
+    """Turn the course of all executions into a result, once every request is accounted for.
+
+    Raises
+    ------
+    RuntimeError
+        Where a request that could be served did not complete: the run is wrong.
+    """
+    run = RunResult(
+        replica=course.replica,
+        ready_s=course.ready_s,
+        start_s=course.start_s,
+        end_s=course.end_s,
+        switch_s=course.switch_s,
+        problem=problem,
+        scheduler=scheduler,
+        routing=name,
+    )
+    lost = int((problem.servable[problem.workflow] != run.completed).sum())
+    if lost:
+        raise RuntimeError(f"{lost} requests are not accounted for; this is a fault of the engine")
+    return run
+
+
+def _mean_request_s(workload: Workload, trace: Trace) -> FloatArray:
+    """Mean service seconds of a whole request, repeated for each node of its workflow."""
+    demand = measure_demand(workload, trace)
+    return np.concatenate(
+        [np.full(len(t), float(t.sum())) for t in demand.service_s] or [np.zeros(0)]
+    )
+
+
+def _worth_compiling(executions: int) -> bool:
+    return executions >= COMPILED_FROM or "runtime.engine" in sys.modules

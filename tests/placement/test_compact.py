@@ -1,0 +1,120 @@
+"""The compact program and the front door against brute force over all placements."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from placement.bottleneck import compact_bottleneck
+from placement.compact import solve_compact
+from placement.heuristics import HEURISTICS
+from placement.instance import Instance
+from placement.outcome import Budget, SolveOptions
+from placement.routing_lp import best_routing, least_bottleneck
+from placement.solution import evaluate, violations
+from placement.solve import solve
+from placement.solvers import SolverSettings
+from tests.placement import oracle
+
+HIGHS = SolverSettings(threads=1)
+SEEDS = range(25)
+
+
+def case(seed: int, *, exclusive: bool) -> Instance:
+    """A random instance whose cap lies between just attainable and roomy."""
+    rng = np.random.default_rng([seed, exclusive])
+    instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=1.0)
+    least = oracle.least_bottleneck(instance)
+    return replace(instance, load_cap=least * float(rng.choice([1.0001, 1.05, 1.5, 3.0])))
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("block", range(5))
+def test_compact_finds_the_optimum_of_brute_force(block: int, exclusive: bool) -> None:
+    """Over all placements of 250 tiny clusters none is better, and the bound is the optimum."""
+    for seed in SEEDS:
+        instance = case(1000 * block + seed, exclusive=exclusive)
+        best = oracle.best_locality(instance)
+        got = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
+        assert violations(instance, got.solution) == []
+        assert evaluate(instance, got.solution).objective == pytest.approx(best, abs=1e-5), seed
+        assert got.best_bound == pytest.approx(best, abs=1e-5), seed
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_bottleneck_interval_holds_the_least_of_brute_force(exclusive: bool) -> None:
+    """U* of brute force lies in the proven interval, which is narrow, for any target."""
+    for seed in SEEDS:
+        instance = case(seed, exclusive=exclusive)
+        least = oracle.least_bottleneck(instance)
+        _, start = least_bottleneck(instance, HEURISTICS["greedy"](instance, 0, None), HIGHS)
+        got = compact_bottleneck(instance, HIGHS, Budget(), target=0.0, start=start)
+        assert got.lower <= least * (1 + 1e-6)
+        assert got.upper == pytest.approx(least, rel=2e-3)
+        loose = compact_bottleneck(instance, HIGHS, Budget(), target=2 * least, start=start)
+        assert loose.lower <= least * (1 + 1e-6)
+        assert loose.upper <= 2 * least * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("form", ["compact", "auto"])
+def test_the_front_door_keeps_the_order_of_objectives(
+    form: str, exclusive: bool, mode: str
+) -> None:
+    """The cap follows from U* of brute force, and the locality is the best under that cap."""
+    for seed in range(12):
+        instance = case(seed, exclusive=exclusive)
+        least = oracle.least_bottleneck(instance)
+        options = SolveOptions(mode=mode, form=form, gap=0.0)  # type: ignore[arg-type]
+        result = solve(instance, options)
+        cap = result.instance.load_cap
+        if mode == "online" and least <= 0.8:
+            assert cap == 0.8
+        else:
+            assert cap == pytest.approx(1.05 * least, rel=3e-3)
+        assert violations(result.instance, result.solution) == []
+        best = oracle.best_locality(result.instance)
+        assert result.certificate.best_bound >= best - 1e-6
+        assert result.evaluation.objective == pytest.approx(best, rel=3e-5, abs=1e-6)
+
+
+def test_never_worse_than_the_greedy_start() -> None:
+    """With no time at all the plan is still the best start, and its bound is still valid."""
+    for seed in range(10):
+        instance = case(seed, exclusive=seed % 2 == 0)
+        budget = Budget(0.0)
+        result = solve(instance, SolveOptions(time_limit_s=0.0), budget=budget)
+        assert violations(result.instance, result.solution) == []
+        placement = HEURISTICS["greedy"](instance, 0, None)
+        routed = best_routing(result.instance, placement, HIGHS)
+        if routed is not None:
+            start = evaluate(result.instance, routed).objective
+            assert result.evaluation.objective >= start * (1 - 2e-5)
+        assert result.certificate.best_bound >= oracle.best_locality(result.instance) - 1e-6
+
+
+@pytest.mark.parametrize("solver", ["CBC", "highs"])
+def test_any_solver_proves_the_same_optimum(solver: str) -> None:
+    """CBC, and HiGHS by another spelling, agree with brute force."""
+    for seed in range(4):
+        instance = case(seed, exclusive=seed % 2 == 0)
+        got = solve_compact(instance, SolverSettings(solver), Budget(), start=None, gap=0.0)
+        assert got.best_bound == pytest.approx(oracle.best_locality(instance), abs=1e-5)
+
+
+def test_balance_gives_up_no_locality_and_evens_the_loads() -> None:
+    """Objective 3 lowers the variance of GPU loads, never the locality beyond its tolerance."""
+    lower = 0
+    for seed in range(12):
+        instance = case(seed, exclusive=seed % 2 == 0)
+        plain = solve(instance, SolveOptions(balance=False, form="compact", gap=0.0))
+        even = solve(instance, SolveOptions(balance=True, form="compact", gap=0.0))
+        assert even.evaluation.objective >= plain.evaluation.objective * (1 - 2e-5)
+        # The tangents stand for the square to within (cap / 16)^2 / 4 a GPU.
+        slack = (even.instance.load_cap / 16) ** 2 / 4 + 1e-6
+        assert np.mean(even.evaluation.gpu_load**2) <= (
+            np.mean(plain.evaluation.gpu_load**2) + slack
+        )
+        lower += np.var(even.evaluation.gpu_load) < np.var(plain.evaluation.gpu_load) - 1e-6
+    assert lower > 0

@@ -1,0 +1,153 @@
+"""Random simulations: every feature of the semantics, small enough to run in a millisecond."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from placement.cluster import Cluster, Network, ServerType
+from placement.plan import Shares, WorkflowRouting
+from placement.solution import Placement
+from placement.trace import Mode, Trace
+from placement.workload import Edge, Model, Node, Workflow, Workload
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that `simulate` takes."""
+
+    workload: Workload
+    trace: Trace
+    cluster: Cluster
+    placement: Placement
+    routing: tuple[WorkflowRouting | None, ...]
+    mode: Mode
+
+
+def model(name: str, gpus: int = 1, slowdown: tuple[float, ...] = (1.0,), **more: float) -> Model:
+    """Make a model of 1 GB a GPU."""
+    return Model(
+        id=name,
+        name=name.upper(),
+        memory_gb=more.get("memory_gb", float(gpus)),
+        gpus_required=gpus,
+        load_time_s=more.get("load_time_s", 5.0),
+        max_concurrency=len(slowdown),
+        slowdown=slowdown,
+    )
+
+
+def trace_of(
+    workload: Workload, arrival_s: np.ndarray, workflow: np.ndarray, service_s: np.ndarray
+) -> Trace:
+    """Make a trace whose executions are listed request by request."""
+    sizes = np.array([len(w.nodes) for w in workload.workflows])[workflow]
+    return Trace(
+        request_ids=[f"r{i}" for i in range(len(arrival_s))],
+        arrival_s=np.asarray(arrival_s, dtype=np.float64),
+        workflow=np.asarray(workflow, dtype=np.int64),
+        service_s=np.asarray(service_s, dtype=np.float64),
+        offset=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        start=START,
+    )
+
+
+def chain(models: int, payload_mb: float = 0.0) -> Workflow:
+    """Make a workflow that calls model 0, 1, ... one after the other."""
+    return Workflow(
+        "chain",
+        "chain",
+        tuple(Node(f"n{m}", m) for m in range(models)),
+        tuple(Edge(m, m + 1, payload_mb) for m in range(models - 1)),
+    )
+
+
+def random_case(seed: int, *, requests: int = 40, network: bool | None = None) -> Case:
+    """Draw models, DAGs, a cluster, a placement, shares and a trace.
+
+    Times are often multiples of 0.5, so that many events fall on one instant.
+    """
+    rng = np.random.default_rng(seed)
+    n_models = int(rng.integers(1, 5))
+    models = []
+    for m in range(n_models):
+        slots = int(rng.choice([1, 1, 1, 2, 3]))
+        slowdown = np.concatenate(([1.0], 1.0 + np.cumsum(rng.random(slots - 1))))
+        gpus = int(rng.choice([1, 1, 2, 3]))
+        models.append(model(f"m{m}", gpus, tuple(slowdown.tolist())))
+    workflows = []
+    for w in range(int(rng.integers(1, 4))):
+        nodes = int(rng.integers(1, 6))
+        # Nodes in no topological order, so that numbers of executions and order of time differ.
+        place = rng.permutation(nodes)
+        pairs = [(a, b) for a in range(nodes) for b in range(a + 1, nodes) if rng.random() < 0.45]
+        workflows.append(
+            Workflow(
+                f"w{w}",
+                f"w{w}",
+                tuple(Node(f"n{v}", int(rng.integers(n_models))) for v in range(nodes)),
+                tuple(
+                    Edge(int(place[a]), int(place[b]), float(rng.choice([0.0, 500.0])))
+                    for a, b in pairs
+                ),
+            )
+        )
+    workload = Workload(tuple(models), tuple(workflows))
+    with_network = bool(rng.random() < 0.5) if network is None else network
+    wires = Network(*rng.choice([0.0, 0.25, 0.5], 1), 2.0, 0.5, 1.0) if with_network else Network()
+    types = tuple(
+        ServerType(f"t{t}", int(rng.integers(1, 3)), int(rng.integers(3, 6)), 80.0, speed)
+        for t, speed in enumerate(rng.choice([1.0, 2.0], int(rng.integers(1, 3))))
+    )
+    cluster = Cluster(types, wires)
+    placement = _random_placement(rng, workload, cluster)
+    count = int(rng.integers(1, requests))
+    gaps = rng.choice([0.0, 0.0, 0.5, 1.0], count) if rng.random() < 0.5 else rng.random(count)
+    workflow = rng.integers(len(workflows), size=count)
+    total = int(np.array([len(w.nodes) for w in workflows])[workflow].sum())
+    grid = rng.random() < 0.5
+    service = rng.choice([0.0, 0.5, 1.0, 2.0], total) if grid else rng.exponential(1.0, total)
+    arrival = np.cumsum(gaps)
+    trace = trace_of(workload, arrival - arrival[0], workflow, service)
+    routing = tuple(_random_shares(rng, w, placement) for w in workload.workflows)
+    mode: Mode = "offline" if rng.random() < 0.3 else "online"
+    return Case(workload, trace, cluster, placement, routing, mode)
+
+
+def _random_placement(rng: np.random.Generator, workload: Workload, cluster: Cluster) -> Placement:
+    replicas = set()
+    share = rng.random() < 0.5
+    held = np.zeros(cluster.n_gpus, dtype=int)
+    for _ in range(int(rng.integers(1, 12))):
+        m = int(rng.integers(len(workload.models)))
+        s = int(rng.integers(cluster.n_servers))
+        k = workload.models[m].gpus_required
+        i = int(rng.integers(cluster.server_gpus[s] - k + 1))
+        block = slice(cluster.first_gpu[s] + i, cluster.first_gpu[s] + i + k)
+        if (share or not held[block].any()) and (s, i, m) not in replicas:
+            held[block] += 1
+            replicas.add((s, i, m))
+    server, start, models = (np.array(column) for column in zip(*sorted(replicas), strict=True))
+    return Placement.sorted(models, server, start)
+
+
+def _random_shares(
+    rng: np.random.Generator, workflow: Workflow, placement: Placement
+) -> WorkflowRouting | None:
+    """Home shares on any server that holds all models, and spills on any that holds one."""
+    if rng.random() < 0.2:
+        return None
+    where = [np.unique(placement.server[placement.model == n.model]) for n in workflow.nodes]
+    if any(not len(w) for w in where):
+        return None
+    common = where[0]
+    for other in where[1:]:
+        common = np.intersect1d(common, other)
+    total = rng.choice([0.0, 0.6, 1.0]) if len(common) else 0.0
+    home = rng.dirichlet(np.ones(len(common))) * total if len(common) else np.zeros(0)
+    spill = tuple(Shares(w, rng.dirichlet(np.ones(len(w))) * (1 - total)) for w in where)
+    return WorkflowRouting(Shares(common, home), spill)
