@@ -110,8 +110,13 @@ class Certificate:
         The cap on GPU loads that the program used.
     bottleneck_lower, bottleneck_upper : float
         Proven interval that holds U*, the least attainable bottleneck load.
+    seconds : float or None
+        Wall-clock seconds of the solve. A plan file leaves it out, so that equal inputs give
+        equal bytes.
     deterministic : bool
         False where the clock, and not a work limit, decided when to stop.
+    versions : dict of str to str
+        Of this tool and of the solver's packages.
     """
 
     status: Status
@@ -125,10 +130,11 @@ class Certificate:
     load_cap: float
     bottleneck_lower: float
     bottleneck_upper: float
-    seconds: float
     seed: int
+    seconds: float | None = None
     deterministic: bool = True
     duals: dict[str, object] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ class SolveResult:
     evaluation: Evaluation
     certificate: Certificate
     dropped_models: tuple[int, ...] = ()
+    dropped_workflows: tuple[int, ...] = ()
     history: tuple[Progress, ...] = field(default=())
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.cluster import Cluster, FloatArray, IntArray
-from placement.instance import Instance
-from placement.outcome import Certificate
-from placement.solution import Flows, Placement, dense_flows
+from placement.instance import Instance, Objective
+from placement.outcome import Certificate, SolveResult
+from placement.solution import Evaluation, Flows, Placement, Solution, dense_flows
+from placement.trace import Mode
+from placement.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,12 @@ class WorkflowRouting:
 class Plan:
     """Replicas on a cluster, the routing of every workflow, expected metrics and certificate.
 
-    Models, workflows and nodes are held by index; the ids that give the indices their meaning
-    travel along, so that a plan can be matched with a config that lists them in another order.
+    The instance that was solved travels along, so that a plan can be verified by itself.
 
     Parameters
     ----------
-    model_ids : tuple of str, length M
-    workflow_ids : tuple of str, length W
+    instance : Instance
+        Cluster, models, workflows with rates and service times, and the rules of sharing.
     node_ids : tuple of W tuples of str
     load : float64, shape (R,)
         Expected busy fraction of each replica.
@@ -58,11 +59,15 @@ class Plan:
         ``max_utilization``, ``headroom``.
     inputs : dict of str to str
         SHA-256 of every input file by its role (config, requests, cluster).
+    objective : str
+        What counted as locality.
+    mode : str
+        ``online`` or ``offline``.
+    dropped : tuple of str
+        Workflows that a partial plan does not serve.
     """
 
-    cluster: Cluster
-    model_ids: tuple[str, ...]
-    workflow_ids: tuple[str, ...]
+    instance: Instance
     node_ids: tuple[tuple[str, ...], ...]
     placement: Placement
     load: FloatArray
@@ -70,11 +75,96 @@ class Plan:
     expected: dict[str, float]
     certificate: Certificate
     inputs: dict[str, str]
+    objective: Objective = "mixed"
+    mode: Mode = "online"
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def cluster(self) -> Cluster:
+        """Servers and network."""
+        return self.instance.cluster
+
+    @property
+    def model_ids(self) -> tuple[str, ...]:
+        """Models by index."""
+        return self.instance.model_ids
+
+    @property
+    def workflow_ids(self) -> tuple[str, ...]:
+        """Workflows by index."""
+        return tuple(w.id for w in self.instance.workflows)
 
     @property
     def first_gpu(self) -> IntArray:
         """Number in the cluster of the first GPU of each replica, shape (R,)."""
         return self.cluster.first_gpu[self.placement.server] + self.placement.start
+
+    def solution(self) -> Solution:
+        """Turn the shares back into routing rates."""
+        columns: list[tuple[int, int, int, float]] = []
+        for w, shares in enumerate(self.routing):
+            if shares is None:
+                continue
+            rate = self.instance.workflows[w].rate
+            for v, spill in enumerate(shares.spill):
+                total: dict[int, float] = {}
+                for part in (shares.home, spill):
+                    for s, share in zip(part.server.tolist(), part.share.tolist(), strict=True):
+                        total[s] = total.get(s, 0.0) + share * rate
+                columns += [(w, v, s, a) for s, a in sorted(total.items())]
+        workflow, node, server, rates = zip(*columns, strict=True) if columns else ((),) * 4
+        flows = Flows(
+            np.array(workflow, dtype=np.int64),
+            np.array(node, dtype=np.int64),
+            np.array(server, dtype=np.int64),
+            np.array(rates, dtype=np.float64),
+        )
+        return Solution(self.placement, flows, self.load)
+
+
+def build_plan(
+    result: SolveResult,
+    workload: Workload,
+    *,
+    objective: Objective = "mixed",
+    mode: Mode = "online",
+    inputs: dict[str, str] | None = None,
+) -> Plan:
+    """Turn the result of a solve into a plan.
+
+    Parameters
+    ----------
+    result : SolveResult
+        Of an instance built from `workload`.
+    inputs : dict of str to str, optional
+        SHA-256 of every input file by its role.
+    """
+    instance = result.instance
+    return Plan(
+        instance=instance,
+        node_ids=tuple(tuple(n.id for n in w.nodes) for w in workload.workflows),
+        placement=result.solution.placement,
+        load=result.solution.load,
+        routing=route(instance, result.solution.flows),
+        expected=expected_metrics(instance, result.evaluation),
+        certificate=result.certificate,
+        inputs=inputs or {},
+        objective=objective,
+        mode=mode,
+        dropped=tuple(instance.workflows[w].id for w in result.dropped_workflows),
+    )
+
+
+def expected_metrics(instance: Instance, evaluation: Evaluation) -> dict[str, float]:
+    """Metrics that a plan promises in the fluid limit."""
+    links = instance.total_link_rate / instance.total_rate if instance.total_rate else 0.0
+    return {
+        "server_efficiency": evaluation.server_efficiency,
+        "edge_locality": evaluation.edge_locality,
+        "csc_rate": (1.0 - evaluation.edge_locality) * links,
+        "max_utilization": evaluation.max_utilization,
+        "headroom": evaluation.headroom,
+    }
 
 
 def route(instance: Instance, flows: Flows) -> tuple[WorkflowRouting | None, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 
 from placement.balance import balance
 from placement.bottleneck import compact_bottleneck
@@ -100,6 +101,11 @@ def solve(
     if options.method == "ilp":
         return _solve_ilp(coverage, options, settings, budget, note, history)
     return _solve_heuristic(coverage, options, settings, budget, note, history)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made a plan."""
+    return {name: version(name) for name in ("gswarm-place", "pulp", "highspy")}
 
 
 def load_cap(options: SolveOptions, bottleneck: float) -> float:
@@ -269,7 +275,9 @@ def _result(
             seed=options.seed,
             deterministic=found.deterministic,
             duals=found.duals,
+            versions=versions(),
         ),
         dropped_models=coverage.dropped_models,
+        dropped_workflows=coverage.dropped_workflows,
         history=tuple(history),
     )

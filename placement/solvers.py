@@ -149,7 +149,7 @@ def solve_program(
         status, bound, hit = _run_cbc(problem, settings, gap, limit, node_limit, warm_start)
     else:
         status, bound, hit = _run_other(problem, name, settings, limit)
-    objective = pulp.value(problem.objective) if status in ("optimal", "feasible") else None
+    objective = _value(problem) if status in ("optimal", "feasible") else None
     if objective is not None:
         # A bound on the wrong side of the incumbent is rounding, never proof of the impossible.
         better = max if problem.sense == pulp.LpMaximize else min
@@ -165,6 +165,12 @@ def linear(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpre
 def duals(problem: pulp.LpProblem) -> dict[str, float]:
     """Shadow price of each row of a solved linear program: d objective / d right-hand side."""
     return {name: float(row.pi or 0.0) for name, row in problem.constraints.items()}
+
+
+def _value(problem: pulp.LpProblem) -> float:
+    # A variable that no row mentions has no value with some solvers; it is worth nothing.
+    terms = problem.objective
+    return float(sum(c * (v.varValue or 0.0) for v, c in terms.items()) + terms.constant)
 
 
 def _no_bound(problem: pulp.LpProblem) -> float:
@@ -210,7 +216,7 @@ def _run_highs(
         sign = -1 if problem.sense == pulp.LpMaximize else 1
         bound = sign * problem.solverModel.getInfo().mip_dual_bound
     elif end == "optimal":
-        bound = pulp.value(problem.objective)
+        bound = _value(problem)
     else:
         bound = _no_bound(problem)
     if end == "interrupt" and budget is not None and not budget.interrupted:
@@ -251,7 +257,7 @@ def _run_cbc(
         hit = "nodes"
     if status not in ("optimal", "feasible"):
         return status, _no_bound(problem), hit
-    objective = pulp.value(problem.objective)
+    objective = _value(problem)
     printed = re.findall(r"^(?:Lower|Upper) bound:\s+(\S+)", text, re.MULTILINE)
     if printed and problem.isMIP():
         # CBC solves PuLP's minimisation, without the objective's constant.
@@ -274,7 +280,7 @@ def _run_other(
     problem.solve(pulp.getSolver(name, **options))
     status, hit = _pulp_status(problem)
     if status == "optimal":
-        return status, pulp.value(problem.objective), hit
+        return status, _value(problem), hit
     if status == "feasible":
         return status, _relaxed(problem, name), hit
     return status, _no_bound(problem), hit

@@ -1,0 +1,466 @@
+"""The plan file: written deterministically and atomically, read with every fault in words."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+from pydantic import Field
+
+from placement.atomic import write_atomically
+from placement.cluster import Cluster, Network, ServerType
+from placement.instance import Instance, WorkflowDemand
+from placement.outcome import Certificate
+from placement.plan import Plan, Shares, WorkflowRouting
+from placement.reading.document import PlacedFault, load_document, raise_faults
+from placement.reading.faults import InputError, suggest
+from placement.reading.schema import Entry
+from placement.reading.shape import check_shape
+from placement.solution import Placement
+from placement.workload import Workload
+
+FORMAT = "gswarm-place plan"
+VERSION = 1
+LIMIT_BYTES = 1 << 30
+
+Share = tuple[int, float]
+
+
+class InvalidPlan(InputError):
+    """A plan file of the right shape whose content contradicts itself."""
+
+
+class _ServerType(Entry):
+    name: str
+    count: int = Field(ge=0)
+    gpus: int = Field(ge=1)
+    gpu_memory_gb: float = Field(gt=0)
+    speed: float = Field(gt=0)
+
+
+class _Network(Entry):
+    intra_latency_s: float
+    intra_bandwidth_gb_per_s: float | None
+    inter_latency_s: float
+    inter_bandwidth_gb_per_s: float | None
+
+
+class _ClusterPart(Entry):
+    server_types: list[_ServerType] = Field(min_length=1)
+    network: _Network
+
+
+class _Rules(Entry):
+    objective: Literal["mixed", "workflow", "edges", "cooccurrence"]
+    mode: Literal["online", "offline"]
+    alpha: float = Field(ge=0, le=1)
+    load_cap: float = Field(ge=0)
+    exclusive: bool
+    max_models_per_gpu: int | None
+
+
+class _Model(Entry):
+    id: str
+    gpus_required: int = Field(ge=1)
+    memory_per_gpu_gb: float = Field(ge=0)
+
+
+class _NodeDemand(Entry):
+    id: str
+    model: str
+    work_s: float = Field(ge=0)
+
+
+class _Workflow(Entry):
+    id: str
+    rate: float = Field(ge=0)
+    nodes: list[_NodeDemand]
+    links: list[Any]
+
+
+class _Replica(Entry):
+    id: int
+    model: str
+    server: int
+    gpus: list[int] = Field(min_length=1)
+    load: float
+
+
+class _Routing(Entry):
+    home: list[Any]
+    spill: dict[str, list[Any]]
+
+
+class PlanDocument(Entry):
+    """A plan file as it is on disk."""
+
+    format: Literal["gswarm-place plan"]
+    version: Literal[1]
+    cluster: _ClusterPart
+    rules: _Rules
+    models: list[_Model]
+    workflows: list[_Workflow]
+    replicas: list[_Replica]
+    routing: dict[str, _Routing]
+    dropped: list[str]
+    expected: dict[str, float]
+    certificate: dict[str, Any]
+    inputs: dict[str, str]
+
+
+def write_plan(path: str | os.PathLike[str], plan: Plan) -> None:
+    """Write a plan as YAML, or as JSON where `path` ends in ``.json``.
+
+    The same plan gives the same bytes: wall-clock seconds stay out. Floats are written in full,
+    so a plan that is read again is the plan that was written.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written; an older file stays whole.
+    """
+    data = _document(plan)
+    if Path(path).suffix.lower() == ".json":
+        write_atomically(path, orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        write_atomically(path, _yaml(data))
+
+
+def read_plan(path: str | os.PathLike[str]) -> Plan:
+    """Read a plan file.
+
+    Raises
+    ------
+    InputError
+        Where the file is no plan.
+    InvalidPlan
+        Where it is one that contradicts itself: unknown names, broken blocks.
+    """
+    document = load_document(path, LIMIT_BYTES)
+    entry, misspelt = check_shape(PlanDocument, document)
+    raise_faults(document, misspelt)
+    try:
+        return _Reader(entry).plan()
+    except _Faults as found:
+        try:
+            raise_faults(document, found.faults)
+        except InputError as error:
+            raise InvalidPlan(error.faults, error.more) from None
+        raise
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _document(plan: Plan) -> dict[str, Any]:
+    instance, cluster, network = plan.instance, plan.cluster, plan.cluster.network
+    certificate = {k: v for k, v in asdict(plan.certificate).items() if k != "seconds"}
+    certificate["gap"] = _finite(plan.certificate.gap)
+    k = instance.gpus_required[plan.placement.model]
+    rows = zip(
+        plan.placement.model.tolist(),
+        plan.placement.server.tolist(),
+        plan.first_gpu.tolist(),
+        k.tolist(),
+        plan.load.tolist(),
+        strict=True,
+    )
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "cluster": {
+            "server_types": [
+                {f.name: getattr(t, f.name) for f in fields(ServerType)}
+                for t in cluster.server_types
+            ],
+            "network": {f.name: _finite(getattr(network, f.name)) for f in fields(Network)},
+        },
+        "rules": {
+            "objective": plan.objective,
+            "mode": plan.mode,
+            "alpha": instance.alpha,
+            "load_cap": instance.load_cap,
+            "exclusive": instance.exclusive,
+            "max_models_per_gpu": instance.max_models_per_gpu,
+        },
+        "models": [
+            {"id": name, "gpus_required": int(gpus), "memory_per_gpu_gb": float(memory)}
+            for name, gpus, memory in zip(
+                instance.model_ids,
+                instance.gpus_required,
+                instance.memory_per_gpu_gb,
+                strict=True,
+            )
+        ],
+        "workflows": [
+            {
+                "id": w.id,
+                "rate": w.rate,
+                "nodes": [
+                    {"id": node, "model": instance.model_ids[m], "work_s": float(t)}
+                    for node, m, t in zip(names, w.node_model, w.work_s, strict=True)
+                ],
+                "links": [[names[u], names[v]] for u, v in w.links],
+            }
+            for w, names in zip(instance.workflows, plan.node_ids, strict=True)
+        ],
+        "replicas": [
+            {
+                "id": r,
+                "model": instance.model_ids[m],
+                "server": s,
+                "gpus": list(range(first, first + length)),
+                "load": load,
+            }
+            for r, (m, s, first, length, load) in enumerate(rows)
+        ],
+        "routing": {
+            instance.workflows[w].id: {
+                "home": _pairs(shares.home),
+                "spill": {
+                    name: _pairs(spill)
+                    for name, spill in zip(plan.node_ids[w], shares.spill, strict=True)
+                },
+            }
+            for w, shares in enumerate(plan.routing)
+            if shares is not None
+        },
+        "dropped": list(plan.dropped),
+        "expected": plan.expected,
+        "certificate": certificate,
+        "inputs": plan.inputs,
+    }
+
+
+def _pairs(shares: Shares) -> list[list[float]]:
+    return [[s, p] for s, p in zip(shares.server.tolist(), shares.share.tolist(), strict=True)]
+
+
+def _yaml(data: dict[str, Any]) -> str:
+    """Block style above, one flow-style line per item below: JSON is YAML's flow style."""
+    lines = []
+    for key, value in data.items():
+        if isinstance(value, list) and value:
+            lines.append(f"{key}:")
+            lines += [f"  - {_flow(item)}" for item in value]
+        elif isinstance(value, dict) and value:
+            lines.append(f"{key}:")
+            for name, item in value.items():
+                if isinstance(item, list) and item and isinstance(item[0], dict):
+                    lines.append(f"  {_flow(name)}:")
+                    lines += [f"    - {_flow(entry)}" for entry in item]
+                elif key == "routing":
+                    lines.append(f"  {_flow(name)}:")
+                    lines.append(f"    home: {_flow(item['home'])}")
+                    lines.append("    spill:")
+                    lines += [f"      {_flow(n)}: {_flow(p)}" for n, p in item["spill"].items()]
+                else:
+                    lines.append(f"  {_flow(name)}: {_flow(item)}")
+        else:
+            lines.append(f"{key}: {_flow(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    # YAML takes 1e-05 for text: its floats need a point before the exponent.
+    if isinstance(value, float):
+        text = repr(value)
+        return text.replace("e", ".0e") if "e" in text and "." not in text else text
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_flow(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_flow(v) for v in value) + "]"
+    return json.dumps(value)
+
+
+class _Faults(Exception):  # noqa: N818 - carries faults, is not one
+    def __init__(self, faults: list[PlacedFault]) -> None:
+        self.faults = faults
+
+
+class _Reader:
+    """Turns names back into indices, collecting what does not add up."""
+
+    def __init__(self, entry: PlanDocument) -> None:
+        self.entry = entry
+        self.faults: list[PlacedFault] = []
+        self.models = {m.id: i for i, m in enumerate(entry.models)}
+
+    def plan(self) -> Plan:
+        entry = self.entry
+        part = entry.cluster
+        network = {
+            name: math.inf if value is None else value
+            for name, value in part.network.model_dump().items()
+        }
+        cluster = Cluster(
+            tuple(ServerType(**t.model_dump()) for t in part.server_types), Network(**network)
+        )
+        workflows = tuple(self._workflow(i, w) for i, w in enumerate(entry.workflows))
+        rules = entry.rules
+        instance = Instance(
+            model_ids=tuple(m.id for m in entry.models),
+            gpus_required=np.array([m.gpus_required for m in entry.models], dtype=np.int64),
+            memory_per_gpu_gb=np.array([m.memory_per_gpu_gb for m in entry.models]),
+            workflows=workflows,
+            cluster=cluster,
+            load_cap=rules.load_cap,
+            alpha=rules.alpha,
+            exclusive=rules.exclusive,
+            max_models_per_gpu=rules.max_models_per_gpu,
+        )
+        placement = self._placement(instance)
+        routing = tuple(self._routing(w, instance) for w in entry.workflows)
+        certificate = self._certificate()
+        if self.faults or certificate is None:
+            raise _Faults(self.faults)
+        return Plan(
+            instance=instance,
+            node_ids=tuple(tuple(n.id for n in w.nodes) for w in entry.workflows),
+            placement=placement,
+            load=np.array([r.load for r in entry.replicas], dtype=np.float64),
+            routing=routing,
+            expected=dict(entry.expected),
+            certificate=certificate,
+            inputs=dict(entry.inputs),
+            objective=rules.objective,
+            mode=rules.mode,
+            dropped=tuple(entry.dropped),
+        )
+
+    def _fault(self, place: tuple[str | int, ...], wrong: str, mend: str = "") -> None:
+        self.faults.append(PlacedFault(place, wrong, mend or "solve again"))
+
+    def _model(self, place: tuple[str | int, ...], name: str) -> int:
+        if name not in self.models:
+            self._fault(
+                place, f"names the unknown model {name!r}", suggest(name, self.models, "model")
+            )
+            return 0
+        return self.models[name]
+
+    def _workflow(self, i: int, entry: _Workflow) -> WorkflowDemand:
+        place = {n.id: v for v, n in enumerate(entry.nodes)}
+        links = []
+        for pair in entry.links:
+            if not isinstance(pair, list) or len(pair) != 2 or any(p not in place for p in pair):
+                self._fault(("workflows", i, "links"), f"{pair!r} is no pair of its nodes")
+            else:
+                links.append((place[pair[0]], place[pair[1]]))
+        return WorkflowDemand(
+            id=entry.id,
+            rate=entry.rate,
+            node_model=np.array(
+                [
+                    self._model(("workflows", i, "nodes", v, "model"), n.model)
+                    for v, n in enumerate(entry.nodes)
+                ],
+                dtype=np.int64,
+            ),
+            work_s=np.array([n.work_s for n in entry.nodes], dtype=np.float64),
+            links=np.array(links, dtype=np.int64).reshape(-1, 2),
+        )
+
+    def _placement(self, instance: Instance) -> Placement:
+        cluster = instance.cluster
+        model, server, start = [], [], []
+        for i, replica in enumerate(self.entry.replicas):
+            place = ("replicas", i)
+            m = self._model((*place, "model"), replica.model)
+            length = int(instance.gpus_required[m])
+            if replica.id != i:
+                self._fault((*place, "id"), f"is {replica.id}, and its place is {i}")
+            if not 0 <= replica.server < cluster.n_servers:
+                wrong = f"is {replica.server}; the cluster has {cluster.n_servers} servers"
+                self._fault((*place, "server"), wrong)
+                continue
+            first = int(cluster.first_gpu[replica.server])
+            own = range(first, first + int(cluster.server_gpus[replica.server]))
+            if replica.gpus != list(range(replica.gpus[0], replica.gpus[0] + length)):
+                wrong = f"{replica.gpus} is no block of {length} consecutive GPUs"
+                self._fault((*place, "gpus"), wrong)
+            elif replica.gpus[0] not in own or replica.gpus[-1] not in own:
+                wrong = (
+                    f"{replica.gpus} leaves server {replica.server}, "
+                    f"which has GPUs {own.start} to {own.stop - 1}"
+                )
+                self._fault((*place, "gpus"), wrong)
+            model.append(m)
+            server.append(replica.server)
+            start.append(replica.gpus[0] - first)
+        return Placement(*(np.array(a, dtype=np.int64) for a in (model, server, start)))
+
+    def _routing(self, workflow: _Workflow, instance: Instance) -> WorkflowRouting | None:
+        entry = self.entry.routing.get(workflow.id)
+        if entry is None:
+            return None
+        place = ("routing", workflow.id)
+        servers = instance.cluster.n_servers
+        spill = []
+        for node in workflow.nodes:
+            if node.id not in entry.spill:
+                self._fault((*place, "spill"), f"has no entry for node {node.id!r}")
+            pairs = entry.spill.get(node.id, [])
+            spill.append(self._shares((*place, "spill", node.id), pairs, servers))
+        return WorkflowRouting(self._shares((*place, "home"), entry.home, servers), tuple(spill))
+
+    def _shares(self, place: tuple[str | int, ...], pairs: list[Any], servers: int) -> Shares:
+        good = []
+        for pair in pairs:
+            fits = (
+                isinstance(pair, list)
+                and len(pair) == 2
+                and type(pair[0]) is int
+                and type(pair[1]) in (int, float)
+                and 0 <= pair[0] < servers
+                and 0 <= pair[1] <= 1 + 1e-6
+            )
+            if fits:
+                good.append(pair)
+            else:
+                self._fault(place, f"{pair!r} is no pair of a server and a share from 0 to 1")
+        return Shares(
+            np.array([s for s, _ in good], dtype=np.int64),
+            np.array([p for _, p in good], dtype=np.float64),
+        )
+
+    def _certificate(self) -> Certificate | None:
+        data = dict(self.entry.certificate)
+        if data.get("gap", 0) is None:
+            data["gap"] = math.inf
+        known = {f.name for f in fields(Certificate)} - {"seconds"}
+        needed = known - {"deterministic", "duals", "versions"}
+        missing = sorted(needed - set(data))
+        numbers = ("objective", "best_bound", "gap", "load_cap", "bottleneck_lower",
+                   "bottleneck_upper")  # fmt: skip
+        wrong = [n for n in numbers if n in data and type(data[n]) not in (int, float)]
+        if missing or wrong:
+            self._fault(
+                ("certificate",),
+                f"has no {', '.join(missing)}" if missing else f"{wrong[0]} is no number",
+            )
+            return None
+        return Certificate(**{k: v for k, v in data.items() if k in known})
+
+
+def match_demand(plan: Plan, workload: Workload) -> list[str]:
+    """Say how a config differs from the one that a plan was made for."""
+    faults = []
+    for i, name in enumerate(plan.model_ids):
+        model = (
+            workload.models[workload.model_index[name]] if name in workload.model_index else None
+        )
+        if model is None:
+            faults.append(f"model {name}: the config does not have it")
+        elif model.gpus_required != plan.instance.gpus_required[i] or not math.isclose(
+            model.memory_per_gpu_gb, plan.instance.memory_per_gpu_gb[i]
+        ):
+            faults.append(f"model {name}: its GPUs or memory differ between config and plan")
+    return faults
