@@ -8,10 +8,11 @@ import numpy as np
 
 from cli.views.scene import Executions, Scene
 from placement.cluster import Cluster
+from placement.instance import build_instance
 from placement.outcome import Certificate, Progress
 from placement.plan import Plan, Shares, WorkflowRouting
 from placement.solution import Placement
-from placement.trace import Trace
+from placement.trace import Trace, measure_demand
 from placement.workload import Edge, Model, Node, Workflow, Workload
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
@@ -64,9 +65,7 @@ def make_scene(
     one = Shares(np.array([0]), np.array([1.0]))
     none = Shares(np.array([], dtype=np.int64), np.array([]))
     plan = Plan(
-        cluster=cluster,
-        model_ids=tuple(m.id for m in workload.models),
-        workflow_ids=tuple(w.id for w in workload.workflows),
+        instance=build_instance(workload, measure_demand(workload, trace), cluster),
         node_ids=tuple(tuple(n.id for n in w.nodes) for w in workload.workflows),
         placement=placement,
         load=load,

@@ -1,0 +1,98 @@
+"""`gswarm-place check`: does a plan hold what it states."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.common import Number, echo_json, hash_inputs
+
+if TYPE_CHECKING:
+    from placement.plan import Plan
+
+
+@click.command()
+@click.argument("plan_file", metavar="PLAN")
+@click.option("--config", metavar="FILE", help="Check that the plan was made for this config.")
+@click.option("--requests", metavar="FILE", help="Check that it was made for this trace.")
+@click.option("--cluster", metavar="FILE", help="Check that it was made for this cluster file.")
+@click.option("--bound", is_flag=True, help="Prove the bound anew, from the stored duals.")
+@click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
+@click.option("--time-limit", type=Number(), default=60.0, show_default=True, metavar="SECONDS")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(
+    plan_file: str,
+    config: str | None,
+    requests: str | None,
+    cluster: str | None,
+    bound: bool,
+    solver: str,
+    time_limit: float,
+    as_json: bool,
+) -> None:
+    """Verify a plan, and its bound, without trusting whoever wrote it.
+
+    Memory, consecutive blocks, server bounds, sharing, flows and loads are checked and every
+    stated figure is recomputed, without a solver. With --bound the stored duals are priced once
+    more: any duals give a valid bound, so a bound that is stated too low is found out.
+    Exits with 1 where the plan does not hold.
+
+    \b
+    Example:
+      gswarm-place check plan.yaml --bound
+    """
+    from placement.check import check_bound, check_plan
+    from placement.plan_file import InvalidPlan, read_plan
+    from placement.solvers import SolverSettings
+
+    try:
+        plan = read_plan(plan_file)
+    except InvalidPlan as error:
+        _report([str(f) for f in error.faults], None, as_json)
+        return
+    faults = check_plan(plan) + _other_inputs(plan, config, requests, cluster)
+    proof = None
+    if bound and not faults:
+        found = check_bound(plan, SolverSettings(solver), time_limit_s=time_limit)
+        proof = {
+            "recomputed": found.recomputed,
+            "stated": found.stated,
+            "how": found.how,
+            "holds": found.holds,
+        }
+        if not found.holds:
+            faults.append(
+                f"certificate: best_bound {found.stated:.9g} is not proven: "
+                f"{found.how} gives {found.recomputed:.9g}"
+            )
+    _report(faults, proof, as_json)
+
+
+def _other_inputs(
+    plan: Plan, config: str | None, requests: str | None, cluster: str | None
+) -> list[str]:
+    found = hash_inputs(config=config, requests=requests, cluster=cluster)
+    return [
+        f"inputs: the {role} is not the one this plan was made for (its SHA-256 differs)"
+        for role, digest in found.items()
+        if plan.inputs.get(role) != digest
+    ]
+
+
+def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool) -> None:
+    if as_json:
+        echo_json({"holds": not faults, "faults": faults, "bound": proof})
+    else:
+        for fault in faults:
+            click.echo(f"does not hold: {fault}", err=True)
+        if not faults:
+            click.echo("the plan holds: space, flows, loads and every stated figure")
+        if proof is not None and proof["holds"]:
+            click.echo(
+                f"the bound holds: {proof['how']} proves {proof['recomputed']:.9g}, "
+                f"{proof['stated']:.9g} is stated"
+            )
+    if faults:
+        sys.exit(1)

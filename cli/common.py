@@ -1,0 +1,193 @@
+"""Options and steps that several commands share."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from placement.cluster import Cluster
+    from placement.trace import Trace
+    from placement.workload import Workload
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FINITE_LIMIT = 1e12
+
+
+class Number(click.ParamType):
+    """A finite number within bounds: click's own ranges let NaN pass."""
+
+    name = "number"
+
+    def __init__(
+        self, low: float = 0.0, high: float = FINITE_LIMIT, *, above_low: bool = False
+    ) -> None:
+        self.low, self.high, self.above_low = low, high, above_low
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Parse and check."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        low_ok = number > self.low if self.above_low else number >= self.low
+        if not math.isfinite(number) or not low_ok or number > self.high:
+            sign = "more than" if self.above_low else "at least"
+            upper = f" and at most {self.high:g}" if self.high < FINITE_LIMIT else ""
+            self.fail(f"{value} must be {sign} {self.low:g}{upper}", param, ctx)
+        return number
+
+
+def _apply(function: F, options: list[Callable[[F], F]]) -> F:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def input_options(function: F) -> F:
+    """``--config`` and ``--requests``."""
+    return _apply(
+        function,
+        [
+            click.option(
+                "--config", required=True, metavar="FILE", help="Models and workflows (JSON, YAML)."
+            ),
+            click.option(
+                "--requests",
+                required=True,
+                metavar="FILE",
+                help="Request trace (YAML, JSON, JSONL, CSV, Parquet).",
+            ),
+        ],
+    )
+
+
+def cluster_options(function: F) -> F:
+    """``--gpus`` with its companions, or ``--cluster``."""
+    return _apply(
+        function,
+        [
+            click.option("--gpus", type=click.IntRange(1, 10_000_000), help="GPUs in the cluster."),
+            click.option(
+                "--gpus-per-server",
+                type=click.IntRange(1, 1024),
+                default=4,
+                show_default=True,
+                help="GPUs of one server; the last is smaller where --gpus is no multiple.",
+            ),
+            click.option(
+                "--gpu-memory-gb",
+                type=Number(above_low=True, high=1e6),
+                default=80.0,
+                show_default=True,
+                help="Memory of one GPU.",
+            ),
+            click.option(
+                "--cluster",
+                "cluster_file",
+                metavar="FILE",
+                help="Server types and network from a file, in place of --gpus.",
+            ),
+        ],
+    )
+
+
+def mode_option(function: F) -> F:
+    """``--mode``."""
+    return click.option(
+        "--mode",
+        type=click.Choice(["online", "offline"]),
+        default="online",
+        show_default=True,
+        help="Requests at their timestamps, or all at time 0.",
+    )(function)
+
+
+def sharing_options(function: F) -> F:
+    """``--exclusive`` and ``--max-models-per-gpu``."""
+    return _apply(
+        function,
+        [
+            click.option("--exclusive", is_flag=True, help="A GPU holds at most one replica."),
+            click.option(
+                "--max-models-per-gpu",
+                type=click.IntRange(1),
+                help="Most replicas on one GPU; without it, memory alone decides.",
+            ),
+        ],
+    )
+
+
+def output_options(function: F) -> F:
+    """``--json`` and ``--quiet``."""
+    return _apply(
+        function,
+        [
+            click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout."),
+            click.option("-q", "--quiet", is_flag=True, help="No progress, no tables."),
+        ],
+    )
+
+
+def make_cluster(
+    gpus: int | None, gpus_per_server: int, gpu_memory_gb: float, cluster_file: str | None
+) -> Cluster:
+    """Build the cluster that the options describe.
+
+    Raises
+    ------
+    click.UsageError
+        Where both ways are used, or neither.
+    InputError
+        As `read_cluster`.
+    """
+    from placement.cluster import Cluster
+    from placement.reading.cluster import read_cluster
+
+    if (gpus is None) == (cluster_file is None):
+        raise click.UsageError(
+            "say what the cluster is: either --gpus N [--gpus-per-server K] [--gpu-memory-gb M], "
+            "or --cluster FILE"
+        )
+    if cluster_file is not None:
+        return read_cluster(cluster_file)
+    assert gpus is not None
+    return Cluster.homogeneous(gpus, gpus_per_server, gpu_memory_gb)
+
+
+def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
+    """Read config and requests.
+
+    Raises
+    ------
+    InputError
+    """
+    from placement.reading.config import read_config
+    from placement.reading.requests import read_requests
+
+    workload = read_config(config)
+    return workload, read_requests(requests, workload)
+
+
+def hash_inputs(**paths: str | None) -> dict[str, str]:
+    """SHA-256 of every file given, by its role."""
+    found = {}
+    for role, path in paths.items():
+        if path is not None:
+            with Path(path).open("rb") as file:
+                found[role] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def echo_json(data: Any) -> None:
+    """Print one JSON object; what is not finite becomes null."""
+    import orjson
+
+    text = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
+    click.echo(text.decode())

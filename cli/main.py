@@ -1,0 +1,134 @@
+"""The command `gswarm-place`: a group whose commands are loaded when they are called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "analyze": "What a trace asks for: usage, pairs, offered load, what one server can hold.",
+    "solve": "Place the models by an integer program, with a proven bound.",
+    "check": "Verify a plan, and its bound, without trusting whoever wrote it.",
+    "simulate": "Run a trace over a plan, event by event.",
+    "compare": "Every method and routing policy on your data, in one table.",
+    "report": "One HTML page that shows a plan at work.",
+    "export": "A plan as CSV, launch list or picture.",
+    "generate": "Seeded synthetic configs and traces of any size.",
+}
+
+FIRST_STEPS = """\
+Decides which GPUs of which server hold which model, proves how good that is, and simulates it.
+
+\b
+Start here, in the project's folder:
+  gswarm-place solve --config configs/small.yaml --requests configs/small_requests.yaml --gpus 8
+  gswarm-place simulate --plan plan.yaml --config configs/small.yaml \\
+      --requests configs/small_requests.yaml
+
+Without data of your own: gswarm-place generate --help. Every command has --help with an example,
+and --json for machines. Exit codes: 0 done, 1 the work failed, 2 bad input.
+"""
+
+
+class Commands(click.Group):
+    """Imports a command's module when it is needed, and turns errors into sentences."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Commands in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Load one command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"cli.{name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest command where one is unknown."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # only needed to explain a mistake
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run; every expected error is one sentence on stderr and an exit code."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except Exception as error:
+            if os.environ.get("GSWARM_PLACE_DEBUG"):
+                raise
+            sys.exit(_explain(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> int:
+    """Print an error in words, and return the exit code."""
+    from placement.outcome import Infeasible
+    from placement.reading.faults import InputError
+    from placement.solvers import SolverUnavailable
+
+    match error:
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            click.echo("interrupted", err=True)
+            return 130
+        case BrokenPipeError():
+            # Whoever read the output has gone; Python must not complain when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        case InputError() | SolverUnavailable():
+            return _say(str(error), 2)
+        case Infeasible():
+            return _say(str(error), 1)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return _say(f"{where}{error.strerror or error}", 2)
+        case MemoryError():
+            return _say("out of memory; use a smaller trace or a larger machine", 1)
+        case ValueError():
+            return _say(str(error), 2)
+        case _:
+            return _say(
+                f"internal error: {type(error).__name__}: {error}; "
+                "set GSWARM_PLACE_DEBUG=1 to see where, and please report it",
+                1,
+            )
+
+
+def _say(text: str, code: int) -> int:
+    for line in text.splitlines():
+        click.echo(f"error: {line}", err=True)
+    return code
+
+
+@click.group(
+    cls=Commands,
+    help=FIRST_STEPS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="gswarm-place", prog_name="gswarm-place")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Entry point; without a command it says what to do first."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

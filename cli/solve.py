@@ -1,0 +1,281 @@
+"""`gswarm-place solve`: inputs in, a certified plan out."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.common import (
+    Number,
+    cluster_options,
+    echo_json,
+    hash_inputs,
+    input_options,
+    load_inputs,
+    make_cluster,
+    mode_option,
+    output_options,
+    sharing_options,
+)
+
+if TYPE_CHECKING:
+    from placement.outcome import Budget, SolveResult
+    from placement.plan import Plan
+
+METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search")
+
+
+@click.command()
+@input_options
+@cluster_options
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="ilp",
+    show_default=True,
+    help="The integer program, or a heuristic to compare it with.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["auto", "compact", "patterns"]),
+    default="auto",
+    show_default=True,
+    help="Form of the integer program; auto chooses by the size of the cluster.",
+)
+@mode_option
+@click.option(
+    "--objective",
+    type=click.Choice(["mixed", "workflow", "edges", "cooccurrence"]),
+    default="mixed",
+    show_default=True,
+    help="What counts as local: whole workflows and edges, one of both, or pairs of nodes.",
+)
+@click.option(
+    "--alpha",
+    type=Number(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Weight of whole workflows against edges in the mixed objective.",
+)
+@sharing_options
+@click.option(
+    "--max-utilization",
+    type=Number(0, 1, above_low=True),
+    default=0.8,
+    show_default=True,
+    help="Target for the busiest GPU; in overload the least attainable load counts.",
+)
+@click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
+@click.option(
+    "--time-limit",
+    type=Number(),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The best plan so far is written when it ends; Ctrl-C ends it at once.",
+)
+@click.option(
+    "--gap",
+    type=Number(0, 1),
+    default=1e-4,
+    show_default=True,
+    help="Stop when the plan is proven to be this close to the best (a fraction).",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of the solver.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--allow-partial", is_flag=True, help="Drop the least used workflows if not all models fit."
+)
+@click.option("--history", metavar="FILE", help="Write incumbent and bound over time (JSON).")
+@click.option(
+    "-o", "--output", default="plan.yaml", show_default=True, help="The plan (YAML or JSON)."
+)
+@output_options
+def command(**options: Any) -> None:
+    """Place the models by an integer program, with a proven bound.
+
+    Decides how many replicas each model gets, which consecutive GPUs each takes and which
+    server serves which share of the requests: every used model first, then locality (workflows
+    and edges kept on one server), then even loads. The plan says how far it can be from the best.
+
+    \b
+    Example:
+      gswarm-place solve --config configs/multimodal.yaml \\
+          --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
+    """
+    from placement.atomic import check_writable
+
+    for name in ("output", "history"):
+        if options[name] is not None:
+            check_writable(options[name])
+    plan, result = run(**options)
+    _write(plan, result, options)
+    if options["as_json"]:
+        echo_json(summary(result))
+    elif not options["quiet"]:
+        _show(plan, result, options["output"])
+
+
+def run(
+    *,
+    config: str,
+    requests: str,
+    gpus: int | None,
+    gpus_per_server: int,
+    gpu_memory_gb: float,
+    cluster_file: str | None,
+    **options: Any,
+) -> tuple[Plan, SolveResult]:
+    """Read, solve and build the plan."""
+    from cli.terminal import SolveProgress
+    from placement.instance import build_instance
+    from placement.outcome import Budget, SolveOptions
+    from placement.plan import build_plan
+    from placement.reading.cluster import check_fits
+    from placement.solve import solve
+    from placement.trace import measure_demand
+
+    cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
+    workload, trace = load_inputs(config, requests)
+    instance = build_instance(
+        workload,
+        measure_demand(workload, trace),
+        cluster,
+        objective=options["objective"],
+        alpha=options["alpha"],
+        load_cap=options["max_utilization"],
+        exclusive=options["exclusive"],
+        max_models_per_gpu=options["max_models_per_gpu"],
+    )
+    if not options["allow_partial"]:
+        check_fits(config, workload, cluster, instance.used_models)
+    budget = Budget(options["time_limit"])
+    with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
+        result = solve(
+            instance,
+            SolveOptions(
+                method=options["method"],
+                form=options["form"],
+                mode=options["mode"],
+                max_utilization=options["max_utilization"],
+                solver=options["solver"],
+                time_limit_s=options["time_limit"],
+                gap=options["gap"],
+                threads=options["threads"],
+                seed=options["seed"],
+                allow_partial=options["allow_partial"],
+            ),
+            progress=progress,
+            budget=budget,
+        )
+    inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file)
+    plan = build_plan(
+        result, workload, objective=options["objective"], mode=options["mode"], inputs=inputs
+    )
+    return plan, result
+
+
+@contextmanager
+def stops(budget: Budget) -> Iterator[None]:
+    """The first Ctrl-C ends the solve with what it has; the second ends the program."""
+
+    def stop(number: int, frame: Any) -> None:
+        if budget.interrupted:
+            raise KeyboardInterrupt
+        budget.interrupt()
+        click.echo("stopping with the best plan so far; once more to quit", err=True)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def summary(result: SolveResult) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    certificate, evaluation = result.certificate, result.evaluation
+    cluster = result.instance.cluster
+    return {
+        "method": certificate.method,
+        "form": certificate.form,
+        "status": certificate.status,
+        "objective": evaluation.objective,
+        "best_bound": certificate.best_bound,
+        "gap": certificate.gap,
+        "proof": certificate.proof,
+        "server_efficiency": evaluation.server_efficiency,
+        "edge_locality": evaluation.edge_locality,
+        "headroom": evaluation.headroom,
+        "max_utilization": evaluation.max_utilization,
+        "load_cap": certificate.load_cap,
+        "bottleneck": [certificate.bottleneck_lower, certificate.bottleneck_upper],
+        "seconds": certificate.seconds,
+        "gpus": cluster.n_gpus,
+        "servers": cluster.n_servers,
+        "replicas": result.solution.placement.n_replicas,
+        "dropped_models": [result.instance.model_ids[m] for m in result.dropped_models],
+        "dropped_workflows": [result.instance.workflows[w].id for w in result.dropped_workflows],
+    }
+
+
+def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
+    import orjson
+
+    from placement.atomic import write_atomically
+    from placement.plan_file import write_plan
+
+    write_plan(options["output"], plan)
+    if options["history"] is not None:
+        events = [
+            {
+                "phase": p.phase,
+                "seconds": p.seconds,
+                "incumbent": p.incumbent,
+                "best_bound": p.best_bound,
+            }
+            for p in result.history
+        ]
+        write_atomically(options["history"], orjson.dumps(events, option=orjson.OPT_INDENT_2))
+
+
+def _show(plan: Plan, result: SolveResult, path: str) -> None:
+    from cli.terminal import output, percent, placement_map, plain, table
+
+    console = output()
+    certificate, evaluation, instance = result.certificate, result.evaluation, result.instance
+    facts = table("plan", "", left=2)
+    proven = {
+        "optimal": "proven optimal",
+        "heuristic": "a heuristic: no bound sought",
+    }.get(certificate.status, f"within {percent(certificate.gap, 2)} of the best, proven")
+    facts.add_row("locality", f"{evaluation.objective:.5f}, {proven}")
+    facts.add_row("best bound", f"{certificate.best_bound:.5f}")
+    facts.add_row("stopped by", certificate.status)
+    facts.add_row("server efficiency", f"{percent(evaluation.server_efficiency)} expected")
+    facts.add_row("edges kept", f"{percent(evaluation.edge_locality)} expected")
+    facts.add_row(
+        "busiest GPU",
+        f"{percent(evaluation.max_utilization)} (cap {percent(certificate.load_cap)})",
+    )
+    facts.add_row("headroom", f"{evaluation.headroom:.2f} x the trace's rate")
+    facts.add_row(
+        "replicas",
+        f"{plan.placement.n_replicas} on {instance.cluster.n_gpus} GPUs, "
+        f"{instance.cluster.n_servers} servers",
+    )
+    facts.add_row("solved in", f"{certificate.seconds:.1f} s by {certificate.method}")
+    console.print(facts)
+    for w in result.dropped_workflows:
+        console.print(f"not served: workflow {plain(instance.workflows[w].id)}", style="bold red")
+    console.print(placement_map(plan))
+    if evaluation.max_utilization >= 1.0:
+        console.print(
+            "overload: the trace asks for more than the GPUs can do; queues will grow",
+            style="bold red",
+        )
+    console.print(f"written to {plain(path)}")

@@ -1,0 +1,168 @@
+"""What the terminal shows: tables, the placement map, and the progress of a solve."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from placement.outcome import Progress
+    from placement.plan import Plan
+
+PATIENCE_S = 2.0
+"""Work that takes longer shows its progress."""
+
+COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "bright_cyan", "bright_magenta",
+           "bright_yellow", "bright_green", "bright_blue", "bright_red")  # fmt: skip
+MAP_ROWS = 16
+
+
+def output(*, quiet: bool = False) -> Console:
+    """Console of results, on stdout; plain text when it is piped."""
+    return Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
+    """Make a table whose first `left` columns are text and whose others are numbers."""
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for i, name in enumerate(columns):
+        made.add_column(name, justify="left" if i < left else "right", no_wrap=i >= left)
+    return made
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Write a fraction as a percentage."""
+    return f"{100 * value:.{digits}f}%"
+
+
+class SolveProgress:
+    """Live line of phase, incumbent, bound, gap and time; silent where stderr is no terminal."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._shown = not quiet and self._console.is_terminal
+        self._begin = time.monotonic()
+        self._last: Progress | None = None
+        self._live: Live | None = None
+
+    def __enter__(self) -> SolveProgress:
+        if self._shown:
+            self._live = Live(
+                get_renderable=self._line,
+                console=self._console,
+                refresh_per_second=5,
+                transient=True,
+            )
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def __call__(self, event: Progress) -> None:
+        """Take the latest event."""
+        self._last = event
+
+    def _line(self) -> Text:
+        seconds = time.monotonic() - self._begin
+        if self._last is None or seconds < PATIENCE_S:
+            return Text("")
+        event = self._last
+        parts = [f"{seconds:6.1f} s", f"{event.phase:<22}"]
+        if event.incumbent is not None:
+            parts.append(f"incumbent {event.incumbent:.5f}")
+        if event.best_bound is not None:
+            parts.append(f"bound {event.best_bound:.5f}")
+        if event.incumbent and event.best_bound is not None:
+            gap = max(0.0, event.best_bound - event.incumbent) / event.incumbent
+            parts.append(f"gap {percent(gap, 2)}")
+        if event.detail:
+            parts.append(event.detail)
+        return Text("  ".join(parts), overflow="ellipsis", no_wrap=True)
+
+
+def placement_map(plan: Plan) -> Table:
+    """Draw servers by GPU, a letter and a colour for each model; identical servers on one row."""
+    placement, cluster = plan.placement, plan.cluster
+    used = sorted({int(m) for m in placement.model})
+    letter = {m: _letter(i) for i, m in enumerate(used)}
+    colour = {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(used)}
+    rows: dict[tuple[int, tuple[tuple[int, int], ...]], list[int]] = {}
+    contents: list[list[tuple[int, int]]] = [[] for _ in range(cluster.n_servers)]
+    for m, s, i in zip(placement.model, placement.server, placement.start, strict=True):
+        contents[s].append((int(i), int(m)))
+    for s, content in enumerate(contents):
+        rows.setdefault((int(cluster.server_gpus[s]), tuple(content)), []).append(s)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    shown.add_column("servers", no_wrap=True)
+    shown.add_column("GPUs: a letter is a model, [AA] one block over two GPUs", overflow="fold")
+    for (gpus, content), servers in list(rows.items())[:MAP_ROWS]:
+        name = str(servers[0]) if len(servers) == 1 else f"{servers[0]}.. x{len(servers)}"
+        shown.add_row(name, _server_text(plan, gpus, content, letter, colour))
+    if len(rows) > MAP_ROWS:
+        shown.add_row("...", f"{len(rows) - MAP_ROWS} more kinds of servers, all in the plan file")
+    legend = Text()
+    for m in used:
+        legend.append(f"{letter[m]} ", style=f"bold {colour[m]}")
+        legend.append(f"{plan.model_ids[m]}   ")
+    shown.add_row("", legend)
+    return shown
+
+
+def _letter(i: int) -> str:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    return alphabet[i] if i < len(alphabet) else f"{alphabet[i % 52]}{i // 52}"
+
+
+def _server_text(
+    plan: Plan,
+    gpus: int,
+    content: tuple[tuple[int, int], ...],
+    letter: dict[int, str],
+    colour: dict[int, str],
+) -> Text:
+    """Blocks in layers: replicas that share GPUs are drawn below each other."""
+    layers: list[list[tuple[int, int]]] = []
+    for start, m in content:
+        k = int(plan.instance.gpus_required[m])
+        for layer in layers:
+            if all(
+                start >= i + int(plan.instance.gpus_required[o]) or i >= start + k for i, o in layer
+            ):
+                layer.append((start, m))
+                break
+        else:
+            layers.append([(start, m)])
+    text = Text()
+    for n, layer in enumerate(layers or [[]]):
+        if n:
+            text.append("\n")
+        g = 0
+        for start, m in sorted(layer):
+            k = int(plan.instance.gpus_required[m])
+            text.append(" . " * (start - g), style="dim")
+            inner = (letter[m] * 3 * k)[: 3 * k - 2] if len(letter[m]) == 1 else letter[m]
+            text.append(f"[{inner}]".ljust(3 * k), style=f"bold {colour[m]}")
+            g = start + k
+        text.append(" . " * (gpus - g), style="dim")
+    return text
+
+
+def plain(text: str) -> str:
+    """Keep a name from being read as markup."""
+    return escape(text)
