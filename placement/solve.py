@@ -25,7 +25,7 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
-from placement.bottleneck import compact_bottleneck as _cb
+from placement.patterns import pattern_bottleneck, solve_patterns
 from placement.routing_lp import best_routing, least_bottleneck
 from placement.solution import Placement, Solution, evaluate
 from placement.solvers import SolverSettings, solver_name

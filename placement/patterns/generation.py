@@ -1,0 +1,135 @@
+"""Column generation: patterns until the bound and the linear relaxation meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from placement.instance import Instance
+from placement.outcome import Budget, relative_gap
+from placement.patterns.master import Master
+from placement.patterns.pattern import Pattern, fill, normalize
+from placement.patterns.pricing import (
+    Duals,
+    Pricing,
+    from_json,
+    lagrangian,
+    zero_duals,
+)
+from placement.solvers import SolverSettings, solve_program
+
+MAX_ROUNDS = 400
+MAX_PATTERNS = 4_000
+SMOOTHING = 0.5
+"""Weight of the best centre in the duals that are priced (Pessoa et al., INFORMS JoC 30, 2018)."""
+
+REDUCED_COST = 1e-7
+"""Least reduced cost, in locality per server, that makes a pattern worth having."""
+
+
+@dataclass
+class Pool:
+    """Patterns found so far, the best bound and the duals that proved it, and the last master."""
+
+    patterns: dict[Pattern, None] = field(default_factory=dict)
+    best_bound: float = 1.0
+    duals: Duals = field(default_factory=dict)
+    relaxation: float = float("-inf")
+    fractions: dict[Pattern, float] = field(default_factory=dict)
+    rounds: int = 0
+    exhausted: bool = False
+
+    def add(self, pattern: Pattern) -> bool:
+        """Add a pattern; False where it is known or the pool is full."""
+        if pattern in self.patterns or not pattern.content or len(self.patterns) >= MAX_PATTERNS:
+            return False
+        self.patterns[pattern] = None
+        return True
+
+
+def first_patterns(instance: Instance) -> list[Pattern]:
+    """One pattern full of each model, and one for each workflow, for every server type."""
+    found: dict[Pattern, None] = {}
+    for t, server in enumerate(instance.cluster.server_types):
+        fitting = [m for m in instance.used_models if instance.gpus_required[m] <= server.gpus]
+        for m in fitting:
+            found[fill(instance, t, [m], {})] = None
+        by_work = sorted(fitting, key=lambda m: -instance.model_work[m])
+        found[fill(instance, t, by_work, {})] = None
+        for w in instance.active_workflows:
+            mine = {int(m) for m in instance.workflows[w].node_model} & set(fitting)
+            wanted = [m for m in by_work if m in mine]
+            found[fill(instance, t, wanted, dict.fromkeys(wanted, 1))] = None
+    return [p for p in found if p.content]
+
+
+def generate(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    pool: Pool,
+    *,
+    gap: float,
+    report: Callable[[Pool], None],
+) -> None:
+    """Add patterns to the pool until its relaxation is within `gap` of the bound.
+
+    Every round solves the linear master and prices at smoothed duals; where that finds nothing
+    new, at the master's own. The bound is the least Lagrangian bound of any round, each computed
+    with the pricing problems' proven bounds, so it is valid whenever the loop ends.
+    """
+    pricings = [Pricing(instance, t) for t in range(len(instance.cluster.server_types))]
+    if not pool.duals:
+        pool.duals = zero_duals(instance)
+    centre: Duals | None = None
+    for _ in range(MAX_ROUNDS):
+        master = Master(instance, pool.patterns)
+        if budget.expired or not solve_program(master.problem, settings, budget=budget).found:
+            return
+        pool.rounds += 1
+        pool.relaxation = master.locality()
+        pool.fractions = {p: n.varValue for p, n in master.servers.items() if n.varValue}
+        duals = master.demand_duals()
+        prices = master.type_duals()
+        added = False
+        for weight in (SMOOTHING, 0.0) if centre is not None else (0.0,):
+            at = duals if centre is None else _mix(centre, duals, weight)
+            priced = [p.solve(at, settings, budget) for p in pricings]
+            if any(p is None for p in priced):
+                return
+            found = [p for p in priced if p is not None]
+            bound = lagrangian(instance, at, [p.best_bound for p in found])
+            if bound < pool.best_bound:
+                pool.best_bound, pool.duals, centre = bound, at, at
+            elif centre is None:
+                centre = at
+            for p in found:
+                added = pool.add(p.pattern) or added
+            if added:
+                break
+            worth = [p.best_bound - price for p, price in zip(found, prices, strict=True)]
+            if weight == 0.0 and max(worth) <= REDUCED_COST:
+                pool.exhausted = True
+        report(pool)
+        if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:
+            return
+
+
+def _mix(centre: Duals, duals: Duals, weight: float) -> Duals:
+    return {key: weight * centre[key] + (1 - weight) * pi for key, pi in duals.items()}
+
+
+def recompute_bound(
+    instance: Instance, duals: dict[str, object], settings: SolverSettings
+) -> float:
+    """Bound on the locality of any plan, from stored duals: one pricing problem per server type.
+
+    Nothing is trusted: any multipliers give a valid bound, bad ones only a weak one.
+    """
+    normal, _ = normalize(instance)
+    at = from_json(normal, duals)
+    bounds = []
+    for t in range(len(normal.cluster.server_types)):
+        priced = Pricing(normal, t).solve(at, settings, None)
+        bounds.append(float("inf") if priced is None else priced.best_bound)
+    return lagrangian(normal, at, bounds)

@@ -1,0 +1,137 @@
+"""The master: how many servers get which pattern, and how the demand flows over them.
+
+The pattern is the column; its flows are re-optimised with it (column-and-row generation):
+n[p], a[w,v,p], h, c, l per pattern, all for its n[p] servers together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import pulp
+
+from placement.instance import Instance
+from placement.patterns.pattern import Pattern
+from placement.patterns.pricing import Duals
+from placement.routing_lp import Pairs
+from placement.solvers import duals as read_duals
+from placement.solvers import linear
+
+UNSERVED = 10.0
+"""Cost of demand that the patterns at hand cannot serve; any locality is worth less."""
+
+
+class Master:
+    """The program over a set of patterns of a normalized instance.
+
+    Parameters
+    ----------
+    integer : bool
+        Whole numbers of servers; else the linear relaxation.
+    """
+
+    def __init__(
+        self, instance: Instance, patterns: Iterable[Pattern], *, integer: bool = False
+    ) -> None:
+        self.instance = instance
+        self.problem = pulp.LpProblem("master", pulp.LpMaximize)
+        kind = pulp.LpInteger if integer else pulp.LpContinuous
+        self.servers: dict[Pattern, pulp.LpVariable] = {}
+        self._objective: Pairs = []
+        self._demand: dict[tuple[int, int], Pairs] = defaultdict(list)
+        for p, pattern in enumerate(patterns):
+            most = instance.cluster.server_types[pattern.kind].count
+            self.servers[pattern] = n = pulp.LpVariable(f"n_{p}", 0, most, kind)
+            self._flows(p, pattern, n)
+        self.unserved: list[pulp.LpVariable] = []
+        for w in instance.active_workflows:
+            for v in range(len(instance.workflows[w].node_model)):
+                short = pulp.LpVariable(f"u_{w}_{v}", 0)
+                self.unserved.append(short)
+                self._objective.append((short, -UNSERVED))
+                terms = [*self._demand[w, v], (short, 1.0)]
+                rate = instance.workflows[w].rate
+                self.problem += linear(terms) == rate, f"demand_{w}_{v}"
+        for t, server in enumerate(instance.cluster.server_types):
+            used = [(n, 1.0) for p, n in self.servers.items() if p.kind == t]
+            if used:
+                self.problem += linear(used) <= server.count, f"type_{t}"
+        self.problem += linear(self._objective)
+
+    def _flows(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> None:
+        instance = self.instance
+        speed = instance.cluster.server_types[pattern.kind].speed
+        carried = self._capacity(p, pattern, n)
+        work: dict[int, Pairs] = defaultdict(list)
+        whole, link = instance.locality_weights
+        scale = float(instance.cluster.n_servers)
+        for w in instance.active_workflows:
+            flow = instance.workflows[w]
+            rate: dict[int, pulp.LpVariable] = {}
+            for v, m in enumerate(flow.node_model.tolist()):
+                if m in pattern.models:
+                    rate[v] = a = pulp.LpVariable(f"a_{w}_{v}_{p}", 0)
+                    self._demand[w, v].append((a, 1.0))
+                    work[m].append((a, -float(flow.work_s[v]) / speed))
+                    # One server never serves more than all there is; on few servers it counts.
+                    self.problem += linear([(a, 1.0), (n, -flow.rate)]) <= 0
+            if whole and len(rate) == len(flow.node_model):
+                c = pulp.LpVariable(f"c_{w}_{p}", 0)
+                self._objective.append((c, whole * scale))
+                for a in rate.values():
+                    self.problem += linear([(c, 1.0), (a, -1.0)]) <= 0
+            for e, (u, v) in enumerate(flow.links.tolist()):
+                if link and u in rate and v in rate:
+                    kept = pulp.LpVariable(f"l_{w}_{e}_{p}", 0)
+                    self._objective.append((kept, link * scale))
+                    for end in (u, v):
+                        self.problem += linear([(kept, 1.0), (rate[end], -1.0)]) <= 0
+        for m, terms in work.items():
+            self.problem += linear([*carried[m], *terms]) == 0
+
+    def _capacity(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> dict[int, Pairs]:
+        """Loads of the pattern's replicas, limited GPU by GPU; by model."""
+        instance, cap = self.instance, self.instance.load_cap
+        carried: dict[int, Pairs] = defaultdict(list)
+        if instance.models_per_gpu == 1:
+            for m, count in pattern.counts().items():
+                h = pulp.LpVariable(f"h_{m}_{p}", 0)
+                carried[m].append((h, 1.0))
+                self.problem += linear([(h, 1.0), (n, -cap * count)]) <= 0
+            return carried
+        covers: dict[int, list[pulp.LpVariable]] = defaultdict(list)
+        for r, (m, start) in enumerate(pattern.content):
+            h = pulp.LpVariable(f"h_{r}_{p}", 0)
+            carried[m].append((h, 1.0))
+            for g in range(start, start + int(instance.gpus_required[m])):
+                covers[g].append(h)
+        for row in {tuple(v.name for v in held): held for held in covers.values()}.values():
+            self.problem += linear([*((h, 1.0) for h in row), (n, -cap)]) <= 0
+        return carried
+
+    def locality(self) -> float:
+        """Locality of the current values; what is unserved counts against it."""
+        value = sum(c * (v.varValue or 0.0) for v, c in self._objective)
+        return float(value) / self.instance.cluster.n_servers + self.instance.locality_constant
+
+    def demand_duals(self) -> Duals:
+        """pi[w, v] of the demand rows, after a linear solve."""
+        rows = read_duals(self.problem)
+        return {(w, v): rows[f"demand_{w}_{v}"] for w, v in self._demand_keys()}
+
+    def type_duals(self) -> list[float]:
+        """Value of one more server of each type, after a linear solve."""
+        rows = read_duals(self.problem)
+        return [rows.get(f"type_{t}", 0.0) for t in range(len(self.instance.cluster.server_types))]
+
+    def counts(self) -> Counter[Pattern]:
+        """Servers of each pattern, rounded."""
+        return Counter({p: round(n.varValue or 0.0) for p, n in self.servers.items() if n.varValue})
+
+    def _demand_keys(self) -> list[tuple[int, int]]:
+        return [
+            (w, v)
+            for w in self.instance.active_workflows
+            for v in range(len(self.instance.workflows[w].node_model))
+        ]

@@ -1,0 +1,171 @@
+"""What one server holds: a pattern, and the rules of laying replicas out on one server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from placement.cluster import ServerType
+from placement.instance import Instance
+from placement.solution import TOLERANCE, Placement
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Content of one server of type `kind`: (model, first GPU) of each replica, ascending."""
+
+    kind: int
+    content: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def models(self) -> frozenset[int]:
+        """Models with a replica."""
+        return frozenset(m for m, _ in self.content)
+
+    def counts(self) -> dict[int, int]:
+        """Replicas per model."""
+        found: dict[int, int] = {}
+        for m, _ in self.content:
+            found[m] = found.get(m, 0) + 1
+        return found
+
+
+def normalize(instance: Instance) -> tuple[Instance, float]:
+    """Scale rates to one request per second and server; the loads stay as they are.
+
+    Reduced costs are then of the order of 1, far above a solver's tolerances, whatever the rates
+    of the trace are.
+
+    Returns
+    -------
+    instance : Instance
+    unit : float
+        Requests per second that make 1 here.
+    """
+    unit = instance.total_rate / instance.cluster.n_servers
+    workflows = tuple(
+        replace(w, rate=w.rate / unit, work_s=w.work_s * unit) for w in instance.workflows
+    )
+    return replace(instance, workflows=workflows), unit
+
+
+def patterns_of(instance: Instance, placement: Placement) -> dict[Pattern, int]:
+    """Patterns of a placement, each with its number of servers."""
+    contents: list[list[tuple[int, int]]] = [[] for _ in range(instance.cluster.n_servers)]
+    rows = zip(
+        placement.model.tolist(), placement.server.tolist(), placement.start.tolist(), strict=True
+    )
+    for m, s, i in rows:
+        contents[s].append((m, i))
+    found: dict[Pattern, int] = {}
+    for s, content in enumerate(contents):
+        if content:
+            pattern = canonical(instance, int(instance.cluster.server_type[s]), content)
+            found[pattern] = found.get(pattern, 0) + 1
+    return found
+
+
+def canonical(instance: Instance, kind: int, content: list[tuple[int, int]]) -> Pattern:
+    """Sort a content; exclusive blocks are moved together, for only their counts matter."""
+    if instance.models_per_gpu == 1:
+        start, packed = 0, []
+        for m in sorted((m for m, _ in content), key=lambda m: (-instance.gpus_required[m], m)):
+            packed.append((m, start))
+            start += int(instance.gpus_required[m])
+        content = packed
+    return Pattern(kind, tuple(sorted(content)))
+
+
+def lay_out(
+    instance: Instance, kind: int, counts: dict[int, int], load: dict[int, float] | None = None
+) -> Pattern:
+    """Pack as many of the wanted replicas as fit on one server, large blocks first.
+
+    Where replicas share GPUs, each goes to the least loaded block with room.
+
+    Parameters
+    ----------
+    load : dict of int to float, optional
+        Expected load of each replica by model.
+    """
+    server = instance.cluster.server_types[kind]
+    load = load or {}
+    shape = _Shape(instance, server)
+    order = sorted(
+        counts,
+        key=lambda m: (-instance.gpus_required[m], -instance.memory_per_gpu_gb[m], m),
+    )
+    for m in order:
+        for _ in range(counts[m]):
+            shape.add(m, load.get(m, 0.0))
+    return canonical(instance, kind, shape.content)
+
+
+def fill(instance: Instance, kind: int, wanted: list[int], counts: dict[int, int]) -> Pattern:
+    """Lay out `counts`, then add replicas of `wanted`, in turn, while any fits."""
+    shape = _Shape(instance, instance.cluster.server_types[kind])
+    for m, _ in lay_out(instance, kind, counts).content:
+        shape.add(m, 1.0)
+    added = True
+    while added:
+        added = False
+        for m in wanted:
+            added = shape.add(m, 1.0) or added
+    return canonical(instance, kind, shape.content)
+
+
+class _Shape:
+    """One server while it is being filled."""
+
+    def __init__(self, instance: Instance, server: ServerType) -> None:
+        self.instance = instance
+        self.memory_gb = np.full(server.gpus, server.gpu_memory_gb * (1 + TOLERANCE / 2))
+        self.free = np.full(server.gpus, instance.models_per_gpu)
+        self.load = np.zeros(server.gpus)
+        self.content: list[tuple[int, int]] = []
+
+    def add(self, m: int, load: float) -> bool:
+        """Place a replica on the least loaded block that has room; False where none has."""
+        k = int(self.instance.gpus_required[m])
+        need = float(self.instance.memory_per_gpu_gb[m])
+        best: tuple[float, int] | None = None
+        for i in range(len(self.free) - k + 1):
+            block = slice(i, i + k)
+            if (self.memory_gb[block] < need).any() or (self.free[block] < 1).any():
+                continue
+            if (m, i) in self.content:  # a second replica on the same block adds nothing
+                continue
+            choice = (float(self.load[block].max()), i)
+            if best is None or choice < best:
+                best = choice
+        if best is None:
+            return False
+        block = slice(best[1], best[1] + k)
+        self.memory_gb[block] -= need
+        self.free[block] -= 1
+        self.load[block] += load
+        self.content.append((m, best[1]))
+        return True
+
+
+def expand(instance: Instance, servers: dict[Pattern, int]) -> Placement:
+    """Give each pattern its servers, type by type, in the order of the dictionary."""
+    cluster = instance.cluster
+    first = np.concatenate(([0], np.cumsum([t.count for t in cluster.server_types])))
+    following = first[:-1].copy()
+    model, server, start = [], [], []
+    for pattern, count in servers.items():
+        if not count or not pattern.content:
+            continue
+        numbers = np.arange(following[pattern.kind], following[pattern.kind] + count)
+        following[pattern.kind] += count
+        m, i = np.array(pattern.content, dtype=np.int64).T
+        model.append(np.tile(m, count))
+        start.append(np.tile(i, count))
+        server.append(np.repeat(numbers, len(m)))
+    if (following > first[1:]).any():
+        raise ValueError("more servers than the cluster has")
+    empty = [np.zeros(0, dtype=np.int64)]
+    return Placement.sorted(*(np.concatenate(a or empty) for a in (model, server, start)))

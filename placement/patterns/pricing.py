@@ -1,0 +1,182 @@
+"""The pricing problem: the content of one server that is worth most at given duals.
+
+Sets: used models m that fit the server, active workflows w with nodes v and links uv.
+Maximise  sum whole c[w] + sum link l[w,uv] - sum pi[w,v] a[w,v]
+over counts n[m], loads h[m] <= cap n[m], rates a[w,v] <= min(lambda_w, lambda_w n[m]).
+
+Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact.
+Shared GPUs: memory and load of the server in sum, and at most j blocks with more than 1/(j+1)
+of a GPU's memory on each GPU. Every real content keeps these rows, so the maximum of this
+relaxation is at least the true one, and a bound computed with it is valid.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import pulp
+
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.patterns.pattern import Pattern, lay_out
+from placement.routing_lp import Pairs
+from placement.solvers import SolverSettings, linear, solve_program
+
+Duals = dict[tuple[int, int], float]
+"""pi[w, v] of a normalized instance."""
+
+RELATIVE_GAP = 1e-7
+THRESHOLDS = 6
+
+
+def space_rows(
+    instance: Instance, kind: int, held: Pairs, models: list[int]
+) -> list[pulp.LpConstraint]:
+    """Rows that every content of `count` servers of a type keeps, on replica counts."""
+    server = instance.cluster.server_types[kind]
+    k, memory = instance.gpus_required, instance.memory_per_gpu_gb
+    pairs = list(zip((v for v, _ in held), models, strict=True))
+    if instance.models_per_gpu == 1:
+        return [linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus]
+    rows = [
+        linear([(n, float(k[m] * memory[m])) for n, m in pairs])
+        <= server.gpus * server.gpu_memory_gb * (1 + 1e-6)
+    ]
+    limit = instance.max_models_per_gpu
+    if limit is not None:
+        rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus * limit)
+    for j in range(1, THRESHOLDS + 1):
+        large = [(n, float(k[m])) for n, m in pairs if memory[m] > server.gpu_memory_gb / (j + 1)]
+        if large:
+            rows.append(linear(large) <= j * server.gpus)
+    return rows
+
+
+@dataclass(frozen=True)
+class Priced:
+    """The best content found at some duals, and a proven bound on the value of any."""
+
+    pattern: Pattern
+    value: float
+    best_bound: float
+
+
+class Pricing:
+    """One server type's pricing problem, built once and solved at many duals."""
+
+    def __init__(self, instance: Instance, kind: int) -> None:
+        self.instance = instance
+        self.kind = kind
+        self.problem = pulp.LpProblem(f"pricing_{kind}", pulp.LpMaximize)
+        server = instance.cluster.server_types[kind]
+        k = instance.gpus_required
+        self.count: dict[int, pulp.LpVariable] = {}
+        self.load: dict[int, pulp.LpVariable] = {}
+        for m in instance.used_models:
+            if k[m] > server.gpus or instance.memory_per_gpu_gb[m] > server.gpu_memory_gb * (
+                1 + 1e-9
+            ):
+                continue
+            exclusive = instance.models_per_gpu == 1
+            most = server.gpus // int(k[m]) if exclusive else server.gpus - int(k[m]) + 1
+            self.count[m] = n = pulp.LpVariable(f"n_{m}", 0, most, pulp.LpInteger)
+            self.load[m] = h = pulp.LpVariable(f"h_{m}", 0)
+            self.problem += linear([(h, 1.0), (n, -instance.load_cap)]) <= 0
+        held = [(n, 1.0) for n in self.count.values()]
+        for row in space_rows(instance, kind, held, list(self.count)):
+            self.problem += row
+        if instance.models_per_gpu > 1:
+            loads = [(h, float(k[m])) for m, h in self.load.items()]
+            self.problem += linear(loads) <= server.gpus * instance.load_cap
+        self.rate: dict[tuple[int, int], pulp.LpVariable] = {}
+        self.value: Pairs = []
+        self._flows(server.speed)
+
+    def _flows(self, speed: float) -> None:
+        instance = self.instance
+        whole, link = instance.locality_weights
+        scale = float(instance.cluster.n_servers)
+        work: dict[int, Pairs] = defaultdict(list)
+        for w in instance.active_workflows:
+            flow = instance.workflows[w]
+            nodes = [int(m) for m in flow.node_model]
+            for v, m in enumerate(nodes):
+                if m not in self.count:
+                    continue
+                self.rate[w, v] = a = pulp.LpVariable(f"a_{w}_{v}", 0, flow.rate)
+                work[m].append((a, -float(flow.work_s[v]) / speed))
+                self.problem += linear([(a, 1.0), (self.count[m], -flow.rate)]) <= 0
+            if whole and all(m in self.count for m in nodes):
+                c = pulp.LpVariable(f"c_{w}", 0)
+                self.value.append((c, whole * scale))
+                for v in range(len(nodes)):
+                    self.problem += linear([(c, 1.0), (self.rate[w, v], -1.0)]) <= 0
+            for e, (u, v) in enumerate(flow.links.tolist()):
+                if link and (w, u) in self.rate and (w, v) in self.rate:
+                    kept = pulp.LpVariable(f"l_{w}_{e}", 0)
+                    self.value.append((kept, link * scale))
+                    for end in (u, v):
+                        self.problem += linear([(kept, 1.0), (self.rate[w, end], -1.0)]) <= 0
+        for m, terms in work.items():
+            self.problem += linear([(self.load[m], 1.0), *terms]) == 0
+
+    def solve(self, duals: Duals, settings: SolverSettings, budget: Budget | None) -> Priced | None:
+        """Price at some duals; None where the time ended before anything was known."""
+        prices = [(a, -duals[key]) for key, a in self.rate.items()]
+        self.problem.setObjective(linear([*self.value, *prices]))
+        outcome = solve_program(self.problem, settings, gap=RELATIVE_GAP, budget=budget)
+        if not outcome.found or outcome.objective is None:
+            return None
+        counts = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
+        loads = {m: (self.load[m].varValue or 0.0) / counts[m] for m in self.count if counts[m] > 0}
+        pattern = lay_out(self.instance, self.kind, counts, loads)
+        return Priced(pattern, outcome.objective, max(0.0, outcome.best_bound))
+
+
+def lagrangian(instance: Instance, duals: Duals, bounds: list[float]) -> float:
+    """Bound on the locality: sum pi lambda + sum over types of count x pricing bound.
+
+    Relaxing the demand rows sum_s a[w,v,s] = lambda_w with any multipliers leaves one problem
+    per server, whose maximum is at most the pricing problem's proven bound (Geoffrion,
+    Lagrangean relaxation for integer programming, Math. Prog. Study 2, 1974). `instance` is
+    normalized: its rates add up to the number of servers.
+    """
+    total = sum(pi * instance.workflows[w].rate for (w, _), pi in duals.items())
+    types = instance.cluster.server_types
+    total += sum(t.count * b for t, b in zip(types, bounds, strict=True))
+    return min(1.0, total / instance.cluster.n_servers + instance.locality_constant)
+
+
+def zero_duals(instance: Instance) -> Duals:
+    """All multipliers 0."""
+    return {
+        (w, v): 0.0
+        for w in instance.active_workflows
+        for v in range(len(instance.workflows[w].node_model))
+    }
+
+
+def as_json(instance: Instance, duals: Duals) -> dict[str, object]:
+    """Duals as each node's part of the bound: pi[w,v] lambda_w / servers, by workflow."""
+    servers = instance.cluster.n_servers
+    return {
+        instance.workflows[w].id: [
+            duals[w, v] * instance.workflows[w].rate / servers
+            for v in range(len(instance.workflows[w].node_model))
+        ]
+        for w in instance.active_workflows
+    }
+
+
+def from_json(instance: Instance, data: dict[str, object]) -> Duals:
+    """Read `as_json` back; whatever is missing or malformed is 0, which only weakens the bound."""
+    duals = zero_duals(instance)
+    servers = instance.cluster.n_servers
+    for w, v in duals:
+        row = data.get(instance.workflows[w].id)
+        value = row[v] if isinstance(row, list) and v < len(row) else 0.0
+        if isinstance(value, int | float) and np.isfinite(value):
+            duals[w, v] = float(value) * servers / instance.workflows[w].rate
+    return duals

@@ -1,0 +1,251 @@
+"""From patterns to the best integer plan: restricted programs, neighbours, the compact form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from placement.compact import solve_compact
+from placement.instance import Instance
+from placement.outcome import (
+    Budget,
+    FormOutcome,
+    Progress,
+    ProgressCallback,
+    Status,
+    relative_gap,
+)
+from placement.patterns.generation import Pool, first_patterns, generate
+from placement.patterns.master import Master
+from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
+from placement.patterns.pricing import as_json
+from placement.routing_lp import best_routing
+from placement.solution import Solution, evaluate
+from placement.solvers import SolverSettings, solve_program
+
+NEIGHBOUR_SERVERS = 64
+"""Clusters up to this size search the neighbours of the patterns in use."""
+
+COMPACT_SERVERS = 12
+"""Clusters up to this size give what time is left to the compact form."""
+
+NODE_LIMIT = 4_000
+ROUNDS = 12
+PROOF = (
+    "Lagrangian relaxation of the demand rows: sum of pi * lambda plus, for every server, the "
+    "proven bound of its pricing problem; valid for any duals, whatever the incumbents were"
+)
+
+
+@dataclass
+class _Search:
+    """The incumbent of one run, and what every step needs to improve it."""
+
+    instance: Instance
+    normal: Instance
+    settings: SolverSettings
+    budget: Budget
+    pool: Pool
+    gap: float
+    progress: ProgressCallback | None
+    best: Solution | None
+    worth: float
+    deterministic: bool = True
+
+    def closed(self) -> bool:
+        """Whether the incumbent is within the gap asked for."""
+        return relative_gap(self.worth, self.pool.best_bound) <= self.gap
+
+    def report(self, phase: str) -> None:
+        """Tell the progress."""
+        if self.progress is not None:
+            bound = self.pool.best_bound
+            worth = self.worth if self.best is not None else None
+            detail = f"{len(self.pool.patterns)} patterns"
+            self.progress(Progress(phase, self.budget.elapsed_s, worth, bound, detail))
+
+    def offer(self, servers: dict[Pattern, int]) -> bool:
+        """Expand and route an integer plan; keep it where it is better."""
+        placement = expand(self.instance, servers)
+        if set(self.instance.used_models) - set(placement.model.tolist()):
+            return False
+        routed = best_routing(self.instance, placement, self.settings)
+        if routed is None:
+            return False
+        worth = evaluate(self.instance, routed).objective
+        if worth <= self.worth + 1e-9:
+            return False
+        self.best, self.worth = routed, worth
+        return True
+
+
+def solve_patterns(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    start: Solution | None,
+    gap: float,
+    progress: ProgressCallback | None = None,
+) -> FormOutcome:
+    """Maximise the locality by column generation over server patterns.
+
+    Raises
+    ------
+    RuntimeError
+        No plan was found and no `start` was given.
+    """
+    normal, _ = normalize(instance)
+    pool = Pool()
+    search = _Search(
+        instance=instance,
+        normal=normal,
+        settings=settings,
+        budget=budget,
+        pool=pool,
+        gap=gap,
+        progress=progress,
+        best=start,
+        worth=evaluate(instance, start).objective if start is not None else float("-inf"),
+    )
+    if start is not None:
+        for pattern in patterns_of(instance, start.placement):
+            pool.add(pattern)
+    for pattern in first_patterns(normal):
+        pool.add(pattern)
+    phase = budget.part(0.7)
+    generate(
+        normal,
+        settings,
+        phase,
+        pool,
+        gap=gap / 4,
+        report=lambda _: search.report("patterns"),
+    )
+    search.deterministic = not phase.expired
+    _round_up(search)
+    if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
+        _neighbourhoods(search)
+    bound, proof = pool.best_bound, PROOF
+    duals: dict[str, object] | None = as_json(normal, pool.duals)
+    if (
+        not search.closed()
+        and not budget.expired
+        and instance.cluster.n_servers <= COMPACT_SERVERS
+        and search.best is not None
+    ):
+        found = solve_compact(
+            instance, settings, budget, start=search.best, gap=gap, progress=_tighter(search)
+        )
+        search.best = found.solution
+        search.worth = evaluate(instance, found.solution).objective
+        search.deterministic &= found.deterministic
+        if found.best_bound < bound:
+            bound, proof, duals = found.best_bound, found.proof, None
+    if search.best is None:
+        raise RuntimeError("column generation ended without a plan")
+    status: Status = "gap"
+    if relative_gap(search.worth, bound) <= 1e-6:
+        status = "optimal"
+    elif relative_gap(search.worth, bound) > gap and budget.expired:
+        status = "interrupted" if budget.interrupted else "time limit"
+    return FormOutcome(
+        solution=search.best,
+        best_bound=max(bound, search.worth),
+        status=status,
+        proof=proof,
+        duals=duals,
+        deterministic=search.deterministic and not budget.expired,
+    )
+
+
+def _tighter(search: _Search) -> ProgressCallback:
+    """Show the better of two bounds while the compact form runs."""
+
+    def report(event: Progress) -> None:
+        if search.progress is not None:
+            known = search.pool.best_bound
+            bound = known if event.best_bound is None else min(known, event.best_bound)
+            search.progress(
+                Progress(event.phase, event.seconds, event.incumbent, bound, event.detail)
+            )
+
+    return report
+
+
+def _integer(
+    search: _Search, patterns: list[Pattern], limits: Callable[[Pattern], tuple[int, int]] | None
+) -> bool:
+    """Solve the integer master over some patterns; True where the incumbent improved."""
+    master = Master(search.normal, patterns, integer=True)
+    if limits is not None:
+        for pattern, n in master.servers.items():
+            n.lowBound, n.upBound = limits(pattern)
+    elif search.best is not None:
+        held = patterns_of(search.instance, search.best.placement)
+        for variable in master.problem.variables():
+            variable.varValue = None
+        for pattern, n in master.servers.items():
+            n.varValue = held.get(pattern, 0)
+    outcome = solve_program(
+        master.problem,
+        search.settings,
+        gap=max(search.gap / 4, 1e-9),
+        node_limit=NODE_LIMIT,
+        warm_start=limits is None and search.best is not None,
+        budget=search.budget.part(0.5),
+    )
+    if outcome.limit_hit in ("time", "interrupt"):
+        search.deterministic = False
+    improved = outcome.found and search.offer(dict(master.counts()))
+    search.report("integer plan")
+    return improved
+
+
+def _round_up(search: _Search) -> None:
+    """Fix the relaxation's counts to within one of their floors, then free them."""
+    fractions = search.pool.fractions
+    if not fractions:
+        return
+    near = sorted(fractions, key=lambda p: -fractions[p])
+
+    def within_one(pattern: Pattern) -> tuple[int, int]:
+        whole = int(fractions[pattern] + 1e-6)
+        return max(0, whole - 1), whole + 1
+
+    _integer(search, near, within_one)
+    if not search.closed() and not search.budget.expired:
+        _integer(search, list(search.pool.patterns), None)
+
+
+def _neighbourhoods(search: _Search) -> None:
+    """Add the neighbours of the patterns in use and solve again, while that helps."""
+    for _ in range(ROUNDS):
+        if search.closed() or search.budget.expired or search.best is None:
+            return
+        used = list(patterns_of(search.instance, search.best.placement))
+        near = list(
+            dict.fromkeys([*used, *search.pool.fractions, *(_neighbours(search.normal, used))])
+        )
+        if not _integer(search, near, None):
+            return
+        for pattern in patterns_of(search.instance, search.best.placement):
+            search.pool.add(pattern)
+
+
+def _neighbours(instance: Instance, patterns: list[Pattern]) -> list[Pattern]:
+    """Contents with one replica swapped for others of the same size in sum, or one dropped."""
+    k = instance.gpus_required
+    found: dict[Pattern, None] = {}
+    for pattern in patterns:
+        counts = pattern.counts()
+        for out in counts:
+            rest = {m: n - (m == out) for m, n in counts.items() if n > (m == out)}
+            for model in instance.used_models:
+                copies = max(1, int(k[out]) // int(k[model]))
+                if model == out:
+                    continue
+                more = dict(rest)
+                more[model] = more.get(model, 0) + copies
+                found[lay_out(instance, pattern.kind, more)] = None
+    return [p for p in found if p.content]
