@@ -103,7 +103,8 @@ def _matrix(
             "text",
             shorten(n, 90),
             class_="axis",
-            transform=f"translate({MARGIN + (j + 0.5) * cell:.1f} {size * cell + 10:.1f}) rotate(40)",
+            transform=f"translate({MARGIN + (j + 0.5) * cell:.1f} {size * cell + 10:.1f}) "
+            "rotate(40)",
         )
         for j, n in enumerate(names)
     ]

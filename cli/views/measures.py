@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -142,7 +142,7 @@ def _busy_periods(scene: Scene) -> tuple[IntArray, FloatArray, FloatArray]:
 def _runs(sorted_values: IntArray) -> list[tuple[int, int]]:
     cuts = np.flatnonzero(np.diff(sorted_values)) + 1
     bounds = [0, *cuts.tolist(), len(sorted_values)]
-    return [(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
+    return [(a, b) for a, b in pairwise(bounds) if b > a]
 
 
 def _time_after(

@@ -142,7 +142,8 @@ def _tiles(scene: Scene) -> Markup:
         (
             "Cluster",
             f"{scene.plan.cluster.n_gpus:,} GPUs",
-            f"{scene.plan.cluster.n_servers:,} servers, {scene.plan.placement.n_replicas:,} replicas",
+            f"{scene.plan.cluster.n_servers:,} servers, "
+            f"{scene.plan.placement.n_replicas:,} replicas",
         ),
     ]
     return tag(

@@ -9,7 +9,7 @@ from placement.cluster import IntArray
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round values from `low` to `high`, about `count` of them, in steps of 1, 2 or 5 times 10^n."""
+    """About `count` round values from `low` to `high`, in steps of 1, 2 or 5 times 10^n."""
     if high <= low:
         return [low]
     rough = (high - low) / count

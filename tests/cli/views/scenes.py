@@ -1,4 +1,4 @@
-"""Scenes made without a solver or a simulator: seeded placements and first-come first-served runs."""
+"""Scenes made without a solver or a simulator: seeded placements, first-come first-served runs."""
 
 from __future__ import annotations
 
