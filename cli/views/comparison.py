@@ -11,14 +11,14 @@ from cli.views.markup import Markup, mark, picture, table, tag
 from cli.views.measures import (
     edge_traffic,
     gpu_busy,
+    latency_percentile,
     makespan,
-    request_latency,
     server_efficiency,
 )
 from cli.views.scales import percent, plain
 from cli.views.scene import Scene
 
-LEFT, WIDTH, ROW = 250, 420, 52
+LEFT, WIDTH, ROW = 290, 640, 52
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def compared(scene: Scene, other: Scene) -> list[Metric]:
         Metric("Edges that cross servers", both(_crossings), plain, False),
         Metric("Utilization variance (points²)", both(_variance), plain, False),
         Metric("Makespan (s)", both(makespan), plain, False),
-        Metric("Median latency (s)", both(lambda s: _latency(s, 50)), plain, False),
-        Metric("P99 latency (s)", both(lambda s: _latency(s, 99)), plain, False),
+        Metric("Median latency (s)", both(lambda s: latency_percentile(s, 50)), plain, False),
+        Metric("P99 latency (s)", both(lambda s: latency_percentile(s, 99)), plain, False),
     ]
 
 
@@ -75,13 +75,7 @@ def _variance(scene: Scene) -> float:
     return float(np.var(100 * busy))
 
 
-def _latency(scene: Scene, percentile: int) -> float:
-    latency = request_latency(scene)
-    latency = latency[~np.isnan(latency)]
-    return float(np.percentile(latency, percentile)) if len(latency) else float("nan")
-
-
-def plan_comparison(scene: Scene, other: Scene) -> Markup:
+def plan_comparison(scene: Scene, other: Scene, *more: Markup) -> Markup:
     """Draw two plans side by side: a pair of bars a figure, and the figures as a table."""
     metrics = compared(scene, other)
     better = sum(m.verdict == "better" for m in metrics)
@@ -113,6 +107,7 @@ def plan_comparison(scene: Scene, other: Scene) -> Markup:
         ),
         _bars(scene, other, metrics),
         table(f"{scene.name} against {other.name} on the same trace", head, rows),
+        more,
     )
 
 

@@ -8,8 +8,17 @@ from cli.views.markup import Markup, behind, mark, picture, table, tag
 from cli.views.scales import percent, plain, ticks
 from placement.outcome import Certificate, Progress, relative_gap
 
-LEFT, TOP, WIDTH, HEIGHT = 60, 14, 640, 260
+LEFT, TOP, WIDTH, HEIGHT = 60, 14, 900, 260
 MOST_POINTS = 400
+
+STOPPED = {
+    "optimal": "proven optimal",
+    "gap": "proven within the gap asked for",
+    "time limit": "stopped by the time limit",
+    "interrupted": "stopped by hand",
+    "heuristic": "a heuristic that seeks no bound",
+}
+"""How a solve ended, in words."""
 
 
 def thinned(history: Sequence[Progress], most: int = MOST_POINTS) -> list[Progress]:
@@ -38,7 +47,7 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
     finding = tag(
         "p",
         f"Locality {plain(certificate.objective)}, proven bound {plain(certificate.best_bound)}, "
-        f"gap {percent(certificate.gap, 2)}: {certificate.status}. {certificate.proof}",
+        f"gap {percent(certificate.gap, 2)}: {STOPPED[certificate.status]}. {certificate.proof}",
         class_="lead",
     )
     if not points:

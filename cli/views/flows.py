@@ -14,7 +14,7 @@ from cli.views.servers import group_servers
 from placement.cluster import FloatArray, IntArray
 
 MOST_ENDS = 12
-WIDTH, HEIGHT, NODE, GAP, MARGIN = 760, 440, 12, 8, 130
+WIDTH, HEIGHT, NODE, GAP, MARGIN = 1000, 440, 12, 8, 130
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from placement.cluster import FloatArray
 
 MOST_CURVES = 6
 POINTS = 240
-LEFT, TOP, WIDTH, HEIGHT = 56, 12, 620, 300
+LEFT, TOP, WIDTH, HEIGHT = 56, 12, 860, 300
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ def latency_distribution(scene: Scene) -> Markup:
         tag("p", finding, class_="lead"),
         _cdf(drawn_curves(curves)),
         behind("Latencies as a table", table("Request latency by workflow", head, rows)),
-        data_filter=True,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
 from cli.views.palette import model_class
-from cli.views.scales import percent, plain, ranges, shorten
+from cli.views.scales import counted, percent, plain, ranges, shorten
 from cli.views.scene import Scene
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
 from placement.cluster import FloatArray
@@ -15,6 +15,8 @@ DRAWN = 120
 """Most groups of servers that are drawn; beyond them the table alone lists what there is."""
 
 LANE, BAR, LEFT = 26, 7, 34
+WIDE, NARROW, MOST_WIDE = 66, 41, 24
+"""Pixels of a GPU: two servers beside each other, or three where there are many."""
 
 
 def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
@@ -23,7 +25,7 @@ def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
     memory = scene.per_gpu(scene.replica_memory_gb)
     load = scene.per_gpu(scene.plan.load)
     cluster = scene.plan.cluster
-    width = 74 if len(groups) <= 4 else 46
+    width = WIDE if len(groups) <= MOST_WIDE else NARROW
     cards = [_card(scene, g, memory, load, width) for g in groups[:DRAWN]]
     alike = f"in {len(groups)} different server contents" if len(groups) < cluster.n_servers else ""
     return tag(
@@ -31,8 +33,9 @@ def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
         tag("h2", heading),
         tag(
             "p",
-            f"{scene.plan.placement.n_replicas} replicas on {cluster.n_gpus} GPUs of "
-            f"{cluster.n_servers} servers {alike}".strip()
+            f"{counted(scene.plan.placement.n_replicas, 'replica')} on "
+            f"{counted(cluster.n_gpus, 'GPU')} of {counted(cluster.n_servers, 'server')} "
+            f"{alike}".strip()
             + ". A block is a replica, as wide as the GPUs it holds; blocks above each other "
             "share GPUs. Under each GPU: memory in use and expected load.",
             class_="lead",
@@ -42,7 +45,6 @@ def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
         tag("div", cards, class_="cards"),
         behind("Replicas as a table", _replica_table(scene, groups)),
         class_="map",
-        data_filter=True,
     )
 
 

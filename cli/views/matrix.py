@@ -38,7 +38,7 @@ def pair_matrices(scene: Scene) -> Markup:
     if len(shown):
         section.append(tag("div", *_matrices(scene, pairs, shown), class_="pair"))
         section.append(behind("Pairs as a table", _pair_table(scene, pairs)))
-    return tag("section", section, data_filter=True)
+    return tag("section", section)
 
 
 def _matrices(scene: Scene, pairs: Pairs, shown: IntArray) -> tuple[Markup, Markup]:

@@ -37,6 +37,13 @@ def request_latency(scene: Scene) -> FloatArray:
     return np.asarray(np.where(completed(scene), end - scene.release_s, np.nan))
 
 
+def latency_percentile(scene: Scene, percentile: float) -> float:
+    """Percentile of the completed requests' latency, linear between ranks; NaN of none."""
+    latency = request_latency(scene)
+    latency = latency[~np.isnan(latency)]
+    return float(np.percentile(latency, percentile)) if len(latency) else float("nan")
+
+
 def makespan(scene: Scene) -> float:
     """Second at which the last node ended."""
     ended = scene.run.end_s[scene.run.replica >= 0]

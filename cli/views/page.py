@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from cli.views.comparison import plan_comparison
-from cli.views.course import solver_course
+from cli.views.course import STOPPED, solver_course
 from cli.views.flows import server_flows
 from cli.views.latency import latency_distribution
 from cli.views.map import placement_map
 from cli.views.markup import Markup, behind, tag
 from cli.views.matrix import pair_matrices
-from cli.views.measures import completed, makespan, request_latency, server_efficiency
+from cli.views.measures import completed, latency_percentile, makespan, server_efficiency
 from cli.views.palette import definitions, style_rules
-from cli.views.scales import percent, plain, seconds
+from cli.views.scales import counted, percent, plain, seconds
 from cli.views.scene import Scene
 from cli.views.utilization import utilization_map
 from placement.outcome import Progress
@@ -58,14 +58,11 @@ def report_page(
         ("course", "Proof", solver_course(scene.plan.certificate, history)),
     ]
     if other is not None:
-        both = [
-            plan_comparison(scene, other),
-            behind(
-                f"Where {other.name} puts the replicas",
-                placement_map(other, heading=f"What sits where under {other.name}"),
-            ),
-        ]
-        sections.append(("comparison", "Comparison", Markup("".join(both))))
+        there = behind(
+            f"Where {other.name} puts the replicas",
+            placement_map(other, heading=f"What sits where under {other.name}"),
+        )
+        sections.append(("comparison", "Comparison", plan_comparison(scene, other, there)))
     links = [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections]
     body = [
         tag("a", "Skip to the pictures", href="#content", class_="skip"),
@@ -115,12 +112,7 @@ def _head(script: str) -> list[Markup]:
 
 def _tiles(scene: Scene) -> Markup:
     expected, certificate = scene.plan.expected, scene.plan.certificate
-    latency = request_latency(scene)
     done = completed(scene)
-    p99 = float("nan")
-    if done.any():
-        p99 = float(sorted(latency[done])[max(0, int(0.99 * (done.sum() - 1)))])
-    proven = certificate.status in ("optimal", "gap")
     tiles = [
         (
             "Server efficiency",
@@ -129,21 +121,25 @@ def _tiles(scene: Scene) -> Markup:
         ),
         (
             "Gap to the bound",
-            percent(certificate.gap, 2),
-            f"{certificate.method}, {certificate.status}" + ("" if proven else ": not closed"),
+            "–" if certificate.status == "heuristic" else percent(certificate.gap, 2),
+            f"{certificate.method}, {STOPPED[certificate.status]}",
         ),
         (
             "Headroom",
             f"{plain(expected['headroom'])}×",
             f"busiest GPU {percent(expected['max_utilization'])} by the plan",
         ),
-        ("P99 latency", seconds(p99), f"{int(done.sum()):,} of {len(done):,} requests completed"),
+        (
+            "P99 latency",
+            seconds(latency_percentile(scene, 99)),
+            f"{int(done.sum()):,} of {len(done):,} requests completed",
+        ),
         ("Makespan", seconds(makespan(scene)), f"{scene.trace.n_executions:,} node executions"),
         (
             "Cluster",
-            f"{scene.plan.cluster.n_gpus:,} GPUs",
-            f"{scene.plan.cluster.n_servers:,} servers, "
-            f"{scene.plan.placement.n_replicas:,} replicas",
+            counted(scene.plan.cluster.n_gpus, "GPU"),
+            f"{counted(scene.plan.cluster.n_servers, 'server')}, "
+            f"{counted(scene.plan.placement.n_replicas, 'replica')}",
         ),
     ]
     return tag(

@@ -52,7 +52,9 @@ class Scene:
     @cached_property
     def replica_model(self) -> IntArray:
         """Model of each replica as an index into the workload, shape (R,)."""
-        index = np.array([self.workload.model_index[m] for m in self.plan.model_ids], np.int64)
+        # A model that the plan never places may be gone from the workload.
+        known = self.workload.model_index
+        index = np.array([known.get(m, -1) for m in self.plan.model_ids], np.int64)
         return index[self.plan.placement.model]
 
     @cached_property

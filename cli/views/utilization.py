@@ -16,7 +16,7 @@ from placement.cluster import FloatArray
 
 BINS = 120
 MOST_ROWS = 64
-LEFT, WIDTH = 128, 780
+LEFT, WIDTH = 128, 960
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,6 @@ def utilization_map(scene: Scene) -> Markup:
         _heat_picture(heat),
         heat_legend("idle", "100 % busy"),
         behind("Utilization as a table", table(f"Utilization by {heat.unit}", head, rows)),
-        data_filter=True,
     )
 
 
@@ -90,7 +89,7 @@ def _heat_picture(heat: Heat) -> Markup:
     width = WIDTH / bins
     level = np.minimum((heat.busy * HEAT_STEPS).astype(np.int64), HEAT_STEPS - 1)
     paths = [
-        tag("path", d=_cells(level == step, LEFT, width, cell), class_=f"h{step}")
+        tag("path", d=_cells(level == step, LEFT, width, cell), class_=f"cell h{step}")
         for step in range(HEAT_STEPS)
         if (level == step).any()
     ]

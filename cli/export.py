@@ -1,0 +1,173 @@
+"""`gswarm-place export`: a plan in the form that something else reads."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.common import echo_json, load_inputs
+
+if TYPE_CHECKING:
+    from cli.views.scene import Scene
+    from placement.plan import Plan
+
+TEXTS = ("csv", "routing", "json", "launch", "compose")
+PICTURES = ("map", "utilization", "latency", "comparison")
+
+
+@click.command()
+@click.option("--plan", "plan_file", required=True, metavar="FILE", help="Plan made by solve.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*TEXTS, *PICTURES]),
+    required=True,
+    help="csv: the replicas. routing: the shares, as CSV. json: servers, GPUs and shares. "
+    "launch: a shell script a server. compose: Docker Compose. The others are pictures.",
+)
+@click.option("--config", metavar="FILE", help="For pictures of a run: models and workflows.")
+@click.option("--requests", metavar="FILE", help="For pictures of a run: the trace.")
+@click.option(
+    "--mode",
+    type=click.Choice(["online", "offline"]),
+    help="For pictures of a run.  [default: as the plan was made for]",
+)
+@click.option(
+    "--routing",
+    type=click.Choice(["locality", "plan", "earliest", "least-loaded"]),
+    default="locality",
+    show_default=True,
+    help="For pictures of a run: how requests find replicas.",
+)
+@click.option(
+    "--command",
+    "template",
+    metavar="TEXT",
+    help="What starts a replica, with {model} {gpus} {port} {memory} {server} {replica}; memory "
+    "is a fraction of a GPU's.  [default: vllm serve with these]",
+)
+@click.option(
+    "--first-port",
+    type=click.IntRange(1, 60_000),
+    default=8000,
+    show_default=True,
+    help="Port of the first replica on each server.",
+)
+@click.option(
+    "--image",
+    default="vllm/vllm-openai:latest",
+    show_default=True,
+    help="Container image for compose.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to write; a picture needs it and ends in .svg, .png or .pdf.  [default: stdout]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Say what was written as one JSON object.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
+def command(plan_file: str, form: str, **options: Any) -> None:
+    """Write a plan as a table, a launch list or a picture.
+
+    Tables and launch lists need the plan alone, and so does the map. The pictures utilization,
+    latency and comparison (against greedy) simulate the trace, so they need --config and
+    --requests. GPU numbers in launch lists are those of each server, from 0.
+
+    \b
+    Examples:
+      gswarm-place export --plan plan.yaml --format csv -o replicas.csv
+      gswarm-place export --plan plan.yaml --format launch -o launch.sh
+      gswarm-place export --plan plan.yaml --format map -o map.svg
+    """
+    from placement.atomic import check_writable, write_atomically
+    from placement.plan_file import read_plan
+
+    output = options["output"]
+    if output is None and (form in PICTURES or options["as_json"]):
+        raise click.UsageError(f"--format {form}: say where to write it with --output FILE")
+    if output is not None:
+        check_writable(output)
+    if form in PICTURES:
+        _check_picture(form, options)
+    plan = read_plan(plan_file)
+    if form in PICTURES:
+        _write_picture(plan, form, options)
+    elif output is None:
+        click.echo(_text(plan, form, options), nl=False)
+        return
+    else:
+        write_atomically(output, _text(plan, form, options))
+    if options["as_json"]:
+        counts = {"replicas": plan.placement.n_replicas, "servers": plan.cluster.n_servers}
+        echo_json({"format": form, "output": output, **counts})
+    elif not options["quiet"]:
+        click.echo(f"written to {output}", err=True)
+
+
+def _text(plan: Plan, form: str, options: dict[str, Any]) -> str:
+    from cli.formats.document import deployment_document
+    from cli.formats.launch import DEFAULT_COMMAND, LaunchCommand, compose_file, launch_script
+    from cli.formats.tables import replica_table, routing_table
+
+    template = DEFAULT_COMMAND if options["template"] is None else options["template"]
+    start = LaunchCommand(template, options["first_port"])
+    match form:
+        case "csv":
+            return replica_table(plan)
+        case "routing":
+            return routing_table(plan)
+        case "json":
+            return deployment_document(plan)
+        case "launch":
+            return launch_script(plan, start)
+        case _:
+            return compose_file(plan, start, options["image"])
+
+
+def _check_picture(form: str, options: dict[str, Any]) -> None:
+    from cli.plots.sheet import picture_form
+
+    picture_form(options["output"])
+    missing = [f"--{name}" for name in ("config", "requests") if options[name] is None]
+    if form != "map" and missing:
+        raise click.UsageError(
+            f"--format {form} simulates the trace: add {' and '.join(missing)} FILE"
+        )
+
+
+def _write_picture(plan: Plan, form: str, options: dict[str, Any]) -> None:
+    from cli.plots.comparison import draw_comparison
+    from cli.plots.latency import draw_latency
+    from cli.plots.map import draw_map
+    from cli.plots.sheet import write_picture
+    from cli.plots.utilization import draw_utilization
+    from cli.views.staging import still_scene
+
+    output = options["output"]
+    if form == "map":
+        write_picture(output, draw_map, still_scene(plan.certificate.method, plan))
+        return
+    scene, other = _run(plan, form == "comparison", options)
+    if other is not None:
+        write_picture(output, partial(draw_comparison, other=other), scene)
+    else:
+        draw = draw_utilization if form == "utilization" else draw_latency
+        write_picture(output, draw, scene)
+
+
+def _run(plan: Plan, compare: bool, options: dict[str, Any]) -> tuple[Scene, Scene | None]:
+    from cli.report import run_both
+
+    workload, trace = load_inputs(options["config"], options["requests"])
+    return run_both(
+        plan,
+        workload,
+        trace,
+        mode=options["mode"] or plan.mode,
+        routing=options["routing"],
+        against="greedy" if compare else "none",
+        quiet=options["quiet"] or options["as_json"],
+    )

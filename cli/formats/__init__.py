@@ -1,0 +1,1 @@
+"""Forms in which a plan leaves the tool: tables, a document, and launch lists."""

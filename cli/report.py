@@ -1,0 +1,204 @@
+"""`gswarm-place report`: a plan at work, as one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.common import echo_json, hash_inputs, input_options, load_inputs, output_options
+
+if TYPE_CHECKING:
+    from cli.views.scene import Scene
+    from placement.outcome import Progress
+    from placement.plan import Plan
+    from placement.trace import Mode, Trace
+    from placement.workload import Workload
+
+RIVALS = ("greedy", "greedy-no-affinity", "local-search")
+ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
+
+
+@click.command()
+@click.option("--plan", "plan_file", required=True, metavar="FILE", help="Plan made by solve.")
+@input_options
+@click.option(
+    "--mode",
+    type=click.Choice(["online", "offline"]),
+    help="Requests at their timestamps, or all at time 0.  [default: as the plan was made for]",
+)
+@click.option(
+    "--routing",
+    type=click.Choice(ROUTINGS),
+    default="locality",
+    show_default=True,
+    help="How requests find replicas, for both plans.",
+)
+@click.option(
+    "--against",
+    type=click.Choice([*RIVALS, "none"]),
+    default="greedy",
+    show_default=True,
+    help="Heuristic whose plan is shown beside, on the same cluster and trace.",
+)
+@click.option(
+    "--against-plan", metavar="FILE", help="Show another plan file beside, in place of --against."
+)
+@click.option(
+    "--history",
+    metavar="FILE",
+    help="Course of the solve, as solve --history wrote it, drawn as incumbent and bound.",
+)
+@click.option("-o", "--output", default="report.html", show_default=True, help="The page (HTML).")
+@output_options
+def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
+    """Write one HTML page that shows a plan at work.
+
+    Simulates the trace over the plan and over a heuristic's, and draws what sits where, which
+    pairs of models stay together, what crosses servers, how busy GPUs are over time, how long
+    requests take and how the proof closed. The page needs nothing but itself: it opens offline.
+
+    \b
+    Example:
+      gswarm-place report --plan plan.yaml --config configs/small.yaml \\
+          --requests configs/small_requests.yaml -o report.html
+    """
+    from cli.views.history import read_history
+    from cli.views.page import report_page
+    from placement.atomic import check_writable, write_atomically
+    from placement.plan_file import read_plan
+
+    check_writable(options["output"])
+    plan = read_plan(plan_file)
+    history = read_history(options["history"]) if options["history"] is not None else ()
+    workload, trace = load_inputs(config, requests)
+    quiet = options["quiet"] or options["as_json"]
+    mode = options["mode"] or plan.mode
+    rival = options["against_plan"]
+    scene, other = run_both(
+        plan,
+        workload,
+        trace,
+        mode=mode,
+        routing=options["routing"],
+        against=options["against"] if rival is None else read_plan(rival),
+        quiet=quiet,
+    )
+    page = report_page(
+        scene,
+        other=other,
+        history=history,
+        run_note=_note(plan, scene, mode, options["routing"], config, requests),
+    ).encode()
+    write_atomically(options["output"], page)
+    if options["as_json"]:
+        echo_json(_summary(scene, other, options["output"], len(page), history))
+    elif not options["quiet"]:
+        click.echo(f"written to {options['output']} ({len(page) / 1e6:.1f} MB)")
+
+
+def run_both(
+    plan: Plan,
+    workload: Workload,
+    trace: Trace,
+    *,
+    mode: Mode,
+    routing: str,
+    against: str | Plan,
+    quiet: bool,
+) -> tuple[Scene, Scene | None]:
+    """Run the trace over a plan and over the one it is compared with.
+
+    Parameters
+    ----------
+    against : str or Plan
+        A heuristic's name, a plan, or ``none``.
+    quiet : bool
+        Show no progress (it goes to stderr, and only where that is a terminal).
+    """
+    from rich.console import Console
+
+    from cli.views.staging import run_scene
+
+    with Console(stderr=True, quiet=quiet).status("simulating the trace over the plan") as status:
+        name = _name(plan.certificate.method)
+        scene = run_scene(name, plan, workload, trace, mode=mode, routing=routing)
+        if against == "none":
+            return scene, None
+        if isinstance(against, str):
+            status.update(f"placing by {against}")
+            against = heuristic_plan(against, plan, workload, trace)
+        status.update("simulating the trace over the other plan")
+        name = _name(against.certificate.method)
+        name = f"the other {name}" if name == scene.name else name
+        return scene, run_scene(name, against, workload, trace, mode=mode, routing=routing)
+
+
+def _name(method: str) -> str:
+    return "ILP" if method == "ilp" else method
+
+
+def heuristic_plan(method: str, plan: Plan, workload: Workload, trace: Trace) -> Plan:
+    """Place by a heuristic on the cluster and by the rules of another plan.
+
+    Raises
+    ------
+    Infeasible
+        The heuristic finds no place for every used model.
+    """
+    from placement.instance import build_instance
+    from placement.outcome import SolveOptions
+    from placement.plan import build_plan
+    from placement.solve import solve
+    from placement.trace import measure_demand
+
+    rules = plan.instance
+    instance = build_instance(
+        workload,
+        measure_demand(workload, trace),
+        plan.cluster,
+        objective=plan.objective,
+        alpha=rules.alpha,
+        load_cap=rules.load_cap,
+        exclusive=rules.exclusive,
+        max_models_per_gpu=rules.max_models_per_gpu,
+    )
+    options = SolveOptions(
+        method=method,
+        mode=plan.mode,
+        max_utilization=rules.load_cap,
+        seed=plan.certificate.seed,
+        allow_partial=bool(plan.dropped),
+    )
+    result = solve(instance, options)
+    return build_plan(result, workload, objective=plan.objective, mode=plan.mode)
+
+
+def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:
+    """Say how the run was made, and where it is not the run the plan was made for."""
+    note = f"{scene.trace.n_requests:,} requests, {mode}, {routing} routing."
+    strange = [
+        role
+        for role, digest in hash_inputs(config=config, requests=requests).items()
+        if plan.inputs.get(role, digest) != digest
+    ]
+    if strange:
+        note += f" The {' and the '.join(strange)} shown differ from those the plan was made for."
+    if mode != plan.mode:
+        note += f" The plan was made for {plan.mode} mode."
+    return note
+
+
+def _summary(
+    scene: Scene, other: Scene | None, path: str, size: int, history: tuple[Progress, ...]
+) -> dict[str, Any]:
+    from cli.views.comparison import compared
+
+    summary: dict[str, Any] = {"output": path, "bytes": size, "history": len(history)}
+    if other is not None:
+        summary["plans"] = [scene.name, other.name]
+        summary["figures"] = [
+            {"name": m.name, "values": list(m.values), "verdict": m.verdict}
+            for m in compared(scene, other)
+        ]
+    return summary

@@ -1,0 +1,41 @@
+"""The file that `solve --history` writes: how a solve went."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from placement.outcome import Progress
+from placement.reading.faults import input_error
+from placement.reading.json_text import parse_json
+from placement.reading.source import read_bytes
+
+MOST_BYTES = 100_000_000
+MEND = "write the file with solve --history FILE"
+
+
+def read_history(path: str | os.PathLike[str]) -> tuple[Progress, ...]:
+    """Read the course of a solve.
+
+    Raises
+    ------
+    InputError
+        The file is not there or is no list of {phase, seconds, incumbent, best_bound}.
+    """
+    data = parse_json(path, read_bytes(path, MOST_BYTES))
+    if not isinstance(data, list):
+        raise input_error(path, "", "is no list of events", MEND)
+    return tuple(_event(path, i, entry) for i, entry in enumerate(data))
+
+
+def _event(path: str | os.PathLike[str], i: int, entry: Any) -> Progress:
+    if not isinstance(entry, dict) or not isinstance(entry.get("phase"), str):
+        raise input_error(path, f"[{i}].phase", "is missing or no text", MEND)
+    for key in ("seconds", "incumbent", "best_bound"):
+        value = entry.get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if (value is None and key != "seconds") or (number and math.isfinite(value)):
+            continue
+        raise input_error(path, f"[{i}].{key}", f"{value!r} is no finite number", MEND)
+    return Progress(entry["phase"], entry["seconds"], entry["incumbent"], entry["best_bound"])

@@ -1,0 +1,60 @@
+"""Scenes from plans: one that ran a trace, and one that has run nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from cli.views.scene import Executions, Scene
+from placement.plan import Plan
+from placement.trace import Mode, Trace
+from placement.workload import Model, Node, Workflow, Workload
+from runtime.simulate import ProgressCallback, simulate_plan
+
+
+def run_scene(
+    name: str,
+    plan: Plan,
+    workload: Workload,
+    trace: Trace,
+    *,
+    mode: Mode,
+    routing: str = "locality",
+    progress: ProgressCallback | None = None,
+) -> Scene:
+    """Simulate a trace over a plan and set the scene with what happened.
+
+    Raises
+    ------
+    ValueError
+        Where plan and workload do not belong together.
+    """
+    run = simulate_plan(workload, trace, plan, mode=mode, policy=routing, progress=progress)
+    done = Executions(run.replica.astype(np.int64), run.start_s, run.end_s)
+    return Scene(name, plan, workload, trace, run.problem.arrival_s, done)
+
+
+def still_scene(name: str, plan: Plan) -> Scene:
+    """Set the scene with a plan alone: what it says of models and workflows, and no request."""
+    instance = plan.instance
+    workload = Workload(
+        models=tuple(
+            Model(id=m, name=m, memory_gb=float(k * gb), gpus_required=int(k), load_time_s=0.0)
+            for m, k, gb in zip(
+                instance.model_ids,
+                instance.gpus_required,
+                instance.memory_per_gpu_gb,
+                strict=True,
+            )
+        ),
+        workflows=tuple(
+            Workflow(w.id, w.id, tuple(Node(n, int(m)) for n, m in zip(ids, w.node_model)))
+            for w, ids in zip(instance.workflows, plan.node_ids, strict=True)
+        ),
+    )
+    empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+    trace = Trace(
+        [], empty, none, empty, np.zeros(1, dtype=np.int64), datetime.fromtimestamp(0, UTC)
+    )
+    return Scene(name, plan, workload, trace, empty, Executions(none, empty, empty))
