@@ -118,7 +118,8 @@ def _chunks(run: RunResult) -> Iterator[dict[str, Column]]:
     """Columns of what ran, in order of start, `CHUNK` executions at a time."""
     ran = np.flatnonzero(run.ran)
     ran = ran[np.argsort(run.start_s[ran], kind="stable")]
-    for begin in range(0, len(ran), CHUNK):
+    # A run in which nothing ran still has its columns.
+    for begin in range(0, max(1, len(ran)), CHUNK):
         yield execution_columns(run, ran[begin : begin + CHUNK])
 
 
@@ -143,7 +144,8 @@ def _write_parquet(path: Path, run: RunResult, metrics: Metrics) -> None:
 
     frames = []
     for columns in _chunks(run):
-        frame = pl.DataFrame(columns)
+        text = {name: pl.String for name, values in columns.items() if isinstance(values, list)}
+        frame = pl.DataFrame(columns, schema_overrides=text)
         gpus = pl.int_ranges(pl.col("gpu_id"), pl.col("gpu_id") + pl.col("gpus"))
         frames.append(frame.with_columns(gpus.alias("gpu_ids")).drop("gpus"))
     head = {"summary": summarize(run, metrics), **assignments(run, metrics)}
