@@ -166,3 +166,33 @@ def _server_text(
 def plain(text: str) -> str:
     """Keep a name from being read as markup."""
     return escape(text)
+
+
+class RunProgress:
+    """Live line of a simulation: executions committed and their share; silent when piped."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._shown = not quiet and self._console.is_terminal
+        self._begin = time.monotonic()
+        self._written = False
+
+    def __enter__(self) -> RunProgress:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show the latest count once the run takes longer than `PATIENCE_S`."""
+        seconds = time.monotonic() - self._begin
+        if self._shown and seconds > PATIENCE_S:
+            self._written = True
+            line = f"{seconds:6.1f} s  {done:,} of {total:,} executions  {percent(done / total)}"
+            self._console.print(line.ljust(78), end="\r")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._written:
+            self._console.print(" " * 78, end="\r")

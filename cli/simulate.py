@@ -1,0 +1,123 @@
+"""`gswarm-place simulate`: a trace over a plan, event by event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.common import echo_json, input_options, load_inputs, mode_option, output_options
+
+if TYPE_CHECKING:
+    from runtime.metrics import Metrics
+    from runtime.result import RunResult
+
+MOST_GPUS = 32
+
+
+@click.command()
+@click.option("--plan", required=True, metavar="FILE", help="The plan that `solve` wrote.")
+@input_options
+@mode_option
+@click.option(
+    "--routing",
+    type=click.Choice(["locality", "plan", "earliest", "least-loaded"]),
+    default="locality",
+    show_default=True,
+    help="How nodes find a replica: by the plan's shares with or without spilling, or server-blind.",
+)
+@click.option(
+    "--log",
+    metavar="FILE",
+    help="Write every execution (JSON as static_execution_log.json, or Parquet).",
+)
+@output_options
+def command(**options: Any) -> None:
+    """Run a trace over a plan, event by event, and report what came of it.
+
+    A GPU runs one execution at a time, a replica on several GPUs needs all of them at once, and
+    every queue is first come first served. Nothing is random: the same input gives the same log.
+
+    \b
+    Example:
+      gswarm-place simulate --plan plan.yaml --config configs/small.yaml \\
+          --requests configs/small_requests.yaml --log static_execution_log.json
+    """
+    from cli.terminal import RunProgress
+    from placement.atomic import check_writable
+    from placement.plan_file import read_plan
+    from runtime.log import write_log
+    from runtime.metrics import measure, summarize
+    from runtime.simulate import simulate_plan
+
+    if options["log"] is not None:
+        check_writable(options["log"])
+    plan = read_plan(options["plan"])
+    workload, trace = load_inputs(options["config"], options["requests"])
+    with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
+        run = simulate_plan(
+            workload,
+            trace,
+            plan,
+            mode=options["mode"],
+            policy=options["routing"],
+            progress=progress,
+        )
+    metrics = measure(run)
+    if options["log"] is not None:
+        write_log(options["log"], run, metrics)
+    if options["as_json"]:
+        echo_json({"summary": summarize(run, metrics)})
+    elif not options["quiet"]:
+        show(run, metrics)
+        if options["log"] is not None:
+            click.echo(f"log written to {options['log']}")
+
+
+def show(run: RunResult, metrics: Metrics) -> None:
+    """Print the console report."""
+    from cli.terminal import output, plain, table
+
+    console = output()
+    m = metrics
+    facts = table(f"{run.scheduler}, routing {run.routing}, {run.problem.mode}", "", left=2)
+    facts.add_row("requests", f"{m.completed_requests:,} completed, {m.failed_requests:,} failed")
+    facts.add_row("node executions", f"{m.total_nodes_executed:,}")
+    facts.add_row("makespan", f"{m.makespan_s:,.3f} s")
+    facts.add_row("throughput", f"{m.throughput:,.3f} requests/s, {m.node_throughput:,.3f} nodes/s")
+    facts.add_row("server efficiency", f"{m.server_efficiency:.2f}% of completed requests")
+    facts.add_row("intra-server workflows", f"{m.intra_server_workflows:,}")
+    facts.add_row("inter-server workflows", f"{m.inter_server_workflows:,}")
+    facts.add_row("cross-server comm.", f"{m.cross_server_communications:,} edges")
+    facts.add_row("average utilization", f"{m.average_utilization:.2f}%")
+    facts.add_row("utilization variance", f"{m.utilization_variance:.2f} points squared")
+    facts.add_row("model switches", f"{m.switches:,}, overhead {m.switch_overhead:.2f}%")
+    console.print(facts)
+    times = table("seconds", "mean", "median", "P99", "min", "max")
+    for name, d in (
+        ("request latency", m.request_latency),
+        ("node waiting", m.node_waiting),
+        ("node response", m.node_response),
+    ):
+        times.add_row(name, *(f"{x:,.3f}" for x in (d.mean, d.median, d.p99, d.min, d.max)))
+    console.print(times)
+    gpus = table("GPU", "server", "executions", "busy s", "util.", "models")
+    gpus.columns[-1].justify, gpus.columns[-1].no_wrap = "left", False
+    problem = run.problem
+    held: list[list[str]] = [[] for _ in range(problem.cluster.n_gpus)]
+    for p, model in enumerate(problem.placement.model):
+        first = int(problem.replica_first_gpu[p])
+        for g in range(first, first + int(problem.replica_gpus[p])):
+            held[g].append(problem.workload.models[model].id)
+    for g in range(min(MOST_GPUS, problem.cluster.n_gpus)):
+        gpus.add_row(
+            str(g),
+            str(problem.cluster.gpu_server[g]),
+            f"{m.gpu_executions[g]:,}",
+            f"{m.gpu_busy_s[g]:,.1f}",
+            f"{m.gpu_utilization[g]:.1f}%",
+            plain(", ".join(held[g])),
+        )
+    console.print(gpus)
+    if problem.cluster.n_gpus > MOST_GPUS:
+        console.print(f"{problem.cluster.n_gpus - MOST_GPUS} more GPUs: --log FILE lists them all")

@@ -1,0 +1,126 @@
+"""What a trace asks for (DESIGN 4), and what one server can and cannot hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from placement.cluster import Cluster, FloatArray, IntArray
+from placement.instance import Instance, build_instance
+from placement.patterns.pattern import lay_out
+from placement.trace import Demand, Trace, measure_demand
+from placement.workload import Workload
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Whether one server of a type can hold a workflow whole.
+
+    Parameters
+    ----------
+    workflow : int
+    server_type : str
+    gpus, memory_gb : int, float
+        What one replica of each of its models takes in sum.
+    exclusive, shared : bool
+        Whether they fit side by side, and whether they fit when GPUs are shared by memory.
+    servers_for_load : float
+        Servers that its offered load would keep busy all the time.
+    """
+
+    workflow: int
+    server_type: str
+    gpus: int
+    memory_gb: float
+    exclusive: bool
+    shared: bool
+    servers_for_load: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Patterns of a trace.
+
+    Parameters
+    ----------
+    executions : int64, shape (M,)
+        Node executions per model (usage).
+    requests_with : int64, shape (M,)
+        Requests that call each model at least once.
+    cooccurrence : int64, shape (M, M)
+        Pairs of nodes of one request by their models, over all requests; symmetric, a pair of
+        nodes of the same model counts once on the diagonal.
+    edges : int64, shape (M, M)
+        Edges over all requests from a node of the row's model to one of the column's.
+    offered_load : float64, shape (M,)
+        GPU-erlangs: lambda t k.
+    """
+
+    workload: Workload
+    demand: Demand
+    executions: IntArray
+    requests_with: IntArray
+    cooccurrence: IntArray
+    edges: IntArray
+    offered_load: FloatArray
+    holdings: tuple[Holding, ...]
+
+
+def analyze(workload: Workload, trace: Trace, cluster: Cluster) -> Analysis:
+    """Count a trace, and hold its workflows against the servers of a cluster."""
+    demand = measure_demand(workload, trace)
+    n = len(workload.models)
+    executions = np.zeros(n, dtype=np.int64)
+    requests_with = np.zeros(n, dtype=np.int64)
+    pairs = np.zeros((n, n), dtype=np.int64)
+    edges = np.zeros((n, n), dtype=np.int64)
+    for w, flow in enumerate(workload.workflows):
+        count = int(demand.requests[w])
+        models = [v.model for v in flow.nodes]
+        for m in models:
+            executions[m] += count
+        for m in set(models):
+            requests_with[m] += count
+        for a, b in combinations(models, 2):
+            pairs[a, b] += count
+            if a != b:
+                pairs[b, a] += count
+        for e in flow.edges:
+            edges[models[e.source], models[e.target]] += count
+    instance = build_instance(workload, demand, cluster)
+    return Analysis(
+        workload=workload,
+        demand=demand,
+        executions=executions,
+        requests_with=requests_with,
+        cooccurrence=pairs,
+        edges=edges,
+        offered_load=instance.offered_load,
+        holdings=tuple(_holdings(instance)),
+    )
+
+
+def _holdings(instance: Instance) -> list[Holding]:
+    found = []
+    k, memory = instance.gpus_required, instance.memory_per_gpu_gb
+    alone = replace(instance, exclusive=True)
+    for w, flow in enumerate(instance.workflows):
+        models = sorted({int(m) for m in flow.node_model})
+        wanted = dict.fromkeys(models, 1)
+        busy = float(flow.rate * (flow.work_s * k[flow.node_model]).sum())
+        for t, server in enumerate(instance.cluster.server_types):
+            fits = all(k[m] <= server.gpus and memory[m] <= server.gpu_memory_gb for m in models)
+            found.append(
+                Holding(
+                    workflow=w,
+                    server_type=server.name,
+                    gpus=int(k[models].sum()),
+                    memory_gb=float((k * memory)[models].sum()),
+                    exclusive=fits and len(lay_out(alone, t, wanted).content) == len(models),
+                    shared=fits and len(lay_out(instance, t, wanted).content) == len(models),
+                    servers_for_load=busy / (server.gpus * server.speed),
+                )
+            )
+    return found
