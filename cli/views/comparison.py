@@ -19,6 +19,8 @@ from cli.views.scales import percent, plain
 from cli.views.scene import Scene
 
 LEFT, WIDTH, ROW = 290, 640, 52
+SAME = 1e-4
+"""Figures that differ by less than this fraction count as equal: within the solver's gap."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Metric:
     def verdict(self) -> str:
         """Say which of the two is better, in one word of the first plan's view."""
         a, b = self.values
-        if np.isclose(a, b, rtol=1e-6, atol=1e-12):
+        if np.isclose(a, b, rtol=SAME, atol=1e-12):
             return "equal"
         return "better" if (a > b) == self.more_is_better else "worse"
 

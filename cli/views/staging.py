@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cli.views.scene import Executions, Scene
+from placement.cluster import IntArray
 from placement.plan import Plan
 from placement.trace import Mode, Trace
 from placement.workload import Model, Node, Workflow, Workload
@@ -49,7 +50,7 @@ def still_scene(name: str, plan: Plan) -> Scene:
             )
         ),
         workflows=tuple(
-            Workflow(w.id, w.id, tuple(Node(n, int(m)) for n, m in zip(ids, w.node_model)))
+            Workflow(w.id, w.id, _nodes(ids, w.node_model))
             for w, ids in zip(instance.workflows, plan.node_ids, strict=True)
         ),
     )
@@ -58,3 +59,7 @@ def still_scene(name: str, plan: Plan) -> Scene:
         [], empty, none, empty, np.zeros(1, dtype=np.int64), datetime.fromtimestamp(0, UTC)
     )
     return Scene(name, plan, workload, trace, empty, Executions(none, empty, empty))
+
+
+def _nodes(ids: tuple[str, ...], models: IntArray) -> tuple[Node, ...]:
+    return tuple(Node(n, int(m)) for n, m in zip(ids, models, strict=True))

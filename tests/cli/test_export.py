@@ -1,0 +1,175 @@
+import csv
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import yaml
+
+from placement.plan_file import read_plan
+from tests.cli.inputs import HOSTILE_MODEL, gswarm, solve_plan, write_inputs
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    config, requests = write_inputs(folder)
+    path = solve_plan(folder, config, requests)
+    return {
+        "plan": read_plan(path),
+        "path": path,
+        "run": ("--config", config, "--requests", requests),
+    }
+
+
+def export(case, form, *more):
+    return gswarm("export", "--plan", case["path"], "--format", form, *more)
+
+
+def blocks_of(plan):
+    """(model, server, GPUs of the server) of every replica."""
+    k = plan.instance.gpus_required[plan.placement.model]
+    return sorted(
+        (plan.model_ids[m], int(s), tuple(range(i, i + n)))
+        for m, s, i, n in zip(
+            plan.placement.model, plan.placement.server, plan.placement.start, k, strict=True
+        )
+    )
+
+
+def test_csv_holds_every_block(case):
+    """The replica table has one line a replica, with its GPUs by server and through the cluster."""
+    rows = list(csv.DictReader(export(case, "csv").stdout.splitlines()))
+    found = [
+        (r["model"], int(r["server"]), tuple(int(g) for g in r["local_gpus"].split())) for r in rows
+    ]
+    assert sorted(found) == blocks_of(case["plan"])
+    for row in rows:
+        r = int(row["replica"])
+        first = int(row["gpus"].split()[0])
+        assert first == case["plan"].first_gpu[r]
+        assert float(row["load"]) == pytest.approx(case["plan"].load[r], abs=1e-6)
+
+
+def test_routing_shares_add_up(case):
+    """Home and spill of every node of every workflow add up to 1."""
+    rows = list(csv.DictReader(export(case, "routing").stdout.splitlines()))
+    plan = case["plan"]
+    for workflow, nodes in zip(plan.workflow_ids, plan.node_ids, strict=True):
+        mine = [r for r in rows if r["workflow"] == workflow]
+        home = sum(float(r["share"]) for r in mine if r["part"] == "home")
+        for node in nodes:
+            spill = sum(float(r["share"]) for r in mine if r["node"] == node)
+            assert home + spill == pytest.approx(1.0, abs=1e-6)
+
+
+def test_document_holds_every_block(case):
+    """The JSON document lists the same blocks, server by server, and every routed workflow."""
+    document = json.loads(export(case, "json").stdout)
+    found = [
+        (r["model"], s["server"], tuple(r["local_gpus"]))
+        for s in document["servers"]
+        for r in s["replicas"]
+    ]
+    assert sorted(found) == blocks_of(case["plan"])
+    assert set(document["routing"]) == set(case["plan"].workflow_ids)
+
+
+def test_launch_script_starts_what_the_plan_says(case, tmp_path):
+    """Run by a real shell, the script starts each replica of a server on its own GPUs."""
+    script = tmp_path / "launch.sh"
+    template = """sh -c 'printf "%s|%s|%s\\n" "$CUDA_VISIBLE_DEVICES" "$0" "$1"' {model} {port}"""
+    export(case, "launch", "--command", template, "--first-port", "9000", "-o", script)
+    blocks = blocks_of(case["plan"])
+    assert HOSTILE_MODEL in {model for model, _, _ in blocks}
+    for server in range(case["plan"].cluster.n_servers):
+        done = subprocess.run(
+            ["sh", script, str(server)], capture_output=True, text=True, timeout=20, check=True
+        )
+        lines = [line.split("|") for line in done.stdout.splitlines()]
+        found = [(model, server, tuple(map(int, gpus.split(",")))) for gpus, model, _ in lines]
+        assert sorted(found) == [b for b in blocks if b[1] == server]
+        ports = sorted(int(port) for _, _, port in lines)
+        assert ports == list(range(9000, 9000 + len(lines)))
+    other = subprocess.run(["sh", script, "99"], capture_output=True, text=True, timeout=20)
+    assert other.returncode == 2
+    assert "nothing on server 99" in other.stderr
+
+
+def test_compose_reserves_the_blocks(case):
+    """Each service of the Compose file reserves its replica's GPUs under its server's profile."""
+    done = export(case, "compose", "--command", "serve {model} --part {memory}")
+    services = yaml.safe_load(done.stdout)["services"]
+    found = []
+    for service in services.values():
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        _, model, _, memory = service["entrypoint"]
+        server = int(service["profiles"][0].removeprefix("server-"))
+        model = model.replace("$$", "$")
+        found.append((model, server, tuple(int(i) for i in device["device_ids"])))
+        m = case["plan"].model_ids.index(model)
+        share = case["plan"].instance.memory_per_gpu_gb[m] / 80.0
+        assert float(memory) == pytest.approx(share, abs=1e-4)
+    assert sorted(found) == blocks_of(case["plan"])
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("serve {modle}", "{modle} is no field"), ("serve 'x", "quotes"), ("", "is empty"),
+     ("serve {model", "braces"), ("serve {}", "{} is no field")],
+)  # fmt: skip
+def test_wrong_command_is_a_sentence(case, template, said):
+    """A launch command with an unknown field or unpaired quotes exits with 2 and says which."""
+    done = export(case, "launch", "--command", template)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("form", ["map", "utilization", "latency", "comparison"])
+def test_pictures_are_whole_and_repeat(case, tmp_path, form):
+    """A picture is well-formed SVG, and drawing it again gives the same bytes."""
+    first, second = tmp_path / "a.svg", tmp_path / "b.svg"
+    for path in (first, second):
+        done = export(case, form, *case["run"], "-o", path, "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)["output"] == str(path)
+    root = ElementTree.fromstring(first.read_bytes())
+    assert root.tag.endswith("svg")
+    assert len(list(root.iter())) > 50
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_png_is_not_blank(case, tmp_path):
+    """The map as PNG has more colours than paper and ink."""
+    from matplotlib.image import imread
+
+    path = tmp_path / "map.png"
+    assert export(case, "map", "-o", path).exit_code == 0
+    pixels = imread(path)
+    assert len(np.unique((pixels.reshape(-1, pixels.shape[-1]) * 15).astype(int), axis=0)) > 8
+
+
+def test_pictures_need_their_inputs(case, tmp_path):
+    """A picture of a run asks for config and trace, any picture for a file with a known ending."""
+    for more, said in [
+        (("-o", tmp_path / "x.svg"), "--config and --requests"),
+        ((), "--output"),
+        (("-o", tmp_path / "x.gif"), ".svg, .png, .pdf"),
+    ]:
+        done = export(case, "latency", *more)
+        assert done.exit_code == 2
+        assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_matplotlib_is_a_sentence(case, tmp_path, monkeypatch):
+    """Without matplotlib a picture says what to install, and tables still work."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = export(case, "map", "-o", tmp_path / "map.svg")
+    assert done.exit_code == 2
+    assert "gswarm-place[plots]" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert export(case, "csv").exit_code == 0
