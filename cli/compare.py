@@ -24,14 +24,14 @@ ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
 COLUMNS = {
     "method": "method",
     "routing": "routing",
-    "server_efficiency": "SE %",
+    "server_efficiency": "SE%",
     "cross_server_communications": "CSC",
-    "utilization_variance": "variance",
-    "makespan": "makespan",
+    "utilization_variance": "var.",
+    "makespan": "span s",
     "p99": "P99 s",
     "throughput": "req/s",
-    "gap": "gap %",
-    "solve_seconds": "solve s",
+    "gap": "gap%",
+    "solve_seconds": "solve",
 }
 
 
@@ -181,12 +181,12 @@ def _show(rows: list[dict[str, Any]]) -> None:
         shown.add_row(
             row["method"],
             row["routing"],
-            f"{row['server_efficiency']:.2f}",
+            f"{row['server_efficiency']:.1f}",
             f"{row['cross_server_communications']:,}",
-            f"{row['utilization_variance']:.1f}",
-            f"{row['makespan']:,.1f}",
-            f"{row['p99']:,.2f}",
-            f"{row['throughput']:.3f}",
+            f"{row['utilization_variance']:.0f}",
+            f"{row['makespan']:,.0f}",
+            f"{row['p99']:,.1f}",
+            f"{row['throughput']:.2f}",
             gap,
             f"{row['solve_seconds']:.1f}",
         )

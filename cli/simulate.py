@@ -24,7 +24,7 @@ MOST_GPUS = 32
     type=click.Choice(["locality", "plan", "earliest", "least-loaded"]),
     default="locality",
     show_default=True,
-    help="How nodes find a replica: by the plan's shares with or without spilling, or server-blind.",
+    help="By the plan's shares, with or without spilling, or blind to servers.",
 )
 @click.option(
     "--log",

@@ -35,7 +35,7 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     """Make a table whose first `left` columns are text and whose others are numbers."""
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):
-        made.add_column(name, justify="left" if i < left else "right", no_wrap=i >= left)
+        made.add_column(name, justify="left" if i < left else "right", no_wrap=True)
     return made
 
 
@@ -108,18 +108,22 @@ def placement_map(plan: Plan) -> Table:
         contents[s].append((int(i), int(m)))
     for s, content in enumerate(contents):
         rows.setdefault((int(cluster.server_gpus[s]), tuple(content)), []).append(s)
+    kinds = list(rows.items())
+    if len(kinds) > MAP_ROWS:
+        kinds.sort(key=lambda kind: -len(kind[1]))
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     shown.add_column("servers", no_wrap=True)
     shown.add_column("GPUs: a letter is a model, [AA] one block over two GPUs", overflow="fold")
-    for (gpus, content), servers in list(rows.items())[:MAP_ROWS]:
+    for (gpus, content), servers in kinds[:MAP_ROWS]:
         name = str(servers[0]) if len(servers) == 1 else f"{servers[0]}.. x{len(servers)}"
         shown.add_row(name, _server_text(plan, gpus, content, letter, colour))
     if len(rows) > MAP_ROWS:
         shown.add_row("...", f"{len(rows) - MAP_ROWS} more kinds of servers, all in the plan file")
     legend = Text()
     for m in used:
-        legend.append(f"{letter[m]} ", style=f"bold {colour[m]}")
-        legend.append(f"{plan.model_ids[m]}   ")
+        # A letter and its model stay on one line.
+        legend.append(f"{letter[m]}\u00a0", style=f"bold {colour[m]}")
+        legend.append(plan.model_ids[m].replace(" ", "\u00a0") + "   ")
     shown.add_row("", legend)
     return shown
 
@@ -148,6 +152,7 @@ def _server_text(
                 break
         else:
             layers.append([(start, m)])
+    cell = 2 + max(map(len, letter.values()))
     text = Text()
     for n, layer in enumerate(layers or [[]]):
         if n:
@@ -155,11 +160,11 @@ def _server_text(
         g = 0
         for start, m in sorted(layer):
             k = int(plan.instance.gpus_required[m])
-            text.append(" . " * (start - g), style="dim")
-            inner = (letter[m] * 3 * k)[: 3 * k - 2] if len(letter[m]) == 1 else letter[m]
-            text.append(f"[{inner}]".ljust(3 * k), style=f"bold {colour[m]}")
+            text.append(".".center(cell) * (start - g), style="dim")
+            inner = (letter[m] * cell * k)[: cell * k - 2] if len(letter[m]) == 1 else letter[m]
+            text.append(f"[{inner.ljust(cell * k - 2)}]", style=f"bold reverse {colour[m]}")
             g = start + k
-        text.append(" . " * (gpus - g), style="dim")
+        text.append(".".center(cell) * (gpus - g), style="dim")
     return text
 
 

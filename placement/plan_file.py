@@ -32,7 +32,7 @@ LIMIT_BYTES = 1 << 30
 Share = tuple[int, float]
 
 
-class InvalidPlan(InputError):
+class InvalidPlan(InputError):  # noqa: N818 - what the file is
     """A plan file of the right shape whose content contradicts itself."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -223,4 +224,6 @@ def _mean_request_s(workload: Workload, trace: Trace) -> FloatArray:
 
 
 def _worth_compiling(executions: int) -> bool:
+    if find_spec("runtime.engine") is None:
+        return False
     return executions >= COMPILED_FROM or "runtime.engine" in sys.modules

@@ -34,8 +34,7 @@ def draw_comparison(figure: Figure, scene: Scene, other: Scene) -> None:
         [f"{m.name}\n{'more' if m.more_is_better else 'less'} is better" for m in metrics],
         fontsize=8,
     )
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 1.15), xticks=[])
+    ax.set(xlim=(0, 1.15), ylim=(len(metrics) - 0.5, -0.5), xticks=[])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_title(f"{scene.name} against {other.name}, on the same trace", pad=22)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cli.views.latency import drawn_curves, latency_curves
 from cli.views.palette import LINES
-from cli.views.scales import shorten
+from cli.views.scales import log_ticks, plain, shorten
 from cli.views.scene import Scene
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ def draw_latency(figure: Figure, scene: Scene) -> None:
     every = np.concatenate([c.latency_s for c in curves]) if curves else np.ones(1)
     if every.min() > 0 and every.max() / every.min() > 20:
         ax.set_xscale("log")
+        marks = log_ticks(float(every.min()), float(every.max()))
+        ax.set_xticks(marks, [plain(t) for t in marks])
+        ax.minorticks_off()
     ax.grid(visible=True)
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.set(

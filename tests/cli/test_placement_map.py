@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -34,12 +35,19 @@ def test_servers_alike_share_a_row():
     assert len(text.splitlines()) < 12
 
 
-def test_rows_of_a_server_are_aligned():
-    """All layers of a server are as wide as its GPUs, also with more models than letters."""
-    scene = make_scene(16, workload=make_workload(70, 3), contents=12, requests=4)
-    rows = [line for line in drawn(scene.plan).splitlines() if "[" in line and "GPUs" not in line]
-    widths = {len(line[line.index("[") if line[0] != " " else 0 :].rstrip()) for line in rows}
-    assert rows
-    starts = {len(line) - len(line.lstrip()) for line in rows if line.startswith(" ")}
-    assert len(starts) <= 1, starts
-    assert len(widths) <= 2, widths
+@pytest.mark.parametrize(("models", "cell"), [(24, 3), (130, 4)])
+def test_blocks_begin_at_their_gpu(models, cell):
+    """Every block begins at the column of its first GPU, also with more models than letters."""
+    scene = make_scene(40, workload=make_workload(models, 3), contents=40, requests=4)
+    lines = drawn(scene.plan).splitlines()
+    column = next(line.index("GPUs:") for line in lines if "GPUs:" in line)
+    rows = [line[column:] for line in lines if "]" in line and "GPUs:" not in line]
+    begins = {m.start() for row in rows for m in re.finditer(r"\[", row)}
+    assert len(begins) > 4
+    assert all(b % cell == 0 for b in begins)
+
+
+def test_colour_marks_the_blocks():
+    """In a terminal the blocks are filled with colour; the letters stay."""
+    scene = make_scene(1)
+    assert "\x1b[1;7;" in drawn(scene.plan, color=True)

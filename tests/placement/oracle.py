@@ -117,9 +117,7 @@ def route(instance: Instance, servers: tuple[Content, ...], *, bottleneck: bool)
     for w in instance.active_workflows:
         flow = instance.workflows[w]
         for v in range(len(flow.node_model)):
-            equal.append(
-                ({columns["a", w, v, s]: 1.0 for s in range(len(servers))}, flow.rate)
-            )
+            equal.append(({columns["a", w, v, s]: 1.0 for s in range(len(servers))}, flow.rate))
         for s in range(len(servers)):
             cost[columns["c", w, s]] = -instance.alpha / rates
             for v in range(len(flow.node_model)):

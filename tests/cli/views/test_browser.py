@@ -85,7 +85,7 @@ def test_browser_has_nothing_to_complain_of(tmp_path):
 
 def test_page_answers_to_keyboard_and_pointer(tmp_path):
     """Search, legend, arrow keys, details and theme do what they say; nothing sticks out."""
-    html = POLICY.sub("", make_page(4)).replace("</body>", f"<script>{DEEDS}</script></body>")
+    html = POLICY.sub("", make_page(4)).replace("</body>", f"<script>{{{DEEDS}}}</script></body>")
     dom, complaints = open_page(tmp_path, html, width=700)
     assert complaints == []
     found = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)

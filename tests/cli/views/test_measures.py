@@ -1,6 +1,6 @@
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def scene(request) -> Scene:
 
 def requests_of(scene: Scene) -> list[list[int]]:
     offset = scene.trace.offset
-    return [list(range(a, b)) for a, b in zip(offset[:-1], offset[1:], strict=True)]
+    return [list(range(a, b)) for a, b in pairwise(offset)]
 
 
 def server_of(scene: Scene, row: int) -> int:
@@ -98,7 +98,7 @@ def test_busy_share_adds_up_every_overlap(scene):
         if replica < 0:
             continue
         first, k = scene.plan.first_gpu[replica], scene.replica_gpus[replica]
-        for b, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        for b, (low, high) in enumerate(pairwise(edges)):
             overlap = min(scene.run.end_s[i], high) - max(scene.run.start_s[i], low)
             expected[first : first + k, b] += max(0.0, overlap) / (high - low)
     np.testing.assert_allclose(busy, expected, atol=1e-9)

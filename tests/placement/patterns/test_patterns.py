@@ -103,8 +103,7 @@ def test_the_same_input_gives_the_same_plan() -> None:
     """Two runs with one seed and one thread agree in every replica, rate and bound."""
     instance = case(3, exclusive=True)
     a, b = (
-        solve_patterns(instance, HIGHS, Budget(), start=_start(instance), gap=0.0)
-        for _ in range(2)
+        solve_patterns(instance, HIGHS, Budget(), start=_start(instance), gap=0.0) for _ in range(2)
     )
     assert a.best_bound == b.best_bound
     for name in ("model", "server", "start"):

@@ -1,0 +1,142 @@
+"""The commands as a user meets them: output, exit codes, errors in words."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import COMMANDS, main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+INPUTS = [
+    "--config",
+    str(CONFIGS / "small.yaml"),
+    "--requests",
+    str(CONFIGS / "small_requests.yaml"),
+]
+SUMMARY = {
+    "method", "status", "objective", "best_bound", "gap", "server_efficiency", "edge_locality",
+    "headroom", "max_utilization", "seconds", "gpus", "servers", "replicas",
+}  # fmt: skip
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    assert call("solve", *INPUTS, "--gpus", "8", "-o", path).exit_code == 0
+    return path
+
+
+def test_solve_check_and_simulate_speak_json_alone(plan: Path, tmp_path: Path) -> None:
+    """Each prints one JSON object with the fields that the design promises."""
+    solved = json.loads(
+        call("solve", *INPUTS, "--gpus", "8", "--json", "-o", tmp_path / "p.yaml").output
+    )
+    assert set(solved) >= SUMMARY
+    assert solved["objective"] <= solved["best_bound"] + 1e-9
+    assert json.loads(call("check", plan, "--bound", "--json").output)["holds"] is True
+    log = tmp_path / "log.json"
+    run = json.loads(call("simulate", *INPUTS, "--plan", plan, "--json", "--log", log).output)[
+        "summary"
+    ]
+    assert run["completed_requests"] + run["failed_requests"] == run["total_requests"] == 500
+    assert json.loads(log.read_text())["summary"]["total_requests"] == 500
+    rows = json.loads(
+        call("compare", *INPUTS, "--gpus", "8", "--methods", "ilp,greedy", "--json").output
+    )["rows"]
+    assert {r["method"] for r in rows} == {"ilp", "greedy"}
+
+
+def test_equal_inputs_give_equal_plan_files(plan: Path, tmp_path: Path) -> None:
+    """The same command writes the same bytes."""
+    again = tmp_path / "again.yaml"
+    assert call("solve", *INPUTS, "--gpus", "8", "-o", again).exit_code == 0
+    assert again.read_bytes() == plan.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["solve", *INPUTS], 2, "--gpus"),
+        (["solve", *INPUTS, "--gpus", "8", "--cluster", "x.yaml"], 2, "either"),
+        (["solve", *INPUTS, "--gpus", "0"], 2, "0"),
+        (["solve", *INPUTS, "--gpus", "8", "--time-limit", "nan"], 2, "nan"),
+        (["solve", *INPUTS, "--gpus", "8", "--gap", "-1"], 2, "at least 0"),
+        (["solve", *INPUTS, "--gpus", "8", "--solver", "oracle"], 2, "oracle"),
+        (["solve", *INPUTS, "--gpus", "8", "-o", "/nowhere/plan.yaml"], 2, "/nowhere"),
+        (["solve", *INPUTS, "--gpus", "8", "--gpu-memory-gb", "10"], 2, "painter-xl"),
+        (["solve", *INPUTS, "--gpus", "2", "--exclusive"], 1, "smallest cluster"),
+        (["solve", "--config", "none.yaml", "--requests", "none.json", "--gpus", "8"], 2, "none"),
+        (["simulate", *INPUTS, "--plan", "none.yaml"], 2, "none.yaml"),
+        (["check", str(CONFIGS / "small.yaml")], 2, "small.yaml"),
+        (["compare", *INPUTS, "--gpus", "8", "--methods", "magic"], 2, "magic"),
+        (["solv"], 2, "solve"),
+        (["generate", "--requests-out", "x.jsonl"], 2, "--config"),
+    ],
+)
+def test_mistakes_are_answered_in_words(
+    arguments: list[str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit code says whose fault it is, the text names it, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    result = call(*arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_that_does_not_hold_exits_with_1(plan: Path, tmp_path: Path) -> None:
+    """A changed objective is a check that failed, not bad input."""
+    text = plan.read_text().replace("load_cap: 0.8", "load_cap: 0.1")
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    result = call("check", path)
+    assert result.exit_code == 1
+    assert "does not hold" in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_shows_an_example(command: str) -> None:
+    """--help works and shows how the command is called."""
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert f"gswarm-place {command}" in result.output.replace("Usage: main", "")
+
+
+def test_alone_it_says_what_to_do_first() -> None:
+    """Without a command: exit 0 and a first example."""
+    result = call()
+    assert result.exit_code == 0
+    assert "gswarm-place solve" in result.output
+
+
+def test_starting_is_cheap() -> None:
+    """`import cli.main` loads neither solver nor tables nor compiler."""
+    code = (
+        "import sys, cli.main\n"
+        "heavy = {'pulp', 'highspy', 'numba', 'polars', 'plotly', 'rich', 'numpy'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_stdout_is_clean_and_plain_when_piped(tmp_path: Path) -> None:
+    """No banner of a solver and no escape code reaches a pipe, and nothing goes to stderr."""
+    command = [
+        sys.executable, "-m", "cli", "solve", *INPUTS, "--gpus", "8", "-o", str(tmp_path / "p.yaml"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "HiGHS 1" not in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+    quiet = subprocess.run([*command, "--quiet"], capture_output=True, text=True, check=True)
+    assert quiet.stdout == ""

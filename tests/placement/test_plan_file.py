@@ -1,0 +1,136 @@
+"""Plans survive their file, and a plan that was tampered with is found out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from placement.check import check_bound, check_plan
+from placement.cluster import Cluster
+from placement.instance import build_instance
+from placement.outcome import SolveOptions
+from placement.plan import Plan, build_plan
+from placement.plan_file import InvalidPlan, read_plan, write_plan
+from placement.reading.config import read_config
+from placement.reading.faults import InputError
+from placement.reading.requests import read_requests
+from placement.solve import solve
+from placement.solvers import SolverSettings
+from placement.trace import measure_demand
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    workload = read_config(CONFIGS / "multimodal.yaml")
+    trace = read_requests(CONFIGS / "multimodal_requests.jsonl", workload)
+    # Exclusive and tight: nothing fits whole, so the bound below 1 comes from duals.
+    instance = build_instance(
+        workload, measure_demand(workload, trace), Cluster.homogeneous(28, 8), exclusive=True
+    )
+    result = solve(instance, SolveOptions(form="patterns", time_limit_s=8, max_utilization=0.95))
+    return build_plan(result, workload, inputs={"config": "0" * 64})
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+def test_reading_gives_what_was_written(plan: Plan, suffix: str, tmp_path: Path) -> None:
+    """Every array and figure comes back to the last bit, and the bytes are the same again."""
+    path = tmp_path / f"plan{suffix}"
+    write_plan(path, plan)
+    again = read_plan(path)
+    for name in ("model", "server", "start"):
+        assert (getattr(again.placement, name) == getattr(plan.placement, name)).all()
+    assert (again.load == plan.load).all()
+    for a, b in zip(again.routing, plan.routing, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            assert (a.home.share == b.home.share).all()
+            for x, y in zip(a.spill, b.spill, strict=True):
+                assert (x.server == y.server).all()
+                assert (x.share == y.share).all()
+    assert again.certificate.best_bound == plan.certificate.best_bound
+    assert again.certificate.duals == plan.certificate.duals
+    assert again.expected == plan.expected
+    assert again.inputs == plan.inputs
+    first = path.read_bytes()
+    write_plan(path, again)
+    assert path.read_bytes() == first
+    assert check_plan(again) == []
+
+
+def test_the_bound_is_proven_anew_and_a_lower_one_is_rejected(plan: Plan, tmp_path: Path) -> None:
+    """Stored duals support the stated bound; a bound between it and the objective is not."""
+    path = tmp_path / "plan.yaml"
+    write_plan(path, plan)
+    assert plan.certificate.duals is not None
+    assert plan.certificate.best_bound > plan.certificate.objective
+    assert check_bound(read_plan(path), SolverSettings()).holds
+    data = yaml.safe_load(path.read_text())
+    stated = data["certificate"]
+    middle = (stated["best_bound"] + stated["objective"]) / 2
+    stated["gap"] = (middle - stated["objective"]) / stated["objective"]
+    stated["best_bound"] = middle
+    path.write_text(yaml.safe_dump(data))
+    cheat = read_plan(path)
+    assert check_plan(cheat) == []
+    assert not check_bound(cheat, SolverSettings()).holds
+
+
+TAMPERED = [
+    ("a replica on other GPUs", lambda d: d["replicas"][0].update(gpus=d["replicas"][-1]["gpus"])),
+    ("a hole in a block", lambda d: _long(d)["gpus"].__setitem__(-1, _long(d)["gpus"][-1] + 1)),
+    ("a replica on no server", lambda d: d["replicas"][0].update(server=999)),
+    ("an unknown model", lambda d: d["replicas"][0].update(model="nobody")),
+    ("a load that is not carried", lambda d: d["replicas"][0].update(load=0.01)),
+    ("a share that is lost", lambda d: next(iter(d["routing"].values()))["home"].clear()),
+    (
+        "a server without the model",
+        lambda d: next(iter(d["routing"].values())).update(home=[[0, 1.0]]),
+    ),
+    ("a better objective", lambda d: d["certificate"].update(objective=0.999)),
+    ("a bound below the plan", lambda d: d["certificate"].update(best_bound=0.01, gap=0.0)),
+    ("a smaller gap", lambda d: d["certificate"].update(gap=0.5)),
+    ("a lower busiest GPU", lambda d: d["expected"].update(max_utilization=0.1)),
+    ("a rate that grew", lambda d: d["workflows"][0].update(rate=9.9)),
+    (
+        "less memory on the GPUs",
+        lambda d: d["cluster"]["server_types"][0].update(gpu_memory_gb=1.0),
+    ),
+    ("a lower cap", lambda d: d["rules"].update(load_cap=0.01)),
+    ("routing that is missing", lambda d: d["routing"].clear()),
+    ("a replica that is missing", lambda d: d["replicas"].pop()),
+]
+
+
+def _long(data: dict) -> dict:  # type: ignore[type-arg]
+    return next(r for r in data["replicas"] if len(r["gpus"]) > 1)
+
+
+@pytest.mark.parametrize(("name", "tamper"), TAMPERED, ids=[n for n, _ in TAMPERED])
+def test_whatever_is_changed_is_found(name: str, tamper, plan: Plan, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """One change anywhere, and the plan no longer holds."""
+    path = tmp_path / "plan.yaml"
+    write_plan(path, plan)
+    data = yaml.safe_load(path.read_text())
+    tamper(data)
+    path.write_text(yaml.safe_dump(data))
+    try:
+        faults = check_plan(read_plan(path))
+    except InvalidPlan as error:
+        faults = [str(error)]
+    assert faults
+
+
+def test_what_is_no_plan_is_refused_in_words(tmp_path: Path) -> None:
+    """Text, numbers, other files: a sentence that names the file, never a traceback."""
+    path = tmp_path / "plan.yaml"
+    rng = np.random.default_rng(0)
+    for text in ("", "just text", "[1, 2]", "format: gswarm-place plan\nversion: 2\n", "{:"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"plan\.yaml"):
+            read_plan(path)
+    path.write_bytes(rng.bytes(200))
+    with pytest.raises(InputError):
+        read_plan(path)
