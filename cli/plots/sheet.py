@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.views.palette import FILLS, TEXTURES
 from cli.views.scene import Scene
@@ -18,7 +18,7 @@ FORMS = ("svg", "png", "pdf")
 HATCHES = ("", "///", "---", "+++")
 INK, SOFT, RULE = "#16202c", "#55616f", "#dde2e8"
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
@@ -76,14 +76,16 @@ def write_picture(
             "pictures need matplotlib, which is not installed; "
             "install it with: pip install 'gswarm-place[plots]'"
         ) from error
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[form]
+    metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[
+        form
+    ]
     with mpl.rc_context(STYLE), replacing(path) as temporary:
         figure = Figure(layout="constrained")
         draw(figure, scene)
         figure.savefig(temporary, format=form, dpi=160, metadata=metadata, facecolor="white")
 
 
-def model_look(scene: Scene, model: int) -> dict[str, str]:
+def model_look(scene: Scene, model: int) -> dict[str, Any]:
     """Fill and hatch of a model, the same colours as in the report."""
     rank = int(scene.colour_rank[model])
     return {

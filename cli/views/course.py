@@ -46,7 +46,7 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
     title = tag("h2", "How the proof closed: incumbent and bound over time")
     finding = tag(
         "p",
-        f"Locality {plain(certificate.objective)}, proven bound {plain(certificate.best_bound)}, "
+        f"Locality {certificate.objective:.5f}, proven bound {certificate.best_bound:.5f}, "
         f"gap {percent(certificate.gap, 2)}: {STOPPED[certificate.status]}. {certificate.proof}",
         class_="lead",
     )
@@ -81,7 +81,8 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
 def _picture(points: list[Progress]) -> Markup:
     values = [v for p in points for v in (p.incumbent, p.best_bound) if v is not None]
     low, high = min(values), max(values)
-    margin = 0.08 * (high - low) or 0.05
+    # A course that is nearly flat keeps a scale whose labels differ.
+    margin = max(0.08 * (high - low), 0.005)
     low, high = low - margin, high + margin
     end = points[-1].seconds or 1.0
 

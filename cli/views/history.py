@@ -34,8 +34,9 @@ def _event(path: str | os.PathLike[str], i: int, entry: Any) -> Progress:
         raise input_error(path, f"[{i}].phase", "is missing or no text", MEND)
     for key in ("seconds", "incumbent", "best_bound"):
         value = entry.get(key)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if (value is None and key != "seconds") or (number and math.isfinite(value)):
+        if value is None and key != "seconds":
+            continue
+        if type(value) in (int, float) and math.isfinite(value):
             continue
         raise input_error(path, f"[{i}].{key}", f"{value!r} is no finite number", MEND)
     return Progress(entry["phase"], entry["seconds"], entry["incumbent"], entry["best_bound"])

@@ -70,7 +70,7 @@ def _matrix(
     names: list[str], colour: FloatArray, together: FloatArray, kept: IntArray, label: str
 ) -> Markup:
     size = len(names)
-    cell = max(13.0, min(34.0, 420 / size))
+    cell = max(13.0, min(34.0, 350 / size))
     cells = []
     for i in range(size):
         for j in range(i + 1):

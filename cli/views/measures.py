@@ -133,7 +133,7 @@ def gpu_busy(scene: Scene, bins: int) -> tuple[FloatArray, FloatArray]:
 
 def _busy_periods(scene: Scene) -> tuple[IntArray, FloatArray, FloatArray]:
     ran = scene.run.replica >= 0
-    replica, start, end = (a[ran] for a in (scene.run.replica, scene.run.start_s, scene.run.end_s))
+    replica, start, end = scene.run.replica[ran], scene.run.start_s[ran], scene.run.end_s[ran]
     order = np.lexsort((start, replica))
     replica, start, end = replica[order], start[order], end[order]
     begins = np.ones(len(replica), dtype=bool)

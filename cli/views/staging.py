@@ -11,7 +11,8 @@ from placement.cluster import IntArray
 from placement.plan import Plan
 from placement.trace import Mode, Trace
 from placement.workload import Model, Node, Workflow, Workload
-from runtime.simulate import ProgressCallback, simulate_plan
+from runtime.reference import ProgressCallback
+from runtime.simulate import simulate_plan
 
 
 def run_scene(
