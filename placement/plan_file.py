@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,8 @@ FORMAT = "gswarm-place plan"
 VERSION = 1
 LIMIT_BYTES = 1 << 30
 
-Share = tuple[int, float]
+PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
 class InvalidPlan(InputError):  # noqa: N818 - what the file is
@@ -254,15 +256,15 @@ def _yaml(data: dict[str, Any]) -> str:
             lines.append(f"{key}:")
             for name, item in value.items():
                 if isinstance(item, list) and item and isinstance(item[0], dict):
-                    lines.append(f"  {_flow(name)}:")
+                    lines.append(f"  {_key(name)}:")
                     lines += [f"    - {_flow(entry)}" for entry in item]
                 elif key == "routing":
-                    lines.append(f"  {_flow(name)}:")
+                    lines.append(f"  {_key(name)}:")
                     lines.append(f"    home: {_flow(item['home'])}")
                     lines.append("    spill:")
-                    lines += [f"      {_flow(n)}: {_flow(p)}" for n, p in item["spill"].items()]
+                    lines += [f"      {_key(n)}: {_flow(p)}" for n, p in item["spill"].items()]
                 else:
-                    lines.append(f"  {_flow(name)}: {_flow(item)}")
+                    lines.append(f"  {_key(name)}: {_flow(item)}")
         else:
             lines.append(f"{key}: {_flow(value)}")
     return "\n".join(lines) + "\n"
@@ -274,10 +276,16 @@ def _flow(value: Any) -> str:
         text = repr(value)
         return text.replace("e", ".0e") if "e" in text and "." not in text else text
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(k)}: {_flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_flow(v) for v in value) + "]"
     return json.dumps(value)
+
+
+def _key(name: str) -> str:
+    # What YAML could take for a number, a truth value or null is quoted.
+    plain = PLAIN_KEY.fullmatch(name) and name.lower() not in YAML_WORDS
+    return name if plain else json.dumps(name)
 
 
 class _Faults(Exception):  # noqa: N818 - carries faults, is not one

@@ -64,7 +64,7 @@ def synthetic_config(
         }
     names = list(catalogue)
     # Some models are everybody's: a heavy tail, as in any catalogue.
-    popularity = 1.0 / (1 + rng.permutation(models)) ** 0.7
+    popularity: FloatArray = 1.0 / (1.0 + rng.permutation(models)) ** 0.7
     popularity /= popularity.sum()
     return {
         "models": catalogue,

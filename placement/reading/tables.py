@@ -41,7 +41,7 @@ def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
     check_file(path)
     _check_header(path)
     try:
-        table = pl.read_csv(path, infer_schema=False, raise_if_empty=False, encoding="utf8")
+        table = pl.read_csv(Path(path), infer_schema=False, raise_if_empty=False, encoding="utf8")
     except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
         raise _broken(path, "CSV", error) from None
     yield from _batches(path, table)
@@ -60,10 +60,10 @@ def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
         if file.read(4) != b"PAR1":
             raise input_error(path, "", "is no Parquet file", "check that it is the right file")
     try:
-        names = list(pl.read_parquet_schema(path))
+        names = list(pl.read_parquet_schema(Path(path)))
         wanted = [n for n in names if n in (*REQUIRED, TIMES) or n.startswith(TIMES + ".")]
         _check_columns(path, names)
-        table = pl.read_parquet(path, columns=wanted)
+        table = pl.read_parquet(Path(path), columns=wanted)
     except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
         raise _broken(path, "Parquet", error) from None
     yield from _batches(path, table)

@@ -131,9 +131,8 @@ def test_starting_is_cheap() -> None:
 
 def test_stdout_is_clean_and_plain_when_piped(tmp_path: Path) -> None:
     """No banner of a solver and no escape code reaches a pipe, and nothing goes to stderr."""
-    command = [
-        sys.executable, "-m", "cli", "solve", *INPUTS, "--gpus", "8", "-o", str(tmp_path / "p.yaml"),
-    ]  # fmt: skip
+    target = str(tmp_path / "p.yaml")
+    command = [sys.executable, "-m", "cli", "solve", *INPUTS, "--gpus", "8", "-o", target]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "HiGHS 1" not in done.stdout
     assert "\x1b" not in done.stdout
