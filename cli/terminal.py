@@ -23,7 +23,7 @@ PATIENCE_S = 2.0
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "bright_cyan", "bright_magenta",
            "bright_yellow", "bright_green", "bright_blue", "bright_red")  # fmt: skip
-MAP_ROWS = 16
+MAP_LINES = 32
 
 
 def output(*, quiet: bool = False) -> Console:
@@ -109,16 +109,21 @@ def placement_map(plan: Plan) -> Table:
     for s, content in enumerate(contents):
         rows.setdefault((int(cluster.server_gpus[s]), tuple(content)), []).append(s)
     kinds = list(rows.items())
-    if len(kinds) > MAP_ROWS:
+    if len(kinds) > MAP_LINES // 2:
         kinds.sort(key=lambda kind: -len(kind[1]))
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
     shown.add_column("servers", no_wrap=True)
     shown.add_column("GPUs: a letter is a model, [AA] one block over two GPUs", overflow="fold")
-    for (gpus, content), servers in kinds[:MAP_ROWS]:
+    lines = 0
+    for n, ((gpus, content), servers) in enumerate(kinds):
         name = str(servers[0]) if len(servers) == 1 else f"{servers[0]}.. x{len(servers)}"
-        shown.add_row(name, _server_text(plan, gpus, content, letter, colour))
-    if len(rows) > MAP_ROWS:
-        shown.add_row("...", f"{len(rows) - MAP_ROWS} more kinds of servers, all in the plan file")
+        blocks = _server_text(plan, gpus, content, letter, colour)
+        lines += len(blocks.split())
+        if n and lines > MAP_LINES:
+            left = len(kinds) - n
+            shown.add_row("...", f"{left} more kinds of servers, all in the plan file")
+            break
+        shown.add_row(name, blocks)
     legend = Text()
     for m in used:
         # A letter and its model stay on one line.

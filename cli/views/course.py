@@ -13,7 +13,7 @@ MOST_POINTS = 400
 
 STOPPED = {
     "optimal": "proven optimal",
-    "gap": "proven within the gap asked for",
+    "gap": "stopped with this gap proven",
     "time limit": "stopped by the time limit",
     "interrupted": "stopped by hand",
     "heuristic": "a heuristic that seeks no bound",

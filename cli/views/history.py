@@ -33,10 +33,11 @@ def _event(path: str | os.PathLike[str], i: int, entry: Any) -> Progress:
     if not isinstance(entry, dict) or not isinstance(entry.get("phase"), str):
         raise input_error(path, f"[{i}].phase", "is missing or no text", MEND)
     for key in ("seconds", "incumbent", "best_bound"):
-        value = entry.get(key)
+        value: Any = entry.get(key)
         if value is None and key != "seconds":
             continue
-        if type(value) in (int, float) and math.isfinite(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and math.isfinite(value):
             continue
         raise input_error(path, f"[{i}].{key}", f"{value!r} is no finite number", MEND)
     return Progress(entry["phase"], entry["seconds"], entry["incumbent"], entry["best_bound"])

@@ -160,7 +160,7 @@ def _block(scene: Scene, group: ServerGroup, b: int, lane: int, width: int) -> M
     return mark(
         tip,
         tag("rect", x=x, y=y, width=w, height=LANE - 3, rx=4, class_=model_class(scene, m)),
-        tag("text", shorten(model.id, w - 8), x=x + w / 2, y=y + 16, class_="on"),
+        tag("text", shorten(model.id, w - 4, 6.4), x=x + w / 2, y=y + 16, class_="on"),
         data_model=str(m),
     )
 

@@ -69,8 +69,14 @@ def ranges(numbers: IntArray | Sequence[int], most: int = 6) -> str:
 
 
 def shorten(text: str, width: float, per_character: float = 6.6) -> str:
-    """Cut a label to the pixels there are; nothing where not even two letters fit."""
+    """Cut a label to the pixels there are; nothing where not even two letters fit.
+
+    The middle goes: names of one family differ at their ends.
+    """
     room = int(width / per_character)
     if len(text) <= room:
         return text
-    return text[: room - 1] + "…" if room >= 3 else ""
+    if room < 3:
+        return ""
+    tail = (room - 1) // 2
+    return f"{text[: room - 1 - tail]}…{text[len(text) - tail :]}"

@@ -47,6 +47,15 @@ def test_blocks_begin_at_their_gpu(models, cell):
     assert all(b % cell == 0 for b in begins)
 
 
+def test_map_stays_small():
+    """A cluster of many contents fits a screen, and what is left out is counted."""
+    scene = make_scene(60, workload=make_workload(70, 3), contents=30, requests=4)
+    text = drawn(scene.plan)
+    shown = {line.split()[0] for line in text.splitlines() if line.strip()[:1].isdigit()}
+    assert len(text.splitlines()) < 60
+    assert f"{30 - len(shown)} more kinds of servers" in text
+
+
 def test_colour_marks_the_blocks():
     """In a terminal the blocks are filled with colour; the letters stay."""
     scene = make_scene(1)

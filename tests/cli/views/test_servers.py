@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.views.scales import counted, ranges, ticks
+from cli.views.scales import counted, ranges, shorten, ticks
 from cli.views.servers import group_mean, group_servers, lanes
 from tests.cli.views.scenes import make_scene
 
@@ -71,3 +71,18 @@ def test_ticks_are_round_and_inside(low, span):
     slack = span * 1e-6
     assert ((marks >= low - slack) & (marks <= low + span + slack)).all()
     assert 1 <= len(marks) <= 7
+
+
+@given(st.text(min_size=1, max_size=30), st.integers(0, 40))
+def test_a_shortened_name_fits_and_keeps_its_ends(name, room):
+    """A name is whole where it fits; else it is as long as there is room, with both its ends."""
+    short = shorten(name, room, 1.0)
+    if len(name) <= room:
+        assert short == name
+    elif room < 3:
+        assert short == ""
+    else:
+        head, _, tail = short.partition("…") if "…" not in name else (short, "", "")
+        assert len(short) == room
+        assert name.startswith(head) or "…" in name
+        assert name.endswith(tail)
