@@ -64,8 +64,8 @@ def synthetic_config(
         }
     names = list(catalogue)
     # Some models are everybody's: a heavy tail, as in any catalogue.
-    popularity: FloatArray = 1.0 / (1.0 + rng.permutation(models)) ** 0.7
-    popularity /= popularity.sum()
+    weight = 1.0 / (1.0 + rng.permutation(models)) ** 0.7
+    popularity: FloatArray = weight / weight.sum()
     return {
         "models": catalogue,
         "workflows": {

@@ -15,6 +15,7 @@ from placement.reading.faults import FaultList, nearest, show
 from placement.reading.json_text import may_repeat_keys, parse_json
 from placement.reading.shape import close_field
 from placement.reading.source import TRACE_LIMIT_BYTES, check_file, decode
+from placement.reading.yaml_text import Place
 
 REQUIRED = ("request_id", "timestamp", "workflow_id")
 OPTIONAL = ("node_execution_times", "input_data", "node_configs", "metadata")
@@ -123,7 +124,7 @@ def _batch(records: list[dict[str, Any]], place: Any) -> Batch:
 
 def _document_place(document: Document, base: tuple[str, ...]) -> Any:
     def place(i: int, name: str) -> str:
-        parts = (*base, i, *name.split(".", 1)) if name else (*base, i)
+        parts: Place = (*base, i, *(name.split(".", 1) if name else ()))
         line = document.lines([parts]).get(parts)
         head = f"{''.join(base)}[{i}]" + (f".{name}" if name else "")
         return f"{head} (line {line})" if line else head

@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -155,7 +155,7 @@ def _batch(path: str | os.PathLike[str], table: pl.DataFrame, first: int) -> Bat
     stamps = table["timestamp"]
     return Batch(
         request_ids=table["request_id"].to_list(),
-        timestamps=stamps if stamps.dtype.is_temporal() else stamps.to_list(),
+        timestamps=cast(Sequence[Any], stamps) if stamps.dtype.is_temporal() else stamps.to_list(),
         workflow_ids=table["workflow_id"].to_list(),
         times=times,
         place=place,
