@@ -31,6 +31,11 @@ MOST_GPUS = 32
     metavar="FILE",
     help="Write every execution (JSON as static_execution_log.json, or Parquet).",
 )
+@click.option(
+    "--trace",
+    metavar="FILE",
+    help="Write a timeline for ui.perfetto.dev: a track per GPU (.json, or .json.gz).",
+)
 @output_options
 def command(**options: Any) -> None:
     """Run a trace over a plan, event by event, and report what came of it.
@@ -49,9 +54,11 @@ def command(**options: Any) -> None:
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.simulate import simulate_plan
+    from runtime.timeline import write_timeline
 
-    if options["log"] is not None:
-        check_writable(options["log"])
+    for name in ("log", "trace"):
+        if options[name] is not None:
+            check_writable(options[name])
     plan = read_plan(options["plan"])
     workload, trace = load_inputs(options["config"], options["requests"])
     with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
@@ -66,12 +73,16 @@ def command(**options: Any) -> None:
     metrics = measure(run)
     if options["log"] is not None:
         write_log(options["log"], run, metrics)
+    timeline = None if options["trace"] is None else write_timeline(options["trace"], run)
     if options["as_json"]:
         echo_json({"summary": summarize(run, metrics)})
     elif not options["quiet"]:
         show(run, metrics)
         if options["log"] is not None:
             click.echo(f"log written to {options['log']}")
+    if timeline is not None and not options["quiet"]:
+        notice = f" ({timeline.notice})" if timeline.notice else ""
+        click.echo(f"timeline written to {options['trace']}{notice}", err=options["as_json"])
 
 
 def show(run: RunResult, metrics: Metrics) -> None:

@@ -42,10 +42,13 @@ def test_solve_check_and_simulate_speak_json_alone(plan: Path, tmp_path: Path) -
     assert set(solved) >= SUMMARY
     assert solved["objective"] <= solved["best_bound"] + 1e-9
     assert json.loads(call("check", plan, "--bound", "--json").output)["holds"] is True
-    log = tmp_path / "log.json"
-    run = json.loads(call("simulate", *INPUTS, "--plan", plan, "--json", "--log", log).output)[
-        "summary"
-    ]
+    log, trace = tmp_path / "log.json", tmp_path / "trace.json"
+    simulated = call(
+        "simulate", *INPUTS, "--plan", plan, "--json", "--log", log, "--trace", trace, "--quiet"
+    )
+    run = json.loads(simulated.output)["summary"]
+    slices = [e for e in json.loads(trace.read_text())["traceEvents"] if e["ph"] == "X"]
+    assert len(slices) == run["total_nodes_executed"], "every model of the case has one GPU"
     assert run["completed_requests"] + run["failed_requests"] == run["total_requests"] == 500
     assert json.loads(log.read_text())["summary"]["total_requests"] == 500
     rows = json.loads(
