@@ -8,20 +8,19 @@ import os
 import re
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import orjson
-from pydantic import Field
 
 from placement.atomic import write_atomically
 from placement.cluster import Cluster, Network, ServerType
 from placement.instance import Instance, WorkflowDemand
 from placement.outcome import Certificate
 from placement.plan import Plan, Shares, WorkflowRouting
+from placement.plan_schema import PlanDocument, PlanWorkflow
 from placement.reading.document import PlacedFault, load_document, raise_faults
 from placement.reading.faults import InputError, suggest
-from placement.reading.schema import Entry
 from placement.reading.shape import check_shape
 from placement.solution import Placement
 from placement.workload import Workload
@@ -36,84 +35,6 @@ YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 class InvalidPlan(InputError):  # noqa: N818 - what the file is
     """A plan file of the right shape whose content contradicts itself."""
-
-
-class _ServerType(Entry):
-    name: str
-    count: int = Field(ge=0)
-    gpus: int = Field(ge=1)
-    gpu_memory_gb: float = Field(gt=0)
-    speed: float = Field(gt=0)
-
-
-class _Network(Entry):
-    intra_latency_s: float
-    intra_bandwidth_gb_per_s: float | None
-    inter_latency_s: float
-    inter_bandwidth_gb_per_s: float | None
-
-
-class _ClusterPart(Entry):
-    server_types: list[_ServerType] = Field(min_length=1)
-    network: _Network
-
-
-class _Rules(Entry):
-    objective: Literal["mixed", "workflow", "edges", "cooccurrence"]
-    mode: Literal["online", "offline"]
-    alpha: float = Field(ge=0, le=1)
-    load_cap: float = Field(ge=0)
-    exclusive: bool
-    max_models_per_gpu: int | None
-
-
-class _Model(Entry):
-    id: str
-    gpus_required: int = Field(ge=1)
-    memory_per_gpu_gb: float = Field(ge=0)
-
-
-class _NodeDemand(Entry):
-    id: str
-    model: str
-    work_s: float = Field(ge=0)
-
-
-class _Workflow(Entry):
-    id: str
-    rate: float = Field(ge=0)
-    nodes: list[_NodeDemand]
-    links: list[Any]
-
-
-class _Replica(Entry):
-    id: int
-    model: str
-    server: int
-    gpus: list[int] = Field(min_length=1)
-    load: float
-
-
-class _Routing(Entry):
-    home: list[Any]
-    spill: dict[str, list[Any]]
-
-
-class PlanDocument(Entry):
-    """A plan file as it is on disk."""
-
-    format: Literal["gswarm-place plan"]
-    version: Literal[1]
-    cluster: _ClusterPart
-    rules: _Rules
-    models: list[_Model]
-    workflows: list[_Workflow]
-    replicas: list[_Replica]
-    routing: dict[str, _Routing]
-    dropped: list[str]
-    expected: dict[str, float]
-    certificate: dict[str, Any]
-    inputs: dict[str, str]
 
 
 def write_plan(path: str | os.PathLike[str], plan: Plan) -> None:
@@ -354,7 +275,7 @@ class _Reader:
             return 0
         return self.models[name]
 
-    def _workflow(self, i: int, entry: _Workflow) -> WorkflowDemand:
+    def _workflow(self, i: int, entry: PlanWorkflow) -> WorkflowDemand:
         place = {n.id: v for v, n in enumerate(entry.nodes)}
         links = []
         for pair in entry.links:
@@ -405,7 +326,7 @@ class _Reader:
             start.append(replica.gpus[0] - first)
         return Placement(*(np.array(a, dtype=np.int64) for a in (model, server, start)))
 
-    def _routing(self, workflow: _Workflow, instance: Instance) -> WorkflowRouting | None:
+    def _routing(self, workflow: PlanWorkflow, instance: Instance) -> WorkflowRouting | None:
         entry = self.entry.routing.get(workflow.id)
         if entry is None:
             return None
