@@ -1,4 +1,4 @@
-"""The shape of a plan file, as pydantic models: what `read_plan` checks, and the published schema."""
+"""The shape of a plan file as pydantic models: what `read_plan` checks, and what is published."""
 
 from __future__ import annotations
 
