@@ -9,7 +9,7 @@ SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/multimodal.yaml --requests configs/multimodal_requests.jsonl
 CLUSTER := --gpus 32 --gpus-per-server 8
 
-.PHONY: run test lint types pytest format clean
+.PHONY: run test lint types pytest docs format clean
 
 run: $(VENV)/.run-ready
 	@mkdir -p $(OUT)
@@ -30,6 +30,9 @@ types: $(VENV)/.test-ready
 
 pytest: $(VENV)/.test-ready
 	$(BIN)/python -m pytest
+
+docs: $(VENV)/.test-ready
+	$(BIN)/python -m docs.reference
 
 format: $(VENV)/.test-ready
 	$(BIN)/ruff format .

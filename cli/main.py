@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "One HTML page that shows a plan at work.",
     "export": "A plan as CSV, launch list or picture.",
     "generate": "Seeded synthetic configs and traces of any size.",
+    "schema": "JSON Schemas of the files, for editors.",
 }
 
 FIRST_STEPS = """\

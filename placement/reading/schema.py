@@ -1,12 +1,12 @@
-"""The shape of every input file, as pydantic models: the boundary, and the published schemas."""
+"""The shape of every input file, as pydantic models: the boundary, and what is published."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 MAX_SECONDS = 1e9
 """Longest time a file may state: thirty years, far beyond any service or load time."""
@@ -198,18 +198,3 @@ class RequestsFile(Entry):
 
     requests: list[RequestEntry] = Field(min_length=1, description="requests by arrival")
     metadata: Any = Field(default=None, description="kept for other tools; not used")
-
-
-FileKind = Literal["config", "cluster", "requests"]
-
-FILES: dict[FileKind, type[Entry]] = {
-    "config": ConfigFile,
-    "cluster": ClusterFile,
-    "requests": RequestsFile,
-}
-
-
-def json_schema(kind: FileKind) -> dict[str, Any]:
-    """Give the JSON Schema (2020-12) of a kind of file."""
-    schema = TypeAdapter(FILES[kind]).json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

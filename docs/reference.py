@@ -1,0 +1,149 @@
+"""Write what the documents take from the code: JSON Schemas, and the tables of fields.
+
+python -m docs.reference            # writes; `make docs` does the same
+python -m docs.reference --check    # exit code 1 where a file is not up to date
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from placement.json_schema import FILE_KINDS, FileKind, json_schema
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER / "configuration.md"
+BLOCK = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Schema = dict[str, Any]
+
+
+def schema_text(kind: FileKind) -> str:
+    """Give a schema as it is published."""
+    return json.dumps(json_schema(kind), indent=2) + "\n"
+
+
+def field_tables(kind: FileKind) -> str:
+    """Give the fields of a file as Markdown: a table for each part, named by where it stands."""
+    schema = json_schema(kind)
+    parts: dict[str, list[str]] = {}
+    todo = [("", schema)]
+    while todo:
+        place, part = todo.pop(0)
+        for name, field in part["properties"].items():
+            path = f"{place}.{name}" if place else name
+            for definition, suffix in _parts_of(field):
+                known = parts.setdefault(definition, [])
+                known.append(path + suffix)
+                if len(known) == 1:
+                    todo.append((path + suffix, schema["$defs"][definition]))
+    tables = [_table(f"{kind.capitalize()}: the whole file", schema)]
+    for definition, places in parts.items():
+        heading = " and ".join(f"`{p}`" for p in places)
+        tables.append(_table(f"{kind.capitalize()}: {heading}", schema["$defs"][definition]))
+    return "\n".join(tables)
+
+
+def _parts_of(field: Schema) -> list[tuple[str, str]]:
+    """Definitions that a field refers to, each with how its path goes on."""
+    if "$ref" in field:
+        return [(field["$ref"].rsplit("/", 1)[1], "")]
+    found = []
+    for key, suffix in (("items", "[]"), ("additionalProperties", ".{name}")):
+        if isinstance(field.get(key), dict):
+            found += [(d, suffix + rest) for d, rest in _parts_of(field[key])]
+    return found
+
+
+def _table(heading: str, part: Schema) -> str:
+    lines = [
+        f"### {heading}\n\n{part['description']}\n",
+        "| field | type | needed | meaning |",
+        "|---|---|---|---|",
+    ]
+    needed = part.get("required", [])
+    for name, field in part["properties"].items():
+        if name in needed:
+            need = "yes"
+        elif field.get("default") in (None, [], {}) or isinstance(field["default"], dict):
+            need = "no"
+        else:
+            need = f"no ({field['default']:g})"
+        lines.append(f"| `{name}` | {_type(field)} | {need} | {field['description']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _type(field: Schema) -> str:
+    if "anyOf" in field:
+        return " or ".join(_type(f) for f in field["anyOf"])
+    if "const" in field:
+        return f"`{json.dumps(field['const'])}`"
+    if "enum" in field:
+        return ", ".join(f"`{v}`" for v in field["enum"])
+    if "$ref" in field:
+        return "mapping"
+    match field.get("type"):
+        case "array":
+            return _of("list of", field["items"])
+        case "object":
+            values = field.get("additionalProperties")
+            return _of("mapping to", values if isinstance(values, dict) else {})
+        case "string":
+            return "text"
+        case "boolean":
+            return "true or false"
+        case "null":
+            return "null"
+        case "integer" | "number" as kind:
+            return ("whole number" if kind == "integer" else "number") + _range(field)
+        case _:
+            return "any"
+
+
+def _of(container: str, content: Schema) -> str:
+    inner, limits, rest = _type(content).partition(" (")
+    if inner in ("any", "mapping") and container == "mapping to":
+        return "mapping"
+    if inner == "any":
+        return "list"
+    plural = inner if inner == "text" else f"{inner}s"
+    return f"{container} {plural}{limits}{rest}"
+
+
+def _range(field: Schema) -> str:
+    low = field.get("minimum", field.get("exclusiveMinimum"))
+    if low is None:
+        return ""
+    more = "above" if "exclusiveMinimum" in field else "from"
+    high = f" to {field['maximum']:g}" if "maximum" in field else ""
+    return f" ({more} {low:g}{high})".replace("e+0", "e").replace("e+", "e")
+
+
+def documents() -> dict[Path, str]:
+    """Give every file that is made from the code, with its text."""
+    made = {FOLDER / "schema" / f"{kind}.schema.json": schema_text(kind) for kind in FILE_KINDS}
+    made[PAGE] = BLOCK.sub(
+        lambda block: block[1] + "\n" + field_tables(block[2]) + "\n" + block[3],  # type: ignore[arg-type]
+        PAGE.read_text(encoding="utf-8"),
+    )
+    return made
+
+
+def main() -> int:
+    """Write the files, or say which are not up to date."""
+    stale = [p for p, text in documents().items() if not p.exists() or p.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"{path.relative_to(FOLDER.parent)} is not up to date; run `make docs`")
+        return 1 if stale else 0
+    for path, text in documents().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
