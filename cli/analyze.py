@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import cluster_options, echo_json, input_options, load_inputs, make_cluster
+from cli.common import (
+    cluster_options,
+    echo_json,
+    input_options,
+    load_inputs,
+    make_cluster,
+    output_options,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from placement.analysis import Analysis
@@ -18,7 +26,7 @@ MOST_PAIRS = 15
 @click.command()
 @input_options
 @cluster_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@output_options
 def command(
     config: str,
     requests: str,
@@ -27,6 +35,7 @@ def command(
     gpu_memory_gb: float,
     cluster_file: str | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Show what a trace asks for: usage, pairs, offered load, what one server can hold.
 
@@ -44,10 +53,11 @@ def command(
         gpus = gpus_per_server * DEFAULT_SERVERS
     cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
     workload, trace = load_inputs(config, requests)
-    analysis = analyze(workload, trace, cluster)
+    with waiting("counting pairs and loads"):
+        analysis = analyze(workload, trace, cluster)
     if as_json:
         echo_json(_as_json(analysis))
-    else:
+    elif not quiet:
         _show(analysis)
 
 
@@ -123,7 +133,8 @@ def _show(a: Analysis) -> None:
     models.add_row("in sum", f"{a.executions.sum():,}", "", "", f"{a.offered_load.sum():.3f}")
     console.print(models)
     flows = table("workflow", "requests", "per second", "nodes: mean seconds")
-    flows.columns[3].justify, flows.columns[3].no_wrap = "left", False
+    nodes = flows.columns[3]
+    nodes.justify, nodes.no_wrap, nodes.overflow = "left", False, "fold"
     for w, flow in enumerate(a.workload.workflows):
         times = ", ".join(
             f"{v.id} {t:.3g}" for v, t in zip(flow.nodes, a.demand.service_s[w], strict=True)

@@ -7,21 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import Number, echo_json, hash_inputs
+from cli.common import Number, echo_json, hash_inputs, output_options, waiting
 
 if TYPE_CHECKING:
     from placement.plan import Plan
 
 
 @click.command()
-@click.argument("plan_file", metavar="PLAN")
-@click.option("--config", metavar="FILE", help="Check that the plan was made for this config.")
-@click.option("--requests", metavar="FILE", help="Check that it was made for this trace.")
-@click.option("--cluster", metavar="FILE", help="Check that it was made for this cluster file.")
+@click.argument("plan_file", type=click.Path(), metavar="PLAN")
+@click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE",
+    help="Check that the plan was made for this config.",
+)
+@click.option(
+    "--requests", type=click.Path(), metavar="FILE", help="Check that it was made for this trace."
+)
+@click.option(
+    "--cluster",
+    type=click.Path(),
+    metavar="FILE",
+    help="Check that it was made for this cluster file.",
+)
 @click.option("--bound", is_flag=True, help="Prove the bound anew, from the stored duals.")
 @click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
 @click.option("--time-limit", type=Number(), default=60.0, show_default=True, metavar="SECONDS")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@output_options
 def command(
     plan_file: str,
     config: str | None,
@@ -31,6 +43,7 @@ def command(
     solver: str,
     time_limit: float,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Verify a plan, and its bound, without trusting whoever wrote it.
 
@@ -50,12 +63,13 @@ def command(
     try:
         plan = read_plan(plan_file)
     except InvalidPlan as error:
-        _report([str(f) for f in error.faults], None, as_json)
+        _report([str(f) for f in error.faults], None, as_json, quiet)
         return
     faults = check_plan(plan) + _other_inputs(plan, config, requests, cluster)
     proof = None
     if bound and not faults:
-        found = check_bound(plan, SolverSettings(solver), time_limit_s=time_limit)
+        with waiting("proving the bound anew"):
+            found = check_bound(plan, SolverSettings(solver), time_limit_s=time_limit)
         proof = {
             "recomputed": found.recomputed,
             "stated": found.stated,
@@ -67,7 +81,7 @@ def command(
                 f"certificate: best_bound {found.stated:.9g} is not proven: "
                 f"{found.how} gives {found.recomputed:.9g}"
             )
-    _report(faults, proof, as_json)
+    _report(faults, proof, as_json, quiet)
 
 
 def _other_inputs(
@@ -81,15 +95,15 @@ def _other_inputs(
     ]
 
 
-def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool) -> None:
+def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quiet: bool) -> None:
     if as_json:
         echo_json({"holds": not faults, "faults": faults, "bound": proof})
     else:
         for fault in faults:
             click.echo(f"does not hold: {fault}", err=True)
-        if not faults:
+        if not faults and not quiet:
             click.echo("the plan holds: space, flows, loads and every stated figure")
-        if proof is not None and proof["holds"]:
+        if proof is not None and proof["holds"] and not quiet:
             click.echo(
                 f"the bound holds: {proof['how']} proves {proof['recomputed']:.9g}, "
                 f"{proof['stated']:.9g} is stated"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from cli.terminal import Waiting
     from placement.cluster import Cluster
     from placement.trace import Trace
     from placement.workload import Workload
@@ -56,11 +57,16 @@ def input_options(function: F) -> F:
         function,
         [
             click.option(
-                "--config", required=True, metavar="FILE", help="Models and workflows (JSON, YAML)."
+                "--config",
+                required=True,
+                type=click.Path(),
+                metavar="FILE",
+                help="Models and workflows (JSON, YAML).",
             ),
             click.option(
                 "--requests",
                 required=True,
+                type=click.Path(),
                 metavar="FILE",
                 help="Request trace (YAML, JSON, JSONL, CSV, Parquet).",
             ),
@@ -91,6 +97,7 @@ def cluster_options(function: F) -> F:
             click.option(
                 "--cluster",
                 "cluster_file",
+                type=click.Path(),
                 metavar="FILE",
                 help="Server types and network from a file, in place of --gpus.",
             ),
@@ -171,8 +178,18 @@ def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
     from placement.reading.config import read_config
     from placement.reading.requests import read_requests
 
-    workload = read_config(config)
-    return workload, read_requests(requests, workload)
+    with waiting("reading the trace"):
+        workload = read_config(config)
+        return workload, read_requests(requests, workload)
+
+
+def waiting(doing: str) -> Waiting:
+    """Say on a terminal what takes the time, unless the running command was told to be quiet."""
+    from cli.terminal import Waiting
+
+    context = click.get_current_context(silent=True)
+    asked = {} if context is None else context.params
+    return Waiting(doing, quiet=bool(asked.get("quiet") or asked.get("as_json")))
 
 
 def hash_inputs(**paths: str | None) -> dict[str, str]:

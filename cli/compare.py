@@ -57,7 +57,7 @@ COLUMNS = {
     help="Of each solve.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--csv", "csv_file", metavar="FILE", help="Write the rows as CSV.")
+@click.option("--csv", "csv_file", type=click.Path(), metavar="FILE", help="Write the rows as CSV.")
 @output_options
 def command(**options: Any) -> None:
     """Run every method and routing policy on your data: one ranked table.

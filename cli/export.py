@@ -18,7 +18,14 @@ PICTURES = ("map", "utilization", "latency", "comparison")
 
 
 @click.command()
-@click.option("--plan", "plan_file", required=True, metavar="FILE", help="Plan made by solve.")
+@click.option(
+    "--plan",
+    "plan_file",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Plan made by solve.",
+)
 @click.option(
     "--format",
     "form",
@@ -27,8 +34,15 @@ PICTURES = ("map", "utilization", "latency", "comparison")
     help="csv: the replicas. routing: the shares, as CSV. json: servers, GPUs and shares. "
     "launch: a shell script a server. compose: Docker Compose. The others are pictures.",
 )
-@click.option("--config", metavar="FILE", help="For pictures of a run: models and workflows.")
-@click.option("--requests", metavar="FILE", help="For pictures of a run: the trace.")
+@click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE",
+    help="For pictures of a run: models and workflows.",
+)
+@click.option(
+    "--requests", type=click.Path(), metavar="FILE", help="For pictures of a run: the trace."
+)
 @click.option(
     "--mode",
     type=click.Choice(["online", "offline"]),
@@ -64,6 +78,7 @@ PICTURES = ("map", "utilization", "latency", "comparison")
 @click.option(
     "-o",
     "--output",
+    type=click.Path(),
     metavar="FILE",
     help="Where to write; a picture needs it and ends in .svg, .png or .pdf.  [default: stdout]",
 )
@@ -169,5 +184,4 @@ def _run(plan: Plan, compare: bool, options: dict[str, Any]) -> tuple[Scene, Sce
         mode=options["mode"] or plan.mode,
         routing=options["routing"],
         against="greedy" if compare else "none",
-        quiet=options["quiet"] or options["as_json"],
     )

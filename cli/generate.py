@@ -6,11 +6,16 @@ from typing import Any
 
 import click
 
-from cli.common import Number, echo_json
+from cli.common import Number, echo_json, output_options, waiting
 
 
 @click.command()
-@click.option("--config", metavar="FILE", help="Make a trace for this config instead of a new one.")
+@click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE",
+    help="Make a trace for this config instead of a new one.",
+)
 @click.option("--models", type=click.IntRange(1, 10_000), default=9, show_default=True)
 @click.option("--workflows", type=click.IntRange(1, 10_000), default=3, show_default=True)
 @click.option(
@@ -28,7 +33,12 @@ from cli.common import Number, echo_json
     show_default=True,
     help="Gaps between requests; file takes real time stamps from --arrivals-file.",
 )
-@click.option("--arrivals-file", metavar="CSV", help="CSV file with a column of time stamps.")
+@click.option(
+    "--arrivals-file",
+    type=click.Path(),
+    metavar="CSV",
+    help="CSV file with a column of time stamps.",
+)
 @click.option(
     "--burstiness",
     type=Number(above_low=True, high=1000),
@@ -44,14 +54,20 @@ from cli.common import Number, echo_json
 )
 @click.option("--gpus", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--config-out", metavar="FILE", help="Where the new config goes (YAML or JSON).")
+@click.option(
+    "--config-out",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where the new config goes (YAML or JSON).",
+)
 @click.option(
     "--requests-out",
+    type=click.Path(),
     metavar="FILE",
     required=True,
     help="Where the trace goes (YAML, JSON, JSONL, CSV, Parquet).",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@output_options
 def command(**options: Any) -> None:
     """Write seeded synthetic configs and traces of any size.
 
@@ -113,7 +129,9 @@ def command(**options: Any) -> None:
             seed=seed,
             burstiness=options["burstiness"],
         )
-    write_requests(options["requests_out"], synthetic_trace(workload, arrivals, seed=seed, mix=mix))
+    with waiting("drawing and writing the trace"):
+        trace = synthetic_trace(workload, arrivals, seed=seed, mix=mix)
+        write_requests(options["requests_out"], trace)
     span = float(arrivals[-1])
     if options["as_json"]:
         echo_json(
@@ -126,7 +144,7 @@ def command(**options: Any) -> None:
                 "workflows": len(workload.workflows),
             }
         )
-    else:
+    elif not options["quiet"]:
         click.echo(
             f"{len(arrivals):,} requests over {span:,.1f} s to {len(workload.workflows)} workflows "
             f"of {len(workload.models)} models: {options['requests_out']}"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "analyze": "What a trace asks for: usage, pairs, offered load, what one server can hold.",
+    "analyze": "What a trace asks for: usage, pairs of models, offered load.",
     "solve": "Place the models by an integer program, with a proven bound.",
     "check": "Verify a plan, and its bound, without trusting whoever wrote it.",
     "simulate": "Run a trace over a plan, event by event.",
@@ -19,19 +19,28 @@ COMMANDS = {
     "export": "A plan as CSV, launch list or picture.",
     "generate": "Seeded synthetic configs and traces of any size.",
     "schema": "JSON Schemas of the files, for editors.",
+    "completion": "The tab key for bash, zsh and fish.",
 }
 
-FIRST_STEPS = """\
-Decides which GPUs of which server hold which model, proves how good that is, and simulates it.
+PURPOSE = """\
+Decides which GPUs of which server hold which model, proves how good that is,
+and runs your request trace over it.
+"""
 
-\b
+FIRST_STEPS = """\
 Start here, in the project's folder:
-  gswarm-place solve --config configs/small.yaml --requests configs/small_requests.yaml --gpus 8
+  gswarm-place solve --gpus 8 --config configs/small.yaml \\
+      --requests configs/small_requests.yaml
   gswarm-place simulate --plan plan.yaml --config configs/small.yaml \\
       --requests configs/small_requests.yaml
+Without data of your own: gswarm-place generate --help
+"""
 
-Without data of your own: gswarm-place generate --help. Every command has --help with an example,
-and --json for machines. Exit codes: 0 done, 1 the work failed, 2 bad input.
+HELP = f"""{PURPOSE}
+\b
+{FIRST_STEPS}
+Every command has --help with an example. Exit codes: 0 done, 1 the work failed (no feasible
+plan, a check that does not hold), 2 bad input.
 """
 
 
@@ -123,7 +132,7 @@ def _say(text: str, code: int) -> int:
 
 @click.group(
     cls=Commands,
-    help=FIRST_STEPS,
+    help=HELP,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -132,4 +141,7 @@ def _say(text: str, code: int) -> int:
 def main(ctx: click.Context) -> None:
     """Entry point; without a command it says what to do first."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        width = max(map(len, COMMANDS)) + 2
+        click.echo(f"{PURPOSE}\n{FIRST_STEPS}\nCommands, each with --help and an example:")
+        for name, purpose in COMMANDS.items():
+            click.echo(f"  {name:{width}}{purpose}")

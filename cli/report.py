@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import echo_json, hash_inputs, input_options, load_inputs, output_options
+from cli.common import echo_json, hash_inputs, input_options, load_inputs, output_options, waiting
 
 if TYPE_CHECKING:
     from cli.views.scene import Scene
@@ -20,7 +20,14 @@ ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
 
 
 @click.command()
-@click.option("--plan", "plan_file", required=True, metavar="FILE", help="Plan made by solve.")
+@click.option(
+    "--plan",
+    "plan_file",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Plan made by solve.",
+)
 @input_options
 @click.option(
     "--mode",
@@ -42,14 +49,26 @@ ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
     help="Heuristic whose plan is shown beside, on the same cluster and trace.",
 )
 @click.option(
-    "--against-plan", metavar="FILE", help="Show another plan file beside, in place of --against."
+    "--against-plan",
+    type=click.Path(),
+    metavar="FILE",
+    help="Show another plan file beside, in place of --against.",
 )
 @click.option(
     "--history",
+    type=click.Path(),
     metavar="FILE",
     help="Course of the solve, as solve --history wrote it, drawn as incumbent and bound.",
 )
-@click.option("-o", "--output", default="report.html", show_default=True, help="The page (HTML).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE",
+    default="report.html",
+    show_default=True,
+    help="The page (HTML).",
+)
 @output_options
 def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     """Write one HTML page that shows a plan at work.
@@ -72,7 +91,6 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     plan = read_plan(plan_file)
     history = read_history(options["history"]) if options["history"] is not None else ()
     workload, trace = load_inputs(config, requests)
-    quiet = options["quiet"] or options["as_json"]
     mode = options["mode"] or plan.mode
     rival = options["against_plan"]
     scene, other = run_both(
@@ -82,14 +100,14 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
         mode=mode,
         routing=options["routing"],
         against=options["against"] if rival is None else read_plan(rival),
-        quiet=quiet,
     )
-    page = report_page(
-        scene,
-        other=other,
-        history=history,
-        run_note=_note(plan, scene, mode, options["routing"], config, requests),
-    ).encode()
+    with waiting("drawing the page"):
+        page = report_page(
+            scene,
+            other=other,
+            history=history,
+            run_note=_note(plan, scene, mode, options["routing"], config, requests),
+        ).encode()
     write_atomically(options["output"], page)
     if options["as_json"]:
         echo_json(_summary(scene, other, options["output"], len(page), history))
@@ -105,7 +123,6 @@ def run_both(
     mode: Mode,
     routing: str,
     against: str | Plan,
-    quiet: bool,
 ) -> tuple[Scene, Scene | None]:
     """Run the trace over a plan and over the one it is compared with.
 
@@ -113,22 +130,18 @@ def run_both(
     ----------
     against : str or Plan
         A heuristic's name, a plan, or ``none``.
-    quiet : bool
-        Show no progress (it goes to stderr, and only where that is a terminal).
     """
-    from rich.console import Console
-
     from cli.views.staging import run_scene
 
-    with Console(stderr=True, quiet=quiet).status("simulating the trace over the plan") as status:
+    with waiting("simulating the trace over the plan") as status:
         name = _name(plan.certificate.method)
         scene = run_scene(name, plan, workload, trace, mode=mode, routing=routing)
         if against == "none":
             return scene, None
         if isinstance(against, str):
-            status.update(f"placing by {against}")
+            status.doing = f"placing by {against}"
             against = heuristic_plan(against, plan, workload, trace)
-        status.update("simulating the trace over the other plan")
+        status.doing = "simulating the trace over the other plan"
         name = _name(against.certificate.method)
         name = f"the other {name}" if name == scene.name else name
         return scene, run_scene(name, against, workload, trace, mode=mode, routing=routing)

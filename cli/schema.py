@@ -13,7 +13,13 @@ KINDS = ("config", "cluster", "requests", "plan")
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option("-o", "--output", metavar="FILE", help="Where to write it.  [default: stdout]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where to write it.  [default: stdout]",
+)
 @click.option("--json", is_flag=True, help="As without: a schema is JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing where --output is given.")
 def command(kind: Any, output: str | None, quiet: bool, **_: bool) -> None:

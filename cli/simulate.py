@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import echo_json, input_options, load_inputs, mode_option, output_options
+from cli.common import echo_json, input_options, load_inputs, mode_option, output_options, waiting
 
 if TYPE_CHECKING:
     from runtime.metrics import Metrics
@@ -16,7 +16,9 @@ MOST_GPUS = 32
 
 
 @click.command()
-@click.option("--plan", required=True, metavar="FILE", help="The plan that `solve` wrote.")
+@click.option(
+    "--plan", required=True, type=click.Path(), metavar="FILE", help="The plan that `solve` wrote."
+)
 @input_options
 @mode_option
 @click.option(
@@ -28,11 +30,13 @@ MOST_GPUS = 32
 )
 @click.option(
     "--log",
+    type=click.Path(),
     metavar="FILE",
     help="Write every execution (JSON as static_execution_log.json, or Parquet).",
 )
 @click.option(
     "--trace",
+    type=click.Path(),
     metavar="FILE",
     help="Write a timeline for ui.perfetto.dev: a track per GPU (.json, or .json.gz).",
 )
@@ -72,8 +76,12 @@ def command(**options: Any) -> None:
         )
     metrics = measure(run)
     if options["log"] is not None:
-        write_log(options["log"], run, metrics)
-    timeline = None if options["trace"] is None else write_timeline(options["trace"], run)
+        with waiting("writing the log"):
+            write_log(options["log"], run, metrics)
+    timeline = None
+    if options["trace"] is not None:
+        with waiting("writing the timeline"):
+            timeline = write_timeline(options["trace"], run)
     if options["as_json"]:
         echo_json({"summary": summarize(run, metrics)})
     elif not options["quiet"]:
@@ -113,7 +121,8 @@ def show(run: RunResult, metrics: Metrics) -> None:
         times.add_row(name, *(f"{x:,.3f}" for x in (d.mean, d.median, d.p99, d.min, d.max)))
     console.print(times)
     gpus = table("GPU", "server", "executions", "busy s", "util.", "models")
-    gpus.columns[-1].justify, gpus.columns[-1].no_wrap = "left", False
+    models = gpus.columns[-1]
+    models.justify, models.no_wrap, models.overflow = "left", False, "fold"
     problem = run.problem
     held: list[list[str]] = [[] for _ in range(problem.cluster.n_gpus)]
     for p, model in enumerate(problem.placement.model):

@@ -90,9 +90,19 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search")
 @click.option(
     "--allow-partial", is_flag=True, help="Drop the least used workflows if not all models fit."
 )
-@click.option("--history", metavar="FILE", help="Write incumbent and bound over time (JSON).")
 @click.option(
-    "-o", "--output", default="plan.yaml", show_default=True, help="The plan (YAML or JSON)."
+    "--history",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write incumbent and bound over time (JSON).",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    default="plan.yaml",
+    show_default=True,
+    help="The plan (YAML or JSON).",
 )
 @output_options
 def command(**options: Any) -> None:

@@ -14,6 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from placement.outcome import relative_gap
+
 if TYPE_CHECKING:
     from placement.outcome import Progress
     from placement.plan import Plan
@@ -32,68 +34,22 @@ def output(*, quiet: bool = False) -> Console:
 
 
 def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
-    """Make a table whose first `left` columns are text and whose others are numbers."""
+    """Make a table whose first `left` columns are text and whose others are numbers.
+
+    Where the terminal is too narrow, text goes on below and numbers stay whole.
+    """
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):
-        made.add_column(name, justify="left" if i < left else "right", no_wrap=True)
+        if i < left:
+            made.add_column(name, overflow="fold")
+        else:
+            made.add_column(name, justify="right", no_wrap=True)
     return made
 
 
 def percent(value: float, digits: int = 1) -> str:
     """Write a fraction as a percentage."""
     return f"{100 * value:.{digits}f}%"
-
-
-class SolveProgress:
-    """Live line of phase, incumbent, bound, gap and time; silent where stderr is no terminal."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, highlight=False)
-        self._shown = not quiet and self._console.is_terminal
-        self._begin = time.monotonic()
-        self._last: Progress | None = None
-        self._live: Live | None = None
-
-    def __enter__(self) -> SolveProgress:
-        if self._shown:
-            self._live = Live(
-                get_renderable=self._line,
-                console=self._console,
-                refresh_per_second=5,
-                transient=True,
-            )
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
-
-    def __call__(self, event: Progress) -> None:
-        """Take the latest event."""
-        self._last = event
-
-    def _line(self) -> Text:
-        seconds = time.monotonic() - self._begin
-        if self._last is None or seconds < PATIENCE_S:
-            return Text("")
-        event = self._last
-        parts = [f"{seconds:6.1f} s", f"{event.phase:<22}"]
-        if event.incumbent is not None:
-            parts.append(f"incumbent {event.incumbent:.5f}")
-        if event.best_bound is not None:
-            parts.append(f"bound {event.best_bound:.5f}")
-        if event.incumbent and event.best_bound is not None:
-            gap = max(0.0, event.best_bound - event.incumbent) / event.incumbent
-            parts.append(f"gap {percent(gap, 2)}")
-        if event.detail:
-            parts.append(event.detail)
-        return Text("  ".join(parts), overflow="ellipsis", no_wrap=True)
 
 
 def placement_map(plan: Plan) -> Table:
@@ -178,25 +134,34 @@ def plain(text: str) -> str:
     return escape(text)
 
 
-class RunProgress:
-    """Live line of a simulation: executions committed and their share; silent when piped."""
+class Waiting:
+    """Live line of what is being waited for; silent where stderr is no terminal.
 
-    def __init__(self, *, quiet: bool) -> None:
+    Parameters
+    ----------
+    doing : str
+        What takes the time, e.g. ``reading the trace``; may be replaced while it runs.
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, doing: str, *, quiet: bool) -> None:
+        self.doing = doing
         self._console = Console(stderr=True, highlight=False)
         self._shown = not quiet and self._console.is_terminal
         self._begin = time.monotonic()
-        self._written = False
+        self._live: Live | None = None
 
-    def __enter__(self) -> RunProgress:
+    def __enter__(self) -> Waiting:
+        if self._shown:
+            self._live = Live(
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=5,
+                transient=True,
+            )
+            self._live.__enter__()
         return self
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show the latest count once the run takes longer than `PATIENCE_S`."""
-        seconds = time.monotonic() - self._begin
-        if self._shown and seconds > PATIENCE_S:
-            self._written = True
-            line = f"{seconds:6.1f} s  {done:,} of {total:,} executions  {percent(done / total)}"
-            self._console.print(line.ljust(78), end="\r")
 
     def __exit__(
         self,
@@ -204,5 +169,52 @@ class RunProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._written:
-            self._console.print(" " * 78, end="\r")
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def _render(self) -> Text:
+        seconds = time.monotonic() - self._begin
+        if seconds < PATIENCE_S:
+            return Text("")
+        return Text(f"{seconds:6.1f} s  {self._line()}", overflow="ellipsis", no_wrap=True)
+
+    def _line(self) -> str:
+        return self.doing
+
+
+class SolveProgress(Waiting):
+    """Live line of phase, incumbent, bound, gap and time."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__("starting", quiet=quiet)
+        self._last: Progress | None = None
+
+    def __call__(self, event: Progress) -> None:
+        """Take the latest event."""
+        self._last = event
+
+    def _line(self) -> str:
+        event = self._last
+        if event is None:
+            return self.doing
+        parts = [f"{event.phase:<18}"]
+        if event.incumbent is not None:
+            parts.append(f"incumbent {event.incumbent:.5f}")
+        if event.best_bound is not None:
+            parts.append(f"bound {event.best_bound:.5f}")
+        if event.incumbent and event.best_bound is not None:
+            parts.append(f"gap {percent(relative_gap(event.incumbent, event.best_bound), 2)}")
+        if event.detail:
+            parts.append(event.detail)
+        return "  ".join(parts)
+
+
+class RunProgress(Waiting):
+    """Live line of a simulation: executions committed and their share."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__("simulating", quiet=quiet)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take the latest count."""
+        self.doing = f"{done:,} of {total:,} executions  {percent(done / total)}"
