@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import echo_json, input_options, load_inputs, mode_option, output_options, waiting
+from cli.repeat import repeat_options, repeat_run, show_intervals
 
 if TYPE_CHECKING:
+    from placement.trace import Trace
     from runtime.metrics import Metrics
+    from runtime.reference import ProgressCallback
     from runtime.result import RunResult
 
 MOST_GPUS = 32
@@ -40,6 +43,7 @@ MOST_GPUS = 32
     metavar="FILE",
     help="Write a timeline for ui.perfetto.dev: a track per GPU (.json, or .json.gz).",
 )
+@repeat_options
 @output_options
 def command(**options: Any) -> None:
     """Run a trace over a plan, event by event, and report what came of it.
@@ -65,8 +69,9 @@ def command(**options: Any) -> None:
             check_writable(options[name])
     plan = read_plan(options["plan"])
     workload, trace = load_inputs(options["config"], options["requests"])
-    with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
-        run = simulate_plan(
+
+    def run_trace(trace: Trace, progress: ProgressCallback | None) -> RunResult:
+        return simulate_plan(
             workload,
             trace,
             plan,
@@ -74,7 +79,14 @@ def command(**options: Any) -> None:
             policy=options["routing"],
             progress=progress,
         )
+
+    with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
+        run = run_trace(trace, progress)
     metrics = measure(run)
+    intervals: dict[str, Any] | None = None
+    if options["repeat"] is not None:
+        with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
+            intervals = repeat_run(run_trace, trace, options["repeat"], options["seed"], progress)
     if options["log"] is not None:
         with waiting("writing the log"):
             write_log(options["log"], run, metrics)
@@ -83,9 +95,12 @@ def command(**options: Any) -> None:
         with waiting("writing the timeline"):
             timeline = write_timeline(options["trace"], run)
     if options["as_json"]:
-        echo_json({"summary": summarize(run, metrics)})
+        extra = {} if intervals is None else {"intervals": intervals}
+        echo_json({"summary": summarize(run, metrics), **extra})
     elif not options["quiet"]:
         show(run, metrics)
+        if intervals is not None:
+            show_intervals(intervals, options["repeat"])
         if options["log"] is not None:
             click.echo(f"log written to {options['log']}")
     if timeline is not None and not options["quiet"]:

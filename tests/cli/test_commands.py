@@ -142,3 +142,18 @@ def test_stdout_is_clean_and_plain_when_piped(tmp_path: Path) -> None:
     assert done.stderr == ""
     quiet = subprocess.run([*command, "--quiet"], capture_output=True, text=True, check=True)
     assert quiet.stdout == ""
+
+
+def test_repeat_adds_intervals_and_leaves_the_summary_alone(plan: Path) -> None:
+    """`--repeat` reports the trace as without it, and the same intervals for the same seed."""
+    command = ["simulate", *INPUTS, "--plan", str(plan), "--json"]
+    alone = json.loads(call(*command).output)
+    assert "intervals" not in alone
+    repeated = json.loads(call(*command, "--repeat", "3", "--seed", "5").output)
+    assert repeated["summary"] == alone["summary"]
+    assert repeated == json.loads(call(*command, "--repeat", "3", "--seed", "5").output)
+    latency = repeated["intervals"]["request_latency"]["p99"]
+    assert latency["low"] <= latency["mean"] - latency["half_width"] < latency["mean"]
+    once = json.loads(call(*command, "--repeat", "1").output)["intervals"]
+    assert once["makespan"]["half_width"] is None
+    assert "±" in call(*command[:-1], "--repeat", "3").output

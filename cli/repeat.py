@@ -1,0 +1,98 @@
+"""`simulate --repeat`: the metrics of resampled traces, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from placement.trace import Trace
+    from runtime.reference import ProgressCallback
+    from runtime.result import RunResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SHOWN = {
+    "makespan": "makespan s",
+    "throughput": "requests/s",
+    "server_efficiency": "server efficiency %",
+    "cross_server_communications": "cross-server edges",
+    "average_utilization": "average utilization %",
+    "utilization_variance": "utilization variance",
+    "total_model_switches": "model switches",
+    "request_latency": "latency",
+    "node_waiting": "node waiting",
+    "node_response": "node response",
+}
+MOMENTS = ("mean", "median", "p99")
+
+
+def repeat_options(function: F) -> F:
+    """``--repeat`` and ``--seed``."""
+    for option in (
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**31 - 1),
+            default=0,
+            show_default=True,
+            help="Of the resampling; equal seeds give equal traces.",
+        ),
+        click.option(
+            "--repeat",
+            type=click.IntRange(1, 100_000),
+            metavar="N",
+            help="Also run N resampled traces (stationary block bootstrap of arrivals and "
+            "requests) and give 95% intervals for every metric.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def repeat_run(
+    run: Callable[[Trace, ProgressCallback | None], RunResult],
+    trace: Trace,
+    repeat: int,
+    seed: int,
+    progress: ProgressCallback,
+) -> dict[str, Any]:
+    """Run resampled traces; the interval of every metric."""
+    from runtime.intervals import intervals, replicate
+
+    done = 0
+
+    def one(resampled: Trace) -> RunResult:
+        nonlocal done
+        progress(done, repeat * trace.n_executions)
+        result = run(resampled, None)
+        done += trace.n_executions
+        return result
+
+    return intervals(replicate(one, trace, repeat, seed))
+
+
+def show_intervals(found: dict[str, Any], repeat: int) -> None:
+    """Print mean +- half width of every metric, and where one more trace would fall."""
+    from cli.terminal import output, table
+
+    shown = table(
+        f"{repeat} resampled traces", "mean", "± 95%", "one trace: from", "to", title=None
+    )
+    for name, label in SHOWN.items():
+        entry = found[name]
+        if "half_width" in entry:
+            shown.add_row(label, *_cells(entry))
+            continue
+        for moment in MOMENTS:
+            part = moment.upper() if moment == "p99" else moment
+            shown.add_row(f"{label}, {part} s", *_cells(entry[moment]))
+    output().print(shown)
+    if repeat == 1:
+        output().print("one replication has no interval; take --repeat 10 or more")
+
+
+def _cells(entry: dict[str, Any]) -> list[str]:
+    values = (entry["mean"], entry["half_width"], entry["low"], entry["high"])
+    return ["" if v is None else f"{v:,.3f}" for v in values]
