@@ -47,7 +47,8 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
     finding = tag(
         "p",
         f"Locality {certificate.objective:.5f}, proven bound {certificate.best_bound:.5f}, "
-        f"gap {percent(certificate.gap, 2)}: {STOPPED[certificate.status]}. {certificate.proof}",
+        f"gap {percent(certificate.gap, 2)}: {STOPPED[certificate.status]}. "
+        f"{_sentence(certificate.proof)}",
         class_="lead",
     )
     if not points:
@@ -76,6 +77,10 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
         _picture(points),
         behind("The course as a table", table("Incumbent and bound over time", head, rows)),
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
 def _picture(points: list[Progress]) -> Markup:

@@ -112,7 +112,10 @@ def _matrix(
         tag("rect", x=MARGIN, y=i * cell, width=(i + 1) * cell, height=cell, class_="slot")
         for i in range(size)
     ]
-    return picture(label, MARGIN + size * cell + 76, size * cell + 76, grid, cells, rows, columns)
+    return picture(
+        label, MARGIN + size * cell + 76, size * cell + 76, grid, cells, rows, columns,
+        class_="pairs",
+    )  # fmt: skip
 
 
 def _pair_table(scene: Scene, pairs: Pairs) -> Markup:
