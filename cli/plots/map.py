@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 16
 """Server contents that one picture holds; the title says how many there are."""
-LETTERS_A_GPU = 9.0
+LETTERS_A_SERVER = 72.0
 
 
 def draw_map(figure: Figure, scene: Scene) -> None:
@@ -30,11 +30,13 @@ def draw_map(figure: Figure, scene: Scene) -> None:
     columns = 1 if len(shown) == 1 else 2
     rows = -(-len(shown) // columns)
     load = scene.per_gpu(scene.plan.load)
-    depth = max(_lanes(scene, g).max(initial=0) + 1 for g in shown)
-    figure.set_size_inches(5.2 * columns, rows * (0.55 + 0.27 * float(depth)) + 0.9)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, group in zip(axes, shown, strict=False):
-        _draw_group(ax, scene, group, load, int(depth))
+    depth = [int(_lanes(scene, g).max(initial=0)) + 1 for g in shown]
+    row_depth = [max(depth[i : i + columns]) for i in range(0, len(shown), columns)]
+    height = [0.55 + 0.27 * d for d in row_depth]
+    figure.set_size_inches(5.2 * columns, sum(height) + 0.9)
+    axes = figure.subplots(rows, columns, squeeze=False, height_ratios=height).ravel()
+    for i, (ax, group) in enumerate(zip(axes, shown, strict=False)):
+        _draw_group(ax, scene, group, load, row_depth[i // columns])
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
     cluster = scene.plan.cluster
@@ -63,15 +65,15 @@ def _draw_group(ax: Axes, scene: Scene, group: ServerGroup, load: FloatArray, de
     for r, lane in zip(group.replicas[0], _lanes(scene, group), strict=True):
         m, start = int(scene.replica_model[r]), int(scene.plan.placement.start[r])
         k = int(scene.replica_gpus[r])
-        ax.add_patch(
-            Rectangle(
-                (start + 0.03, float(lane) + 0.06), k - 0.06, 0.88,
-                edgecolor=INK, linewidth=0.3, **model_look(scene, m),
-            )
-        )  # fmt: skip
-        label = shorten(scene.workload.models[m].id, k * LETTERS_A_GPU, 1.0)
+        look = model_look(scene, m)
+        block = Rectangle(
+            (start + 0.03, float(lane) + 0.06), k - 0.06, 0.88, edgecolor=INK, linewidth=0.3, **look
+        )
+        ax.add_patch(block)
+        label = shorten(scene.workload.models[m].id, k / gpus * LETTERS_A_SERVER, 1.0)
+        backing = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 0.9}
         ax.text(start + k / 2, lane + 0.5, label, ha="center", va="center", fontsize=7,
-                bbox={"facecolor": "white", "alpha": 0.55, "linewidth": 0, "pad": 0.6})  # fmt: skip
+                bbox=backing if look["hatch"] else None)  # fmt: skip
     busy = group_mean(scene, group, load)
     for g in range(gpus):
         ax.add_patch(Rectangle((g + 0.03, depth + 0.12), 0.94, 0.26, color=RULE, linewidth=0))

@@ -32,7 +32,7 @@ STYLE: dict[Any, Any] = {
     "xtick.color": SOFT,
     "ytick.color": SOFT,
     "grid.color": RULE,
-    "hatch.linewidth": 0.5,
+    "hatch.linewidth": 0.35,
     "legend.frameon": False,
     # A name with dollar signs is a name, not a formula.
     "text.parse_math": False,
