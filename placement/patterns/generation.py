@@ -7,15 +7,11 @@ from dataclasses import dataclass, field
 
 from placement.instance import Instance
 from placement.outcome import Budget, relative_gap
+from placement.patterns.duals import Duals, from_json, lagrangian, zero_duals
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern, fill, normalize
-from placement.patterns.pricing import (
-    Duals,
-    Pricing,
-    from_json,
-    lagrangian,
-    zero_duals,
-)
+from placement.patterns.pricing import Pricing
+from placement.patterns.rows import CountRow, rounding_rows
 from placement.solvers import SolverSettings, solve_program
 
 MAX_ROUNDS = 400
@@ -29,11 +25,15 @@ REDUCED_COST = 1e-7
 
 @dataclass
 class Pool:
-    """Patterns found so far, the best bound and the duals that proved it, and the last master."""
+    """Patterns found so far, the best bound and the duals that proved it, and the last master.
 
+    The bound is one on every plan that keeps the count rows.
+    """
+
+    rows: tuple[CountRow, ...] = ()
     patterns: dict[Pattern, None] = field(default_factory=dict)
     best_bound: float = 1.0
-    duals: Duals = field(default_factory=dict)
+    duals: Duals | None = None
     relaxation: float = float("-inf")
     fractions: dict[Pattern, float] = field(default_factory=dict)
     rounds: int = 0
@@ -78,27 +78,28 @@ def generate(
     new, at the master's own. The bound is the least Lagrangian bound of any round, each computed
     with the pricing problems' proven bounds, so it is valid whenever the loop ends.
     """
-    pricings = [Pricing(instance, t) for t in range(len(instance.cluster.server_types))]
-    if not pool.duals:
-        pool.duals = zero_duals(instance)
+    rows = pool.rows
+    pricings = [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
+    if pool.duals is None:
+        pool.duals = zero_duals(instance, rows)
     centre: Duals | None = None
     for _ in range(MAX_ROUNDS):
-        master = Master(instance, pool.patterns)
+        master = Master(instance, pool.patterns, rows)
         if budget.expired or not solve_program(master.problem, settings, budget=budget).found:
             return
         pool.rounds += 1
         pool.relaxation = master.locality()
         pool.fractions = {p: n.varValue for p, n in master.servers.items() if n.varValue}
-        duals = master.demand_duals()
+        duals = master.duals()
         prices = master.type_duals()
         added = False
         for weight in (SMOOTHING, 0.0) if centre is not None else (0.0,):
-            at = duals if centre is None else _mix(centre, duals, weight)
+            at = duals if centre is None else centre.mix(duals, weight)
             priced = [p.solve(at, settings, budget) for p in pricings]
             if any(p is None for p in priced):
                 return
             found = [p for p in priced if p is not None]
-            bound = lagrangian(instance, at, [p.best_bound for p in found])
+            bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
             if bound < pool.best_bound:
                 pool.best_bound, pool.duals, centre = bound, at, at
             elif centre is None:
@@ -115,10 +116,6 @@ def generate(
             return
 
 
-def _mix(centre: Duals, duals: Duals, weight: float) -> Duals:
-    return {key: weight * centre[key] + (1 - weight) * pi for key, pi in duals.items()}
-
-
 def recompute_bound(
     instance: Instance, duals: dict[str, object], settings: SolverSettings
 ) -> float:
@@ -127,9 +124,10 @@ def recompute_bound(
     Nothing is trusted: any multipliers give a valid bound, bad ones only a weak one.
     """
     normal, _ = normalize(instance)
-    at = from_json(normal, duals)
+    rows = rounding_rows(normal)
+    at = from_json(normal, rows, duals)
     bounds = []
     for t in range(len(normal.cluster.server_types)):
-        priced = Pricing(normal, t).solve(at, settings, None)
+        priced = Pricing(normal, t, rows).solve(at, settings, None)
         bounds.append(float("inf") if priced is None else priced.best_bound)
-    return lagrangian(normal, at, bounds)
+    return lagrangian(normal, rows, at, bounds)

@@ -1,19 +1,21 @@
 """The master: how many servers get which pattern, and how the demand flows over them.
 
 The pattern is the column; its flows are re-optimised with it (column-and-row generation):
-n[p], a[w,v,p], h, c, l per pattern, all for its n[p] servers together.
+n[p], a[w,v,p], h, c, l per pattern, all for its n[p] servers together. Count rows
+(`CountRow`: rounding cuts, branching decisions) limit what the patterns hold in sum.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pulp
 
 from placement.instance import Instance
+from placement.patterns.duals import Duals
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing import Duals
+from placement.patterns.rows import CountRow
 from placement.routing_lp import Pairs
 from placement.solvers import duals as read_duals
 from placement.solvers import linear
@@ -27,14 +29,21 @@ class Master:
 
     Parameters
     ----------
+    rows : sequence of CountRow
     integer : bool
         Whole numbers of servers; else the linear relaxation.
     """
 
     def __init__(
-        self, instance: Instance, patterns: Iterable[Pattern], *, integer: bool = False
+        self,
+        instance: Instance,
+        patterns: Iterable[Pattern],
+        rows: Sequence[CountRow] = (),
+        *,
+        integer: bool = False,
     ) -> None:
         self.instance = instance
+        self.rows = tuple(rows)
         self.problem = pulp.LpProblem("master", pulp.LpMaximize)
         kind = pulp.LpInteger if integer else pulp.LpContinuous
         self.servers: dict[Pattern, pulp.LpVariable] = {}
@@ -57,7 +66,20 @@ class Master:
             used = [(n, 1.0) for p, n in self.servers.items() if p.kind == t]
             if used:
                 self.problem += linear(used) <= server.count, f"type_{t}"
+        for r, row in enumerate(self.rows):
+            self._count_row(r, row)
         self.problem += linear(self._objective)
+
+    def _count_row(self, r: int, row: CountRow) -> None:
+        amiss = pulp.LpVariable(f"d_{r}", 0)
+        self.unserved.append(amiss)
+        self._objective.append((amiss, -UNSERVED))
+        terms = [(n, row.coefficient(p)) for p, n in self.servers.items()]
+        held = [(n, c) for n, c in terms if c]
+        if row.at_least:
+            self.problem += linear([*held, (amiss, 1.0)]) >= row.least, f"row_{r}"
+        else:
+            self.problem += linear([*held, (amiss, -1.0)]) <= row.most, f"row_{r}"
 
     def _flows(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> None:
         instance = self.instance
@@ -115,10 +137,13 @@ class Master:
         value = sum(c * (v.varValue or 0.0) for v, c in self._objective)
         return float(value) / self.instance.cluster.n_servers + self.instance.locality_constant
 
-    def demand_duals(self) -> Duals:
-        """pi[w, v] of the demand rows, after a linear solve."""
+    def duals(self) -> Duals:
+        """Multipliers of the demand and count rows, after a linear solve."""
         rows = read_duals(self.problem)
-        return {(w, v): rows[f"demand_{w}_{v}"] for w, v in self._demand_keys()}
+        return Duals(
+            {(w, v): rows[f"demand_{w}_{v}"] for w, v in self._demand_keys()},
+            tuple(row.signed(rows[f"row_{r}"]) for r, row in enumerate(self.rows)),
+        )
 
     def type_duals(self) -> list[float]:
         """Value of one more server of each type, after a linear solve."""

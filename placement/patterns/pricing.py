@@ -1,8 +1,9 @@
 """The pricing problem: the content of one server that is worth most at given duals.
 
 Sets: used models m that fit the server, active workflows w with nodes v and links uv.
-Maximise  sum whole c[w] + sum link l[w,uv] - sum pi[w,v] a[w,v]
-over counts n[m], loads h[m] <= cap n[m], rates a[w,v] <= min(lambda_w, lambda_w n[m]).
+Maximise  sum whole c[w] + sum link l[w,uv] - sum pi[w,v] a[w,v] - sum mu[r] f[r]
+over counts n[m] and their features f[r] (`CountRow`), loads h[m] <= cap n[m], rates
+a[w,v] <= min(lambda_w, lambda_w n[m]).
 
 Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact.
 Shared GPUs: memory and load of the server in sum, and at most j blocks with more than 1/(j+1)
@@ -13,19 +14,18 @@ relaxation is at least the true one, and a bound computed with it is valid.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pulp
 
 from placement.instance import Instance
 from placement.outcome import Budget
+from placement.patterns.duals import Duals
 from placement.patterns.pattern import Pattern, lay_out
+from placement.patterns.rows import CountRow
 from placement.routing_lp import Pairs
 from placement.solvers import SolverSettings, linear, solve_program
-
-Duals = dict[tuple[int, int], float]
-"""pi[w, v] of a normalized instance."""
 
 RELATIVE_GAP = 1e-7
 THRESHOLDS = 6
@@ -66,9 +66,10 @@ class Priced:
 class Pricing:
     """One server type's pricing problem, built once and solved at many duals."""
 
-    def __init__(self, instance: Instance, kind: int) -> None:
+    def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
         self.instance = instance
         self.kind = kind
+        self.rows = tuple(rows)
         self.problem = pulp.LpProblem(f"pricing_{kind}", pulp.LpMaximize)
         server = instance.cluster.server_types[kind]
         k = instance.gpus_required
@@ -93,6 +94,31 @@ class Pricing:
         self.rate: dict[tuple[int, int], pulp.LpVariable] = {}
         self.value: Pairs = []
         self._flows(server.speed)
+        self._features: dict[tuple[tuple[int, ...], int], pulp.LpVariable] = {}
+        for row in self.rows:
+            if row.feature not in self._features and set(row.models) <= set(self.count):
+                self._features[row.feature] = self._feature(row)
+
+    def _feature(self, row: CountRow) -> pulp.LpVariable:
+        """Variable equal to the row's feature of the counts."""
+        if row.threshold == 0:
+            return self.count[row.models[0]]
+        held = []
+        for m in row.models:
+            n, j = self.count[m], row.threshold
+            if ((m,), j) not in self._features:
+                y = pulp.LpVariable(f"y_{m}_{j}", 0, 1, pulp.LpInteger)
+                self._features[(m,), j] = y
+                self.problem += linear([(n, 1.0), (y, -float(j))]) >= 0
+                self.problem += linear([(n, 1.0), (y, j - 1.0 - n.upBound)]) <= j - 1
+            held.append(self._features[(m,), j])
+        if len(held) == 1:
+            return held[0]
+        both = pulp.LpVariable("z_" + "_".join(map(str, (*row.models, row.threshold))), 0, 1)
+        for y in held:
+            self.problem += linear([(both, 1.0), (y, -1.0)]) <= 0
+        self.problem += linear([(both, 1.0), *((y, -1.0) for y in held)]) >= 1 - len(held)
+        return both
 
     def _flows(self, speed: float) -> None:
         instance = self.instance
@@ -124,8 +150,12 @@ class Pricing:
 
     def solve(self, duals: Duals, settings: SolverSettings, budget: Budget | None) -> Priced | None:
         """Price at some duals; None where the time ended before anything was known."""
-        prices = [(a, -duals[key]) for key, a in self.rate.items()]
-        self.problem.setObjective(linear([*self.value, *prices]))
+        prices = [(a, -duals.demand[key]) for key, a in self.rate.items()]
+        mu: dict[pulp.LpVariable, float] = defaultdict(float)
+        for row, dual in zip(self.rows, duals.rows, strict=True):
+            if row.feature in self._features:
+                mu[self._features[row.feature]] -= row.signed(dual) * row.weight[self.kind]
+        self.problem.setObjective(linear([*self.value, *prices, *mu.items()]))
         outcome = solve_program(self.problem, settings, gap=RELATIVE_GAP, budget=budget)
         if not outcome.found or outcome.objective is None:
             return None
@@ -133,50 +163,3 @@ class Pricing:
         loads = {m: (self.load[m].varValue or 0.0) / counts[m] for m in self.count if counts[m] > 0}
         pattern = lay_out(self.instance, self.kind, counts, loads)
         return Priced(pattern, outcome.objective, max(0.0, outcome.best_bound))
-
-
-def lagrangian(instance: Instance, duals: Duals, bounds: list[float]) -> float:
-    """Bound on the locality: sum pi lambda + sum over types of count x pricing bound.
-
-    Relaxing the demand rows sum_s a[w,v,s] = lambda_w with any multipliers leaves one problem
-    per server, whose maximum is at most the pricing problem's proven bound (Geoffrion,
-    Lagrangean relaxation for integer programming, Math. Prog. Study 2, 1974). `instance` is
-    normalized: its rates add up to the number of servers.
-    """
-    total = sum(pi * instance.workflows[w].rate for (w, _), pi in duals.items())
-    types = instance.cluster.server_types
-    total += sum(t.count * b for t, b in zip(types, bounds, strict=True))
-    return min(1.0, total / instance.cluster.n_servers + instance.locality_constant)
-
-
-def zero_duals(instance: Instance) -> Duals:
-    """All multipliers 0."""
-    return {
-        (w, v): 0.0
-        for w in instance.active_workflows
-        for v in range(len(instance.workflows[w].node_model))
-    }
-
-
-def as_json(instance: Instance, duals: Duals) -> dict[str, object]:
-    """Duals as each node's part of the bound: pi[w,v] lambda_w / servers, by workflow."""
-    servers = instance.cluster.n_servers
-    return {
-        instance.workflows[w].id: [
-            duals[w, v] * instance.workflows[w].rate / servers
-            for v in range(len(instance.workflows[w].node_model))
-        ]
-        for w in instance.active_workflows
-    }
-
-
-def from_json(instance: Instance, data: dict[str, object]) -> Duals:
-    """Read `as_json` back; whatever is missing or malformed is 0, which only weakens the bound."""
-    duals = zero_duals(instance)
-    servers = instance.cluster.n_servers
-    for w, v in duals:
-        row = data.get(instance.workflows[w].id)
-        value = row[v] if isinstance(row, list) and v < len(row) else 0.0
-        if isinstance(value, int | float) and np.isfinite(value):
-            duals[w, v] = float(value) * servers / instance.workflows[w].rate
-    return duals

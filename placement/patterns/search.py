@@ -15,10 +15,11 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
+from placement.patterns.duals import as_json, zero_duals
 from placement.patterns.generation import Pool, first_patterns, generate
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
-from placement.patterns.pricing import as_json
+from placement.patterns.rows import rounding_rows
 from placement.routing_lp import best_routing
 from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings, solve_program
@@ -32,8 +33,9 @@ COMPACT_SERVERS = 12
 NODE_LIMIT = 4_000
 ROUNDS = 12
 PROOF = (
-    "Lagrangian relaxation of the demand rows: sum of pi * lambda plus, for every server, the "
-    "proven bound of its pricing problem; valid for any duals, whatever the incumbents were"
+    "Lagrangian relaxation of the demand rows and of the whole replicas that each model's work "
+    "needs: multipliers times right-hand sides plus, for every server, the proven bound of its "
+    "pricing problem; valid for any duals, whatever the incumbents were"
 )
 
 
@@ -96,7 +98,7 @@ def solve_patterns(
         No plan was found and no `start` was given.
     """
     normal, _ = normalize(instance)
-    pool = Pool()
+    pool = Pool(rows=rounding_rows(normal))
     search = _Search(
         instance=instance,
         normal=normal,
@@ -127,7 +129,8 @@ def solve_patterns(
     if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
         _neighbourhoods(search)
     bound, proof = pool.best_bound, PROOF
-    duals: dict[str, object] | None = as_json(normal, pool.duals)
+    multipliers = pool.duals or zero_duals(normal, pool.rows)
+    duals: dict[str, object] | None = as_json(normal, pool.rows, multipliers)
     if (
         not search.closed()
         and not budget.expired
@@ -177,7 +180,7 @@ def _integer(
     search: _Search, patterns: list[Pattern], limits: Callable[[Pattern], tuple[int, int]] | None
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved."""
-    master = Master(search.normal, patterns, integer=True)
+    master = Master(search.normal, patterns, search.pool.rows, integer=True)
     if limits is not None:
         for pattern, n in master.servers.items():
             n.lowBound, n.upBound = limits(pattern)

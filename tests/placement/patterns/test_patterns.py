@@ -77,10 +77,16 @@ def test_a_tampered_bound_is_lower_than_what_the_duals_prove() -> None:
         instance = case(seed, exclusive=True)
         best = oracle.best_locality(instance)
         got = solve_patterns(instance, HIGHS, Budget(), start=_start(instance), gap=0.0)
-        duals = got.duals or {}
-        bent = {w: [x + rng.normal(0, 0.3) for x in row] for w, row in duals.items()}  # type: ignore[attr-defined]
+        if got.duals is None:
+            continue
+        demand = {
+            w: [x + rng.normal(0, 0.3) for x in row] for w, row in got.duals["demand"].items()
+        }  # type: ignore[attr-defined]
+        replicas = [x + rng.normal(0, 0.3) for x in got.duals["replicas"]]  # type: ignore[attr-defined]
+        bent = {"demand": demand, "replicas": replicas}
         assert recompute_bound(instance, bent, HIGHS) >= best - 1e-6
-        assert recompute_bound(instance, {}, HIGHS) >= best - 1e-6
+        for malformed in ({}, {"demand": 3, "replicas": ["x", float("nan"), 1e300]}):
+            assert recompute_bound(instance, malformed, HIGHS) >= best - 1e-6
 
 
 def test_patterns_and_compact_bound_each_other_on_small_clusters() -> None:
