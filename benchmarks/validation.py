@@ -1,0 +1,395 @@
+"""The simulator against queueing theory: laws that nobody here wrote or can tune.
+
+    python -m benchmarks.validation [--requests N] [--replications R]
+
+Each law is a system whose answer is known in closed form. It is simulated in independent
+replications; the mean over them has a Student-t confidence interval, in which the closed form
+must lie. `tests/runtime/test_queueing.py` holds the simulator to the same laws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+import numpy as np
+from scipy import stats
+
+from placement.cluster import Cluster, FloatArray
+from placement.solution import Placement
+from placement.trace import Trace
+from placement.workload import Edge, Model, Node, Workflow, Workload
+from runtime.metrics import measure
+from runtime.result import RunResult
+from runtime.simulate import simulate
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+WARM_UP = 0.1
+"""Fraction of the requests left out at the beginning, when the queues are still empty."""
+
+Service = Callable[[np.random.Generator, int], FloatArray]
+Statistic = Callable[[RunResult], float]
+
+
+@dataclass(frozen=True)
+class Law:
+    """One quantity of one system, by theory and by simulation.
+
+    Parameters
+    ----------
+    name, load, quantity : str, float, str
+        What is compared, and the utilization of the busiest GPU.
+    theory : float
+        The closed form, in seconds unless the quantity says otherwise.
+    source : str
+        Where the closed form stands.
+    simulate : callable
+        ``simulate(rng, requests)`` runs one replication and returns the quantity.
+    kind : {"equals", "at least", "at most"}
+        How the simulated mean relates to `theory`.
+    """
+
+    name: str
+    load: float
+    quantity: str
+    theory: float
+    source: str
+    simulate: Callable[[np.random.Generator, int], float]
+    kind: str = "equals"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The mean over replications and the half width of its confidence interval."""
+
+    law: Law
+    mean: float
+    half_width: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the closed form lies in the interval, or on its right side for a bound."""
+        if self.law.kind == "at least":
+            return self.mean + self.half_width >= self.law.theory
+        if self.law.kind == "at most":
+            return self.mean - self.half_width <= self.law.theory
+        return abs(self.mean - self.law.theory) <= self.half_width
+
+
+def compare(law: Law, requests: int, replications: int, confidence: float, seed: int) -> Comparison:
+    """Simulate a law in independent replications (Student-t interval over their means)."""
+    seeds = np.random.SeedSequence(seed).spawn(replications)
+    values = np.array([law.simulate(np.random.default_rng(s), requests) for s in seeds])
+    quantile = float(stats.t.ppf(0.5 + confidence / 2, replications - 1))
+    return Comparison(
+        law, float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(replications)
+    )
+
+
+def model(name: str, gpus: int = 1, concurrency: int = 1) -> Model:
+    """Make a model; a batching one is not slowed down by what it serves at once."""
+    return Model(name, name, float(gpus), gpus, 1.0, None, None, None, None, None, None, None,
+                 concurrency, (1.0,) * concurrency)  # fmt: skip
+
+
+def exponential(mean: float) -> Service:
+    """Exponential service times."""
+    return lambda rng, n: rng.exponential(mean, n)
+
+
+def constant(mean: float) -> Service:
+    """Equal service times."""
+    return lambda rng, n: np.full(n, mean)
+
+
+def lognormal(mean: float, variation: float) -> Service:
+    """Lognormal service times with a coefficient of variation."""
+    sigma = math.sqrt(math.log(1 + variation**2))
+    return lambda rng, n: rng.lognormal(math.log(mean) - sigma**2 / 2, sigma, n)
+
+
+def run(
+    rng: np.random.Generator,
+    requests: int,
+    *,
+    models: tuple[Model, ...],
+    workflows: tuple[Workflow, ...],
+    rates: tuple[float, ...],
+    service: tuple[tuple[Service, ...], ...],
+    replicas: tuple[tuple[int, int], ...],
+    gpus: int,
+    policy: str = "earliest",
+) -> RunResult:
+    """Simulate Poisson streams of workflows on one server.
+
+    Parameters
+    ----------
+    rates : tuple of float, length W
+        Requests per second of each workflow.
+    service : tuple of W tuples
+        How each node's service times are drawn.
+    replicas : tuple of (model, first GPU)
+    """
+    rate = sum(rates)
+    arrival = np.cumsum(rng.exponential(1 / rate, requests))
+    workflow = rng.choice(len(rates), requests, p=np.array(rates) / rate)
+    sizes = np.array([len(w.nodes) for w in workflows])[workflow]
+    offset = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    times = np.empty(offset[-1])
+    for w, nodes in enumerate(service):
+        first = offset[:-1][workflow == w]
+        for v, draw in enumerate(nodes):
+            times[first + v] = draw(rng, len(first))
+    trace = Trace(
+        range(requests),  # type: ignore[arg-type]
+        arrival - arrival[0],
+        workflow.astype(np.int64),
+        times,
+        offset,
+        START,
+    )
+    placed, start = np.array(replicas, dtype=np.int64).T
+    placement = Placement.sorted(placed, np.zeros_like(placed), start)
+    cluster = Cluster.homogeneous(gpus, gpus)
+    workload = Workload(models, workflows)
+    return simulate(workload, trace, cluster, placement, policy=policy, engine="compiled")
+
+
+def chain(*models: int) -> Workflow:
+    """Call models one after the other."""
+    nodes = tuple(Node(f"n{v}", m) for v, m in enumerate(models))
+    return Workflow("chain", "chain", nodes, tuple(Edge(v, v + 1) for v in range(len(nodes) - 1)))
+
+
+def parallel(count: int) -> Workflow:
+    """Call models 0 to `count` - 1 at once; the request ends with the last."""
+    return Workflow("fork", "fork", tuple(Node(f"n{v}", v) for v in range(count)))
+
+
+def settled(run: RunResult) -> slice:
+    """Requests after the warm-up."""
+    n = len(run.problem.arrival_s)
+    return slice(int(WARM_UP * n), n)
+
+
+def mean_waiting(run: RunResult) -> float:
+    """Mean waiting time of the executions after the warm-up."""
+    first = run.problem.offset[settled(run).start]
+    return float((run.start_s - run.ready_s)[first:].mean())
+
+
+def latencies(run: RunResult) -> FloatArray:
+    """Response time of each request after the warm-up."""
+    ends = np.maximum.reduceat(run.end_s, run.problem.offset[:-1])
+    return np.asarray((ends - run.problem.arrival_s)[settled(run)])
+
+
+def mean_latency(run: RunResult) -> float:
+    """Mean response time of the requests after the warm-up."""
+    return float(latencies(run).mean())
+
+
+def p99_latency(run: RunResult) -> float:
+    """99th percentile of the response times after the warm-up."""
+    return float(np.percentile(latencies(run), 99))
+
+
+def mean_utilization(run: RunResult) -> float:
+    """Mean utilization over all GPUs, as the metrics report it, in percent."""
+    return measure(run).average_utilization
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """Probability that an arrival waits in M/M/c (Erlang 1917); `load` is per server."""
+    offered = servers * load
+    blocked = 1.0
+    for n in range(1, servers + 1):
+        blocked = offered * blocked / (n + offered * blocked)
+    return blocked / (1 - load * (1 - blocked))
+
+
+def pollaczek_khinchine(rate: float, mean: float, second_moment: float) -> float:
+    """Mean wait in M/G/1 (Pollaczek 1930, Khinchine 1932)."""
+    return rate * second_moment / (2 * (1 - rate * mean))
+
+
+def _station(
+    service: Service, rate: float, servers: int = 1, *, concurrency: int = 1, gpus: int = 1,
+    policy: str = "earliest", statistic: Statistic = mean_waiting,
+) -> Callable[[np.random.Generator, int], float]:  # fmt: skip
+    return lambda rng, n: statistic(
+        run(
+            rng,
+            n,
+            models=(model("m", gpus, concurrency),),
+            workflows=(chain(0),),
+            rates=(rate,),
+            service=((service,),),
+            replicas=tuple((0, i * gpus) for i in range(servers)),
+            gpus=servers * gpus,
+            policy=policy,
+        )
+    )
+
+
+def _single_server_laws() -> list[Law]:
+    laws = []
+    for load in (0.3, 0.6, 0.85):
+        unit = exponential(1.0)
+        wait = load / (1 - load)
+        laws += [
+            Law("M/M/1", load, "mean wait", wait, "Kleinrock 1975, 3.2", _station(unit, load)),
+            Law(
+                "M/M/1", load, "P99 latency", math.log(100) / (1 - load),
+                "Kleinrock 1975, 5.118: sojourn is exponential",
+                _station(unit, load, statistic=p99_latency),
+            ),
+            Law(
+                "M/M/1 on a block of 2 GPUs", load, "mean wait", wait, "as M/M/1",
+                _station(unit, load, gpus=2),
+            ),
+            Law(
+                "M/M/1", load, "utilization, %", 100 * load, "utilization law: lambda t",
+                _station(unit, load, statistic=mean_utilization),
+            ),
+            Law(
+                "M/D/1", load, "mean wait", pollaczek_khinchine(load, 1.0, 1.0),
+                "Pollaczek-Khinchine", _station(constant(1.0), load),
+            ),
+            Law(
+                "M/G/1, lognormal, cv 1.5", load, "mean wait",
+                pollaczek_khinchine(load, 1.0, 1 + 1.5**2),
+                "Pollaczek-Khinchine", _station(lognormal(1.0, 1.5), load),
+            ),
+        ]  # fmt: skip
+    return laws
+
+
+def _many_server_laws() -> list[Law]:
+    laws = []
+    for servers in (2, 8):
+        for load in (0.5, 0.85):
+            wait = erlang_c(servers, load) / (servers * (1 - load))
+            unit, rate = exponential(1.0), load * servers
+            laws += [
+                Law(
+                    f"M/M/{servers}", load, "mean wait", wait, "Erlang C",
+                    _station(unit, rate, servers),
+                ),
+                Law(
+                    f"M/M/{servers} as one replica with max_concurrency {servers}", load,
+                    "mean wait", wait, "Erlang C", _station(unit, rate, concurrency=servers),
+                ),
+            ]  # fmt: skip
+    return laws
+
+
+def _shared_gpu(load: float) -> Law:
+    """Two models on one GPU, served in one queue: M/G/1 with a mixture of services."""
+    rates, means = (load / 2, load / 4), (1.0, 2.0)
+    second = sum(r * 2 * t * t for r, t in zip(rates, means, strict=True)) / sum(rates)
+    mean = load / sum(rates)
+    return Law(
+        "M/G/1, two models on one GPU", load, "mean wait",
+        pollaczek_khinchine(sum(rates), mean, second), "Pollaczek-Khinchine",
+        lambda rng, n: mean_waiting(
+            run(
+                rng, n,
+                models=(model("a"), model("b")),
+                workflows=(chain(0), chain(1)),
+                rates=rates,
+                service=((exponential(1.0),), (exponential(2.0),)),
+                replicas=((0, 0), (1, 0)),
+                gpus=1,
+            )
+        ),
+    )  # fmt: skip
+
+
+def _network_laws() -> list[Law]:
+    laws = []
+    for load in (0.4, 0.7):
+        means = (1.0, 0.5, 0.8)
+        sojourn = sum(t / (1 - load * t) for t in means)
+
+        def tandem(rng: np.random.Generator, n: int, rate: float = load) -> float:
+            return mean_latency(
+                run(
+                    rng, n,
+                    models=tuple(model(f"m{i}") for i in range(3)),
+                    workflows=(chain(0, 1, 2),),
+                    rates=(rate,),
+                    service=(tuple(exponential(t) for t in (1.0, 0.5, 0.8)),),
+                    replicas=((0, 0), (1, 1), (2, 2)),
+                    gpus=3,
+                )
+            )  # fmt: skip
+
+        laws.append(
+            Law("tandem of three M/M/1", load, "mean latency", sojourn, "Jackson 1957", tandem)
+        )
+        laws += [_fork_join(2, load, (12 - load) / 8 / (1 - load),
+                            "Nelson and Tantawi 1988, eq. 6", "equals"),
+                 _fork_join(4, load, 1 / (1 - load), "one branch: M/M/1", "at least"),
+                 _fork_join(4, load, (25 / 12) / (1 - load),
+                            "Nelson and Tantawi 1988: associated branches", "at most")]  # fmt: skip
+    return laws
+
+
+def _fork_join(branches: int, load: float, theory: float, source: str, kind: str) -> Law:
+    return Law(
+        f"fork-join, {branches} branches", load, "mean latency", theory, source,
+        lambda rng, n: mean_latency(
+            run(
+                rng, n,
+                models=tuple(model(f"m{i}") for i in range(branches)),
+                workflows=(parallel(branches),),
+                rates=(load,),
+                service=((exponential(1.0),) * branches,),
+                replicas=tuple((i, i) for i in range(branches)),
+                gpus=branches,
+            )
+        ),
+        kind,
+    )  # fmt: skip
+
+
+LAWS: tuple[Law, ...] = (
+    *_single_server_laws(),
+    *_many_server_laws(),
+    *(_shared_gpu(load) for load in (0.4, 0.8)),
+    *_network_laws(),
+)
+"""Every system that the simulator is held to."""
+
+
+@click.command()
+@click.option("--requests", default=200_000, show_default=True, help="Requests a replication.")
+@click.option("--replications", default=12, show_default=True)
+@click.option("--confidence", default=0.99, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def main(requests: int, replications: int, confidence: float, seed: int) -> None:
+    """Print every law beside what the simulator gives, as a Markdown table."""
+    click.echo("| system | load | quantity | theory | simulated | closed form |")
+    click.echo("|---|---|---|---|---|---|")
+    outside = 0
+    signs = {"equals": "", "at least": "≥ ", "at most": "≤ "}
+    for law in LAWS:
+        found = compare(law, requests, replications, confidence, seed)
+        outside += not found.holds
+        click.echo(
+            f"| {law.name} | {law.load:g} | {law.quantity} | {signs[law.kind]}{law.theory:.4f} "
+            f"| {found.mean:.4f} ± {found.half_width:.4f}{'' if found.holds else ' (outside)'} "
+            f"| {law.source} |"
+        )
+    click.echo(
+        f"\n{len(LAWS) - outside} of {len(LAWS)} closed forms lie in the {100 * confidence:g} % "
+        f"interval of {replications} replications of {requests:,} requests."
+    )
+
+
+if __name__ == "__main__":
+    main()
