@@ -9,7 +9,7 @@ SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/multimodal.yaml --requests configs/multimodal_requests.jsonl
 CLUSTER := --gpus 32 --gpus-per-server 8
 
-.PHONY: run test lint types pytest docs format clean
+.PHONY: run test lint types pytest docs figures format clean
 
 run: $(VENV)/.run-ready
 	@mkdir -p $(OUT)
@@ -33,6 +33,10 @@ pytest: $(VENV)/.test-ready
 
 docs: $(VENV)/.test-ready
 	$(BIN)/python -m docs.reference
+
+figures: $(VENV)/.test-ready
+	$(BIN)/python -m docs.figures
+	GSWARM_PLACE=$(BIN)/gswarm-place sh docs/img/draw.sh
 
 format: $(VENV)/.test-ready
 	$(BIN)/ruff format .

@@ -14,14 +14,14 @@ requests=configs/multimodal_requests.jsonl
     --history "$work/history.json" -o "$work/plan.yaml" --quiet
 for picture in map comparison latency utilization; do
     "$tool" export --plan "$work/plan.yaml" --format $picture \
-        --config $config --requests $requests -o docs/img/$picture.png
+        --config $config --requests $requests --routing plan -o docs/img/$picture.png --quiet
 done
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -n "$browser" ]; then
     "$tool" report --plan "$work/plan.yaml" --config $config --requests $requests \
-        --history "$work/history.json" -o "$work/report.html" --quiet
+        --history "$work/history.json" --routing plan -o "$work/report.html" --quiet
     "$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars \
-        --user-data-dir="$work/profile" --window-size=1280,1760 \
+        --user-data-dir="$work/profile" --window-size=1280,1490 \
         --screenshot=docs/img/report.png "file://$work/report.html" 2>/dev/null
 fi
