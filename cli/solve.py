@@ -21,6 +21,7 @@ from cli.common import (
     output_options,
     sharing_options,
 )
+from cli.refine import Judge, refine_options, refine_plan, show_refinement
 
 if TYPE_CHECKING:
     from placement.outcome import Budget, SolveResult
@@ -104,6 +105,7 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search")
     show_default=True,
     help="The plan (YAML or JSON).",
 )
+@refine_options
 @output_options
 def command(**options: Any) -> None:
     """Place the models by an integer program, with a proven bound.
@@ -122,12 +124,14 @@ def command(**options: Any) -> None:
     for name in ("output", "history"):
         if options[name] is not None:
             check_writable(options[name])
-    plan, result = run(**options)
+    plan, result, refined = run(**options)
     _write(plan, result, options)
     if options["as_json"]:
-        echo_json(summary(result))
+        echo_json(summary(result) | ({} if refined is None else {"refined": refined}))
     elif not options["quiet"]:
         _show(plan, result, options["output"])
+        if refined is not None:
+            show_refinement(refined)
 
 
 def run(
@@ -139,8 +143,8 @@ def run(
     gpu_memory_gb: float,
     cluster_file: str | None,
     **options: Any,
-) -> tuple[Plan, SolveResult]:
-    """Read, solve and build the plan."""
+) -> tuple[Plan, SolveResult, dict[str, Any] | None]:
+    """Read, solve, refine where asked for, and build the plan."""
     from cli.terminal import SolveProgress
     from placement.instance import build_instance
     from placement.outcome import Budget, SolveOptions
@@ -163,30 +167,47 @@ def run(
     )
     if not options["allow_partial"]:
         check_fits(config, workload, cluster, instance.used_models)
+    solve_options = SolveOptions(
+        method=options["method"],
+        form=options["form"],
+        mode=options["mode"],
+        max_utilization=options["max_utilization"],
+        solver=options["solver"],
+        time_limit_s=options["time_limit"],
+        gap=options["gap"],
+        threads=options["threads"],
+        seed=options["seed"],
+        allow_partial=options["allow_partial"],
+    )
     budget = Budget(options["time_limit"])
     with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
-        result = solve(
-            instance,
-            SolveOptions(
-                method=options["method"],
-                form=options["form"],
-                mode=options["mode"],
-                max_utilization=options["max_utilization"],
-                solver=options["solver"],
-                time_limit_s=options["time_limit"],
-                gap=options["gap"],
-                threads=options["threads"],
-                seed=options["seed"],
-                allow_partial=options["allow_partial"],
-            ),
-            progress=progress,
-            budget=budget,
+        result = solve(instance, solve_options, progress=progress, budget=budget)
+    refined = None
+    if options["refine"] is not None:
+        judge = Judge(
+            workload,
+            trace,
+            options["mode"],
+            options["refine_routing"],
+            options["refine"],
+            options["seed"],
         )
+        budget = Budget(options["refine_budget"])
+        with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
+            result, refined = refine_plan(
+                result,
+                solve_options,
+                judge,
+                evaluations=options["refine_evaluations"],
+                loss=options["refine_loss"],
+                budget=budget,
+                progress=progress,
+            )
     inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file)
     plan = build_plan(
         result, workload, objective=options["objective"], mode=options["mode"], inputs=inputs
     )
-    return plan, result
+    return plan, result, refined
 
 
 @contextmanager

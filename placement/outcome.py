@@ -10,8 +10,9 @@ from typing import Literal
 from placement.instance import Instance
 from placement.solution import Evaluation, Solution
 
-Status = Literal["optimal", "gap", "time limit", "interrupted", "heuristic"]
-"""`gap`: stopped within the gap asked for; `heuristic`: no bound was attempted."""
+Status = Literal["optimal", "gap", "time limit", "interrupted", "heuristic", "refined"]
+"""`gap`: stopped within the gap asked for; `heuristic`: no bound was attempted; `refined`:
+locality was given up for a simulated metric."""
 
 
 class Infeasible(Exception):  # noqa: N818 - the field's word

@@ -58,9 +58,8 @@ def interval(
     s = float(sample.std(ddof=1))
     t = float(stdtrit(n - 1, 0.5 + confidence / 2))
     reach = t * s * np.sqrt(1 + 1 / n)
-    return Interval(
-        mean, t * s / np.sqrt(n), s, float(max(least, mean - reach)), float(min(most, mean + reach))
-    )
+    low, high = max(least, mean - reach), min(most, mean + reach)
+    return Interval(mean, t * s / float(np.sqrt(n)), s, float(low), float(high))
 
 
 def intervals(

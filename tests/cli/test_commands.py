@@ -157,3 +157,22 @@ def test_repeat_adds_intervals_and_leaves_the_summary_alone(plan: Path) -> None:
     once = json.loads(call(*command, "--repeat", "1").output)["intervals"]
     assert once["makespan"]["half_width"] is None
     assert "±" in call(*command[:-1], "--repeat", "3").output
+
+
+def test_refine_reports_what_the_simulator_gained(tmp_path: Path) -> None:
+    """The refined plan is a plan that holds, never worse on the trace, the same for equal input."""
+    out = tmp_path / "refined.yaml"
+    arguments = ["solve", *INPUTS, "--gpus", "8", "--method", "greedy", "-o", str(out),
+                 "--refine", "mean-latency", "--refine-evaluations", "12"]  # fmt: skip
+    solved = json.loads(call(*arguments, "--json").output)
+    refined = solved["refined"]
+    latency = refined["metrics"]["mean-latency"]
+    assert refined["kept"]
+    assert latency["after"] <= latency["before"]
+    assert solved["objective"] == pytest.approx(refined["locality"]["after"])
+    assert json.loads(call("check", str(out), "--json").output)["holds"]
+    simulated = json.loads(call("simulate", *INPUTS, "--plan", str(out), "--json").output)
+    assert simulated["summary"]["request_latency"]["mean"] == pytest.approx(latency["after"])
+    first = out.read_bytes()
+    assert "unseen" in call(*arguments).output
+    assert out.read_bytes() == first

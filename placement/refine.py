@@ -1,0 +1,314 @@
+"""Correct a plan by a score that the integer program does not know, such as a simulated tail.
+
+The score is a function, so nothing here knows the simulator. Candidates are the plain plan's
+placement under other routings, plans for lower caps on the load, and placements a move away from
+the best; each is feasible for the same program, so the bound on the locality holds for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from placement.cluster import FloatArray
+from placement.heuristics import HEURISTICS
+from placement.instance import Instance
+from placement.neighbours import random_neighbour
+from placement.outcome import (
+    Budget,
+    Infeasible,
+    Progress,
+    ProgressCallback,
+    SolveOptions,
+    SolveResult,
+    relative_gap,
+)
+from placement.routing_lp import balance_routing, best_routing
+from placement.solution import Placement, Solution, evaluate, violations
+from placement.solve import solve
+from placement.solvers import SolverSettings
+
+TOLERANCES = (1e-5, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Locality that a routing may give up for even loads, as a fraction of the placement's best."""
+
+CAPS = (0.9, 0.75, 0.6)
+"""Default of `refine`'s `caps`."""
+
+INFLATION = 1.5
+"""Factor on the work of a model in need, so that the rates spread it further."""
+
+ATTEMPTS = 20
+"""Moves drawn for one that keeps the rules."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a solution is, and where it hurts.
+
+    Parameters
+    ----------
+    value : float
+        The less the better; infinite for what must not be kept.
+    pressure : float64, shape (M,)
+        How much each model needs relief, such as the time that its executions waited.
+    """
+
+    value: float
+    pressure: FloatArray
+
+
+ScoreFunction = Callable[[Solution], Score]
+
+
+@dataclass(frozen=True)
+class Step:
+    """An improvement: after how many evaluations, by which proposal, to which value."""
+
+    evaluation: int
+    proposal: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The best solution found, and how it was found.
+
+    Parameters
+    ----------
+    solution : Solution
+        The start itself where nothing was better.
+    evaluations : int
+        Candidates scored.
+    deterministic : bool
+        False where the clock decided when to stop.
+    """
+
+    solution: Solution
+    value: float
+    start_value: float
+    evaluations: int
+    steps: tuple[Step, ...]
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How a placement is routed: locality given up, and factors on the work of each model."""
+
+    tolerance: float
+    inflation: FloatArray
+
+
+@dataclass
+class _Search:
+    instance: Instance
+    settings: SolverSettings
+    score: ScoreFunction
+    evaluations: int
+    budget: Budget
+    best: Solution
+    found: Score
+    style: _Style
+    steps: list[Step]
+    progress: ProgressCallback | None
+    bound: float
+    floor: float
+    tried: int = 0
+
+    @property
+    def over(self) -> bool:
+        return self.tried >= self.evaluations or self.budget.expired
+
+    def offer(self, proposal: str, candidate: Solution | None, style: _Style) -> bool:
+        """Score a candidate that keeps the rules; keep it where it is better."""
+        if candidate is None or self.over or violations(self.instance, candidate):
+            return False
+        if evaluate(self.instance, candidate).objective < self.floor:
+            return False
+        self.tried += 1
+        found = self.score(candidate)
+        better = found.value < self.found.value
+        if better:
+            self.best, self.found, self.style = candidate, found, style
+            self.steps.append(Step(self.tried, proposal, found.value))
+        if self.progress is not None:
+            worth = evaluate(self.instance, self.best).objective
+            detail = f"{self.tried} of {self.evaluations} simulated, best {self.found.value:.4g}"
+            self.progress(Progress("refine", self.budget.elapsed_s, worth, self.bound, detail))
+        return better
+
+
+def refine(
+    plain: SolveResult,
+    score: ScoreFunction,
+    options: SolveOptions,
+    *,
+    evaluations: int,
+    loss: float = 1.0,
+    caps: Sequence[float] = CAPS,
+    budget: Budget | None = None,
+    progress: ProgressCallback | None = None,
+) -> Refinement:
+    """Search for a solution with a lower score, from the plain plan's.
+
+    Parameters
+    ----------
+    plain : SolveResult
+        Its solution is scored first, so the result is never worse.
+    score : callable
+        Of a solution; deterministic.
+    options : SolveOptions
+        Of the plain solve; for the plans proposed anew.
+    evaluations : int
+        Most candidates scored; the same on every machine.
+    loss : float
+        Most locality given up, as a fraction of the plain plan's.
+    caps : sequence of float
+        Caps of the plans that are proposed anew, as fractions of the plain plan's.
+    budget : Budget, optional
+        Ends the search before that, and makes the result depend on the clock.
+    """
+    instance = plain.instance
+    budget = budget or Budget()
+    first = score(plain.solution)
+    search = _Search(
+        instance=instance,
+        settings=SolverSettings(options.solver, options.threads, options.seed),
+        score=score,
+        evaluations=evaluations,
+        budget=budget,
+        best=plain.solution,
+        found=first,
+        style=_Style(TOLERANCES[0], np.ones(len(instance.model_ids))),
+        steps=[],
+        progress=progress,
+        bound=plain.certificate.best_bound,
+        floor=plain.evaluation.objective * (1 - loss) - 1e-9,
+    )
+    by_clock = False
+    for proposal, placement, settled in _placements(plain, options, caps, budget):
+        by_clock |= not settled
+        for tolerance in TOLERANCES:
+            if search.over:
+                break
+            style = replace(search.style, tolerance=tolerance)
+            routed = _route(search, placement, style)
+            search.offer(f"{proposal}, routed within {tolerance:g}", routed, style)
+    _climb(search, np.random.default_rng(options.seed))
+    return Refinement(
+        solution=search.best,
+        value=search.found.value,
+        start_value=first.value,
+        evaluations=search.tried,
+        steps=tuple(search.steps),
+        deterministic=not (by_clock or budget.expired),
+    )
+
+
+def refined_result(plain: SolveResult, refinement: Refinement, seconds: float) -> SolveResult:
+    """Put a refined solution in place of the plain one: same bound, its own objective and gap."""
+    evaluation = evaluate(plain.instance, refinement.solution)
+    bound = plain.certificate.best_bound
+    gap = relative_gap(evaluation.objective, bound)
+    certificate = replace(
+        plain.certificate,
+        status="optimal" if gap <= 1e-6 else "refined",
+        objective=evaluation.objective,
+        best_bound=max(bound, evaluation.objective),
+        gap=gap,
+        seconds=seconds,
+        deterministic=plain.certificate.deterministic and refinement.deterministic,
+    )
+    return replace(
+        plain, solution=refinement.solution, evaluation=evaluation, certificate=certificate
+    )
+
+
+def _placements(
+    plain: SolveResult, options: SolveOptions, caps: Sequence[float], budget: Budget
+) -> Iterator[tuple[str, Placement, bool]]:
+    """The plain placement, then placements for lower caps; each with whether the clock stayed out.
+
+    A plan for a lower cap leaves every queue more room; it keeps the plain plan's cap as well.
+    """
+    yield "the plain placement", plain.solution.placement, True
+    instance = plain.instance
+    for share in caps:
+        cap = share * instance.load_cap
+        lower = replace(instance, load_cap=cap)
+        found = HEURISTICS["local-search"](lower, options.seed, budget)
+        yield f"local search under a cap of {cap:.2f}", found, True
+        if cap <= plain.certificate.bottleneck_upper or options.mode == "offline":
+            continue
+        # In turn each gets a part of what is left, so that simulations have most of it.
+        limit = min(options.time_limit_s or float("inf"), 0.2 * budget.remaining_s)
+        again = replace(
+            options,
+            method="ilp",
+            max_utilization=cap,
+            time_limit_s=None if limit == float("inf") else limit,
+        )
+        try:
+            result = solve(lower, again)
+        except Infeasible:
+            continue
+        settled = result.certificate.deterministic
+        yield f"the program under a cap of {cap:.2f}", result.solution.placement, settled
+
+
+def _climb(search: _Search, rng: np.random.Generator) -> None:
+    """Try routing corrections and moves of replicas from the best, keeping each improvement."""
+    stuck = 0
+    while not search.over and stuck < ATTEMPTS:
+        before = search.tried
+        if rng.random() < 0.3:
+            style = _inflated(search, rng)
+            routed = _route(search, search.best.placement, style)
+            search.offer("rates spread for a model in need", routed, style)
+        else:
+            placement = None
+            for _ in range(ATTEMPTS):
+                placement = random_neighbour(
+                    search.instance, search.best, search.found.pressure, rng
+                )
+                if placement is not None:
+                    break
+            if placement is not None:
+                routed = _route(search, placement, search.style)
+                search.offer("a replica added, moved or replaced", routed, search.style)
+        stuck = stuck + 1 if search.tried == before else 0
+
+
+def _inflated(search: _Search, rng: np.random.Generator) -> _Style:
+    used = np.array(search.instance.used_models)
+    weight = search.found.pressure[used] + 1e-12
+    m = int(rng.choice(used, p=weight / weight.sum()))
+    factor = search.style.inflation.copy()
+    factor[m] *= INFLATION if rng.random() < 0.75 else 1 / INFLATION
+    tolerance = float(rng.choice(TOLERANCES)) if rng.random() < 0.5 else search.style.tolerance
+    return _Style(tolerance, factor)
+
+
+def _route(search: _Search, placement: Placement, style: _Style) -> Solution | None:
+    """Route by the style: the most locality under inflated work, then even loads nearby."""
+    instance = search.instance
+    factor = style.inflation / style.inflation[list(instance.used_models)].min()
+    inflated = replace(
+        instance,
+        workflows=tuple(
+            replace(w, work_s=w.work_s * factor[w.node_model]) for w in instance.workflows
+        ),
+        # Inflated loads may pass the cap; the true ones are checked before a simulation.
+        load_cap=instance.load_cap * float(factor.max()),
+    )
+    best = best_routing(inflated, placement, search.settings, budget=search.budget)
+    if best is None:
+        return None
+    floor = evaluate(inflated, best).objective * (1 - style.tolerance)
+    even = balance_routing(
+        inflated, placement, search.settings, least_locality=floor - 1e-9, budget=search.budget
+    )
+    routed = even or best
+    return replace(routed, load=routed.load / factor[routed.placement.model])

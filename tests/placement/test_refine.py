@@ -1,0 +1,143 @@
+"""Refinement by a score that the program does not know, against brute force and the rules."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from placement.instance import Instance
+from placement.neighbours import random_neighbour
+from placement.outcome import SolveOptions, SolveResult
+from placement.refine import Score, refine, refined_result
+from placement.solution import Solution, evaluate, placement_violations, violations
+from placement.solve import solve
+from tests.placement import oracle
+from tests.placement.heuristics.cases import random_instance
+
+GREEDY = SolveOptions(method="greedy", max_utilization=0.95)
+
+
+def contents(instance: Instance, solution: Solution) -> tuple[oracle.Content, ...]:
+    """Replicas by server, as the oracle writes them."""
+    placed = solution.placement
+    return tuple(
+        tuple(
+            (int(m), int(i))
+            for m, i in zip(placed.model[placed.server == s], placed.start[placed.server == s],
+                            strict=True)
+        )
+        for s in range(instance.cluster.n_servers)
+    )  # fmt: skip
+
+
+def plain(instance: Instance) -> SolveResult:
+    return solve(instance, GREEDY)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_neighbours_keep_the_rules_of_space(exclusive: bool) -> None:
+    """Thousands of moves in a row never break memory, blocks, sharing or coverage."""
+    for seed in range(4):
+        instance = random_instance(seed, exclusive=exclusive, mixed_types=True)
+        current = plain(instance).solution
+        rng = np.random.default_rng(seed)
+        moved = 0
+        for _ in range(400):
+            found = random_neighbour(instance, current, np.ones(5), rng)
+            if found is not None:
+                assert placement_violations(instance, found) == []
+                current = Solution(found, current.flows, np.zeros(found.n_replicas))
+                moved += 1
+        assert moved > 100
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_moves_reach_every_placement(exclusive: bool) -> None:
+    """A long random walk meets every maximal placement that brute force enumerates."""
+    rng = np.random.default_rng(3)
+    wanted: set[object] = set()
+    while len(wanted) < 5:
+        instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=5.0)
+        wanted = {tuple(tuple(sorted(c)) for c in p) for p in oracle.placements(instance)}
+    current = plain(instance).solution
+    seen = set()
+    for _ in range(6_000):
+        found = random_neighbour(instance, current, np.ones(len(instance.model_ids)), rng)
+        if found is not None:
+            current = Solution(found, current.flows, np.zeros(found.n_replicas))
+            seen.add(tuple(tuple(sorted(c)) for c in contents(instance, current)))
+    assert wanted <= seen
+
+
+def test_refinement_finds_the_best_placement_of_tiny_instances() -> None:
+    """Scored by the bottleneck that an independent program computes, it ends at brute force's."""
+    reached = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        instance = oracle.random_instance(rng, exclusive=bool(seed % 2), load_cap=5.0)
+
+        def score(solution: Solution, instance: Instance = instance) -> Score:
+            value = oracle.route(instance, contents(instance, solution), bottleneck=True)
+            return Score(value, np.ones(len(instance.model_ids)))
+
+        start = solve(instance, SolveOptions(method="greedy-no-affinity", max_utilization=5.0))
+        found = refine(start, score, GREEDY, evaluations=60, caps=())
+        best = oracle.least_bottleneck(instance)
+        assert best - 1e-7 <= found.value <= found.start_value
+        reached += found.value <= best + 1e-7
+    assert reached >= 7
+
+
+@cache
+def certified() -> SolveResult:
+    return solve(random_instance(1, load=0.4), SolveOptions(time_limit_s=10))
+
+
+def variance(solution: Solution, instance: Instance) -> Score:
+    loads = evaluate(instance, solution).gpu_load
+    return Score(float(loads.var()), np.ones(len(instance.model_ids)))
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05, 1.0])
+def test_a_refined_plan_keeps_the_program_and_its_bound(loss: float) -> None:
+    """It is feasible, loses no more locality than allowed, and its gap is to the same bound."""
+    start = certified()
+    found = refine(start, lambda s: variance(s, start.instance), GREEDY, evaluations=40, loss=loss)
+    result = refined_result(start, found, 1.0)
+    before, after = start.certificate, result.certificate
+    assert violations(start.instance, result.solution) == []
+    assert after.objective >= before.objective * (1 - loss) - 1e-7
+    assert after.best_bound == pytest.approx(before.best_bound)
+    assert after.gap == pytest.approx((after.best_bound - after.objective) / after.objective)
+    assert found.value <= found.start_value
+    assert [s.value for s in found.steps] == sorted((s.value for s in found.steps), reverse=True)
+    assert found.evaluations <= 40
+
+
+def test_equal_inputs_give_equal_refinements() -> None:
+    """The number of evaluations ends the search, so two searches agree to the last bit."""
+    instance = random_instance(2, load=0.4)
+    start = plain(instance)
+    found = [
+        refine(start, lambda s: variance(s, start.instance), GREEDY, evaluations=20, caps=(0.8,))
+        for _ in range(2)
+    ]
+    assert found[0].steps == found[1].steps
+    assert found[0].deterministic
+    np.testing.assert_array_equal(found[0].solution.load, found[1].solution.load)
+
+
+def test_what_scores_infinite_is_never_kept() -> None:
+    """Where every candidate is ruled out, the plain solution stays."""
+    instance = random_instance(3, load=0.4)
+    start = plain(instance)
+
+    def score(solution: Solution) -> Score:
+        value = 1.0 if solution is start.solution else float("inf")
+        return Score(value, np.ones(len(instance.model_ids)))
+
+    found = refine(start, score, GREEDY, evaluations=15, caps=())
+    assert found.solution is start.solution
+    assert not found.steps
