@@ -1,90 +1,46 @@
 """The event loop of `runtime.reference`, compiled: same semantics, same bits.
 
-Three facts make it fast. What a GPU will do next is known at commitment (queues are first come
+Four facts make it fast. What a GPU will do next is known at commitment (queues are first come
 first served), so an execution's start and end are computed once and no queue is kept. Ends on one
-slot of a replica never decrease, so completions wait in one list for each slot and the heap holds
-slots, not executions: it stays small however long the backlog is. And the first replica of a model
-to be free is found in a tree of minima, lowest number first.
+slot of a replica never decrease, so completions wait in one list for each slot, and only the first
+of each list is compared with the others. The first replica of a model to be free (or the one with
+the shortest queue) is found in a tree of minima, lowest number first. And the replicas of one
+server are the leaves under one node of that tree, so that the same search serves home servers.
+
+A tree of minima over 2^d leaves is one array: node 1 is the root, node i has the children 2i and
+2i + 1, leaf number l is node 2^d + l. Unlike a heap it never moves an entry, so the way from a leaf
+to the root is known beforehand and holds no branch to be mispredicted.
+
+All of it is one file because the machine code that is kept is made anew when this file changes,
+and by no change of another.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numba as nb
 import numpy as np
 
-from placement.cluster import FloatArray, IntArray
-from runtime.problem import BoolArray, Int32Array
-
 PLAN, LOCALITY, EARLIEST, LEAST_LOADED = 0, 1, 2, 3
-SLOTS, TRANSIT, INSTANT, REQUEST, SOURCE, COMMITTED = 0, 1, 2, 3, 4, 5
-"""Places in `State.tally`: sizes of the three heaps, the next request and source, commitments."""
+NO_NETWORK, NETWORK, ODD_NETWORK = 0, 1, 2
+"""Odd is a network on which some edge takes longer inside a server than across servers."""
+READY, REQUEST, SOURCE, COMMITTED = 0, 1, 2, 3
+"""Places in `State.tally`: size of the ready heap, the next request and source, commitments."""
 
 
-class Tables(NamedTuple):
-    """What never changes: `Problem`'s arrays, and where the state of each replica begins."""
+def compiled(function: Any) -> Any:
+    """Compile a function of the event loop, to machine code that is kept for the next process.
 
-    arrival: FloatArray
-    workflow: IntArray
-    offset: IntArray
-    service: FloatArray
-    servable: BoolArray
-    first_node: IntArray
-    node_model: IntArray
-    child_start: IntArray
-    child: IntArray
-    parent_start: IntArray
-    parent: IntArray
-    intra: FloatArray
-    inter: FloatArray
-    source_start: IntArray
-    source: IntArray
-    model_start: IntArray
-    model_replica: IntArray
-    local_start: IntArray
-    server: IntArray
-    speed: FloatArray
-    slowdown: FloatArray
-    rival_start: IntArray
-    rival: IntArray
-    target: Int32Array
-    patience: FloatArray
-    slot_start: IntArray
-    slot_replica: IntArray
-    tree_start: IntArray
-    tree_size: IntArray
-    leaf: IntArray
+    Every function is made part of its caller, and none counts references: the arrays belong to
+    the caller of the whole loop. Passing fifty arrays from function to function and counting who
+    holds them would cost fifty times what the work itself does.
+    """
+    options: Any = {"cache": True, "error_model": "numpy", "forceinline": True, "_nrt": False}
+    return nb.njit(**options)(function)
 
 
-class State(NamedTuple):
-    """What a run changes: results and bookkeeping by execution, slots, replicas, heaps."""
-
-    replica: Int32Array
-    ready: FloatArray
-    start: FloatArray
-    end: FloatArray
-    missing: np.ndarray[tuple[int], np.dtype[np.int16]]
-    node: Int32Array
-    request: Int32Array
-    following: Int32Array
-    slot_end: FloatArray
-    slot_head: Int32Array
-    slot_tail: Int32Array
-    rival_end: FloatArray
-    free: FloatArray
-    unfinished: IntArray
-    tree: FloatArray
-    heap_time: FloatArray
-    heap_slot: Int32Array
-    transit_time: FloatArray
-    transit: Int32Array
-    instant: Int32Array
-    tally: IntArray
-    clock: FloatArray
-
-
-@nb.njit(cache=True)
+@compiled
 def push(times, items, size, time, item):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add to a binary heap by time, then item."""
     i = size
@@ -97,16 +53,18 @@ def push(times, items, size, time, item):  # type: ignore[no-untyped-def]  # pra
     times[i], items[i] = time, item
 
 
-@nb.njit(cache=True)
-def sift(times, items, size, time, item):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Put an entry in place of a heap's first."""
+@compiled
+def drop_first(times, items, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Remove the first entry of a binary heap of `size` entries."""
+    last = size - 1
+    time, item = times[last], items[last]
     i = 0
     while True:
         down = 2 * i + 1
-        if down >= size:
+        if down >= last:
             break
         right = down + 1
-        if right < size and (
+        if right < last and (
             times[right] < times[down]
             or (times[right] == times[down] and items[right] < items[down])
         ):
@@ -118,66 +76,53 @@ def sift(times, items, size, time, item):  # type: ignore[no-untyped-def]  # pra
     times[i], items[i] = time, item
 
 
-@nb.njit(cache=True)
-def push_item(items, size, item):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add to a binary heap of numbers."""
-    i = size
-    while i > 0 and items[(i - 1) >> 1] > item:
-        items[i] = items[(i - 1) >> 1]
-        i = (i - 1) >> 1
-    items[i] = item
-
-
-@nb.njit(cache=True)
-def drop_item(items, size):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Remove the least of a heap of `size` numbers."""
-    item = items[size - 1]
-    i = 0
-    while True:
-        down = 2 * i + 1
-        if down >= size - 1:
-            break
-        if down + 1 < size - 1 and items[down + 1] < items[down]:
-            down += 1
-        if item < items[down]:
-            break
-        items[i] = items[down]
-        i = down
-    items[i] = item
-
-
-@nb.njit(cache=True)
-def set_free(p, free_s, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Say when a replica is free, and mend the minima above it."""
-    s.free[p] = free_s
-    m = t.leaf[p, 0]
-    base, i = t.tree_start[m], t.leaf[p, 1]
-    s.tree[base + i] = free_s
-    while i > 1:
+@compiled
+def lower_leaf(least, winner, leaf, value, item):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Put a value that is less than the old one into a tree that also keeps whose minimum it is."""
+    i = leaf
+    while i > 0 and value < least[i]:
+        least[i], winner[i] = value, item
         i >>= 1
-        least = min(s.tree[base + 2 * i], s.tree[base + 2 * i + 1])
-        if s.tree[base + i] == least:
+
+
+@compiled
+def raise_leaf(least, winner, leaf, value, item):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Put a value in place of the whole tree's minimum."""
+    i = leaf
+    least[i], winner[i] = value, item
+    while i > 1:
+        other, its_item = least[i ^ 1], winner[i ^ 1]
+        item = its_item if other < value else item
+        value = min(value, other)
+        i >>= 1
+        least[i], winner[i] = value, item
+
+
+@compiled
+def set_leaf(least, base, leaf, value):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Change a leaf of the tree that begins at `base`, and mend the minima above it."""
+    i = leaf
+    least[base + i] = value
+    while i > 1:
+        value = min(value, least[base + (i ^ 1)])
+        i >>= 1
+        if least[base + i] == value:
             break
-        s.tree[base + i] = least
+        least[base + i] = value
 
 
-@nb.njit(cache=True)
-def first_in_tree(m, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Lowest free replica of a model; where none is free, the lowest of the first to be."""
-    base, size = t.tree_start[m], t.tree_size[m]
-    # Whatever is free already could start at once: the lowest number decides among those.
-    bar = max(now, s.tree[base + 1])
-    i = 1
+@compiled
+def first_leaf(least, base, size, node, bar):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Find the lowest leaf under a node whose value is at most `bar`; there must be one."""
+    i = node
     while i < size:
-        i *= 2
-        if s.tree[base + i] > bar:
-            i += 1
-    return t.model_replica[t.model_start[m] + i - size]
+        i = 2 * i + (least[base + 2 * i] > bar)
+    return i
 
 
-@nb.njit(cache=True)
+@compiled
 def data_arrival(e, server, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """When the data of every parent would have arrived at a server."""
+    """When the data of every parent would have arrived at a server (-1: at none of theirs)."""
     v = s.node[e]
     first = t.offset[s.request[e]]
     arrival = now
@@ -188,62 +133,90 @@ def data_arrival(e, server, now, t, s):  # type: ignore[no-untyped-def]  # pragm
     return arrival
 
 
-@nb.njit(cache=True)
-def first_in_range(e, a, b, now, network, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Of ``model_replica[a:b]`` the one that can start first, and when; ties: the lowest."""
-    best, best_start = -1, np.inf
-    for i in range(a, b):
-        p = t.model_replica[i]
-        arrival = data_arrival(e, t.server[p], now, t, s) if network else now
-        start = max(arrival, s.free[p])
-        if start < best_start:
-            best, best_start = p, start
+@compiled
+def first_under(m, node, arrival, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Of the replicas under a node the one to start first, and when; ties: the lowest."""
+    base = t.tree_start[m]
+    # What is free at the arrival could start at once: the lowest number decides among those.
+    start = max(arrival, s.tree[base + node])
+    return t.leaf_replica[base + first_leaf(s.tree, base, t.tree_size[m], node, start)], start
+
+
+@compiled
+def first_of_all(e, m, now, network, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Of all replicas of a model the one that can start first, and when; ties: the lowest."""
+    if network == ODD_NETWORK:
+        best, best_start = -1, np.inf
+        base, size = t.tree_start[m], t.tree_size[m]
+        for i in range(base + size, base + 2 * size):
+            p = t.leaf_replica[i]
+            if p >= 0:
+                start = max(data_arrival(e, t.server[p], now, t, s), s.tree[i])
+                if start < best_start:
+                    best, best_start = p, start
+        return best, best_start
+    if network == NO_NETWORK:
+        return first_under(m, 1, now, t, s)
+    # As if every replica were far from the parents, then what is near to one of them: it starts
+    # no later than it would from afar, so the better of the two (ties: lower) is the best of all.
+    best, best_start = first_under(m, 1, data_arrival(e, -1, now, t, s), t, s)
+    v = s.node[e]
+    first = t.offset[s.request[e]]
+    for i in range(t.parent_start[v], t.parent_start[v + 1]):
+        at = t.server[s.replica[first + t.parent[i]]]
+        node = t.server_node[m, at]
+        if node:
+            p, start = first_under(m, node, data_arrival(e, at, now, t, s), t, s)
+            if start < best_start or (start == best_start and p < best):
+                best, best_start = p, start
     return best, best_start
 
 
-@nb.njit(cache=True)
-def first_anywhere(e, m, now, network, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Of all replicas of a model the one that can start first, and when."""
-    if network:
-        a, b = t.model_start[m], t.model_start[m + 1]
-        return first_in_range(e, a, b, now, network, t, s)
-    p = first_in_tree(m, now, t, s)
-    return p, max(now, s.free[p])
-
-
-@nb.njit(cache=True)
+@compiled
 def choose(e, now, policy, network, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Choose the replica by policy; each is stated in `runtime.policies`."""
     v = s.node[e]
     m = t.node_model[v]
-    if policy == EARLIEST:
-        return first_anywhere(e, m, now, network, t, s)[0]
     if policy == LEAST_LOADED:
-        best = t.model_replica[t.model_start[m]]
-        for i in range(t.model_start[m] + 1, t.model_start[m + 1]):
-            if s.unfinished[t.model_replica[i]] < s.unfinished[best]:
-                best = t.model_replica[i]
-        return best
-    home = t.target[e]
-    if policy == LOCALITY and t.parent_start[v] < t.parent_start[v + 1]:
-        parent = t.offset[s.request[e]] + t.parent[t.parent_start[v]]
-        at = t.server[s.replica[parent]]
-        meant = t.target[parent]
-        if meant >= 0 and at != meant and t.local_start[m, at] < t.local_start[m, at + 1]:
-            home = at
-    if home < 0 or t.local_start[m, home] == t.local_start[m, home + 1]:
-        return first_anywhere(e, m, now, network, t, s)[0]
-    a, b = t.local_start[m, home], t.local_start[m, home + 1]
-    stay, stay_start = first_in_range(e, a, b, now, network, t, s)
+        return first_under(m, 1, 0.0, t, s)[0]
+    node = 0
+    home = -1
+    if policy != EARLIEST:
+        home = t.target[e]
+        if policy == LOCALITY and t.parent_start[v] < t.parent_start[v + 1]:
+            parent = t.offset[s.request[e]] + t.parent[t.parent_start[v]]
+            at = t.server[s.replica[parent]]
+            meant = t.target[parent]
+            if meant >= 0 and at != meant and t.server_node[m, at]:
+                home = at
+        if home >= 0:
+            node = t.server_node[m, home]
+    if not node:
+        return first_of_all(e, m, now, network, t, s)[0]
+    arrival = data_arrival(e, home, now, t, s) if network else now
+    stay, stay_start = first_under(m, node, arrival, t, s)
     # Nothing starts before now, so a short wait at home needs no look elsewhere.
     if policy == PLAN or stay_start - now <= t.patience[v]:
         return stay
-    other, other_start = first_anywhere(e, m, now, network, t, s)
+    other, other_start = first_of_all(e, m, now, network, t, s)
     return stay if stay_start - other_start <= t.patience[v] else other
 
 
-@nb.njit(cache=True)
-def commit(e, now, every, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def set_free(p, free_s, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Say when a replica is free."""
+    set_leaf(s.tree, t.tree_start[t.model[p]], t.leaf[p], free_s)
+
+
+@compiled
+def count(p, more, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Change the number of a replica's unfinished executions."""
+    base = t.tree_start[t.model[p]]
+    set_leaf(s.tree, base, t.leaf[p], s.tree[base + t.leaf[p]] + more)
+
+
+@compiled
+def commit(e, now, counted, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Queue an execution at its replica; wait for its end where something depends on it."""
     p = s.replica[e]
     k = t.slot_start[p]
@@ -257,55 +230,58 @@ def commit(e, now, every, t, s):  # type: ignore[no-untyped-def]  # pragma: no c
         in_service += s.slot_end[other] > start
     end = start + t.service[e] / t.speed[p] * t.slowdown[p, in_service]
     s.slot_end[k] = end
-    least = end
-    for other in range(t.slot_start[p], last):
-        least = min(least, s.slot_end[other])
-    set_free(p, max(least, s.rival_end[p]), t, s)
+    if not counted:
+        least = end
+        for other in range(t.slot_start[p], last):
+            least = min(least, s.slot_end[other])
+        set_free(p, max(least, s.rival_end[p]), t, s)
     for i in range(t.rival_start[p], t.rival_start[p + 1]):
         q = t.rival[i]
-        s.rival_end[q] = max(s.rival_end[q], end)
-        if end > s.free[q]:
-            set_free(q, end, t, s)
+        if end > s.rival_end[q]:
+            s.rival_end[q] = end
+            if not counted and end > s.tree[t.tree_start[t.model[q]] + t.leaf[q]]:
+                set_free(q, end, t, s)
     s.ready[e], s.start[e], s.end[e] = now, start, end
     s.tally[COMMITTED] += 1
     v = s.node[e]
-    if every or t.child_start[v] < t.child_start[v + 1]:
+    if counted or t.child_start[v] < t.child_start[v + 1]:
         s.following[e] = -1
         if s.slot_head[k] < 0:
-            s.slot_head[k] = s.slot_tail[k] = e
-            push(s.heap_time, s.heap_slot, s.tally[SLOTS], end, k)
-            s.tally[SLOTS] += 1
+            s.slot_head[k] = e
+            lower_leaf(s.event_time, s.event_slot, len(s.event_time) // 2 + k, end, k)
         else:
             s.following[s.slot_tail[k]] = e
-            s.slot_tail[k] = e
+        s.slot_tail[k] = e
 
 
-@nb.njit(cache=True)
-def complete(t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+@compiled
+def make_ready(e, time, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Let an execution be routed, or committed once it has been, at a time."""
+    push(s.ready_time, s.ready_item, s.tally[READY], time, e)
+    s.tally[READY] += 1
+
+
+@compiled
+def complete(counted, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """End the execution that is first to end; release the children that waited for it alone."""
-    k = s.heap_slot[0]
+    k = s.event_slot[1]
     e = s.slot_head[k]
     following = s.following[e]
     s.slot_head[k] = following
-    size = s.tally[SLOTS]
-    if following >= 0:
-        sift(s.heap_time, s.heap_slot, size, s.end[following], k)
-    else:
-        size -= 1
-        s.tally[SLOTS] = size
-        sift(s.heap_time, s.heap_slot, size, s.heap_time[size], s.heap_slot[size])
-    s.unfinished[t.slot_replica[k]] -= 1
+    then = s.end[following] if following >= 0 else np.inf
+    raise_leaf(s.event_time, s.event_slot, len(s.event_time) // 2 + k, then, k)
+    if counted:
+        count(t.slot_replica[k], -1.0, t, s)
     v = s.node[e]
     first = t.offset[s.request[e]]
     for i in range(t.child_start[v], t.child_start[v + 1]):
         child = first + t.child[i]
         s.missing[child] -= 1
         if s.missing[child] == 0:
-            push_item(s.instant, s.tally[INSTANT], child)
-            s.tally[INSTANT] += 1
+            make_ready(child, s.end[e], s)
 
 
-@nb.njit(cache=True)
+@compiled
 def open_request(t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Prepare the next request that can be served; those before it fail."""
     r = s.tally[REQUEST]
@@ -326,45 +302,43 @@ def open_request(t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
             v += 1
 
 
-@nb.njit(cache=True)
+@compiled
 def next_ready(now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Take the lowest execution released or arrived at this instant; -1 where none is left."""
-    while s.tally[TRANSIT] and s.transit_time[0] == now:
-        push_item(s.instant, s.tally[INSTANT], s.transit[0])
-        s.tally[INSTANT] += 1
-        s.tally[TRANSIT] -= 1
-        size = s.tally[TRANSIT]
-        sift(s.transit_time, s.transit, size, s.transit_time[size], s.transit[size])
+    waits = s.tally[READY] > 0 and s.ready_time[0] == now
     r = s.tally[REQUEST]
     if r < len(t.arrival) and t.arrival[r] == now:
         w = t.workflow[r]
         source = t.offset[r] + t.source[t.source_start[w] + s.tally[SOURCE]]
-        if not s.tally[INSTANT] or source < s.instant[0]:
+        if not waits or source < s.ready_item[0]:
             s.tally[SOURCE] += 1
             if t.source_start[w] + s.tally[SOURCE] == t.source_start[w + 1]:
                 s.tally[REQUEST] += 1
                 open_request(t, s)
             return source
-    if not s.tally[INSTANT]:
+    if not waits:
         return -1
-    e = s.instant[0]
-    drop_item(s.instant, s.tally[INSTANT])
-    s.tally[INSTANT] -= 1
+    e = s.ready_item[0]
+    drop_first(s.ready_time, s.ready_item, s.tally[READY])
+    s.tally[READY] -= 1
     return e
 
 
-@nb.njit(cache=True)
+@compiled
 def advance(t, s, policy, network, limit):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Run until `limit` executions are committed in all; True when nothing is left to do.
 
     Everything that the loop knows is in `s`, so a run may be cut anywhere without a trace of it.
+    A run begins at the clock -inf with no request open.
     """
-    every = policy == LEAST_LOADED
+    counted = policy == LEAST_LOADED
     now = s.clock[0]
+    if now == -np.inf:
+        open_request(t, s)
     while True:
         while True:
-            while s.tally[SLOTS] and s.heap_time[0] == now:
-                complete(t, s)
+            while s.event_time[1] == now:
+                complete(counted, t, s)
             e = next_ready(now, t, s)
             if e < 0:
                 break
@@ -372,20 +346,18 @@ def advance(t, s, policy, network, limit):  # type: ignore[no-untyped-def]  # pr
                 p = choose(e, now, policy, network, t, s)
                 arrival = data_arrival(e, t.server[p], now, t, s) if network else now
                 s.replica[e] = p
-                s.unfinished[p] += 1
+                if counted:
+                    count(p, 1.0, t, s)
                 if arrival > now:
-                    push(s.transit_time, s.transit, s.tally[TRANSIT], arrival, e)
-                    s.tally[TRANSIT] += 1
+                    make_ready(e, arrival, s)
                     continue
-            commit(e, now, every, t, s)
+            commit(e, now, counted, t, s)
             if s.tally[COMMITTED] >= limit:
                 s.clock[0] = now
                 return False
-        now = np.inf
-        if s.tally[SLOTS]:
-            now = s.heap_time[0]
-        if s.tally[TRANSIT]:
-            now = min(now, s.transit_time[0])
+        now = s.event_time[1]
+        if s.tally[READY]:
+            now = min(now, s.ready_time[0])
         if s.tally[REQUEST] < len(t.arrival):
             now = min(now, t.arrival[s.tally[REQUEST]])
         if now == np.inf:
