@@ -105,8 +105,8 @@ def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quie
             click.echo("the plan holds: space, flows, loads and every stated figure")
         if proof is not None and proof["holds"] and not quiet:
             click.echo(
-                f"the bound holds: {proof['how']} proves {proof['recomputed']:.9g}, "
-                f"{proof['stated']:.9g} is stated"
+                f"the bound holds: {proof['stated']:.9g} is stated, "
+                f"{proof['recomputed']:.9g} is proven ({proof['how']})"
             )
     if faults:
         sys.exit(1)

@@ -286,7 +286,7 @@ def _show(plan: Plan, result: SolveResult, path: str) -> None:
     }.get(certificate.status, f"within {percent(certificate.gap, 2)} of the best, proven")
     facts.add_row("locality", f"{evaluation.objective:.5f}, {proven}")
     facts.add_row("best bound", f"{certificate.best_bound:.5f}")
-    facts.add_row("stopped by", certificate.status)
+    facts.add_row("status", certificate.status)
     facts.add_row("server efficiency", f"{percent(evaluation.server_efficiency)} expected")
     facts.add_row("edges kept", f"{percent(evaluation.edge_locality)} expected")
     facts.add_row(
