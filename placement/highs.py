@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import highspy
 import numpy as np
 import pulp
+
+from placement.silence import silenced
 
 Watch = Callable[[float | None, float | None], bool]
 """(incumbent, bound) in the problem's own sense -> whether to stop now."""
@@ -190,20 +189,9 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
 
 
 def _silent_highs() -> highspy.Highs:
-    # The first instance prints a banner before any option can be set, through C's own buffer.
-    libc = ctypes.CDLL(None)
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        model = highspy.Highs()  # type: ignore[no-untyped-call]
-        libc.fflush(None)
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
-    return model
+    # The first instance prints a banner before any option can be set.
+    with silenced(1):
+        return highspy.Highs()  # type: ignore[no-untyped-call]
 
 
 def _sign(lp: pulp.LpProblem) -> int:

@@ -279,7 +279,8 @@ class _Reader:
         place = {n.id: v for v, n in enumerate(entry.nodes)}
         links = []
         for pair in entry.links:
-            if not isinstance(pair, list) or len(pair) != 2 or any(p not in place for p in pair):
+            fits = isinstance(pair, list) and len(pair) == 2 and all(type(p) is str for p in pair)
+            if not fits or any(p not in place for p in pair):
                 self._fault(("workflows", i, "links"), f"{pair!r} is no pair of its nodes")
             else:
                 links.append((place[pair[0]], place[pair[1]]))

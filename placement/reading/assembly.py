@@ -39,11 +39,14 @@ class TraceBuilder:
         self.workflows: list[IntArray] = []
         self.services: list[FloatArray] = []
         self.missing: set[tuple[int, int]] = set()
+        self.ordered = True  # as long as every stamp could be read
 
     def add(self, batch: Batch) -> None:
         """Check a batch and keep its arrays; what is wrong is noted in `faults`."""
         ids = self._read_ids(batch)
+        before = len(self.faults)
         micros = self.clock.read(batch.timestamps, lambda i: batch.place(i, "timestamp"))
+        self.ordered = self.ordered and len(self.faults) == before
         self._check_order(batch, ids, micros)
         workflow = self._read_workflows(batch)
         service = self._read_services(batch, workflow)
@@ -102,7 +105,7 @@ class TraceBuilder:
             seen.add(name)
 
     def _check_order(self, batch: Batch, ids: Sequence[str], micros: IntArray) -> None:
-        if self.faults:  # stamps that could not be read have no order
+        if not self.ordered:  # stamps that could not be read have no order
             return
         before = self.micros[-1][-1:] if self.micros else micros[:1]
         backwards = np.flatnonzero(np.diff(np.concatenate((before, micros))) < 0)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import networkx as nx
 
 from placement.reading.document import PlacedFault, load_document, raise_faults
-from placement.reading.faults import suggest
+from placement.reading.faults import input_error, suggest
 from placement.reading.schema import ConfigFile, ModelEntry, WorkflowEntry
-from placement.reading.shape import check_shape
+from placement.reading.shape import check_shape, well_shaped
 from placement.reading.yaml_text import Place
 from placement.workload import Edge, Model, Node, Workflow, Workload
 
@@ -20,16 +22,16 @@ def read_config(path: str | os.PathLike[str]) -> Workload:
     Raises
     ------
     InputError
-        With every fault of the file: its shape; else unknown models, edges whose end is no
-        node, repeated nodes or edges, cycles.
+        With every fault of the file: its shape, unknown models, edges whose end is no node,
+        repeated nodes or edges, cycles.
     """
     document = load_document(path)
-    config, faults = check_shape(ConfigFile, document)
-    for key, entry in config.models.items():
-        faults += _model_faults(("models", key), entry)
-    for key, workflow in config.workflows.items():
-        faults += _workflow_faults(("workflows", key), workflow, list(config.models))
-    raise_faults(document, faults)
+    if isinstance(document.data, dict) and document.data.keys() & {"requests", "server_types"}:
+        _refuse_other_kind(path, document.data)
+    config, faults = check_shape(ConfigFile, document, _faults_of_the_rest)
+    raise_faults(
+        document, faults + _entry_faults(config.models, config.workflows, list(config.models))
+    )
     models = tuple(build_model(key, entry) for key, entry in config.models.items())
     index = {m.id: i for i, m in enumerate(models)}
     return Workload(
@@ -61,6 +63,37 @@ def build_model(key: str, entry: ModelEntry) -> Model:
     )
 
 
+def _refuse_other_kind(path: str | os.PathLike[str], data: dict[str, object]) -> None:
+    if not data.keys() & {"models", "workflows"}:
+        kind = "trace of requests" if "requests" in data else "cluster"
+        option = "--requests" if "requests" in data else "--cluster"
+        raise input_error(path, "", f"is a {kind}, not a config", f"give it to {option}")
+
+
+def _faults_of_the_rest(data: Any) -> list[PlacedFault]:
+    """Faults of the models and workflows that have the right shape beside some that have not."""
+    if not isinstance(data, dict):
+        return []
+    models, workflows = data.get("models"), data.get("workflows")
+    names = [str(m) for m in models] if isinstance(models, dict) else None
+    return _entry_faults(
+        well_shaped(ModelEntry, models), well_shaped(WorkflowEntry, workflows), names
+    )
+
+
+def _entry_faults(
+    models: Mapping[str, ModelEntry],
+    workflows: Mapping[str, WorkflowEntry],
+    names: list[str] | None,
+) -> list[PlacedFault]:
+    faults = []
+    for key, model in models.items():
+        faults += _model_faults(("models", key), model)
+    for key, workflow in workflows.items():
+        faults += _workflow_faults(("workflows", key), workflow, names)
+    return faults
+
+
 def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
     faults = []
     if isinstance(entry.slowdown, list) and len(entry.slowdown) != entry.max_concurrency:
@@ -83,7 +116,10 @@ def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
     return faults
 
 
-def _workflow_faults(place: Place, entry: WorkflowEntry, models: list[str]) -> list[PlacedFault]:
+def _workflow_faults(
+    place: Place, entry: WorkflowEntry, models: list[str] | None
+) -> list[PlacedFault]:
+    """Faults of the graph; of the models' names too, unless the file has no models to go by."""
     faults = []
     first: dict[str, int] = {}
     for i, node in enumerate(entry.nodes):
@@ -97,7 +133,7 @@ def _workflow_faults(place: Place, entry: WorkflowEntry, models: list[str]) -> l
                 )
             )
         first.setdefault(node.id, i)
-        if node.model not in models:
+        if models is not None and node.model not in models:
             mend = suggest(node.model, models, "model")
             faults.append(PlacedFault((*here, "model"), f"{node.model!r} is no model", mend))
     seen: dict[tuple[str, str], int] = {}

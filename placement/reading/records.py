@@ -11,7 +11,7 @@ import orjson
 
 from placement.reading.batch import Batch
 from placement.reading.document import Document, PlacedFault, load_document, raise_faults
-from placement.reading.faults import FaultList, nearest, show
+from placement.reading.faults import FaultList, input_error, nearest, show
 from placement.reading.json_text import may_repeat_keys, parse_json
 from placement.reading.shape import close_field
 from placement.reading.source import TRACE_LIMIT_BYTES, check_file, decode
@@ -36,6 +36,8 @@ def read_document_batch(path: str | os.PathLike[str]) -> Batch:
     records = document.data
     if isinstance(records, dict):
         if "requests" not in records:
+            if records.keys() & {"models", "workflows"}:
+                raise input_error(path, "", "is a config, not a trace", "give it to --config")
             close = nearest("requests", records)
             mend = f"did you misspell it as {close!r}?" if close else "add the list of requests"
             raise_faults(document, [PlacedFault(("requests",), "is missing", mend)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -34,7 +35,11 @@ _BOUNDS = {
 }
 
 
-def check_shape(kind: type[EntryT], document: Document) -> tuple[EntryT, list[PlacedFault]]:
+def check_shape(
+    kind: type[EntryT],
+    document: Document,
+    more: Callable[[Any], list[PlacedFault]] = lambda data: [],
+) -> tuple[EntryT, list[PlacedFault]]:
     """Validate the data of a document.
 
     Parameters
@@ -42,6 +47,8 @@ def check_shape(kind: type[EntryT], document: Document) -> tuple[EntryT, list[Pl
     kind : type
         Schema of the whole document.
     document : Document
+    more : callable, optional
+        Finds further faults in data whose shape is wrong elsewhere, to be reported with it.
 
     Returns
     -------
@@ -59,9 +66,19 @@ def check_shape(kind: type[EntryT], document: Document) -> tuple[EntryT, list[Pl
         entry = kind.model_validate(data)
     except ValidationError as error:
         faults = [_explain(detail, data) for detail in error.errors(include_url=False)]
-        raise_faults(document, faults + _misspelt_faults(kind, data, faults))
+        faults += _misspelt_faults(kind, data, faults) + more(data)
+        raise_faults(document, faults)
         raise AssertionError("a validation error without a fault") from error
     return entry, _misspelt_faults(kind, data, [])
+
+
+def well_shaped(kind: type[EntryT], entries: Any) -> dict[str, EntryT]:
+    """Give the entries of a mapping whose own shape is right."""
+    found = {}
+    for key, data in entries.items() if isinstance(entries, dict) else ():
+        with suppress(ValidationError):
+            found[str(key)] = kind.model_validate(data)
+    return found
 
 
 def _misspelt_faults(kind: Any, data: Any, known: list[PlacedFault]) -> list[PlacedFault]:

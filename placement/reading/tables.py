@@ -6,10 +6,9 @@ struct in Parquet; or in one column a node, named ``node_execution_times.<node i
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,15 +18,23 @@ import polars as pl
 
 from placement.cluster import FloatArray
 from placement.reading.batch import Batch
+from placement.reading.csv_text import check_widths, explain_broken, one_line_a_row, read_header
 from placement.reading.faults import FaultList, InputError, input_error, show
 from placement.reading.json_text import may_repeat_keys, parse_json
 from placement.reading.records import OPTIONAL, REQUIRED
 from placement.reading.shape import close_field
-from placement.reading.source import check_file, decode
+from placement.reading.source import check_file
+from placement.silence import silenced
 
 TIMES = "node_execution_times"
 ROWS = 200_000
 """Rows of one batch: bounds the memory of what is taken apart in Python."""
+
+RowName = Callable[[int], str]
+"""Names the i-th row of a file the way its faults do."""
+
+# Polars panics on some broken files, and writes the trace of its thread to stderr by itself.
+BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError)
 
 
 def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
@@ -39,12 +46,22 @@ def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
         Where the file is no such table.
     """
     check_file(path)
-    _check_header(path)
+    names = read_header(path)
+    _check_columns(path, names)
     try:
-        table = pl.read_csv(Path(path), infer_schema=False, raise_if_empty=False, encoding="utf8")
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
-        raise _broken(path, "CSV", error) from None
-    yield from _batches(path, table)
+        with silenced(2):
+            table = pl.read_csv(Path(path), infer_schema=False, raise_if_empty=False)
+    except BROKEN as error:
+        raise explain_broken(path, len(names), error) from None
+    table = _without_blank_end(table)
+    if table.height and table.get_column(names[-1]).null_count():
+        check_widths(path, len(names))  # a short row has no last field
+    regular = cache(lambda: one_line_a_row(path, table.height))
+
+    def row_name(i: int) -> str:
+        return f"line {i + 2}" if regular() else f"row {i + 1}"
+
+    yield from _batches(path, table, row_name)
 
 
 def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
@@ -60,27 +77,18 @@ def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
         if file.read(4) != b"PAR1":
             raise input_error(path, "", "is no Parquet file", "check that it is the right file")
     try:
-        names = list(pl.read_parquet_schema(Path(path)))
+        with silenced(2):
+            names = list(pl.read_parquet_schema(Path(path)))
         wanted = [n for n in names if n in (*REQUIRED, TIMES) or n.startswith(TIMES + ".")]
         _check_columns(path, names)
-        table = pl.read_parquet(Path(path), columns=wanted)
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
-        raise _broken(path, "Parquet", error) from None
-    yield from _batches(path, table)
-
-
-def _check_header(path: str | os.PathLike[str]) -> None:
-    with Path(path).open("rb") as file:
-        text = decode(path, file.readline(2**20))
-    try:
-        names = next(csv.reader(io.StringIO(text)), [])
-    except csv.Error as error:
-        raise input_error(path, "line 1", f"is no header ({error})", "mend it") from None
-    faults = FaultList(path)
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        faults.add(f"column {name}", "appears twice", "keep one of them")
-    faults.raise_if_any()
-    _check_columns(path, names)
+        with silenced(2):
+            table = pl.read_parquet(Path(path), columns=wanted)
+    except BROKEN as error:
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:120]
+        raise input_error(
+            path, "", f"is no valid Parquet ({reason})", "check that the file is complete"
+        ) from None
+    yield from _batches(path, table, lambda i: f"row {i + 1}")
 
 
 def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:
@@ -88,7 +96,7 @@ def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:
     absent = [n for n in (*REQUIRED, *OPTIONAL) if n not in names]
     for name in names:
         meant = close_field(name, absent)
-        if meant and name not in (*REQUIRED, *OPTIONAL):
+        if meant and name not in (*REQUIRED, *OPTIONAL) and not name.startswith(TIMES + "."):
             faults.add(f"column {name}", "is no column that is known here", f"is it {meant!r}?")
     for name in REQUIRED:
         if name not in names:
@@ -96,13 +104,21 @@ def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:
     faults.raise_if_any()
 
 
-def _batches(path: str | os.PathLike[str], table: pl.DataFrame) -> Iterator[Batch]:
-    table = _unnest(path, table)
+def _without_blank_end(table: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the empty rows that spreadsheets and editors add at the end."""
+    filled = table.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return table.head(int(filled[-1]) + 1 if len(filled) else 0)
+
+
+def _batches(
+    path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName
+) -> Iterator[Batch]:
+    table = _unnest(path, table, row_name)
     for first in range(0, table.height, ROWS):
-        yield _batch(path, table.slice(first, ROWS), first)
+        yield _batch(path, table.slice(first, ROWS), first, row_name)
 
 
-def _unnest(path: str | os.PathLike[str], table: pl.DataFrame) -> pl.DataFrame:
+def _unnest(path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName) -> pl.DataFrame:
     """Check the types of the columns; a struct of times becomes one column a node."""
     faults = FaultList(path)
     for name in REQUIRED:
@@ -118,7 +134,7 @@ def _unnest(path: str | os.PathLike[str], table: pl.DataFrame) -> pl.DataFrame:
         if kind.is_temporal() and table[name].null_count():
             rows = table[name].is_null().arg_true().to_list()
             for row in rows:
-                faults.add(f"row {row + 1}, {name}", "is missing", "add it")
+                faults.add(f"{row_name(row)}, {name}", "is missing", "add it")
     times = table.schema.get(TIMES)
     if isinstance(times, pl.Struct):
         fields = [f.name for f in times.fields]
@@ -138,9 +154,11 @@ def _unnest(path: str | os.PathLike[str], table: pl.DataFrame) -> pl.DataFrame:
     return table
 
 
-def _batch(path: str | os.PathLike[str], table: pl.DataFrame, first: int) -> Batch:
+def _batch(
+    path: str | os.PathLike[str], table: pl.DataFrame, first: int, row_name: RowName
+) -> Batch:
     def place(i: int, name: str) -> str:
-        return f"row {first + i + 1}, {name}"
+        return f"{row_name(first + i)}, {name}"
 
     times: list[Any] | None = None
     columns: dict[str, FloatArray] = {}
@@ -203,10 +221,3 @@ def _numbers(column: pl.Series, place: Any, faults: FaultList) -> FloatArray:
     for i in bad.arg_true().to_list():
         faults.add(place(i, column.name), f"is {show(column[i])}", "write seconds as a number")
     return numbers.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def _broken(path: str | os.PathLike[str], form: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no reason given"
-    return input_error(
-        path, "", f"is no valid {form} ({reason})", "check that the file is complete"
-    )
