@@ -58,8 +58,10 @@ def command(
     """
     from placement.check import check_bound, check_plan
     from placement.plan_file import InvalidPlan, read_plan
-    from placement.solvers import SolverSettings
+    from placement.solvers import SolverSettings, solver_name
 
+    if bound:
+        solver_name(solver)
     try:
         plan = read_plan(plan_file)
     except InvalidPlan as error:

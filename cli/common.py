@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from cli.terminal import Waiting
     from placement.cluster import Cluster
+    from placement.plan import Plan
     from placement.trace import Trace
     from placement.workload import Workload
 
@@ -40,8 +42,8 @@ class Number(click.ParamType):
         low_ok = number > self.low if self.above_low else number >= self.low
         if not math.isfinite(number) or not low_ok or number > self.high:
             sign = "more than" if self.above_low else "at least"
-            upper = f" and at most {self.high:g}" if self.high < FINITE_LIMIT else ""
-            self.fail(f"{value} must be {sign} {self.low:g}{upper}", param, ctx)
+            upper = f" and at most {self.high:g}"
+            self.fail(f"{value} must be a number of {sign} {self.low:g}{upper}", param, ctx)
         return number
 
 
@@ -181,6 +183,57 @@ def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
     with waiting("reading the trace"):
         workload = read_config(config)
         return workload, read_requests(requests, workload)
+
+
+def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload, Trace]:
+    """Read a plan, and the config and requests that are to run over it.
+
+    Raises
+    ------
+    InputError
+        As for each file; and where the plan cannot serve what the trace asks for.
+    """
+    from placement.plan_file import read_plan
+    from placement.reading.faults import FaultList
+
+    plan = read_plan(plan_file)
+    workload, trace = load_inputs(config, requests)
+    faults = FaultList(plan_file)
+    for wrong in plan.mismatches(workload, trace):
+        faults.add("", wrong, "solve again with this config and trace")
+    faults.raise_if_any()
+    return plan, workload, trace
+
+
+def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | None] = ()) -> None:
+    """Refuse, before the work, what cannot be written or must not be overwritten.
+
+    Parameters
+    ----------
+    outputs : mapping of str to str or None
+        Files by the option that names them.
+    inputs : iterable of str or None
+        Files that the command reads.
+
+    Raises
+    ------
+    OSError
+        As `check_writable`.
+    click.UsageError
+        Where an output is an input, or two outputs are one file.
+    """
+    from placement.atomic import check_writable
+
+    taken = {os.path.realpath(path): "is an input; it would be lost" for path in inputs if path}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        check_writable(path)
+        where = Path(os.path.realpath(path))
+        if str(where) in taken:
+            raise click.UsageError(f"{option} {path}: {taken[str(where)]}; name another file")
+        if where.is_file() or not where.exists():  # a pipe or terminal takes several
+            taken[str(where)] = f"is the file of {option} too"
 
 
 def waiting(doing: str) -> Waiting:

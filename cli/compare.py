@@ -9,6 +9,7 @@ import click
 
 from cli.common import (
     Number,
+    check_outputs,
     cluster_options,
     echo_json,
     input_options,
@@ -70,12 +71,14 @@ def command(**options: Any) -> None:
       gswarm-place compare --config configs/multimodal.yaml \\
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
-    from placement.atomic import check_writable, replacing
+    from placement.atomic import replacing
 
     methods = _chosen(options["methods"], METHODS, "--methods")
     routings = _chosen(options["routings"], ROUTINGS, "--routings")
-    if options["csv_file"] is not None:
-        check_writable(options["csv_file"])
+    check_outputs(
+        {"--csv": options["csv_file"]},
+        (options["config"], options["requests"], options["cluster_file"]),
+    )
     rows = _rows(methods, routings, options)
     rows.sort(key=lambda r: (-r["server_efficiency"], r["cross_server_communications"]))
     if options["csv_file"] is not None:

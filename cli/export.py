@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import echo_json, load_inputs
+from cli.common import check_outputs, echo_json, load_inputs
 
 if TYPE_CHECKING:
     from cli.views.scene import Scene
@@ -97,14 +97,13 @@ def command(plan_file: str, form: str, **options: Any) -> None:
       gswarm-place export --plan plan.yaml --format launch -o launch.sh
       gswarm-place export --plan plan.yaml --format map -o map.svg
     """
-    from placement.atomic import check_writable, write_atomically
+    from placement.atomic import write_atomically
     from placement.plan_file import read_plan
 
     output = options["output"]
     if output is None and (form in PICTURES or options["as_json"]):
         raise click.UsageError(f"--format {form}: say where to write it with --output FILE")
-    if output is not None:
-        check_writable(output)
+    check_outputs({"--output": output}, (plan_file, options["config"], options["requests"]))
     if form in PICTURES:
         _check_picture(form, options)
     plan = read_plan(plan_file)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.common import Number, echo_json, output_options, waiting
+from cli.common import Number, check_outputs, echo_json, output_options, waiting
 
 
 @click.command()
@@ -81,7 +81,6 @@ def command(**options: Any) -> None:
     """
     import numpy as np
 
-    from placement.atomic import check_writable
     from placement.reading.config import read_config
     from placement.synthetic import (
         arrival_times,
@@ -102,11 +101,13 @@ def command(**options: Any) -> None:
         raise click.UsageError("--arrivals file and --arrivals-file CSV belong together")
     if options["rate"] is not None and options["load"] is not None:
         raise click.UsageError("--rate and --load exclude each other")
-    check_writable(options["requests_out"])
+    check_outputs(
+        {"--config-out": options["config_out"], "--requests-out": options["requests_out"]},
+        (options["config"], options["arrivals_file"]),
+    )
     path = options["config"]
     if path is None:
         path = options["config_out"]
-        check_writable(path)
         config = synthetic_config(
             options["models"],
             options["workflows"],

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import echo_json, hash_inputs, input_options, load_inputs, output_options, waiting
+from cli.common import (
+    check_outputs,
+    echo_json,
+    hash_inputs,
+    input_options,
+    load_run,
+    output_options,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from cli.views.scene import Scene
@@ -84,13 +92,15 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     """
     from cli.views.history import read_history
     from cli.views.page import report_page
-    from placement.atomic import check_writable, write_atomically
+    from placement.atomic import write_atomically
     from placement.plan_file import read_plan
 
-    check_writable(options["output"])
-    plan = read_plan(plan_file)
+    check_outputs(
+        {"--output": options["output"]},
+        (plan_file, config, requests, options["history"], options["against_plan"]),
+    )
+    plan, workload, trace = load_run(plan_file, config, requests)
     history = read_history(options["history"]) if options["history"] is not None else ()
-    workload, trace = load_inputs(config, requests)
     mode = options["mode"] or plan.mode
     rival = options["against_plan"]
     scene, other = run_both(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import echo_json, input_options, load_inputs, mode_option, output_options, waiting
+from cli.common import (
+    check_outputs,
+    echo_json,
+    input_options,
+    load_run,
+    mode_option,
+    output_options,
+    waiting,
+)
 from cli.repeat import repeat_options, repeat_run, show_intervals
 
 if TYPE_CHECKING:
@@ -57,18 +65,16 @@ def command(**options: Any) -> None:
           --requests configs/small_requests.yaml --log static_execution_log.json
     """
     from cli.terminal import RunProgress
-    from placement.atomic import check_writable
-    from placement.plan_file import read_plan
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.simulate import simulate_plan
     from runtime.timeline import write_timeline
 
-    for name in ("log", "trace"):
-        if options[name] is not None:
-            check_writable(options[name])
-    plan = read_plan(options["plan"])
-    workload, trace = load_inputs(options["config"], options["requests"])
+    check_outputs(
+        {"--log": options["log"], "--trace": options["trace"]},
+        (options["plan"], options["config"], options["requests"]),
+    )
+    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
 
     def run_trace(trace: Trace, progress: ProgressCallback | None) -> RunResult:
         return simulate_plan(

@@ -11,6 +11,7 @@ import click
 
 from cli.common import (
     Number,
+    check_outputs,
     cluster_options,
     echo_json,
     hash_inputs,
@@ -119,11 +120,13 @@ def command(**options: Any) -> None:
       gswarm-place solve --config configs/multimodal.yaml \\
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
-    from placement.atomic import check_writable
+    from placement.plan_file import check_plan_name
 
-    for name in ("output", "history"):
-        if options[name] is not None:
-            check_writable(options[name])
+    check_plan_name(options["output"])
+    check_outputs(
+        {"--output": options["output"], "--history": options["history"]},
+        (options["config"], options["requests"], options["cluster_file"]),
+    )
     plan, result, refined = run(**options)
     _write(plan, result, options)
     if options["as_json"]:

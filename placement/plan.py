@@ -10,7 +10,7 @@ from placement.cluster import Cluster, FloatArray, IntArray
 from placement.instance import Instance, Objective
 from placement.outcome import Certificate, SolveResult
 from placement.solution import Evaluation, Flows, Placement, Solution, dense_flows
-from placement.trace import Mode
+from placement.trace import Mode, Trace
 from placement.workload import Workload
 
 
@@ -98,6 +98,39 @@ class Plan:
     def first_gpu(self) -> IntArray:
         """Number in the cluster of the first GPU of each replica, shape (R,)."""
         return self.cluster.first_gpu[self.placement.server] + self.placement.start
+
+    def mismatches(self, workload: Workload, trace: Trace) -> list[str]:
+        """Say why this plan cannot serve a trace: models that changed or have no replica.
+
+        Workflows that the plan has dropped, and says so, are no mismatch.
+        """
+        placed = {self.model_ids[m]: int(m) for m in np.unique(self.placement.model)}
+        faults = []
+        for name, i in placed.items():
+            if name not in workload.model_index:
+                faults.append(f"places model {name!r}, which the config does not have")
+                continue
+            model = workload.models[workload.model_index[name]]
+            if model.gpus_required != self.instance.gpus_required[i]:
+                faults.append(
+                    f"has blocks of {self.instance.gpus_required[i]} GPUs for model {name!r}, "
+                    f"which now needs {model.gpus_required}"
+                )
+            elif model.memory_per_gpu_gb > self.instance.memory_per_gpu_gb[i] * (1 + 1e-9):
+                faults.append(
+                    f"has room for {self.instance.memory_per_gpu_gb[i]:g} GB a GPU of model "
+                    f"{name!r}, which now takes {model.memory_per_gpu_gb:g}"
+                )
+        asked = np.bincount(trace.workflow, minlength=len(workload.workflows))
+        for w in np.flatnonzero(asked):
+            flow = workload.workflows[w]
+            absent = {workload.models[v.model].id for v in flow.nodes} - placed.keys()
+            if absent and flow.id not in self.dropped:
+                faults.append(
+                    f"holds no replica of {', '.join(sorted(absent))}, which {asked[w]:,} requests "
+                    f"to workflow {flow.id!r} call"
+                )
+        return faults
 
     def solution(self) -> Solution:
         """Turn the shares back into routing rates."""

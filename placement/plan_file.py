@@ -19,11 +19,16 @@ from placement.instance import Instance, WorkflowDemand
 from placement.outcome import Certificate
 from placement.plan import Plan, Shares, WorkflowRouting
 from placement.plan_schema import PlanDocument, PlanWorkflow
-from placement.reading.document import PlacedFault, load_document, raise_faults
-from placement.reading.faults import InputError, suggest
+from placement.reading.document import (
+    DOCUMENT_FORMATS,
+    PlacedFault,
+    load_document,
+    raise_faults,
+)
+from placement.reading.faults import InputError, input_error, suggest
 from placement.reading.shape import check_shape
+from placement.reading.source import find_format
 from placement.solution import Placement
-from placement.workload import Workload
 
 FORMAT = "gswarm-place plan"
 VERSION = 1
@@ -35,6 +40,19 @@ YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 class InvalidPlan(InputError):  # noqa: N818 - what the file is
     """A plan file of the right shape whose content contradicts itself."""
+
+
+def check_plan_name(path: str | os.PathLike[str]) -> None:
+    """Refuse a name for a plan file under which it could not be read again.
+
+    Raises
+    ------
+    InputError
+        Where the suffix names no format; a pipe or terminal may have any name.
+    """
+    place = Path(path)
+    if place.is_file() or not place.exists():
+        find_format(path, DOCUMENT_FORMATS)
 
 
 def write_plan(path: str | os.PathLike[str], plan: Plan) -> None:
@@ -66,6 +84,10 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         Where it is one that contradicts itself: unknown names, broken blocks.
     """
     document = load_document(path, LIMIT_BYTES)
+    if not isinstance(document.data, dict) or document.data.get("format") != FORMAT:
+        raise input_error(
+            path, "", f"is no plan (format: {FORMAT} is missing)", "name a file that solve wrote"
+        )
     entry, misspelt = check_shape(PlanDocument, document)
     raise_faults(document, misspelt)
     try:
@@ -378,19 +400,3 @@ class _Reader:
             )
             return None
         return Certificate(**{k: v for k, v in data.items() if k in known})
-
-
-def match_demand(plan: Plan, workload: Workload) -> list[str]:
-    """Say how a config differs from the one that a plan was made for."""
-    faults = []
-    for i, name in enumerate(plan.model_ids):
-        model = (
-            workload.models[workload.model_index[name]] if name in workload.model_index else None
-        )
-        if model is None:
-            faults.append(f"model {name}: the config does not have it")
-        elif model.gpus_required != plan.instance.gpus_required[i] or not math.isclose(
-            model.memory_per_gpu_gb, plan.instance.memory_per_gpu_gb[i]
-        ):
-            faults.append(f"model {name}: its GPUs or memory differ between config and plan")
-    return faults

@@ -14,6 +14,7 @@ import pulp
 
 from placement.highs import QuietHiGHS
 from placement.outcome import Budget
+from placement.reading.faults import nearest
 
 ProgramStatus = Literal["optimal", "feasible", "infeasible", "unbounded", "none"]
 Limit = Literal["time", "nodes", "interrupt"]
@@ -88,7 +89,11 @@ def solver_name(name: str) -> str:
     available = pulp.listSolvers(onlyAvailable=True)
     there = ", ".join(sorted(available))
     if wanted.lower() not in known:
-        raise SolverUnavailable(f"solver {name!r} is not known; available here: {there} (and CBC)")
+        close = nearest(name, [*known.values(), "CBC"])
+        hint = f"did you mean {close!r}? " if close else ""
+        raise SolverUnavailable(
+            f"solver {name!r} is not known; {hint}available here: {there} (and CBC)"
+        )
     found: str = known[wanted.lower()]
     if found not in available:
         raise SolverUnavailable(
