@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -29,9 +30,7 @@ def read_config(path: str | os.PathLike[str]) -> Workload:
     if isinstance(document.data, dict) and document.data.keys() & {"requests", "server_types"}:
         _refuse_other_kind(path, document.data)
     config, faults = check_shape(ConfigFile, document, _faults_of_the_rest)
-    raise_faults(
-        document, faults + _entry_faults(config.models, config.workflows, list(config.models))
-    )
+    raise_faults(document, faults + _entry_faults(config.models, config.workflows, config.models))
     models = tuple(build_model(key, entry) for key, entry in config.models.items())
     index = {m.id: i for i, m in enumerate(models)}
     return Workload(
@@ -75,7 +74,7 @@ def _faults_of_the_rest(data: Any) -> list[PlacedFault]:
     if not isinstance(data, dict):
         return []
     models, workflows = data.get("models"), data.get("workflows")
-    names = [str(m) for m in models] if isinstance(models, dict) else None
+    names = models if isinstance(models, dict) and models else None
     return _entry_faults(
         well_shaped(ModelEntry, models), well_shaped(WorkflowEntry, workflows), names
     )
@@ -84,7 +83,7 @@ def _faults_of_the_rest(data: Any) -> list[PlacedFault]:
 def _entry_faults(
     models: Mapping[str, ModelEntry],
     workflows: Mapping[str, WorkflowEntry],
-    names: list[str] | None,
+    names: Collection[str] | None,
 ) -> list[PlacedFault]:
     faults = []
     for key, model in models.items():
@@ -117,7 +116,7 @@ def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
 
 
 def _workflow_faults(
-    place: Place, entry: WorkflowEntry, models: list[str] | None
+    place: Place, entry: WorkflowEntry, models: Collection[str] | None
 ) -> list[PlacedFault]:
     """Faults of the graph; of the models' names too, unless the file has no models to go by."""
     faults = []
@@ -149,19 +148,27 @@ def _workflow_faults(
             wrong = f"{pair[0]!r} -> {pair[1]!r} is already edges[{seen[pair]}]"
             faults.append(PlacedFault(here, wrong, "drop one of the two"))
         seen.setdefault(pair, i)
-    graph: nx.DiGraph[str] = nx.DiGraph(list(seen))
+    return faults + _cycle_faults((*place, "edges"), seen)
+
+
+def _cycle_faults(place: Place, edges: dict[tuple[str, str], int]) -> list[PlacedFault]:
+    """One cycle of each knot of edges, blamed on the edge that comes last in the file."""
+    faults = []
+    graph: nx.DiGraph[str] = nx.DiGraph(list(edges))
     for ends in sorted(nx.strongly_connected_components(graph), key=min):
         cycle = _cycle_through(graph.subgraph(ends))
-        if cycle:
-            closing = seen[cycle[-1], cycle[0]]
-            wrong = f"closes a cycle: {' -> '.join([*cycle, cycle[0]])}"
-            faults.append(
-                PlacedFault(
-                    (*place, "edges", closing),
-                    wrong,
-                    "drop one of its edges; a workflow must be acyclic",
-                )
+        if not cycle:
+            continue
+        last = max(pairwise([*cycle, cycle[0]]), key=edges.__getitem__)
+        turn = cycle.index(last[1])
+        path = [*cycle[turn:], *cycle[:turn], last[1]]
+        faults.append(
+            PlacedFault(
+                (*place, edges[last]),
+                f"closes a cycle: {' -> '.join(path)}",
+                "drop one of its edges; a workflow must be acyclic",
             )
+        )
     return faults
 
 
