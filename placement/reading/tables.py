@@ -46,16 +46,16 @@ def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
         Where the file is no such table.
     """
     check_file(path)
-    names = read_header(path)
-    _check_columns(path, names)
+    width = len(read_header(path))
     try:
         with silenced(2):
             table = pl.read_csv(Path(path), infer_schema=False, raise_if_empty=False)
     except BROKEN as error:
-        raise explain_broken(path, len(names), error) from None
+        raise explain_broken(path, width, error) from None
+    _check_columns(path, table.columns)
     table = _without_blank_end(table)
-    if table.height and table.get_column(names[-1]).null_count():
-        check_widths(path, len(names))  # a short row has no last field
+    if table.height and table.to_series(table.width - 1).null_count():
+        check_widths(path, width)  # a short row has no last field
     regular = cache(lambda: one_line_a_row(path, table.height))
 
     def row_name(i: int) -> str:
