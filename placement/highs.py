@@ -14,6 +14,18 @@ from placement.silence import silenced
 Watch = Callable[[float | None, float | None], bool]
 """(incumbent, bound) in the problem's own sense -> whether to stop now."""
 
+OnSolution = Callable[[list[float]], None]
+"""Takes the values of a new integer point, by `LpVariable.index`."""
+
+LIGHT = {
+    "mip_heuristic_run_root_reduced_cost": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_rens": False,
+}
+"""Without the searches that solve programs of their own: on small programs they cost the most."""
+
+INTERIOR = {"solver": "ipm", "run_crossover": "off"}
+
 _STATUS = {
     highspy.HighsModelStatus.kOptimal: "optimal",
     highspy.HighsModelStatus.kModelEmpty: "optimal",
@@ -24,6 +36,7 @@ _STATUS = {
     highspy.HighsModelStatus.kInterrupt: "interrupt",
     highspy.HighsModelStatus.kSolutionLimit: "nodes",
 }
+_STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kInterrupt)
 _PULP_STATUS = {
     "optimal": (pulp.LpStatusOptimal, pulp.LpSolutionOptimal),
     "infeasible": (pulp.LpStatusInfeasible, pulp.LpSolutionInfeasible),
@@ -44,6 +57,10 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         Start from the variables' values.
     watch : callable, optional
         Called while HiGHS works; returning True stops it.
+    on_solution : callable, optional
+        Called with every better integer point.
+    interior : bool
+        Solve a linear program by an interior point method and leave the point where it is.
 
     Attributes
     ----------
@@ -52,11 +69,19 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, warm_start: bool = False, watch: Watch | None = None, **options: Any
+        self,
+        *,
+        warm_start: bool = False,
+        watch: Watch | None = None,
+        on_solution: OnSolution | None = None,
+        interior: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(msg=False, **options)
+        super().__init__(msg=False, **options, **(INTERIOR if interior else {}))
         self.warm_start = warm_start
         self.watch = watch
+        self.on_solution = on_solution
+        self.interior = interior
         self.end = "error"
 
     def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
@@ -73,9 +98,8 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         ):
             if value is not None:
                 options[key] = value
-        if self.threads is not None:
-            # The thread pool is the process's; it keeps its first size until it is reset.
-            highspy.Highs.resetGlobalScheduler(True)
+        # The thread pool is the process's; it keeps its first size until it is reset.
+        highspy.Highs.resetGlobalScheduler(True)
         for key, value in options.items():
             model.setOptionValue(key, value)
 
@@ -132,18 +156,29 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
         """Run, asking `watch` now and then."""
         model = lp.solverModel
-        if self.watch is not None:
-            self._listen(model, _sign(lp), self.watch)
+        if self.watch is not None or self.on_solution is not None:
+            self._listen(model, _sign(lp))
         model.run()
+        if self.interior and not _is_solved(model) and model.getModelStatus() not in _STOPPED:
+            model.setOptionValue("solver", "choose")
+            model.setOptionValue("run_crossover", "on")
+            model.run()
         if model.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             model.setOptionValue("presolve", "off")
             model.run()
 
-    def _listen(self, model: highspy.Highs, sign: int, watch: Watch) -> None:
+    def _listen(self, model: highspy.Highs, sign: int) -> None:
         kind = highspy.cb.HighsCallbackType
         finite = 0.5 * highspy.kHighsInf
+        watch, on_solution = self.watch, self.on_solution
 
         def hear(event: Any, _: str, out: Any, into: Any, __: Any) -> None:
+            if event == kind.kCallbackMipImprovingSolution:
+                if on_solution is not None:
+                    on_solution(list(out.mip_solution))
+                return
+            if watch is None:
+                return
             bounds: list[float | None] = [None, None]
             if event in (kind.kCallbackMipInterrupt, kind.kCallbackMipLogging):
                 for i, value in enumerate((out.mip_primal_bound, out.mip_dual_bound)):
@@ -162,6 +197,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
             kind.kCallbackMipLogging,
             kind.kCallbackSimplexInterrupt,
             kind.kCallbackIpmInterrupt,
+            kind.kCallbackMipImprovingSolution,
         ):
             model.startCallback(event)
 
@@ -186,6 +222,14 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         if found:
             return pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible
         return pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
+
+
+def _is_solved(model: highspy.Highs) -> bool:
+    feasible = highspy.SolutionStatus.kSolutionStatusFeasible
+    return (
+        model.getModelStatus() == highspy.HighsModelStatus.kOptimal
+        and model.getInfo().primal_solution_status == feasible
+    )
 
 
 def _silent_highs() -> highspy.Highs:

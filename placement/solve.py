@@ -33,6 +33,9 @@ from placement.solvers import SolverSettings, solver_name
 COMPACT_SERVERS = 2
 """Largest cluster whose bottleneck the compact form bounds before the patterns do."""
 
+SEARCHED_SERVERS = 64
+"""Largest cluster whose start is searched for: on larger ones patterns beat any such start."""
+
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
 Sink = Callable[[Progress], None]
@@ -189,8 +192,9 @@ def _prepare(
     note(Progress("headroom", budget.elapsed_s, None, None, f"bottleneck load {upper:.3f}"))
     bottleneck = _bottleneck(instance, settings, budget.part(0.2), target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
-    # The search sees the cap that counts, and starts where the greedy left it.
-    placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.15)))
+    if instance.cluster.n_servers <= SEARCHED_SERVERS:
+        # The search sees the cap that counts, and starts where the greedy left it.
+        placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.15)))
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)

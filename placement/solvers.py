@@ -6,13 +6,13 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pulp
 
-from placement.highs import QuietHiGHS
+from placement.highs import LIGHT, OnSolution, QuietHiGHS
 from placement.outcome import Budget
 from placement.reading.faults import nearest
 
@@ -112,6 +112,9 @@ def solve_program(
     warm_start: bool = False,
     budget: Budget | None = None,
     on_progress: OnProgress | None = None,
+    on_solution: OnSolution | None = None,
+    interior: bool = False,
+    light: bool = False,
 ) -> ProgramOutcome:
     """Solve a program and say what is proven.
 
@@ -129,6 +132,14 @@ def solve_program(
     budget : Budget, optional
         Stops the run when it expires or is interrupted (HiGHS), else limits its time.
     on_progress : callable, optional
+    on_solution : callable, optional
+        Called with the values, by `LpVariable.index`, of every better integer point (HiGHS).
+    interior : bool
+        Solve a linear program by an interior point method without crossover (HiGHS): its duals
+        lie amid the optimal ones, not at a corner.
+    light : bool
+        Branch and bound on one thread, without searches inside it (HiGHS): soonest done where
+        the program is small and must be solved to the end.
 
     Raises
     ------
@@ -147,8 +158,12 @@ def solve_program(
         )
     limit = None if left == float("inf") else left
     if name == "HiGHS":
+        manner: dict[str, Any] = {"on_solution": on_solution, "interior": interior}
+        if light:
+            settings = replace(settings, threads=1)
+            manner |= LIGHT
         status, bound, hit = _run_highs(
-            problem, settings, gap, limit, node_limit, warm_start, budget, on_progress
+            problem, settings, gap, limit, node_limit, warm_start, budget, on_progress, manner
         )
     elif name == "PULP_CBC_CMD":
         status, bound, hit = _run_cbc(problem, settings, gap, limit, node_limit, warm_start)
@@ -194,6 +209,7 @@ def _run_highs(
     warm_start: bool,
     budget: Budget | None,
     on_progress: OnProgress | None,
+    manner: dict[str, Any],
 ) -> Run:
     def watch(incumbent: float | None, bound: float | None) -> bool:
         if on_progress is not None and (incumbent, bound) != (None, None):
@@ -210,6 +226,7 @@ def _run_highs(
         warm_start=warm_start,
         watch=None if budget is None and on_progress is None else watch,
         **options,
+        **manner,
     )
     problem.solve(solver)
     end = solver.end

@@ -88,6 +88,7 @@ class Master:
         work: dict[int, Pairs] = defaultdict(list)
         whole, link = instance.locality_weights
         scale = float(instance.cluster.n_servers)
+        replicas = pattern.counts()
         for w in instance.active_workflows:
             flow = instance.workflows[w]
             rate: dict[int, pulp.LpVariable] = {}
@@ -95,9 +96,11 @@ class Master:
                 if m in pattern.models:
                     rate[v] = a = pulp.LpVariable(f"a_{w}_{v}_{p}", 0)
                     self._demand[w, v].append((a, 1.0))
-                    work[m].append((a, -float(flow.work_s[v]) / speed))
+                    seconds = float(flow.work_s[v]) / speed
+                    work[m].append((a, -seconds))
                     # One server never serves more than all there is; on few servers it counts.
-                    self.problem += linear([(a, 1.0), (n, -flow.rate)]) <= 0
+                    if seconds * flow.rate < instance.load_cap * replicas[m]:
+                        self.problem += linear([(a, 1.0), (n, -flow.rate)]) <= 0
             if whole and len(rate) == len(flow.node_model):
                 c = pulp.LpVariable(f"c_{w}_{p}", 0)
                 self._objective.append((c, whole * scale))

@@ -116,6 +116,34 @@ def fill(instance: Instance, kind: int, wanted: list[int], counts: dict[int, int
     return canonical(instance, kind, shape.content)
 
 
+def proportional(instance: Instance, kind: int, work: dict[int, float]) -> Pattern | None:
+    """One replica of every model, then more where the work of a replica is greatest.
+
+    Parameters
+    ----------
+    work : dict of int to float
+        Work of each model, in any unit.
+
+    Returns
+    -------
+    Pattern or None
+        None where the models do not fit together.
+    """
+    shape = _Shape(instance, instance.cluster.server_types[kind])
+    for m in sorted(work, key=lambda m: (-instance.gpus_required[m], -work[m], m)):
+        if instance.gpus_required[m] > len(shape.free) or not shape.add(m, work[m]):
+            return None
+    count = dict.fromkeys(work, 1)
+    growing = set(work)
+    while growing:
+        m = min(growing, key=lambda m: (-work[m] / count[m], m))
+        if shape.add(m, work[m] / (count[m] + 1)):
+            count[m] += 1
+        else:
+            growing.remove(m)
+    return canonical(instance, kind, shape.content)
+
+
 class _Shape:
     """One server while it is being filled."""
 

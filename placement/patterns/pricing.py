@@ -14,7 +14,7 @@ relaxation is at least the true one, and a bound computed with it is valid.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pulp
@@ -29,6 +29,7 @@ from placement.solvers import SolverSettings, linear, solve_program
 
 RELATIVE_GAP = 1e-7
 THRESHOLDS = 6
+MOST_OTHERS = 10
 
 
 def space_rows(
@@ -56,11 +57,16 @@ def space_rows(
 
 @dataclass(frozen=True)
 class Priced:
-    """The best content found at some duals, and a proven bound on the value of any."""
+    """The best content found at some duals, and a proven bound on the value of any.
+
+    `others` are the contents that the search met on its way, worse at these duals: they cost
+    nothing and save rounds.
+    """
 
     pattern: Pattern
     value: float
     best_bound: float
+    others: tuple[Pattern, ...] = ()
 
 
 class Pricing:
@@ -131,8 +137,11 @@ class Pricing:
             for v, m in enumerate(nodes):
                 if m not in self.count:
                     continue
+                seconds = float(flow.work_s[v]) / speed
                 self.rate[w, v] = a = pulp.LpVariable(f"a_{w}_{v}", 0, flow.rate)
-                work[m].append((a, -float(flow.work_s[v]) / speed))
+                work[m].append((a, -seconds))
+                if seconds * flow.rate > instance.load_cap:
+                    continue  # a replica cannot serve all there is: its load says more
                 self.problem += linear([(a, 1.0), (self.count[m], -flow.rate)]) <= 0
             if whole and all(m in self.count for m in nodes):
                 c = pulp.LpVariable(f"c_{w}", 0)
@@ -156,10 +165,29 @@ class Pricing:
             if row.feature in self._features:
                 mu[self._features[row.feature]] -= row.signed(dual) * row.weight[self.kind]
         self.problem.setObjective(linear([*self.value, *prices, *mu.items()]))
-        outcome = solve_program(self.problem, settings, gap=RELATIVE_GAP, budget=budget)
+        met: list[list[float]] = []
+        outcome = solve_program(
+            self.problem,
+            settings,
+            gap=RELATIVE_GAP,
+            budget=budget,
+            light=True,
+            on_solution=met.append,
+        )
         if not outcome.found or outcome.objective is None:
             return None
-        counts = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
-        loads = {m: (self.load[m].varValue or 0.0) / counts[m] for m in self.count if counts[m] > 0}
-        pattern = lay_out(self.instance, self.kind, counts, loads)
-        return Priced(pattern, outcome.objective, max(0.0, outcome.best_bound))
+        pattern = self._pattern(lambda variable: variable.varValue or 0.0)
+        others = []
+        for values in met[-MOST_OTHERS:]:
+            others.append(self._pattern(lambda variable, at=values: at[variable.index]))  # type: ignore[misc]
+        return Priced(
+            pattern,
+            outcome.objective,
+            max(0.0, outcome.best_bound),
+            tuple(other for other in dict.fromkeys(others) if other != pattern),
+        )
+
+    def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
+        counts = {m: round(value(n)) for m, n in self.count.items()}
+        loads = {m: value(self.load[m]) / n for m, n in counts.items() if n > 0}
+        return lay_out(self.instance, self.kind, counts, loads)

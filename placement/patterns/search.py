@@ -16,7 +16,8 @@ from placement.outcome import (
     relative_gap,
 )
 from placement.patterns.duals import as_json, zero_duals
-from placement.patterns.generation import Pool, first_patterns, generate
+from placement.patterns.first import first_patterns
+from placement.patterns.generation import Pool, generate
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
 from placement.patterns.rows import rounding_rows
