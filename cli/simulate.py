@@ -8,29 +8,45 @@ import click
 
 from cli.common import (
     check_outputs,
+    cluster_options,
     echo_json,
     input_options,
+    load_inputs,
     load_run,
+    make_cluster,
     mode_option,
     output_options,
+    sharing_options,
     waiting,
 )
 from cli.repeat import repeat_options, repeat_run, show_intervals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from placement.trace import Trace
     from runtime.metrics import Metrics
     from runtime.reference import ProgressCallback
     from runtime.result import RunResult
 
+    Runner = Callable[[Trace, ProgressCallback | None], RunResult]
+
 MOST_GPUS = 32
 
 
 @click.command()
+@click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
 @click.option(
-    "--plan", required=True, type=click.Path(), metavar="FILE", help="The plan that `solve` wrote."
+    "--scheduler",
+    type=click.Choice(["static", "baseline", "offline"]),
+    default="static",
+    show_default=True,
+    help="A plan, or GPUs that load models as requests need them: in order of readiness, or "
+    "level by level with all requests known (mode offline).",
 )
 @input_options
+@cluster_options
+@sharing_options
 @mode_option
 @click.option(
     "--routing",
@@ -63,28 +79,25 @@ def command(**options: Any) -> None:
     Example:
       gswarm-place simulate --plan plan.yaml --config configs/small.yaml \\
           --requests configs/small_requests.yaml --log static_execution_log.json
+
+    \b
+    Without a plan, on GPUs that switch models:
+      gswarm-place simulate --scheduler baseline --gpus 8 --config configs/small.yaml \\
+          --requests configs/small_requests.yaml
     """
     from cli.terminal import RunProgress
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
-    from runtime.simulate import simulate_plan
     from runtime.timeline import write_timeline
 
+    _check(options)
+    inputs = (options["plan"], options["config"], options["requests"], options["cluster_file"])
     check_outputs(
         {"--log": options["log"], "--trace": options["trace"]},
-        (options["plan"], options["config"], options["requests"]),
+        inputs,
     )
-    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
-
-    def run_trace(trace: Trace, progress: ProgressCallback | None) -> RunResult:
-        return simulate_plan(
-            workload,
-            trace,
-            plan,
-            mode=options["mode"],
-            policy=options["routing"],
-            progress=progress,
-        )
+    planned = options["scheduler"] == "static"
+    trace, run_trace = _planned(options) if planned else _switching(options)
 
     with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
         run = run_trace(trace, progress)
@@ -114,13 +127,90 @@ def command(**options: Any) -> None:
         click.echo(f"timeline written to {options['trace']}{notice}", err=options["as_json"])
 
 
+def _check(options: dict[str, Any]) -> None:
+    """Say which options do not go together, and settle the mode."""
+    given = click.get_current_context().get_parameter_source
+    explicit = {name for name in options if given(name) is click.core.ParameterSource.COMMANDLINE}
+    if options["scheduler"] == "static":
+        if options["plan"] is None:
+            raise click.UsageError("--plan FILE is missing; or choose --scheduler baseline")
+        wrong = explicit & {
+            "gpus", "gpus_per_server", "gpu_memory_gb", "cluster_file", "exclusive",
+            "max_models_per_gpu",
+        }  # fmt: skip
+        if wrong:
+            raise click.UsageError(
+                f"{_flags(wrong)}: a plan says what the cluster is; leave it out, or choose "
+                "--scheduler baseline"
+            )
+        return
+    if wrong := explicit & {"plan", "routing"}:
+        raise click.UsageError(
+            f"{_flags(wrong)}: the {options['scheduler']} scheduler has no plan; leave it out"
+        )
+    if options["scheduler"] == "offline":
+        if options["mode"] == "online" and "mode" in explicit:
+            raise click.UsageError(
+                "--scheduler offline knows all requests at time 0; use --mode offline"
+            )
+        options["mode"] = "offline"
+
+
+def _flags(names: set[str]) -> str:
+    return ", ".join("--" + name.removesuffix("_file").replace("_", "-") for name in sorted(names))
+
+
+def _planned(options: dict[str, Any]) -> tuple[Trace, Runner]:
+    from runtime.simulate import simulate_plan
+
+    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
+
+    def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
+        return simulate_plan(
+            workload,
+            trace,
+            plan,
+            mode=options["mode"],
+            policy=options["routing"],
+            progress=progress,
+        )
+
+    return trace, run
+
+
+def _switching(options: dict[str, Any]) -> tuple[Trace, Runner]:
+    from runtime.switching import simulate_switching
+
+    cluster = make_cluster(
+        options["gpus"],
+        options["gpus_per_server"],
+        options["gpu_memory_gb"],
+        options["cluster_file"],
+    )
+    workload, trace = load_inputs(options["config"], options["requests"])
+
+    def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
+        return simulate_switching(
+            workload,
+            trace,
+            cluster,
+            options["scheduler"],
+            mode=options["mode"],
+            models_per_gpu=1 if options["exclusive"] else options["max_models_per_gpu"],
+            progress=progress,
+        )
+
+    return trace, run
+
+
 def show(run: RunResult, metrics: Metrics) -> None:
     """Print the console report."""
     from cli.terminal import output, plain, table
 
     console = output()
     m = metrics
-    facts = table(f"{run.scheduler}, routing {run.routing}, {run.problem.mode}", "", left=2)
+    router = "" if run.routing == "none" else f", routing {run.routing}"
+    facts = table(f"{run.scheduler}{router}, {run.problem.mode}", "", left=2)
     facts.add_row("requests", f"{m.completed_requests:,} completed, {m.failed_requests:,} failed")
     facts.add_row("node executions", f"{m.total_nodes_executed:,}")
     facts.add_row("makespan", f"{m.makespan_s:,.3f} s")
@@ -131,7 +221,10 @@ def show(run: RunResult, metrics: Metrics) -> None:
     facts.add_row("cross-server comm.", f"{m.cross_server_communications:,} edges")
     facts.add_row("average utilization", f"{m.average_utilization:.2f}%")
     facts.add_row("utilization variance", f"{m.utilization_variance:.2f} points squared")
-    facts.add_row("model switches", f"{m.switches:,}, overhead {m.switch_overhead:.2f}%")
+    facts.add_row(
+        "model switches",
+        f"{m.switches:,}, {m.switch_time_s:,.1f} GPU seconds, overhead {m.switch_overhead:.2f}%",
+    )
     console.print(facts)
     times = table("seconds", "mean", "median", "P99", "min", "max")
     for name, d in (

@@ -57,6 +57,23 @@ def test_solve_check_and_simulate_speak_json_alone(plan: Path, tmp_path: Path) -
     assert {r["method"] for r in rows} == {"ilp", "greedy"}
 
 
+def test_simulate_switches_models_without_a_plan(tmp_path: Path) -> None:
+    """Schedulers without a plan serve every request, and say what switching cost."""
+    arguments = ["simulate", *INPUTS, "--gpus", "8", "--exclusive", "--json"]
+    log = tmp_path / "log.json"
+    runs = {
+        name: json.loads(call(*arguments, "--scheduler", name, "--log", log).output)["summary"]
+        for name in ("baseline", "offline")
+    }
+    for name, run in runs.items():
+        assert run["scheduler"] == name
+        assert run["completed_requests"] == run["total_requests"] == 500
+        assert run["total_model_switches"] >= 3, "every model of the case was loaded"
+    assert runs["offline"]["mode"] == "offline"
+    rows = json.loads(log.read_text())["executions"]
+    assert sum(r["switch_time"] > 0 for r in rows) == runs["offline"]["total_model_switches"]
+
+
 def test_equal_inputs_give_equal_plan_files(plan: Path, tmp_path: Path) -> None:
     """The same command writes the same bytes."""
     again = tmp_path / "again.yaml"
@@ -71,6 +88,15 @@ def test_equal_inputs_give_equal_plan_files(plan: Path, tmp_path: Path) -> None:
         (["solve", *INPUTS, "--gpus", "8", "--cluster", "x.yaml"], 2, "either"),
         (["solve", *INPUTS, "--gpus", "0"], 2, "0"),
         (["solve", *INPUTS, "--gpus", "8", "--time-limit", "nan"], 2, "nan"),
+        (["simulate", *INPUTS], 2, "--plan"),
+        (["simulate", *INPUTS, "--scheduler", "baseline"], 2, "--gpus"),
+        (["simulate", *INPUTS, "--plan", "p.yaml", "--gpus", "8"], 2, "--gpus"),
+        (["simulate", *INPUTS, "--scheduler", "baseline", "--routing", "plan"], 2, "--routing"),
+        (
+            ["simulate", *INPUTS, "--scheduler", "offline", "--mode", "online", "--gpus", "8"],
+            2,
+            "time 0",
+        ),
         (["solve", *INPUTS, "--gpus", "8", "--gap", "-1"], 2, "at least 0"),
         (["solve", *INPUTS, "--gpus", "8", "--solver", "oracle"], 2, "oracle"),
         (["solve", *INPUTS, "--gpus", "8", "-o", "/nowhere/plan.yaml"], 2, "/nowhere"),
