@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from placement.balance import balance
-from placement.bottleneck import compact_bottleneck
+from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
-from placement.heuristics import HEURISTICS
+from placement.heuristics import HEURISTICS, SEES_CAP
+from placement.heuristics.local_search import START_MOVES, local_search
 from placement.instance import Instance
 from placement.outcome import (
     Bottleneck,
@@ -35,6 +36,9 @@ COMPACT_SERVERS = 2
 
 SEARCHED_SERVERS = 64
 """Largest cluster whose start is searched for: on larger ones patterns beat any such start."""
+
+HEADROOM_SEARCH = 1.1
+"""A heuristic that seeks headroom is shown this much more than the least load imaginable."""
 
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
@@ -129,10 +133,23 @@ def _solve_heuristic(
 ) -> SolveResult:
     note(Progress(options.method, budget.elapsed_s, None, None))
     instance = replace(coverage.instance, load_cap=options.max_utilization)
-    placement = HEURISTICS[options.method](instance, options.seed, budget)
-    upper, solution = least_bottleneck(instance, placement, settings)
+
+    def placed(cap: float) -> Placement:
+        seen = replace(instance, load_cap=cap)
+        return HEURISTICS[options.method](seen, options.seed, budget)
+
+    placements = [placed(options.max_utilization)]
+    upper, solution = least_bottleneck(instance, placements[0], settings)
+    if options.method in SEES_CAP and load_cap(options, upper) != options.max_utilization:
+        # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
+        placements.append(placed(HEADROOM_SEARCH * load_floor(instance)))
+        other = least_bottleneck(instance, placements[1], settings)
+        upper, solution = min((upper, solution), other, key=lambda pair: pair[0])
+        if not budget.expired:
+            placements.append(placed(load_cap(options, upper)))
     instance = replace(instance, load_cap=load_cap(options, upper))
-    solution = best_routing(instance, placement, settings) or solution
+    candidates = [solution, *_routed(instance, placements, settings)]
+    solution = max(candidates, key=lambda s: evaluate(instance, s).objective)
     objective = evaluate(instance, solution).objective
     note(Progress(options.method, budget.elapsed_s, objective, 1.0))
     found = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
@@ -194,7 +211,9 @@ def _prepare(
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     if instance.cluster.n_servers <= SEARCHED_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
-        placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.15)))
+        placements.append(
+            local_search(instance, seed=options.seed, budget=budget.part(0.15), moves=START_MOVES)
+        )
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)

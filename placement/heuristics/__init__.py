@@ -28,3 +28,6 @@ HEURISTICS: dict[str, Heuristic] = {
     "local-search": _local_search,
 }
 """Name -> function of (instance, seed, budget)."""
+
+SEES_CAP = frozenset({"local-search", "greedy", "greedy-no-affinity"})
+"""Methods whose placement depends on the cap on GPU loads."""

@@ -8,6 +8,26 @@ import numpy as np
 from placement.cluster import FloatArray, IntArray
 from placement.heuristics.filling import UNSERVED_PENALTY, Demands, Servers, fill
 
+UNCOVERED_PENALTY = 100.0
+"""Score lost with every used model without a replica: more than any demand left unserved."""
+
+
+@nb.njit(cache=True)
+def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Locality by water-filling, less the penalties for what is not served and not covered.
+
+    In overload it can pay to leave out a model whole; a plan may not.
+    """
+    held = np.zeros(len(demand.gpus_required), dtype=np.bool_)
+    for s in range(len(servers.gpus)):
+        for r in range(servers.size[s]):
+            held[servers.model[s, r]] = True
+    uncovered = 0
+    for m in used:
+        uncovered += not held[m]
+    value, unserved = fill(demand, servers)
+    return value - UNSERVED_PENALTY * unserved - UNCOVERED_PENALTY * uncovered
+
 
 @nb.njit(cache=True)
 def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
@@ -43,8 +63,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     np.random.seed(seed)
     n_servers = len(servers.gpus)
     width = servers.model.shape[1]
-    value, unserved = fill(demand, servers)
-    current = value - UNSERVED_PENALTY * unserved
+    current = score_of(demand, servers, used)
     kept_model = np.zeros((2, width), dtype=np.int64)
     kept_start = np.zeros((2, width), dtype=np.int64)
     kept_size = np.zeros(2, dtype=np.int64)
@@ -71,8 +90,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
             fits = _rewrite(demand, servers, s, used, memory_gb, capacity_gb[s], per_gpu)
         score = -np.inf
         if fits:
-            value, unserved = fill(demand, servers)
-            score = value - UNSERVED_PENALTY * unserved
+            score = score_of(demand, servers, used)
         temperature = hot * (cold / hot) ** (move / moves)
         if score >= current or np.random.random() < np.exp((score - current) / temperature):
             current = score

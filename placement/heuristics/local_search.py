@@ -8,11 +8,9 @@ from math import ceil
 import numpy as np
 
 from placement.cluster import Cluster
-from placement.heuristics.annealing import anneal
+from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.filling import (
-    UNSERVED_PENALTY,
     Servers,
-    fill,
     flatten_demand,
     lay_out,
     water_fill,
@@ -28,12 +26,15 @@ SEARCHED_SERVERS = 24
 HOT, COLD = 0.01, 1e-5
 """Loss of locality accepted with probability 1/e, first and last."""
 
+MOVES, START_MOVES = 100_000, 40_000
+"""Work limits: of the method by itself, and where it only starts the integer program."""
+
 CHUNK = 2_000
 """Moves between two looks at the clock."""
 
 
 def local_search(
-    instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int = 40_000
+    instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int = MOVES
 ) -> Placement:
     """Improve the greedy placements by annealing; never worse by `water_fill` than they are.
 
@@ -84,8 +85,7 @@ def _search(
     best = Servers(
         current.gpus, current.speed, current.size.copy(), current.model.copy(), current.start.copy()
     )
-    value, unserved = fill(demand, current)
-    best_score = value - UNSERVED_PENALTY * unserved
+    best_score = score_of(demand, current, used)
     types = instance.cluster.server_types
     capacity = np.array([t.gpu_memory_gb for t in types])[instance.cluster.server_type]
     rounds = max(1, moves // CHUNK)

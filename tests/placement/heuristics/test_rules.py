@@ -1,0 +1,65 @@
+"""What every heuristic owes: rules kept, every used model placed, no straw man."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from placement.cluster import Cluster
+from placement.heuristics import HEURISTICS
+from placement.instance import Instance, WorkflowDemand
+from placement.outcome import SolveOptions
+from placement.solution import placement_violations, violations
+from placement.solve import solve
+
+
+def instance_of(load: float, *, exclusive: bool = False) -> Instance:
+    """Four models on 1 to 4 GPUs, three workflows, 4 servers of 4 GPUs, at a fraction of them."""
+    chains = ((0, 1), (2, 1, 3), (1, 0, 2))
+    rates = np.array([1.0, 0.6, 0.8])
+    work = np.array([1.0, 0.5, 2.0, 1.5])
+    gpus = np.array([1, 1, 2, 4])
+    erlangs = [float((work[list(c)] * gpus[list(c)]).sum()) for c in chains]
+    offered = float(rates @ erlangs)
+    rates = rates * load * 16 / offered
+    return Instance(
+        model_ids=("a", "b", "c", "d"),
+        gpus_required=gpus,
+        memory_per_gpu_gb=np.array([20.0, 30.0, 40.0, 50.0]),
+        workflows=tuple(
+            WorkflowDemand(
+                id=f"w{i}",
+                rate=float(rate),
+                node_model=np.array(nodes),
+                work_s=work[list(nodes)],
+                links=np.array([[v, v + 1] for v in range(len(nodes) - 1)]),
+            )
+            for i, (rate, nodes) in enumerate(zip(rates, chains, strict=True))
+        ),
+        cluster=Cluster.homogeneous(16, 4),
+        exclusive=exclusive,
+    )
+
+
+@pytest.mark.parametrize("method", sorted(HEURISTICS))
+@pytest.mark.parametrize("load", [0.3, 0.9, 2.0])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_every_used_model_has_a_replica(method: str, load: float, exclusive: bool) -> None:
+    """In overload too, where serving the others would be easier without the largest model."""
+    instance = instance_of(load, exclusive=exclusive)
+    assert placement_violations(instance, HEURISTICS[method](instance, 0, None)) == []
+
+
+@pytest.mark.parametrize("load", [0.4, 1.2])
+def test_search_seeks_headroom_before_locality(load: float) -> None:
+    """Local search keeps all rules, and its bottleneck is no worse than the greedy's."""
+    instance = instance_of(load)
+    found = {m: solve(instance, SolveOptions(method=m)) for m in ("greedy", "local-search")}
+    for result in found.values():
+        assert violations(result.instance, result.solution) == []
+    bottleneck = {m: r.certificate.bottleneck_upper for m, r in found.items()}
+    if load > 1:
+        assert bottleneck["local-search"] <= bottleneck["greedy"] + 1e-9
+    else:
+        objective = {m: r.evaluation.objective for m, r in found.items()}
+        assert objective["local-search"] >= objective["greedy"] - 1e-9
