@@ -1,0 +1,122 @@
+"""The cases of the comparison: workloads x clusters x load x sharing x mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from placement.cluster import Cluster
+from placement.instance import build_instance
+from placement.reading.cluster import read_cluster
+from placement.reading.config import read_config
+from placement.reading.requests import read_requests
+from placement.synthetic import (
+    arrival_times,
+    synthetic_config,
+    synthetic_trace,
+    write_config,
+    write_requests,
+)
+from placement.trace import Mode, Trace, measure_demand
+from placement.workload import Workload
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+HETEROGENEOUS = "heterogeneous"
+SYNTHETIC_REQUESTS = 2_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table of cases.
+
+    Parameters
+    ----------
+    workload : str
+        A shipped config by its stem, or ``synthetic-M-W``: M models, W workflows.
+    cluster : str
+        ``GPUs/GPUs per server`` of 80 GB each, or `HETEROGENEOUS` for the shipped cluster file.
+    load : float or None
+        Offered load over the cluster's capacity; None offline, where only the mix counts.
+    """
+
+    workload: str
+    cluster: str
+    mode: Mode
+    load: float | None
+    exclusive: bool
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        load = "offline" if self.load is None else f"load {self.load:g}"
+        sharing = "exclusive" if self.exclusive else "sharing"
+        return f"{self.workload} {self.cluster} {sharing} {load}"
+
+
+PLACES = (
+    ("small", "8/4"),
+    ("small", "16/4"),
+    ("multimodal", "32/8"),
+    ("multimodal", "64/8"),
+    ("multimodal", HETEROGENEOUS),
+    ("synthetic-8-4", "32/8"),
+    ("synthetic-16-12", "64/8"),
+)
+QUICK_PLACES = PLACES[:1] + PLACES[2:3] + PLACES[5:6]
+LOADS = (0.3, 0.6, 0.9, 1.2, 1.5)
+QUICK_LOADS = (0.3, 0.9)
+
+
+def suite(*, quick: bool) -> Iterator[Case]:
+    """List every case, in order."""
+    for workload, cluster in QUICK_PLACES if quick else PLACES:
+        for exclusive in (False, True):
+            for load in QUICK_LOADS if quick else LOADS:
+                yield Case(workload, cluster, "online", load, exclusive)
+            yield Case(workload, cluster, "offline", None, exclusive)
+
+
+def cluster_of(case: Case) -> Cluster:
+    """Build the case's cluster."""
+    if case.cluster == HETEROGENEOUS:
+        return read_cluster(CONFIGS / "heterogeneous_cluster.yaml")
+    gpus, per_server = map(int, case.cluster.split("/"))
+    return Cluster.homogeneous(gpus, per_server)
+
+
+def inputs_of(case: Case) -> tuple[Workload, Trace, Cluster]:
+    """Read workload and trace; time is stretched so that the trace has the case's load.
+
+    Capacity is the sum of the GPUs' speeds: at load 1 every GPU would be busy all the time if
+    blocks and memory cost nothing.
+    """
+    workload, trace = _read(case.workload)
+    cluster = cluster_of(case)
+    if case.load is None:
+        return workload, trace, cluster
+    instance = build_instance(workload, measure_demand(workload, trace), cluster)
+    capacity = sum(t.count * t.gpus * t.speed for t in cluster.server_types)
+    stretch = float(instance.offered_load.sum()) / (case.load * capacity)
+    return workload, replace(trace, arrival_s=trace.arrival_s * stretch), cluster
+
+
+@cache
+def _read(name: str) -> tuple[Workload, Trace]:
+    if not name.startswith("synthetic-"):
+        workload = read_config(CONFIGS / f"{name}.yaml")
+        requests = next(iter(sorted(CONFIGS.glob(f"{name}_requests.*"))))
+        return workload, read_requests(requests, workload)
+    models, workflows = map(int, name.split("-")[1:])
+    with TemporaryDirectory() as folder:
+        config, requests = Path(folder) / "config.json", Path(folder) / "requests.parquet"
+        write_config(config, synthetic_config(models, workflows, seed=models, largest_block=4))
+        workload = read_config(config)
+        arrivals = arrival_times("bursty", SYNTHETIC_REQUESTS, 1.0, seed=models, burstiness=2.0)
+        mix = np.random.default_rng(models).dirichlet(np.full(workflows, 3.0))
+        write_requests(requests, synthetic_trace(workload, arrivals, seed=models, mix=mix))
+        return workload, read_requests(requests, workload)
