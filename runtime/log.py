@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import orjson
+import polars as pl
+from polars.io.plugins import register_io_source
 
 from placement.atomic import replacing
 from placement.cluster import FloatArray, IntArray
 from runtime.metrics import Metrics, measure, summarize
 from runtime.result import RunResult
 
-Column = FloatArray | IntArray | list[str]
-
-CHUNK = 50_000
+CHUNK = 20_000
 """Executions turned into text at a time, so that a long log needs little memory."""
 
 
@@ -71,36 +71,47 @@ def assignments(run: RunResult, metrics: Metrics) -> dict[str, dict[str, dict[st
     }
 
 
-def execution_columns(run: RunResult, rows: IntArray) -> dict[str, Column]:
-    """Columns of the log for some executions: arrays, and lists of str; all of one length."""
+def execution_frame(run: RunResult, rows: IntArray, estimates: FloatArray) -> pl.DataFrame:
+    """Rows of the log for some executions, by their numbers.
+
+    Parameters
+    ----------
+    estimates : float64, shape (V,)
+        Service time to expect of each template node, from `estimate_service`.
+    """
     problem = run.problem
     request = np.searchsorted(problem.offset, rows, side="right") - 1
     workflow = problem.workflow[request]
     node = problem.first_node[workflow] + rows - problem.offset[request]
     replica = run.replica[rows]
-    node_ids = [n.id for w in problem.workload.workflows for n in w.nodes]
-    model_ids = [m.id for m in problem.workload.models]
-    ids = problem.trace.request_ids
     start, end = run.start_s[rows], run.end_s[rows]
-    switch = np.zeros(len(rows)) if run.switch_s is None else run.switch_s[rows]
-    return {
-        "request_id": [ids[r] for r in request.tolist()],
-        "workflow_id": [problem.workload.workflows[w].id for w in workflow.tolist()],
-        "node_id": [node_ids[v] for v in node.tolist()],
-        "model_name": [model_ids[m] for m in problem.node_model[node].tolist()],
-        "gpu_id": problem.replica_first_gpu[replica],
-        "gpus": problem.replica_gpus[replica],
-        "server_id": problem.replica_server[replica],
-        "start_time": start,
-        "end_time": end,
-        "execution_time": end - start,
-        "estimated_time": _estimates(run)[node],
-        "switch_time": switch,
-        "waiting_time": start - run.ready_s[rows],
-    }
+    ids = problem.trace.request_ids
+    workload = problem.workload
+    gpu, gpus = problem.replica_first_gpu[replica], problem.replica_gpus[replica]
+    return pl.DataFrame(
+        {
+            "request_id": pl.Series([ids[r] for r in request.tolist()], dtype=pl.String),
+            "workflow_id": _named([w.id for w in workload.workflows], workflow),
+            "node_id": _named([n.id for w in workload.workflows for n in w.nodes], node),
+            "model_name": _named([m.id for m in workload.models], problem.node_model[node]),
+            "gpu_id": gpu,
+            "gpu_ids": pl.select(pl.int_ranges(pl.lit(gpu), pl.lit(gpu + gpus))).to_series(),
+            "server_id": problem.replica_server[replica],
+            "start_time": start,
+            "end_time": end,
+            "execution_time": end - start,
+            "estimated_time": estimates[node],
+            "switch_time": np.zeros(len(rows)) if run.switch_s is None else run.switch_s[rows],
+            "waiting_time": start - run.ready_s[rows],
+        }
+    )
 
 
-def _estimates(run: RunResult) -> FloatArray:
+def _named(names: list[str], index: IntArray) -> pl.Series:
+    return pl.Series(names, dtype=pl.String).gather(index)
+
+
+def estimate_service(run: RunResult) -> FloatArray:
     """Service time to expect of each template node: the config's, else the trace's mean."""
     problem = run.problem
     estimate = np.empty(len(problem.node_model))
@@ -114,13 +125,13 @@ def _estimates(run: RunResult) -> FloatArray:
     return estimate
 
 
-def _chunks(run: RunResult) -> Iterator[dict[str, Column]]:
-    """Columns of what ran, in order of start, `CHUNK` executions at a time."""
+def _frames(run: RunResult) -> Iterator[pl.DataFrame]:
+    """Frames of what ran, in order of start, `CHUNK` executions at a time."""
     ran = np.flatnonzero(run.ran)
     ran = ran[np.argsort(run.start_s[ran], kind="stable")]
-    # A run in which nothing ran still has its columns.
-    for begin in range(0, max(1, len(ran)), CHUNK):
-        yield execution_columns(run, ran[begin : begin + CHUNK])
+    estimates = estimate_service(run)
+    for begin in range(0, len(ran), CHUNK):
+        yield execution_frame(run, ran[begin : begin + CHUNK], estimates)
 
 
 def _write_json(path: Path, run: RunResult, metrics: Metrics) -> None:
@@ -129,25 +140,25 @@ def _write_json(path: Path, run: RunResult, metrics: Metrics) -> None:
         # The executions are written as they are made: the object's brace stays open for them.
         file.write(orjson.dumps(head, option=orjson.OPT_INDENT_2)[:-2] + b',\n  "executions": [')
         separator = b"\n    "
-        for columns in _chunks(run):
-            rows = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in columns.items()}
-            blocks = zip(rows["gpu_id"], rows.pop("gpus"), strict=True)
-            rows["gpu_ids"] = [list(range(first, first + gpus)) for first, gpus in blocks]
-            for row in zip(*rows.values(), strict=True):
-                file.write(separator + orjson.dumps(dict(zip(rows, row, strict=True))))
-                separator = b",\n    "
+        for frame in _frames(run):
+            # No line break is inside a row: JSON writes those of a text as two characters.
+            lines = frame.write_ndjson().encode().rstrip(b"\n")
+            file.write(separator + lines.replace(b"\n", b",\n    "))
+            separator = b",\n    "
         file.write(b"\n  ]\n}\n")
 
 
 def _write_parquet(path: Path, run: RunResult, metrics: Metrics) -> None:
-    import polars as pl  # a quarter of a second that a JSON log need not pay
-
-    frames = []
-    for columns in _chunks(run):
-        text = {name: pl.String for name, values in columns.items() if isinstance(values, list)}
-        frame = pl.DataFrame(columns, schema_overrides=text)
-        gpus = pl.int_ranges(pl.col("gpu_id"), pl.col("gpu_id") + pl.col("gpus"))
-        frames.append(frame.with_columns(gpus.alias("gpu_ids")).drop("gpus"))
     head = {"summary": summarize(run, metrics), **assignments(run, metrics)}
-    metadata = {key: orjson.dumps(value).decode() for key, value in head.items()}
-    pl.concat(frames).write_parquet(path, metadata=metadata)
+    nothing = np.zeros(0, dtype=np.int64)
+    schema = execution_frame(run, nothing, estimate_service(run)).schema
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        # Nothing is selected or filtered on the way to a file, so all is asked for.
+        return _frames(run)
+
+    register_io_source(source, schema=schema).sink_parquet(
+        path, metadata={key: orjson.dumps(value).decode() for key, value in head.items()}
+    )
