@@ -6,8 +6,9 @@ over counts n[m] and their features f[r] (`CountRow`), loads h[m] <= cap n[m], r
 a[w,v] <= min(lambda_w, lambda_w n[m]).
 
 Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact.
-Shared GPUs: memory and load of the server in sum, and at most j blocks with more than 1/(j+1)
-of a GPU's memory on each GPU. Every real content keeps these rows, so the maximum of this
+Shared GPUs: memory and load of the server in sum, at most j blocks with more than 1/(j+1)
+of a GPU's memory on each GPU, and the cuts of `sharing.py`, found as they are broken. Every real
+content keeps these rows, so the maximum of this
 relaxation is at least the true one, and a bound computed with it is valid.
 """
 
@@ -24,12 +25,14 @@ from placement.outcome import Budget
 from placement.patterns.duals import Duals
 from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.rows import CountRow
+from placement.patterns.sharing import SharingCut, pairs_apart, separate
 from placement.routing_lp import Pairs
 from placement.solvers import SolverSettings, linear, solve_program
 
 RELATIVE_GAP = 1e-7
 THRESHOLDS = 6
 MOST_OTHERS = 10
+MOST_CUTS = 20
 
 
 def space_rows(
@@ -104,20 +107,15 @@ class Pricing:
         for row in self.rows:
             if row.feature not in self._features and set(row.models) <= set(self.count):
                 self._features[row.feature] = self._feature(row)
+        if instance.models_per_gpu > 1:
+            for cut in pairs_apart(instance, server, list(self.count)):
+                self._add_cut(cut)
 
     def _feature(self, row: CountRow) -> pulp.LpVariable:
         """Variable equal to the row's feature of the counts."""
         if row.threshold == 0:
             return self.count[row.models[0]]
-        held = []
-        for m in row.models:
-            n, j = self.count[m], row.threshold
-            if ((m,), j) not in self._features:
-                y = pulp.LpVariable(f"y_{m}_{j}", 0, 1, pulp.LpInteger)
-                self._features[(m,), j] = y
-                self.problem += linear([(n, 1.0), (y, -float(j))]) >= 0
-                self.problem += linear([(n, 1.0), (y, j - 1.0 - n.upBound)]) <= j - 1
-            held.append(self._features[(m,), j])
+        held = [self._at_least(m, row.threshold) for m in row.models]
         if len(held) == 1:
             return held[0]
         both = pulp.LpVariable("z_" + "_".join(map(str, (*row.models, row.threshold))), 0, 1)
@@ -125,6 +123,26 @@ class Pricing:
             self.problem += linear([(both, 1.0), (y, -1.0)]) <= 0
         self.problem += linear([(both, 1.0), *((y, -1.0) for y in held)]) >= 1 - len(held)
         return both
+
+    def _at_least(self, m: int, j: int) -> pulp.LpVariable:
+        """Variable that is 1 where the server holds at least j replicas of m, else 0."""
+        if ((m,), j) not in self._features:
+            n = self.count[m]
+            self._features[(m,), j] = y = pulp.LpVariable(f"y_{m}_{j}", 0, 1, pulp.LpInteger)
+            self.problem += linear([(n, 1.0), (y, -float(j))]) >= 0
+            self.problem += linear([(n, 1.0), (y, j - 1.0 - n.upBound)]) <= j - 1
+        return self._features[(m,), j]
+
+    def _add_cut(self, cut: SharingCut) -> None:
+        terms: Pairs = []
+        for m, f in cut.weight.items():
+            if m not in self.count:
+                continue
+            k = int(self.instance.gpus_required[m])
+            terms.append((self.count[m], f))
+            if k > 1:
+                terms.append((self._at_least(m, 1), f * (k - 1)))
+        self.problem += linear(terms) <= cut.gpus
 
     def _flows(self, speed: float) -> None:
         instance = self.instance
@@ -166,14 +184,20 @@ class Pricing:
                 mu[self._features[row.feature]] -= row.signed(dual) * row.weight[self.kind]
         self.problem.setObjective(linear([*self.value, *prices, *mu.items()]))
         met: list[list[float]] = []
-        outcome = solve_program(
-            self.problem,
-            settings,
-            gap=RELATIVE_GAP,
-            budget=budget,
-            light=True,
-            on_solution=met.append,
-        )
+        for _ in range(MOST_CUTS):
+            met.clear()
+            outcome = solve_program(
+                self.problem,
+                settings,
+                gap=RELATIVE_GAP,
+                budget=budget,
+                light=True,
+                on_solution=met.append,
+            )
+            cut = self._broken_cut(settings) if outcome.status == "optimal" else None
+            if cut is None:
+                break
+            self._add_cut(cut)
         if not outcome.found or outcome.objective is None:
             return None
         pattern = self._pattern(lambda variable: variable.varValue or 0.0)
@@ -186,6 +210,13 @@ class Pricing:
             max(0.0, outcome.best_bound),
             tuple(other for other in dict.fromkeys(others) if other != pattern),
         )
+
+    def _broken_cut(self, settings: SolverSettings) -> SharingCut | None:
+        if self.instance.models_per_gpu == 1:
+            return None
+        counts = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
+        server = self.instance.cluster.server_types[self.kind]
+        return separate(self.instance, server, counts, settings)
 
     def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
         counts = {m: round(value(n)) for m, n in self.count.items()}
