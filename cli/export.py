@@ -10,11 +10,16 @@ import click
 from cli.common import check_outputs, echo_json, load_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
     from cli.views.scene import Scene
     from placement.plan import Plan
 
 TEXTS = ("csv", "routing", "json", "launch", "compose")
-PICTURES = ("map", "utilization", "latency", "comparison")
+PICTURES = ("map", "course", "pairs", "flows", "utilization", "latency", "comparison")
+WITHOUT_RUN = ("map", "course")
 
 
 @click.command()
@@ -42,6 +47,12 @@ PICTURES = ("map", "utilization", "latency", "comparison")
 )
 @click.option(
     "--requests", type=click.Path(), metavar="FILE", help="For pictures of a run: the trace."
+)
+@click.option(
+    "--history",
+    type=click.Path(),
+    metavar="FILE",
+    help="For course: incumbent and bound over time, as solve --history wrote them.",
 )
 @click.option(
     "--mode",
@@ -87,9 +98,10 @@ PICTURES = ("map", "utilization", "latency", "comparison")
 def command(plan_file: str, form: str, **options: Any) -> None:
     """Write a plan as a table, a launch list or a picture.
 
-    Tables and launch lists need the plan alone, and so does the map. The pictures utilization,
-    latency and comparison (against greedy) simulate the trace, so they need --config and
-    --requests. GPU numbers in launch lists are those of each server, from 0.
+    Tables and launch lists need the plan alone, and so does the map; course (incumbent and bound
+    over time) needs --history. The pictures pairs, flows, utilization, latency and comparison
+    (against greedy) simulate the trace, so they need --config and --requests. GPU numbers in
+    launch lists are those of each server, from 0.
 
     \b
     Examples:
@@ -146,7 +158,11 @@ def _check_picture(form: str, options: dict[str, Any]) -> None:
 
     picture_form(options["output"])
     missing = [f"--{name}" for name in ("config", "requests") if options[name] is None]
-    if form != "map" and missing:
+    if form == "course" and options["history"] is None:
+        raise click.UsageError(
+            "--format course draws a solve: add --history FILE, which solve --history writes"
+        )
+    if form not in WITHOUT_RUN and missing:
         raise click.UsageError(
             f"--format {form} simulates the trace: add {' and '.join(missing)} FILE"
         )
@@ -154,22 +170,34 @@ def _check_picture(form: str, options: dict[str, Any]) -> None:
 
 def _write_picture(plan: Plan, form: str, options: dict[str, Any]) -> None:
     from cli.plots.comparison import draw_comparison
+    from cli.plots.course import draw_course
+    from cli.plots.flows import draw_flows
     from cli.plots.latency import draw_latency
     from cli.plots.map import draw_map
+    from cli.plots.pairs import draw_pairs
     from cli.plots.sheet import write_picture
     from cli.plots.utilization import draw_utilization
+    from cli.views.history import read_history
     from cli.views.staging import still_scene
 
     output = options["output"]
-    if form == "map":
-        write_picture(output, draw_map, still_scene(plan.certificate.method, plan))
+    if form in WITHOUT_RUN:
+        draw: Callable[[Figure, Scene], None] = draw_map
+        if form == "course":
+            draw = partial(draw_course, history=read_history(options["history"]))
+        write_picture(output, draw, still_scene(plan.certificate.method, plan))
         return
     scene, other = _run(plan, form == "comparison", options)
     if other is not None:
         write_picture(output, partial(draw_comparison, other=other), scene)
     else:
-        draw = draw_utilization if form == "utilization" else draw_latency
-        write_picture(output, draw, scene)
+        drawings = {
+            "pairs": draw_pairs,
+            "flows": draw_flows,
+            "utilization": draw_utilization,
+            "latency": draw_latency,
+        }
+        write_picture(output, drawings[form], scene)
 
 
 def _run(plan: Plan, compare: bool, options: dict[str, Any]) -> tuple[Scene, Scene | None]:

@@ -25,8 +25,7 @@ def pair_matrices(scene: Scene) -> Markup:
         if total
         else "No request calls more than one model, so there is nothing to keep together."
     )
-    order = np.argsort(-pairs.together.sum(axis=1), kind="stable")
-    busy = order[pairs.together[order].sum(axis=1) > 0]
+    busy = busy_models(pairs)
     shown = busy[:MOST_MODELS]
     section = [
         tag("h2", "Which models work together, and where the pairs ended up"),
@@ -39,6 +38,12 @@ def pair_matrices(scene: Scene) -> Markup:
         section.append(tag("div", *_matrices(scene, pairs, shown), class_="pair"))
         section.append(behind("Pairs as a table", _pair_table(scene, pairs)))
     return tag("section", section)
+
+
+def busy_models(pairs: Pairs) -> IntArray:
+    """Models that meet another (or themselves) in a request, those with most pairs first."""
+    order = np.argsort(-pairs.together.sum(axis=1), kind="stable")
+    return np.asarray(order[pairs.together[order].sum(axis=1) > 0])
 
 
 def _matrices(scene: Scene, pairs: Pairs, shown: IntArray) -> tuple[Markup, Markup]:

@@ -12,9 +12,10 @@ requests=configs/multimodal_requests.jsonl
 
 "$tool" solve --config $config --requests $requests --gpus 32 --gpus-per-server 8 \
     --history "$work/history.json" -o "$work/plan.yaml" --quiet
-for picture in map comparison latency utilization; do
+for picture in map course pairs flows comparison latency utilization; do
     "$tool" export --plan "$work/plan.yaml" --format $picture \
-        --config $config --requests $requests --routing plan -o docs/img/$picture.png --quiet
+        --config $config --requests $requests --routing plan --history "$work/history.json" \
+        -o docs/img/$picture.png --quiet
 done
 
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from cli.export import PICTURES
 from placement.plan_file import read_plan
 from tests.cli.inputs import HOSTILE_MODEL, gswarm, solve_plan, write_inputs
 
@@ -128,12 +129,13 @@ def test_wrong_command_is_a_sentence(case, template, said):
     assert "Traceback" not in done.output
 
 
-@pytest.mark.parametrize("form", ["map", "utilization", "latency", "comparison"])
+@pytest.mark.parametrize("form", PICTURES)
 def test_pictures_are_whole_and_repeat(case, tmp_path, form):
     """A picture is well-formed SVG, and drawing it again gives the same bytes."""
     first, second = tmp_path / "a.svg", tmp_path / "b.svg"
+    history = case["path"].parent / "history.json"
     for path in (first, second):
-        done = export(case, form, *case["run"], "-o", path, "--json")
+        done = export(case, form, *case["run"], "--history", history, "-o", path, "--json")
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["output"] == str(path)
     root = ElementTree.fromstring(first.read_bytes())
@@ -154,12 +156,13 @@ def test_png_is_not_blank(case, tmp_path):
 
 def test_pictures_need_their_inputs(case, tmp_path):
     """A picture of a run asks for config and trace, any picture for a file with a known ending."""
-    for more, said in [
-        (("-o", tmp_path / "x.svg"), "--config and --requests"),
-        ((), "--output"),
-        (("-o", tmp_path / "x.gif"), ".svg, .png, .pdf"),
+    for form, more, said in [
+        ("latency", ("-o", tmp_path / "x.svg"), "--config and --requests"),
+        ("latency", (), "--output"),
+        ("latency", ("-o", tmp_path / "x.gif"), ".svg, .png, .pdf"),
+        ("course", ("-o", tmp_path / "x.svg"), "--history FILE"),
     ]:
-        done = export(case, "latency", *more)
+        done = export(case, form, *more)
         assert done.exit_code == 2
         assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -173,3 +176,22 @@ def test_missing_matplotlib_is_a_sentence(case, tmp_path, monkeypatch):
     assert "gswarm-place[plots]" in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert export(case, "csv").exit_code == 0
+
+
+def test_bars_of_flows_are_the_edges_of_the_run(case):
+    """The two bars of every server together are the workflow edges of the whole run."""
+    from matplotlib.figure import Figure
+
+    from cli.common import load_inputs
+    from cli.plots.flows import draw_flows
+    from cli.views.measures import edge_traffic
+    from cli.views.staging import run_scene
+
+    workload, trace = load_inputs(*(str(p) for p in case["run"][1::2]))
+    scene = run_scene("plan", case["plan"], workload, trace, mode="online")
+    source, target, count = edge_traffic(scene)
+    figure = Figure()
+    draw_flows(figure, scene)
+    stay, cross = figure.axes[0].containers[:2]
+    assert sum(bar.get_width() for bar in stay) == count[source == target].sum()
+    assert sum(bar.get_width() for bar in cross) == count[source != target].sum() > 0

@@ -1,0 +1,40 @@
+"""Incumbent and bound over time as a static picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cli.views.course import STOPPED, thinned
+from cli.views.scales import percent
+from cli.views.scene import Scene
+from placement.outcome import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINES = {"bound": ("best_bound", "#c2410c", "dashed"), "incumbent": ("incumbent", "#1f6fb2", "-")}
+
+
+def draw_course(figure: Figure, scene: Scene, history: Sequence[Progress]) -> None:
+    """Draw how incumbent and bound closed in on each other, as steps."""
+    figure.set_size_inches(7.0, 3.2)
+    ax = figure.subplots()
+    points = thinned(history)
+    end = points[-1].seconds if points else 1.0
+    for name, (field, colour, dash) in LINES.items():
+        known = [(p.seconds, getattr(p, field)) for p in points if getattr(p, field) is not None]
+        if known:
+            known.append((end, known[-1][1]))
+            ax.step(*zip(*known, strict=True), where="post", color=colour, linestyle=dash,
+                    label=f"{name}: {known[-1][1]:.5f}")  # fmt: skip
+    certificate = scene.plan.certificate
+    ax.grid(visible=True)
+    ax.margins(y=0.08)
+    ax.set(
+        xlabel="time (s)",
+        ylabel="locality",
+        title=f"Gap {percent(certificate.gap, 2)}, {STOPPED[certificate.status]}",
+    )
+    if points:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)
