@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.common import Number, check_outputs, echo_json, output_options, waiting
+
+if TYPE_CHECKING:
+    from placement.cluster import FloatArray
+
+DEFAULT_REQUESTS = 1000
+LONGEST_S = 1e9
 
 
 @click.command()
@@ -25,7 +31,12 @@ from cli.common import Number, check_outputs, echo_json, output_options, waiting
     show_default=True,
     help="Most GPUs of one model.",
 )
-@click.option("--requests", type=click.IntRange(1, 100_000_000), default=1000, show_default=True)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 100_000_000),
+    show_default="1000, or all of --arrivals-file",
+    help="How many.",
+)
 @click.option(
     "--arrivals",
     type=click.Choice(["poisson", "bursty", "file"]),
@@ -72,7 +83,7 @@ def command(**options: Any) -> None:
     """Write seeded synthetic configs and traces of any size.
 
     The same seed gives the same files. Without --rate and --load the trace keeps one request a
-    second; real arrival times keep their own pace.
+    second; recorded arrival times keep their own pace.
 
     \b
     Example:
@@ -81,30 +92,22 @@ def command(**options: Any) -> None:
     """
     import numpy as np
 
+    from placement.arrivals import read_arrivals
     from placement.reading.config import read_config
     from placement.synthetic import (
-        arrival_times,
         rate_for_load,
-        read_arrivals,
         synthetic_config,
         synthetic_trace,
         write_config,
-        write_requests,
     )
+    from placement.trace_file import write_requests
 
+    _check(options)
     seed = options["seed"]
-    if (options["config"] is None) == (options["config_out"] is None):
-        raise click.UsageError(
-            "either --config FILE (an existing config) or --config-out FILE (a new one)"
-        )
-    if (options["arrivals"] == "file") != (options["arrivals_file"] is not None):
-        raise click.UsageError("--arrivals file and --arrivals-file CSV belong together")
-    if options["rate"] is not None and options["load"] is not None:
-        raise click.UsageError("--rate and --load exclude each other")
-    check_outputs(
-        {"--config-out": options["config_out"], "--requests-out": options["requests_out"]},
-        (options["config"], options["arrivals_file"]),
-    )
+    # Whatever can be wrong with an input is found before anything is written.
+    recorded = None
+    if options["arrivals_file"] is not None:
+        recorded = read_arrivals(options["arrivals_file"], options["requests"])
     path = options["config"]
     if path is None:
         path = options["config_out"]
@@ -120,16 +123,7 @@ def command(**options: Any) -> None:
     rate = options["rate"]
     if options["load"] is not None:
         rate = rate_for_load(workload, options["load"], options["gpus"], mix)
-    if options["arrivals"] == "file":
-        arrivals = read_arrivals(options["arrivals_file"], options["requests"], rate=rate)
-    else:
-        arrivals = arrival_times(
-            options["arrivals"],
-            options["requests"],
-            rate or 1.0,
-            seed=seed,
-            burstiness=options["burstiness"],
-        )
+    arrivals = _arrivals(recorded, rate, options)
     with waiting("drawing and writing the trace"):
         trace = synthetic_trace(workload, arrivals, seed=seed, mix=mix)
         write_requests(options["requests_out"], trace)
@@ -150,3 +144,48 @@ def command(**options: Any) -> None:
             f"{len(arrivals):,} requests over {span:,.1f} s to {len(workload.workflows)} workflows "
             f"of {len(workload.models)} models: {options['requests_out']}"
         )
+
+
+def _check(options: dict[str, Any]) -> None:
+    from placement.reading.document import DOCUMENT_FORMATS
+    from placement.reading.requests import TRACE_FORMATS
+    from placement.reading.source import find_format
+
+    if (options["config"] is None) == (options["config_out"] is None):
+        raise click.UsageError(
+            "either --config FILE (an existing config) or --config-out FILE (a new one)"
+        )
+    if (options["arrivals"] == "file") != (options["arrivals_file"] is not None):
+        raise click.UsageError("--arrivals file and --arrivals-file CSV belong together")
+    if options["rate"] is not None and options["load"] is not None:
+        raise click.UsageError("--rate and --load exclude each other")
+    check_outputs(
+        {"--config-out": options["config_out"], "--requests-out": options["requests_out"]},
+        (options["config"], options["arrivals_file"]),
+    )
+    find_format(options["requests_out"], TRACE_FORMATS)
+    if options["config_out"] is not None:
+        find_format(options["config_out"], DOCUMENT_FORMATS)
+
+
+def _arrivals(
+    recorded: FloatArray | None, rate: float | None, options: dict[str, Any]
+) -> FloatArray:
+    from placement.arrivals import arrival_times, at_rate
+
+    if recorded is None:
+        arrivals = arrival_times(
+            options["arrivals"],
+            options["requests"] or DEFAULT_REQUESTS,
+            rate or 1.0,
+            seed=options["seed"],
+            burstiness=options["burstiness"],
+        )
+    else:
+        arrivals = recorded if rate is None else at_rate(recorded, rate)
+    if arrivals[-1] > LONGEST_S:
+        raise click.UsageError(
+            f"the trace would last {arrivals[-1] / 3.2e7:,.0f} years; ask for a higher --rate or "
+            "fewer --requests"
+        )
+    return arrivals

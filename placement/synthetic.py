@@ -5,23 +5,16 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import polars as pl
 import yaml
 
 from placement.atomic import replacing
 from placement.cluster import FloatArray, IntArray
-from placement.reading.faults import input_error
+from placement.reading.document import DOCUMENT_FORMATS
+from placement.reading.source import find_format
 from placement.workload import Model, Workload
-
-Arrivals = Literal["poisson", "bursty", "file"]
-
-START = datetime(2025, 1, 1, tzinfo=UTC)
-SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".csv", ".parquet")
 
 # Sizes as they are served today: GPUs, GB of memory for the whole replica, seconds of one call.
 _SIZES = ((1, 6, 0.2), (1, 18, 0.8), (1, 30, 2.0), (2, 80, 2.5), (4, 170, 4.0), (8, 420, 5.0))
@@ -98,77 +91,19 @@ def _workflow(
 
 
 def write_config(path: str | os.PathLike[str], config: dict[str, Any]) -> None:
-    """Write a config as JSON or YAML, by the suffix of `path`."""
-    with replacing(path) as temporary:
-        if Path(path).suffix == ".json":
-            temporary.write_text(json.dumps(config, indent=2) + "\n")
-        else:
-            temporary.write_text(yaml.safe_dump(config, sort_keys=False, width=100))
-
-
-def arrival_times(
-    kind: Arrivals,
-    requests: int,
-    rate: float,
-    *,
-    seed: int = 0,
-    burstiness: float = 3.0,
-) -> FloatArray:
-    """Draw arrival times in seconds, the first at 0, shape (requests,).
-
-    ``poisson`` has exponential gaps; ``bursty`` gamma gaps with coefficient of variation
-    `burstiness` (1 is Poisson again). Both have `rate` requests per second on average.
-    """
-    rng = np.random.default_rng([seed, 1])
-    if kind == "poisson":
-        gaps = rng.exponential(1.0 / rate, requests)
-    else:
-        shape = 1.0 / burstiness**2
-        gaps = rng.gamma(shape, 1.0 / (rate * shape), requests)
-    gaps[0] = 0.0
-    return np.cumsum(gaps)
-
-
-def read_arrivals(
-    path: str | os.PathLike[str], requests: int | None, *, rate: float | None = None
-) -> FloatArray:
-    """Take real arrival times from the first column of a CSV file that holds time stamps.
-
-    Parameters
-    ----------
-    requests : int or None
-        Take the first so many; None takes all.
-    rate : float, optional
-        Stretch or squeeze the gaps to so many requests per second; else they stay as they are.
+    """Write a config as JSON or YAML, by the suffix of `path`.
 
     Raises
     ------
     InputError
-        Where there is no such column, or too few rows.
+        Where the suffix is none of these.
     """
-    try:
-        table = pl.read_csv(Path(path), infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        text = str(error).splitlines()[0]
-        raise input_error(path, "", f"cannot be read ({text})", "give a CSV file") from None
-    for name in table.columns:
-        stamps = table[name].str.to_datetime(strict=False, time_unit="us")
-        if stamps.null_count() < len(stamps):
-            break
-    else:
-        raise input_error(path, "", "has no column of time stamps", "give ISO 8601 times")
-    if stamps.null_count():
-        row = int(stamps.is_null().arg_max() or 0) + 2
-        raise input_error(path, f"line {row}", f"no time in column {name}", "mend or remove it")
-    seconds = np.sort(stamps.cast(pl.Int64).to_numpy()) / 1e6
-    if requests is not None and len(seconds) < requests:
-        raise input_error(
-            path, "", f"holds {len(seconds)} arrivals, {requests} are asked for", "ask for fewer"
-        )
-    seconds = seconds[:requests] - seconds[0]
-    if rate is not None and len(seconds) > 1 and seconds[-1] > 0:
-        seconds = seconds * (len(seconds) / rate / seconds[-1])
-    return np.asarray(seconds)
+    form = find_format(path, DOCUMENT_FORMATS)
+    with replacing(path) as temporary:
+        if form == "json":
+            temporary.write_text(json.dumps(config, indent=2) + "\n")
+        else:
+            temporary.write_text(yaml.safe_dump(config, sort_keys=False, width=100))
 
 
 @dataclass(frozen=True)
@@ -195,7 +130,19 @@ def synthetic_trace(
     -------
     SyntheticTrace
         Service times follow gamma distributions with the models' means and deviations.
+
+    Raises
+    ------
+    ValueError
+        Where a model that is called states no service time.
     """
+    for flow in workload.workflows:
+        for v in flow.nodes:
+            if workload.models[v.model].service_time_s is None:
+                raise ValueError(
+                    f"model {workload.models[v.model].id!r} states no service time to draw from; "
+                    "give it tokens_per_second and token_mean, or inference_time_mean"
+                )
     rng = np.random.default_rng([seed, 2])
     n = len(workload.workflows)
     shares = rng.dirichlet(np.full(n, 3.0)) if mix is None else mix / mix.sum()
@@ -218,69 +165,6 @@ def _service(model: Model, count: int, rng: np.random.Generator) -> FloatArray:
         return np.full(count, mean)
     shape = (mean / std) ** 2
     return rng.gamma(shape, mean / shape, count)
-
-
-def write_requests(path: str | os.PathLike[str], trace: SyntheticTrace) -> None:
-    """Write a trace in the format of the suffix: YAML, JSON, JSONL, CSV or Parquet.
-
-    In CSV and Parquet the node execution times are one column of JSON text.
-
-    Raises
-    ------
-    InputError
-        Where the suffix is none of these.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise input_error(path, "", f"no trace format ends in {suffix!r}", f"use {SUFFIXES}")
-    times = _times_text(trace)
-    stamps = [
-        (START + timedelta(microseconds=int(us))).isoformat(timespec="microseconds")
-        for us in np.round(trace.arrival_s * 1e6)
-    ]
-    ids = [f"r{i}" for i in range(len(stamps))]
-    names = [trace.workload.workflows[w].id for w in trace.workflow]
-    with replacing(path) as temporary:
-        if suffix in (".csv", ".parquet"):
-            table = pl.DataFrame(
-                {
-                    "request_id": ids,
-                    "timestamp": stamps,
-                    "workflow_id": names,
-                    "node_execution_times": times,
-                }
-            )
-            if suffix == ".csv":
-                table.write_csv(temporary)
-            else:
-                table.write_parquet(temporary)
-            return
-        head, tail, join = "", "", "\n"
-        if suffix == ".json":
-            head, tail, join = '{"requests": [\n', "\n]}", ",\n"
-        elif suffix in (".yaml", ".yml"):
-            # One request a line, in YAML's flow style.
-            head, join = "requests:\n- ", "\n- "
-        with temporary.open("w") as file:
-            file.write(head)
-            for i, row in enumerate(zip(ids, stamps, names, times, strict=True)):
-                file.write(join if i else "")
-                file.write(
-                    f'{{"request_id": "{row[0]}", "timestamp": "{row[1]}", "workflow_id": '
-                    f'{json.dumps(row[2])}, "node_execution_times": {row[3]}}}'
-                )
-            file.write(tail + "\n")
-
-
-def _times_text(trace: SyntheticTrace) -> list[str]:
-    text = [""] * len(trace.workflow)
-    for w, flow in enumerate(trace.workload.workflows):
-        names = [json.dumps(v.id) for v in flow.nodes]
-        rows = np.flatnonzero(trace.workflow == w)
-        for r, seconds in zip(rows.tolist(), trace.service_s[w].tolist(), strict=True):
-            inner = ", ".join(f"{n}: {s:.4f}" for n, s in zip(names, seconds, strict=True))
-            text[r] = "{" + inner + "}"
-    return text
 
 
 def rate_for_load(workload: Workload, load: float, gpus: int, mix: FloatArray) -> float:

@@ -192,6 +192,8 @@ def test_other_commands_say_what_is_wrong_too(
         (["--config-out", "c.yaml", "--burstiness", "0"], "more than 0"),
         (["--config-out", "c.yaml", "--arrivals", "file"], "belong together"),
         (["--config-out", "c.yaml", "--arrivals-file", "x.csv"], "belong together"),
+        (["--config-out", "c.txt"], "tells no format"),
+        (["--config-out", "c.yaml", "--requests-out", "r.doc"], "tells no format"),
         (["--config-out", "c.yaml", "--models", "0"], "--models"),
     ],
 )
