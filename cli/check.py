@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import Number, echo_json, hash_inputs, output_options, waiting
+from cli.common import Number, echo_json, hash_inputs, load_inputs, output_options, waiting
 
 if TYPE_CHECKING:
     from placement.plan import Plan
@@ -48,7 +48,8 @@ def command(
     """Verify a plan, and its bound, without trusting whoever wrote it.
 
     Memory, consecutive blocks, server bounds, sharing, flows and loads are checked and every
-    stated figure is recomputed, without a solver. With --bound the stored duals are priced once
+    stated figure is recomputed, without a solver. With --config and --requests, models, rates and
+    service times are compared with those files, too. With --bound the stored duals are priced once
     more: any duals give a valid bound, so a bound that is stated too low is found out.
     Exits with 1 where the plan does not hold.
 
@@ -89,12 +90,20 @@ def command(
 def _other_inputs(
     plan: Plan, config: str | None, requests: str | None, cluster: str | None
 ) -> list[str]:
+    from placement.check import check_inputs
+    from placement.reading.cluster import read_cluster
+
     found = hash_inputs(config=config, requests=requests, cluster=cluster)
-    return [
+    faults = [
         f"inputs: the {role} is not the one this plan was made for (its SHA-256 differs)"
         for role, digest in found.items()
         if plan.inputs.get(role) != digest
     ]
+    if cluster is not None and read_cluster(cluster) != plan.cluster:
+        faults.append("cluster: its servers or network are not the file's")
+    if config is not None and requests is not None:
+        faults += check_inputs(plan, *load_inputs(config, requests))
+    return faults
 
 
 def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quiet: bool) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
 
 from placement.compact import solve_compact
-from placement.outcome import Budget, relative_gap
+from placement.instance import build_instance
+from placement.outcome import Budget, Status, relative_gap
 from placement.patterns import recompute_bound
 from placement.plan import Plan, expected_metrics
 from placement.solution import evaluate, violations
 from placement.solvers import SolverSettings
+from placement.trace import Trace, measure_demand
+from placement.workload import Workload
 
 TOLERANCE = 1e-6
 BOUND_TOLERANCE = 1e-6
@@ -22,29 +28,37 @@ def check_plan(plan: Plan) -> list[str]:
 
     No solver is needed. An empty list means that the plan holds.
     """
-    instance, certificate = plan.instance, plan.certificate
-    faults = [
+    changed = [] if plan.intact else ["digest: the file was changed after it was written"]
+    return changed + (_service_faults(plan) or _figure_faults(plan))
+
+
+def _service_faults(plan: Plan) -> list[str]:
+    """What the plan does: who is served, what sits where, what every replica carries."""
+    unserved = [
         f"workflow {w.id}: has requests but no routing, and is not listed as dropped"
-        for w, shares in zip(instance.workflows, plan.routing, strict=True)
+        for w, shares in zip(plan.instance.workflows, plan.routing, strict=True)
         if w.rate > 0 and shares is None
     ]
+    return unserved or violations(plan.instance, plan.solution())
+
+
+def _figure_faults(plan: Plan) -> list[str]:
+    """What the plan states about itself, against what its routing gives."""
+    instance, certificate = plan.instance, plan.certificate
+    evaluation = evaluate(instance, plan.solution())
+    objective, load = evaluation.objective, evaluation.max_utilization
+    faults = []
+    for name, value in expected_metrics(instance, evaluation).items():
+        stated = plan.expected.get(name)
+        if stated is None or not math.isclose(stated, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+            faults.append(f"expected: {name} is stated as {stated}, the routing gives {value:.9g}")
+    if certificate.status not in get_args(Status):
+        faults.append(f"certificate: {certificate.status!r} is no status")
     if not math.isclose(certificate.load_cap, instance.load_cap, rel_tol=TOLERANCE):
         faults.append(
             f"certificate: load_cap {certificate.load_cap:.6g} is not the rules' "
             f"{instance.load_cap:.6g}"
         )
-    if faults:
-        return faults
-    solution = plan.solution()
-    faults = violations(instance, solution)
-    if faults:
-        return faults
-    evaluation = evaluate(instance, solution)
-    for name, value in expected_metrics(instance, evaluation).items():
-        stated = plan.expected.get(name)
-        if stated is None or not math.isclose(stated, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-            faults.append(f"expected: {name} is stated as {stated}, the routing gives {value:.9g}")
-    objective = evaluation.objective
     if not math.isclose(certificate.objective, objective, abs_tol=TOLERANCE):
         faults.append(
             f"certificate: objective is stated as {certificate.objective:.9g}, "
@@ -58,8 +72,49 @@ def check_plan(plan: Plan) -> list[str]:
     gap = relative_gap(objective, certificate.best_bound)
     if not math.isclose(certificate.gap, gap, rel_tol=1e-3, abs_tol=TOLERANCE):
         faults.append(f"certificate: gap is stated as {certificate.gap:.6g}, it is {gap:.6g}")
-    if certificate.bottleneck_lower > certificate.bottleneck_upper * (1 + TOLERANCE):
+    lower, upper = certificate.bottleneck_lower, certificate.bottleneck_upper
+    slack = TOLERANCE * max(1.0, load)
+    if not 0 <= lower <= upper + slack:
         faults.append("certificate: the interval of the least bottleneck load is empty")
+    elif lower > load + slack:
+        faults.append(
+            f"certificate: bottleneck_lower is {lower:.6g}, and the plan itself has {load:.6g}"
+        )
+    return faults
+
+
+def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
+    """Compare models, workflows, rates and service times with the config and trace themselves."""
+    mine = plan.instance
+    theirs = build_instance(
+        workload,
+        measure_demand(workload, trace),
+        plan.cluster,
+        objective=plan.objective,
+        alpha=mine.alpha,
+    )
+    if mine.model_ids != theirs.model_ids:
+        return ["models: the plan and the config list different ones"]
+    node_ids = tuple(tuple(n.id for n in w.nodes) for w in workload.workflows)
+    if plan.workflow_ids != tuple(w.id for w in theirs.workflows) or plan.node_ids != node_ids:
+        return ["workflows: the plan and the config list different ones, or different nodes"]
+    faults = [
+        f"models: GPUs or memory of {name} are not the config's"
+        for m, name in enumerate(mine.model_ids)
+        if mine.gpus_required[m] != theirs.gpus_required[m]
+        or not math.isclose(mine.memory_per_gpu_gb[m], theirs.memory_per_gpu_gb[m])
+    ]
+    for ours, other in zip(mine.workflows, theirs.workflows, strict=True):
+        # A workflow that a partial plan drops has no rate there.
+        rate = 0.0 if other.id in plan.dropped else other.rate
+        if not math.isclose(ours.rate, rate, rel_tol=TOLERANCE):
+            faults.append(f"workflow {ours.id}: rate {ours.rate:.6g}/s is not the trace's")
+        if not np.array_equal(ours.node_model, other.node_model):
+            faults.append(f"workflow {ours.id}: its nodes call other models in the config")
+        if not np.allclose(ours.work_s, other.work_s, rtol=TOLERANCE):
+            faults.append(f"workflow {ours.id}: its service times are not the trace's")
+        if not np.array_equal(ours.links, other.links):
+            faults.append(f"workflow {ours.id}: its links are not the config's")
     return faults
 
 

@@ -65,6 +65,8 @@ class Plan:
         ``online`` or ``offline``.
     dropped : tuple of str
         Workflows that a partial plan does not serve.
+    intact : bool
+        Whether the file it was read from is as it was written.
     """
 
     instance: Instance
@@ -78,6 +80,7 @@ class Plan:
     objective: Objective = "mixed"
     mode: Mode = "online"
     dropped: tuple[str, ...] = ()
+    intact: bool = True
 
     @property
     def cluster(self) -> Cluster:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from placement.reading.schema import Entry
 
+Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
 """Lists that are checked one by one when the plan is read, so that each fault gets its place."""
 
@@ -25,10 +26,10 @@ class PlanServerType(Entry):
 class PlanNetwork(Entry):
     """Time to move data over an edge: latency + payload / bandwidth; null is no limit."""
 
-    intra_latency_s: float = Field(description="latency inside a server in seconds")
-    intra_bandwidth_gb_per_s: float | None = Field(description="bandwidth inside a server")
-    inter_latency_s: float = Field(description="latency between servers in seconds")
-    inter_bandwidth_gb_per_s: float | None = Field(description="bandwidth between servers")
+    intra_latency_s: float = Field(ge=0, description="latency inside a server in seconds")
+    intra_bandwidth_gb_per_s: Bandwidth | None = Field(description="bandwidth inside a server")
+    inter_latency_s: float = Field(ge=0, description="latency between servers in seconds")
+    inter_bandwidth_gb_per_s: Bandwidth | None = Field(description="bandwidth between servers")
 
 
 class PlanCluster(Entry):
@@ -117,3 +118,6 @@ class PlanDocument(Entry):
         description="objective, best_bound, gap, why the bound is valid, and what proves it anew"
     )
     inputs: dict[str, str] = Field(description="SHA-256 of the files that the plan was made for")
+    digest: str = Field(
+        description="SHA-256 of all the fields above as sorted JSON: whether the file was changed"
+    )

@@ -1,17 +1,21 @@
 """Plans survive their file, and a plan that was tampered with is found out."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 import yaml
 
-from placement.check import check_bound, check_plan
+from placement.check import check_bound, check_inputs, check_plan
 from placement.cluster import Cluster
-from placement.instance import build_instance
+from placement.instance import Instance, WorkflowDemand, build_instance
 from placement.outcome import SolveOptions
 from placement.plan import Plan, build_plan
-from placement.plan_file import InvalidPlan, read_plan, write_plan
+from placement.plan_file import plan_digest, read_plan, write_plan
 from placement.reading.config import read_config
 from placement.reading.faults import InputError
 from placement.reading.requests import read_requests
@@ -72,10 +76,23 @@ def test_the_bound_is_proven_anew_and_a_lower_one_is_rejected(plan: Plan, tmp_pa
     middle = (stated["best_bound"] + stated["objective"]) / 2
     stated["gap"] = (middle - stated["objective"]) / stated["objective"]
     stated["best_bound"] = middle
-    path.write_text(yaml.safe_dump(data))
-    cheat = read_plan(path)
+    cheat = read_plan(forged(path, data))
     assert check_plan(cheat) == []
     assert not check_bound(cheat, SolverSettings()).holds
+
+
+def forged(path: Path, data: dict[str, Any]) -> Path:
+    """Write a changed plan with a digest that fits, as whoever means to cheat would."""
+    path.write_text(yaml.safe_dump({**data, "digest": plan_digest(data)}))
+    return path
+
+
+def found(path: Path) -> list[str]:
+    """What reading and checking say against a plan file."""
+    try:
+        return check_plan(read_plan(path))
+    except InputError as error:
+        return [str(f) for f in error.faults]
 
 
 TAMPERED = [
@@ -101,6 +118,23 @@ TAMPERED = [
     ("a lower cap", lambda d: d["rules"].update(load_cap=0.01)),
     ("routing that is missing", lambda d: d["routing"].clear()),
     ("a replica that is missing", lambda d: d["replicas"].pop()),
+    ("a model that is listed twice", lambda d: d["models"].append(d["models"][-1])),
+    ("a workflow that is listed twice", lambda d: d["workflows"].append(d["workflows"][-1])),
+    (
+        "a server type that is listed twice",
+        lambda d: d["cluster"]["server_types"].append(d["cluster"]["server_types"][-1]),
+    ),
+    ("routing of nobody", lambda d: d["routing"].update(nobody={"home": [], "spill": {}})),
+    ("dropped but served", lambda d: d["dropped"].append(d["workflows"][0]["id"])),
+    ("a link of no node", lambda d: d["workflows"][0]["links"].append([{}, "x"])),
+    ("a latency below nothing", lambda d: d["cluster"]["network"].update(inter_latency_s=-1.0)),
+    ("an unknown status", lambda d: d["certificate"].update(status="perfect")),
+    ("duals that are none", lambda d: d["certificate"].update(duals="none")),
+    (
+        "a bottleneck above the plan",
+        lambda d: d["certificate"].update(bottleneck_lower=2.0, bottleneck_upper=2.0),
+    ),
+    ("a bottleneck below nothing", lambda d: d["certificate"].update(bottleneck_lower=-1.0)),
 ]
 
 
@@ -120,12 +154,82 @@ def test_whatever_is_changed_is_found(name: str, tamper, plan: Plan, tmp_path: P
     write_plan(path, plan)
     data = yaml.safe_load(path.read_text())
     tamper(data)
-    path.write_text(yaml.safe_dump(data))
-    try:
-        faults = check_plan(read_plan(path))
-    except InvalidPlan as error:
-        faults = [str(error)]
+    faults = found(forged(path, data))
     assert faults
+    assert not any("digest" in f for f in faults)
+
+
+def _leaves(data: Any) -> Iterator[tuple[Any, Any]]:
+    for key in list(data) if isinstance(data, dict) else range(len(data)):
+        yield data, key
+        if isinstance(data[key], dict | list):
+            yield from _leaves(data[key])
+
+
+def _wrong(value: Any) -> list[Any]:
+    match value:
+        case bool():
+            return [not value, None]
+        case int() | float():
+            return [value + 1, value * 1.01 + 1e-3, -value - 1, str(value)]
+        case str():
+            return [value + "x", 1]
+        case None:
+            return [1.0]
+        case list():
+            return [[*value, *value[-1:]], {}] if value else [{}]
+        case _:
+            return [[]]
+
+
+def test_every_single_field_is_sealed(plan: Plan, tmp_path: Path) -> None:
+    """Whatever one field is changed to, or that it is dropped: check says so, every time."""
+    path = tmp_path / "plan.json"
+    write_plan(path, plan)
+    data = orjson.loads(path.read_bytes())
+    spots = list(_leaves(data))
+    rng = np.random.default_rng(0)
+    # Every field above the lists, and a sample of what the lists hold.
+    chosen = [s for s in spots if s[0] is data or rng.random() < 0.1]
+    for holder, key in chosen:
+        value = holder[key]
+        for wrong in _wrong(value):
+            holder[key] = wrong
+            path.write_bytes(orjson.dumps(data))
+            assert found(path), (key, value, wrong)
+        if isinstance(holder, dict):
+            del holder[key]
+            path.write_bytes(orjson.dumps(data))
+            assert found(path), (key, value)
+        holder[key] = value
+    path.write_bytes(orjson.dumps(data))
+    assert found(path) == []
+
+
+def test_a_plan_is_held_against_the_files_it_was_made_for(plan: Plan) -> None:
+    """Rates, service times, memory and edges of a forged plan differ from config and trace."""
+    workload = read_config(CONFIGS / "multimodal.yaml")
+    trace = read_requests(CONFIGS / "multimodal_requests.jsonl", workload)
+    assert check_inputs(plan, workload, trace) == []
+    instance = plan.instance
+    first = instance.workflows[0]
+    more = np.where(np.arange(len(instance.memory_per_gpu_gb)) == 2, 0.5, 1.0)
+    for forged_instance, words in (
+        (replace(instance, memory_per_gpu_gb=instance.memory_per_gpu_gb * more), "memory"),
+        (_with_first(instance, replace(first, rate=first.rate * 1.001)), "rate"),
+        (_with_first(instance, replace(first, work_s=first.work_s * 1.001)), "service times"),
+        (_with_first(instance, replace(first, links=first.links[1:])), "links"),
+        (_with_first(instance, replace(first, node_model=first.node_model[::-1])), "other models"),
+        (_with_first(instance, replace(first, id="nobody")), "different"),
+        (replace(instance, model_ids=("nobody", *instance.model_ids[1:])), "different"),
+    ):
+        faults = check_inputs(replace(plan, instance=forged_instance), workload, trace)
+        assert len(faults) == 1
+        assert words in faults[0]
+
+
+def _with_first(instance: Instance, first: WorkflowDemand) -> Instance:
+    return replace(instance, workflows=(first, *instance.workflows[1:]))
 
 
 def test_what_is_no_plan_is_refused_in_words(tmp_path: Path) -> None:
