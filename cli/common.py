@@ -47,6 +47,35 @@ class Number(click.ParamType):
         return number
 
 
+class Routing(click.ParamType):
+    """A built-in routing policy by name, or one of the user's own, imported."""
+
+    name = "routing"
+    BUILT_IN = ("locality", "plan", "earliest", "least-loaded")
+
+    def get_metavar(self, param: Any, ctx: Any = None) -> str:
+        """Show what can be written."""
+        return f"[{'|'.join(self.BUILT_IN)}|FILE.py:NAME|MODULE:NAME]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Keep a known name; import anything with a colon."""
+        if value in self.BUILT_IN:
+            return value
+        if ":" not in value:
+            self.fail(
+                f"{value!r} is not one of {', '.join(self.BUILT_IN)}, nor a policy of your own as "
+                "FILE.py:NAME or MODULE:NAME",
+                param,
+                ctx,
+            )
+        from runtime.own_policy import load_policy
+
+        try:
+            return load_policy(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _apply(function: F, options: list[Callable[[F], F]]) -> F:
     for option in reversed(options):
         function = option(function)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import (
+    Routing,
     check_outputs,
     cluster_options,
     echo_json,
@@ -50,10 +51,11 @@ MOST_GPUS = 32
 @mode_option
 @click.option(
     "--routing",
-    type=click.Choice(["locality", "plan", "earliest", "least-loaded"]),
+    type=Routing(),
     default="locality",
     show_default=True,
-    help="By the plan's shares, with or without spilling, or blind to servers.",
+    help="By the plan's shares, with or without spilling; blind to servers; or a policy of your "
+    "own in Python (docs/simulator.md).",
 )
 @click.option(
     "--log",
