@@ -16,6 +16,7 @@ from placement.reading.faults import FaultList, show
 
 EPOCH = datetime(1970, 1, 1)
 _ISO_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
+_OFFSET = re.compile(r"(?:Z|[+-]\d\d:\d\d)$")
 _FASTEST = "%Y-%m-%dT%H:%M:%S%.f"
 _MEND = "write ISO 8601, such as 2026-01-31T12:00:00.5"
 
@@ -53,15 +54,25 @@ class Clock:
         return (EPOCH + timedelta(microseconds=first_us)).replace(tzinfo=self.zone)
 
     def _read_fast(self, stamps: Sequence[Any]) -> IntArray | None:
-        """Read stamps that are all text without an offset, in the most usual form."""
-        if self._started and self._offset is not None:
-            return None
+        """Read stamps that are all text of the most usual form, with one offset or none."""
         if set(map(type, stamps)) != {str}:
             return None
-        micros = pl.Series(stamps).str.to_datetime(_FASTEST, time_unit="us", strict=False)
+        texts = pl.Series(stamps)
+        zone = None
+        if found := _OFFSET.search(stamps[0]):
+            moment = _parse(stamps[0])
+            if moment is None or not texts.str.ends_with(found[0]).all():
+                return None
+            zone = moment.tzinfo
+            texts = texts.str.strip_suffix(found[0])
+        offset = zone.utcoffset(None) if zone else None
+        if self._started and offset != self._offset:
+            return None
+        micros = texts.str.to_datetime(_FASTEST, time_unit="us", strict=False)
         if micros.null_count():
             return None
-        self._started = True
+        if not self._started:
+            self._started, self._offset, self.zone = True, offset, zone
         return micros.cast(pl.Int64).to_numpy()
 
     def _read_temporal(self, stamps: pl.Series) -> IntArray:
