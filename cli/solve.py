@@ -23,6 +23,13 @@ from cli.common import (
     sharing_options,
 )
 from cli.refine import Judge, refine_options, refine_plan, show_refinement
+from cli.scenarios import (
+    demands_of,
+    scenario_options,
+    scenario_summary,
+    show_scenarios,
+    wants_scenarios,
+)
 
 if TYPE_CHECKING:
     from placement.outcome import Budget, SolveResult
@@ -107,6 +114,7 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search")
     help="The plan (YAML or JSON).",
 )
 @refine_options
+@scenario_options
 @output_options
 def command(**options: Any) -> None:
     """Place the models by an integer program, with a proven bound.
@@ -125,16 +133,18 @@ def command(**options: Any) -> None:
     check_plan_name(options["output"])
     check_outputs(
         {"--output": options["output"], "--history": options["history"]},
-        (options["config"], options["requests"], options["cluster_file"]),
+        (options["config"], options["requests"], options["cluster_file"], *options["scenarios"]),
     )
-    plan, result, refined = run(**options)
+    plan, result, extra = run(**options)
     _write(plan, result, options)
     if options["as_json"]:
-        echo_json(summary(result) | ({} if refined is None else {"refined": refined}))
+        echo_json(summary(result) | extra)
     elif not options["quiet"]:
         _show(plan, result, options["output"])
-        if refined is not None:
-            show_refinement(refined)
+        if "refined" in extra:
+            show_refinement(extra["refined"])
+        if "scenarios" in extra:
+            show_scenarios(extra["scenarios"])
 
 
 def run(
@@ -146,27 +156,38 @@ def run(
     gpu_memory_gb: float,
     cluster_file: str | None,
     **options: Any,
-) -> tuple[Plan, SolveResult, dict[str, Any] | None]:
-    """Read, solve, refine where asked for, and build the plan."""
+) -> tuple[Plan, SolveResult, dict[str, Any]]:
+    """Read, solve for one demand or several, refine where asked for, and build the plan.
+
+    The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
+    """
     from cli.terminal import SolveProgress
     from placement.instance import build_instance
     from placement.outcome import Budget, SolveOptions
     from placement.plan import build_plan
     from placement.reading.cluster import check_fits
+    from placement.robust import solve_scenarios
     from placement.solve import solve
     from placement.trace import measure_demand
 
+    several = wants_scenarios(options)
     cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
     workload, trace = load_inputs(config, requests)
-    instance = build_instance(
-        workload,
-        measure_demand(workload, trace),
-        cluster,
-        objective=options["objective"],
-        alpha=options["alpha"],
-        load_cap=options["max_utilization"],
-        exclusive=options["exclusive"],
-        max_models_per_gpu=options["max_models_per_gpu"],
+    demand, named = measure_demand(workload, trace), []
+    if several:
+        demand, named = demands_of(workload, trace, options["scenarios"], options["windows"])
+    instance, *instances = (
+        build_instance(
+            workload,
+            d,
+            cluster,
+            objective=options["objective"],
+            alpha=options["alpha"],
+            load_cap=options["max_utilization"],
+            exclusive=options["exclusive"],
+            max_models_per_gpu=options["max_models_per_gpu"],
+        )
+        for d in (demand, *(d for _, d in named))
     )
     if not options["allow_partial"]:
         check_fits(config, workload, cluster, instance.used_models)
@@ -183,9 +204,21 @@ def run(
         allow_partial=options["allow_partial"],
     )
     budget = Budget(options["time_limit"])
+    extra: dict[str, Any] = {}
     with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
-        result = solve(instance, solve_options, progress=progress, budget=budget)
-    refined = None
+        if several:
+            outcome = solve_scenarios(
+                instance,
+                instances,
+                solve_options,
+                options["scenario_criterion"],
+                progress=progress,
+                budget=budget,
+            )
+            result = outcome.result
+            extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
+        else:
+            result = solve(instance, solve_options, progress=progress, budget=budget)
     if options["refine"] is not None:
         judge = Judge(
             workload,
@@ -197,7 +230,7 @@ def run(
         )
         budget = Budget(options["refine_budget"])
         with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
-            result, refined = refine_plan(
+            result, extra["refined"] = refine_plan(
                 result,
                 solve_options,
                 judge,
@@ -206,11 +239,12 @@ def run(
                 budget=budget,
                 progress=progress,
             )
-    inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file)
+    more = {f"scenario {i + 2}": path for i, path in enumerate(options["scenarios"])}
+    inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file, **more)
     plan = build_plan(
         result, workload, objective=options["objective"], mode=options["mode"], inputs=inputs
     )
-    return plan, result, refined
+    return plan, result, extra
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from placement.solution import Evaluation, Solution
 
 Status = Literal["optimal", "gap", "time limit", "interrupted", "heuristic", "refined"]
 """`gap`: stopped within the gap asked for; `heuristic`: no bound was attempted; `refined`:
-locality was given up for a simulated metric."""
+locality was given up for a simulated metric or for other demands."""
 
 
 class Infeasible(Exception):  # noqa: N818 - the field's word

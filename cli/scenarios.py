@@ -1,0 +1,140 @@
+"""`solve --scenarios` and `--windows`: one placement for several demands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from placement.robust import RobustOutcome
+    from placement.trace import Demand, Trace
+    from placement.workload import Workload
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def scenario_options(function: F) -> F:
+    """``--scenarios``, ``--windows`` and ``--scenario-criterion``."""
+    for option in (
+        click.option(
+            "--scenario-criterion",
+            type=click.Choice(["worst", "average"]),
+            default="worst",
+            show_default=True,
+            help="What of the scenarios' localities is maximised.",
+        ),
+        click.option(
+            "--windows",
+            type=click.IntRange(2, 1000),
+            metavar="N",
+            help="Place for N windows of the trace at once, of equal duration, not for its mean.",
+        ),
+        click.option(
+            "--scenarios",
+            type=click.Path(),
+            multiple=True,
+            metavar="FILE",
+            help="One more request trace to place for, beside --requests; may be repeated.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def wants_scenarios(options: dict[str, Any]) -> bool:
+    """Whether several demands are given; refuses what does not go with them.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    if not options["scenarios"] and options["windows"] is None:
+        return False
+    if options["scenarios"] and options["windows"] is not None:
+        raise click.UsageError("take either --scenarios or --windows")
+    for name, clash in (
+        ("--refine", options["refine"] is not None),
+        ("--allow-partial", options["allow_partial"]),
+        (f"--method {options['method']}", options["method"] != "ilp"),
+    ):
+        if clash:
+            raise click.UsageError(f"{name} does not go with several demands; leave it out")
+    return True
+
+
+def demands_of(
+    workload: Workload, trace: Trace, scenarios: tuple[str, ...], windows: int | None
+) -> tuple[Demand, list[tuple[str, Demand]]]:
+    """Mean demand, and the demand of each scenario with a name for it.
+
+    Raises
+    ------
+    InputError
+    """
+    from placement.reading.requests import read_requests
+    from placement.scenarios import mean_demand, window_demands
+    from placement.trace import measure_demand
+
+    if windows is not None:
+        parts = window_demands(workload, trace, windows)
+        named = [(f"window {i + 1}", d) for i, d in enumerate(parts)]
+        return measure_demand(workload, trace), named
+    named = [("--requests", measure_demand(workload, trace))]
+    for path in scenarios:
+        named.append((path, measure_demand(workload, read_requests(path, workload))))
+    return mean_demand([d for _, d in named]), named
+
+
+def scenario_summary(outcome: RobustOutcome, names: list[str]) -> dict[str, Any]:
+    """What ``--json`` prints as ``scenarios``."""
+    plain = outcome.plain_objective
+    return {
+        "criterion": outcome.criterion,
+        "objective": outcome.objective,
+        "best_bound": outcome.best_bound,
+        "gap": outcome.gap,
+        "proof": outcome.proof,
+        "load_cap": outcome.load_cap,
+        "plain_objective": plain if plain > float("-inf") else None,
+        "each": [
+            {
+                "name": name,
+                "rate": scenario.total_rate,
+                "objective": e.objective,
+                "server_efficiency": e.server_efficiency,
+                "edge_locality": e.edge_locality,
+                "max_utilization": e.max_utilization,
+            }
+            for name, scenario, e in zip(names, outcome.scenarios, outcome.evaluations, strict=True)
+        ],
+    }
+
+
+def show_scenarios(report: dict[str, Any]) -> None:
+    """Print what each scenario gets, and what is proven of all."""
+    from cli.terminal import output, percent, plain, table
+
+    console = output()
+    shown = table("scenario", "requests/s", "locality", "SE", "edges kept", "busiest GPU")
+    for row in report["each"]:
+        shown.add_row(
+            plain(row["name"]),
+            f"{row['rate']:,.3f}",
+            f"{row['objective']:.5f}",
+            percent(row["server_efficiency"]),
+            percent(row["edge_locality"]),
+            percent(row["max_utilization"]),
+        )
+    console.print(shown)
+    before = report["plain_objective"]
+    console.print(
+        f"{report['criterion']} locality {report['objective']:.5f}, within "
+        f"{percent(report['gap'], 2)} of the best under a cap of {percent(report['load_cap'])}; "
+        + (
+            "the plan for the mean demand overloads a scenario"
+            if before is None
+            else f"{before:.5f} by the plan for the mean demand"
+        )
+    )

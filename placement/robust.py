@@ -1,0 +1,329 @@
+"""One placement for several demands: the front door, and what it promises to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from placement.balance import balance
+from placement.heuristics import HEURISTICS
+from placement.instance import Instance
+from placement.joint_program import solve_compact_scenarios
+from placement.outcome import (
+    Budget,
+    Progress,
+    ProgressCallback,
+    SolveOptions,
+    SolveResult,
+    relative_gap,
+)
+from placement.patterns import pattern_bottleneck
+from placement.patterns.scenarios import generate_scenarios, integer_scenarios
+from placement.routing_lp import balance_routing, best_routing, least_bottleneck
+from placement.scenarios import (
+    Criterion,
+    Scenario,
+    combine,
+    envelope,
+    make_scenarios,
+    objectives,
+    route_all,
+    worth,
+)
+from placement.solution import Evaluation, Placement, Solution, evaluate
+from placement.solve import NO_BOUND, load_cap, solve
+from placement.solvers import SolverSettings
+
+COMPACT_SERVERS = 2
+"""Largest cluster for which the compact form is taken at once."""
+
+TIGHTENED_SERVERS = 8
+"""Largest cluster for which what time is left goes to the compact form."""
+
+BALANCE = 0.15
+"""Part of the time limit that balancing the mean demand's routing may take."""
+
+DEFAULT_LIMIT_S = 60.0
+"""Stands for the limit where there is none."""
+
+PROOFS = {
+    "patterns": (
+        "Lagrangian relaxation of the demand rows of all scenarios, the worst case weighted by "
+        "multipliers that add up to 1"
+    ),
+    "compact": "branch and bound over one set of replicas with a routing for each scenario",
+}
+
+
+@dataclass(frozen=True)
+class RobustOutcome:
+    """A placement for several demands, and what is proven of it.
+
+    Parameters
+    ----------
+    result : SolveResult
+        The placement routed for the mean demand; its certificate bounds the locality under that
+        demand alone.
+    objective, best_bound, gap : float
+        The criterion over the scenarios, a bound on it for every placement whose loads can be
+        kept under `load_cap` in each scenario, and their relative gap.
+    plain_objective : float
+        The criterion of the plan for the mean demand; -inf where that plan overloads a scenario.
+    solutions : tuple of Solution
+        Routing of each scenario.
+    evaluations : tuple of Evaluation
+        What each scenario gets.
+    """
+
+    result: SolveResult
+    criterion: Criterion
+    objective: float
+    best_bound: float
+    gap: float
+    proof: str
+    load_cap: float
+    plain_objective: float
+    scenarios: tuple[Scenario, ...]
+    solutions: tuple[Solution, ...]
+    evaluations: tuple[Evaluation, ...]
+    deterministic: bool
+
+
+def solve_scenarios(
+    mean: Instance,
+    demands: Sequence[Instance],
+    options: SolveOptions,
+    criterion: Criterion,
+    *,
+    progress: ProgressCallback | None = None,
+    budget: Budget | None = None,
+) -> RobustOutcome:
+    """Place once for all demands; the plan for the mean demand is the start.
+
+    The cap on loads holds in every scenario: the target, or (1 + eps) times the least bottleneck
+    known to be attainable in all scenarios at once where that is higher.
+
+    Parameters
+    ----------
+    mean : Instance
+        Of the mean demand: a workflow that any scenario asks for has a rate in it.
+    demands : sequence of Instance
+        One a scenario, over the same models, workflows and cluster.
+    """
+    budget = budget or Budget(options.time_limit_s)
+    settings = SolverSettings(options.solver, options.threads, options.seed)
+    part = budget.part(0.35)
+    limit = None if part.remaining_s == float("inf") else part.remaining_s
+    plain = solve(mean, replace(options, time_limit_s=limit), progress=progress, budget=part)
+    scenarios = make_scenarios(demands, options.max_utilization)
+    starts = [plain.solution.placement, *_starts(scenarios, settings, budget)]
+    cap, starts = _cap(scenarios, starts, settings, options, budget)
+    scenarios = make_scenarios(demands, cap)
+    values = [worth(criterion, scenarios, start, settings) for start in starts]
+    search = _Search(scenarios, criterion, settings, options, budget, progress)
+    best = starts[max(range(len(starts)), key=lambda i: values[i])]
+    search.offer(best, max(values))
+    _improve(search, [s for s, v in zip(starts, values, strict=True) if v > float("-inf")])
+    return _outcome(plain, search, values[0])
+
+
+@dataclass
+class _Search:
+    scenarios: list[Scenario]
+    criterion: Criterion
+    settings: SolverSettings
+    options: SolveOptions
+    budget: Budget
+    progress: ProgressCallback | None
+    best: Placement | None = None
+    value: float = float("-inf")
+    bound: float = 1.0
+    proof: str = "no locality exceeds 1"
+    deterministic: bool = True
+
+    def offer(self, placement: Placement | None, value: float | None = None) -> None:
+        """Keep a placement where it is better."""
+        if placement is None:
+            return
+        if value is None:
+            value = worth(self.criterion, self.scenarios, placement, self.settings)
+        if self.best is None or value > self.value + 1e-9:
+            self.best, self.value = placement, value
+
+    def tighten(self, bound: float, how: str) -> None:
+        """Keep a bound where it is lower."""
+        if bound < self.bound:
+            self.bound, self.proof = bound, PROOFS[how]
+
+    def closed(self) -> bool:
+        return relative_gap(self.value, self.bound) <= self.options.gap
+
+    def report(self) -> None:
+        if self.progress is not None:
+            value = self.value if self.value > float("-inf") else None
+            event = Progress("scenarios", self.budget.elapsed_s, value, self.bound)
+            self.progress(event)
+
+
+def _starts(
+    scenarios: Sequence[Scenario], settings: SolverSettings, budget: Budget
+) -> list[Placement]:
+    """Placements by the best heuristic, for each scenario and for the largest demand of all.
+
+    A search for one scenario may leave out a model that only another one calls; such are dropped.
+    """
+    search = HEURISTICS["local-search"]
+    found = [search(i, settings.seed, budget.part(0.1)) for i in (*scenarios, envelope(scenarios))]
+    placed = set(scenarios[0].used_models)
+    return [p for p in found if placed <= set(p.model.tolist())]
+
+
+def _cap(
+    scenarios: Sequence[Scenario],
+    starts: list[Placement],
+    settings: SolverSettings,
+    options: SolveOptions,
+    budget: Budget,
+) -> tuple[float, list[Placement]]:
+    """The cap that all scenarios can keep; where it is above the target, one more start."""
+
+    def bottleneck(placement: Placement) -> float:
+        return max(least_bottleneck(s, placement, settings)[0] for s in scenarios)
+
+    least = min(map(bottleneck, starts))
+    target = 0.0 if options.mode == "offline" else options.max_utilization
+    if least > target:
+        found = pattern_bottleneck(
+            envelope(scenarios), settings, budget.part(0.2), target=target
+        ).solution.placement
+        starts = [*starts, found]
+        least = min(least, bottleneck(found))
+    return load_cap(options, least), starts
+
+
+def _improve(search: _Search, starts: list[Placement]) -> None:
+    """The pattern form, and on small clusters the compact form, from the best start."""
+    scenarios, gap = search.scenarios, search.options.gap
+    servers = scenarios[0].cluster.n_servers
+    search.report()
+    if servers > COMPACT_SERVERS:
+        part = search.budget.part(0.6)
+        pool = generate_scenarios(
+            scenarios, search.criterion, starts, search.settings, part, gap=gap / 4
+        )
+        search.deterministic &= not part.expired
+        search.tighten(pool.best_bound, "patterns")
+        search.report()
+        if search.best is not None and not search.closed():
+            placement, settled = integer_scenarios(
+                scenarios,
+                search.criterion,
+                pool,
+                search.settings,
+                search.budget.part(0.6),
+                start=search.best,
+                gap=gap / 4,
+            )
+            search.deterministic &= settled
+            search.offer(placement)
+            search.report()
+    if servers <= TIGHTENED_SERVERS and not search.closed() and not search.budget.expired:
+        placement, bound, settled = solve_compact_scenarios(
+            scenarios,
+            search.criterion,
+            search.settings,
+            search.budget.part(0.9),
+            start=search.best,
+            gap=gap,
+        )
+        search.deterministic &= settled
+        search.offer(placement)
+        search.tighten(bound, "compact")
+        search.report()
+
+
+def _outcome(plain: SolveResult, search: _Search, plain_value: float) -> RobustOutcome:
+    assert search.best is not None
+    placement, result = _route_mean(plain, search)
+    scenarios = search.scenarios
+    routed = route_all(scenarios, placement, search.settings)
+    if routed is None:
+        raise RuntimeError("a placement that served every scenario does so no longer")
+    even = []
+    for scenario, solution in zip(scenarios, routed, strict=True):
+        floor = evaluate(scenario, solution).objective * (1 - search.options.balance_tolerance)
+        balanced = balance_routing(scenario, placement, search.settings, least_locality=floor)
+        even.append(balanced or solution)
+    value = combine(search.criterion, objectives(scenarios, even))
+    bound = max(search.bound, value)
+    certificate = replace(
+        result.certificate,
+        proof=(
+            f"{result.certificate.proof}. That is of the mean demand; over {len(scenarios)} "
+            f"scenarios the {search.criterion} locality is {value:.6f}, and no placement that "
+            f"keeps loads under {scenarios[0].load_cap:.6g} in each exceeds {bound:.6f}: "
+            f"{search.proof}"
+        ),
+        seconds=search.budget.elapsed_s,
+        deterministic=result.certificate.deterministic and search.deterministic,
+    )
+    return RobustOutcome(
+        result=replace(result, certificate=certificate),
+        criterion=search.criterion,
+        objective=value,
+        best_bound=bound,
+        gap=relative_gap(value, bound),
+        proof=search.proof,
+        load_cap=scenarios[0].load_cap,
+        plain_objective=plain_value,
+        scenarios=tuple(scenarios),
+        solutions=tuple(even),
+        evaluations=tuple(evaluate(i, s) for i, s in zip(scenarios, even, strict=True)),
+        deterministic=search.deterministic,
+    )
+
+
+def _route_mean(plain: SolveResult, search: _Search) -> tuple[Placement, SolveResult]:
+    """Route the mean demand over the placement, with idle GPUs filled where no scenario loses.
+
+    Where the mean demand cannot be kept under its own cap, the scenarios' cap is taken; the bound
+    of the plain plan does not hold for it.
+    """
+    assert search.best is not None
+    placement, instance, settings = search.best, plain.instance, search.settings
+    bound, proof, duals = (
+        plain.certificate.best_bound,
+        plain.certificate.proof,
+        plain.certificate.duals,
+    )
+    routed = best_routing(instance, placement, settings)
+    if routed is None:
+        least, routed = least_bottleneck(instance, placement, settings)
+        instance = replace(instance, load_cap=max(least, search.scenarios[0].load_cap))
+        routed = best_routing(instance, placement, settings) or routed
+        bound, proof, duals = 1.0, NO_BOUND, None
+    tolerance = search.options.balance_tolerance
+    limit = BALANCE * (search.options.time_limit_s or DEFAULT_LIMIT_S)
+    seconds = min(limit, max(1.0, search.budget.remaining_s))
+    even = balance(instance, routed, settings, Budget(seconds), tolerance=tolerance)
+    if worth(search.criterion, search.scenarios, even.placement, settings) >= search.value - 1e-9:
+        placement, routed = even.placement, even
+    evaluation = evaluate(instance, routed)
+    gap = relative_gap(evaluation.objective, bound)
+    certificate = replace(
+        plain.certificate,
+        status="optimal" if gap <= 1e-6 else "refined",
+        objective=evaluation.objective,
+        best_bound=max(bound, evaluation.objective),
+        gap=gap,
+        proof=proof,
+        duals=duals,
+        load_cap=instance.load_cap,
+    )
+    return placement, replace(
+        plain,
+        instance=instance,
+        solution=routed,
+        evaluation=evaluation,
+        certificate=certificate,
+    )
