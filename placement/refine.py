@@ -196,6 +196,8 @@ def refine(
             style = replace(search.style, tolerance=tolerance)
             routed = _route(search, placement, style)
             search.offer(f"{proposal}, routed within {tolerance:g}", routed, style)
+        if search.over:  # before the next placement is made
+            break
     _climb(search, np.random.default_rng(options.seed))
     return Refinement(
         solution=search.best,
@@ -246,7 +248,6 @@ def _placements(
         limit = min(options.time_limit_s or float("inf"), 0.2 * budget.remaining_s)
         again = replace(
             options,
-            method="ilp",
             max_utilization=cap,
             time_limit_s=None if limit == float("inf") else limit,
         )
@@ -255,7 +256,7 @@ def _placements(
         except Infeasible:
             continue
         settled = result.certificate.deterministic
-        yield f"the program under a cap of {cap:.2f}", result.solution.placement, settled
+        yield f"{options.method} under a cap of {cap:.2f}", result.solution.placement, settled
 
 
 def _climb(search: _Search, rng: np.random.Generator) -> None:

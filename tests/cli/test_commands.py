@@ -189,7 +189,8 @@ def test_refine_reports_what_the_simulator_gained(tmp_path: Path) -> None:
     """The refined plan is a plan that holds, never worse on the trace, the same for equal input."""
     out = tmp_path / "refined.yaml"
     arguments = ["solve", *INPUTS, "--gpus", "8", "--method", "greedy", "-o", str(out),
-                 "--refine", "mean-latency", "--refine-evaluations", "12"]  # fmt: skip
+                 "--refine", "mean-latency", "--refine-evaluations", "12",
+                 "--refine-budget", "600"]  # fmt: skip
     solved = json.loads(call(*arguments, "--json").output)
     refined = solved["refined"]
     latency = refined["metrics"]["mean-latency"]
