@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.result import RunResult
+from runtime.result import RunResult, Scheduler
 from runtime.simulate import simulate
+from runtime.switching import simulate_switching
 from runtime.timeline import write_timeline
 from tests.runtime.cases import random_case
+from tests.runtime.test_switching import crowded_case
 
 SEEDS = range(60)
 
@@ -172,22 +173,41 @@ def test_the_same_run_gives_the_same_bytes_compressed_or_not(tmp_path: Path) -> 
     )
 
 
-def test_loading_a_model_is_a_slice_before_the_execution(tmp_path: Path) -> None:
-    """A run that switches shows each load on the GPUs of the block, until service starts."""
-    done = run(5)
-    load = np.where(done.ran & (done.start_s >= 0.25), 0.25, 0.0)
-    write_timeline(tmp_path / "t.json", replace(done, switch_s=load))
-    slices = [e for e in events_of(tmp_path / "t.json") if e["ph"] == "X"]
-    loads = [e for e in slices if e["cat"] == "switch"]
-    starts = {
-        (e["args"]["request"], e["args"]["node"], e["tid"]): e["ts"]
-        for e in slices
-        if e["cat"] != "switch"
-    }
-    assert loads
-    for e in loads:
-        key = e["args"]["request"], e["args"]["node"], e["tid"]
-        assert e["ts"] + e["dur"] == starts[key]
-        assert e["dur"] == pytest.approx(250_000, abs=1)
-    gpus = done.problem.replica_gpus[done.replica[load > 0]]
-    assert len(loads) == int(gpus.sum())
+@pytest.mark.parametrize("scheduler", ["baseline", "offline"])
+def test_loading_a_model_is_a_slice_before_the_execution(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
+    """A scheduler that switches shows every load on the GPUs of its block, until service starts;
+    loads and executions together never overlap on a GPU.
+    """
+    loads_seen = 0
+    for seed in range(20):
+        case = crowded_case(seed)
+        done = simulate_switching(
+            case.workload, case.trace, case.cluster, scheduler, mode="offline"
+        )
+        assert done.switch_s is not None
+        write_timeline(tmp_path / "t.json", done)
+        slices = [e for e in events_of(tmp_path / "t.json") if e["ph"] == "X"]
+        loads = [e for e in slices if e["cat"] == "switch"]
+        starts = {
+            (e["args"]["request"], e["args"]["node"], e["tid"]): e["ts"]
+            for e in slices
+            if e["cat"] != "switch"
+        }
+        for e in loads:
+            key = e["args"]["request"], e["args"]["node"], e["tid"]
+            assert e["ts"] + e["dur"] == starts[key]
+        loading = done.ran & (np.nan_to_num(done.switch_s) > 0)
+        gpus = done.problem.replica_gpus[done.replica[loading]]
+        total = float((done.switch_s[loading] * gpus).sum())
+        assert sum(e["dur"] for e in loads) == pytest.approx(total * 1e6, abs=2 * len(loads))
+        assert len(loads) == int(gpus.sum())
+        tracks = defaultdict(list)
+        for e in slices:
+            tracks[e["tid"]].append((e["ts"], e["ts"] + e["dur"]))
+        for track in tracks.values():
+            track.sort()
+            assert all(a[1] <= b[0] for a, b in pairwise(track))
+        loads_seen += len(loads)
+    assert loads_seen > 50
