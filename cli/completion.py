@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import click
 
+from cli.common import echo_json
+
 PROGRAM = "gswarm-place"
 VARIABLE = "_GSWARM_PLACE_COMPLETE"
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The script in one JSON object.")
+def command(shell: str, as_json: bool) -> None:
     """Print the script that teaches a shell to complete commands, options and files.
 
     \b
@@ -27,4 +30,8 @@ def command(shell: str) -> None:
     assert completion is not None
     # What click's own `source` adds is a check of the shell's version, which needs that shell.
     made = completion(main, {}, PROGRAM, VARIABLE)
-    click.echo(made.source_template % made.source_vars())
+    script = made.source_template % made.source_vars()
+    if as_json:
+        echo_json({"shell": shell, "script": script})
+    else:
+        click.echo(script)

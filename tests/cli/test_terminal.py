@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -76,6 +77,18 @@ def test_quiet_says_nothing(command: str, calls: dict[str, list[str]]) -> None:
     """--quiet leaves both streams empty where all is well."""
     done = gswarm(command, *calls[command], "--quiet")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_json_is_one_object_and_nothing_else(command: str, calls: dict[str, list[str]]) -> None:
+    """--json prints one JSON object on stdout, and nothing on stderr where that is no terminal."""
+    arguments = ["bash"] if command == "completion" else calls[command]
+    if command == "schema":
+        arguments = arguments[:1]
+    done = gswarm(command, *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    assert isinstance(json.loads(done.stdout), dict)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("completion", "schema")])
