@@ -44,7 +44,9 @@ def balance(
         evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9
     ):
         best = routed
-    floor = max(evaluate(instance, s).objective for s in (solution, best)) * (1 - tolerance)
+    worth = max(evaluate(instance, s).objective for s in (solution, best))
+    # The programs are asked for a little more than what is accepted: they round, too.
+    least, floor = worth * (1 - tolerance), worth * (1 - tolerance / 2)
     candidates = [best]
     if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
         placed = _place_evenly(instance, best.placement, settings, budget.part(0.6), floor)
@@ -56,7 +58,7 @@ def balance(
             instance, candidate.placement, settings, least_locality=floor, budget=budget
         )
         evened.append(even or candidate)
-    good = [s for s in [*evened, *candidates] if evaluate(instance, s).objective >= floor - 1e-9]
+    good = [s for s in [*evened, *candidates] if evaluate(instance, s).objective >= least - 1e-9]
     return min(good or [solution], key=lambda s: spread(instance, s))
 
 

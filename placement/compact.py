@@ -206,10 +206,26 @@ class CompactProgram:
 
     def start_from(self, placement: Placement) -> None:
         """Set the start of the search to a placement (its rates follow from it)."""
-        renumbered = _renumber(self.instance, placement)
+        self._set(placement, _renumber(self.instance, placement))
+
+    def keep(self, placement: Placement, *, but: list[int]) -> None:
+        """Fix every server's replicas to a placement's but for some; start from it.
+
+        Not to be used with `order_identical_servers`, which renumbers them.
+        """
+        self._set(placement, placement.server)
+        for (_, s), entries in self.replicas.items():
+            if s not in but:
+                for x, _, _ in entries:
+                    x.lowBound = x.upBound = x.varValue
+
+    def _set(self, placement: Placement, servers: np.ndarray) -> None:
         for variable in self.problem.variables():
-            variable.varValue = 0.0
-        for m, s, i in zip(placement.model, renumbered, placement.start, strict=True):
+            variable.varValue = None
+        for entries in self.replicas.values():
+            for x, _, _ in entries:
+                x.varValue = 0.0
+        for m, s, i in zip(placement.model, servers, placement.start, strict=True):
             for x, _, start in self.replicas[int(m), int(s)]:
                 if start in (-1, int(i)):
                     x.varValue = (x.varValue or 0.0) + 1.0

@@ -170,7 +170,8 @@ class SolveOptions:
     gap : float
         Relative gap at which to stop.
     balance_tolerance : float
-        Locality that the balance phase may give up, as a fraction of the objective.
+        Locality that the balance phase may give up, as a fraction of the objective: no more than
+        solvers' rounding, so that a plan proven optimal states the optimum.
     """
 
     method: str = "ilp"
@@ -185,7 +186,7 @@ class SolveOptions:
     seed: int = 0
     allow_partial: bool = False
     balance: bool = True
-    balance_tolerance: float = 1e-5
+    balance_tolerance: float = 1e-7
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def pattern_bottleneck(
     lower = floor
     for exclusive in {instance.exclusive, True}:
         bound, counts = _aggregate(replace(instance, exclusive=exclusive), settings, budget, target)
-        if exclusive == instance.exclusive and bound > 0:
+        # At the ceiling 1 / target nothing is proven about smaller loads.
+        if exclusive == instance.exclusive and bound * target < 1 - 1e-9 and bound > 0:
             lower = max(lower, 1.0 / bound)
         if counts is None or not exclusive:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from placement.instance import Instance
@@ -10,6 +10,7 @@ from placement.outcome import Budget, relative_gap
 from placement.patterns.duals import Duals, from_json, lagrangian, zero_duals
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern, normalize
+from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import Pricing
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.solvers import SolverSettings, solve_program, solver_name
@@ -32,13 +33,15 @@ class Pool:
     """Patterns found so far, the best bound and the duals that proved it, and the last master.
 
     The bound is one on every plan that keeps the count rows. `reserve` holds patterns that the
-    first master had no use for.
+    first master had no use for; `positions` says that the bound comes from pricing problems over
+    positions.
     """
 
     rows: tuple[CountRow, ...] = ()
     patterns: dict[Pattern, None] = field(default_factory=dict)
     best_bound: float = 1.0
     duals: Duals | None = None
+    positions: bool = False
     relaxation: float = float("-inf")
     fractions: dict[Pattern, float] = field(default_factory=dict)
     reserve: dict[Pattern, None] = field(default_factory=dict)
@@ -61,6 +64,11 @@ class Pool:
         return True
 
 
+def counted(instance: Instance, rows: Sequence[CountRow]) -> list[Pricing]:
+    """Pricing problems over replica counts, one for each server type."""
+    return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
+
+
 def generate(
     instance: Instance,
     settings: SolverSettings,
@@ -69,6 +77,9 @@ def generate(
     *,
     gap: float,
     report: Callable[[Pool], None],
+    pricings: Sequence[Pricing] | None = None,
+    fixed: Mapping[Pattern, int] | None = None,
+    rounds: int = MAX_ROUNDS,
 ) -> None:
     """Add patterns to the pool until its relaxation is within `gap` of the bound.
 
@@ -77,11 +88,15 @@ def generate(
     Munari, EJOR 224, 2013). Solvers without one price at smoothed duals and, where that finds
     nothing new, at the master's own. The bound is the least Lagrangian bound of any round, each
     computed with the pricing problems' proven bounds, so it is valid whenever the loop ends.
+    Servers that are `fixed` to a pattern limit the relaxation, not the bound.
     """
-    _rounds(instance, settings, budget, pool, gap, report)
+    pricings = pricings or counted(instance, pool.rows)
+    fixed = fixed or {}
+    _rounds(instance, settings, budget, pool, gap, report, pricings, fixed, rounds)
     if pool.patterns and not budget.interrupted:
         # The corner next to the interior point: few patterns, nearly whole numbers of servers.
         master = Master(instance, pool.patterns, pool.rows)
+        _fix(master, fixed)
         if solve_program(master.problem, settings).found:
             pool.relaxation = master.locality()
             pool.fractions = _fractions(master)
@@ -94,15 +109,18 @@ def _rounds(
     pool: Pool,
     gap: float,
     report: Callable[[Pool], None],
+    pricings: Sequence[Pricing],
+    fixed: Mapping[Pattern, int],
+    rounds: int,
 ) -> None:
     rows = pool.rows
-    pricings = [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
     if pool.duals is None:
         pool.duals = zero_duals(instance, rows)
     smoothing = 0.0 if solver_name(settings.name) == "HiGHS" else SMOOTHING
     centre: Duals | None = None
-    for _ in range(MAX_ROUNDS):
+    for _ in range(rounds):
         master = Master(instance, pool.patterns, rows)
+        _fix(master, fixed)
         if (
             budget.expired
             or not solve_program(master.problem, settings, budget=budget, interior=True).found
@@ -125,6 +143,7 @@ def _rounds(
             bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
             if bound < pool.best_bound:
                 pool.best_bound, pool.duals, centre = bound, at, at
+                pool.positions = isinstance(pricings[0], PositionPricing)
             elif centre is None:
                 centre = at
             for pattern in (pattern for p in found for pattern in (p.pattern, *p.others)):
@@ -137,6 +156,11 @@ def _rounds(
         report(pool)
         if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:
             return
+
+
+def _fix(master: Master, fixed: Mapping[Pattern, int]) -> None:
+    for pattern, n in fixed.items():
+        master.servers[pattern].lowBound = n
 
 
 def _fractions(master: Master) -> dict[Pattern, float]:
@@ -153,8 +177,9 @@ def recompute_bound(
     normal, _ = normalize(instance)
     rows = rounding_rows(normal)
     at = from_json(normal, rows, duals)
-    bounds = []
-    for t in range(len(normal.cluster.server_types)):
-        priced = Pricing(normal, t, rows).solve(at, settings, None)
-        bounds.append(float("inf") if priced is None else priced.best_bound)
+    pricings: Sequence[Pricing] = counted(normal, rows)
+    if duals.get("pricing") == "positions" and normal.models_per_gpu > 1:
+        pricings = [PositionPricing(normal, p.kind, rows) for p in pricings]
+    priced = [p.solve(at, settings, None) for p in pricings]
+    bounds = [float("inf") if p is None else p.best_bound for p in priced]
     return lagrangian(normal, rows, at, bounds)

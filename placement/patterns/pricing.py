@@ -73,7 +73,18 @@ class Priced:
 
 
 class Pricing:
-    """One server type's pricing problem, built once and solved at many duals."""
+    """One server type's pricing problem, built once and solved at many duals.
+
+    Attributes
+    ----------
+    gap : float
+        Relative gap at which a solve stops; the bound is valid at any.
+    node_limit : int or None
+        Branch-and-bound nodes of one solve.
+    """
+
+    gap: float = RELATIVE_GAP
+    node_limit: int | None = None
 
     def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
         self.instance = instance
@@ -189,7 +200,8 @@ class Pricing:
             outcome = solve_program(
                 self.problem,
                 settings,
-                gap=RELATIVE_GAP,
+                gap=self.gap,
+                node_limit=self.node_limit,
                 budget=budget,
                 light=True,
                 on_solution=met.append,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from placement.compact import solve_compact
@@ -15,13 +15,17 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
+from placement.patterns.diving import dive
 from placement.patterns.duals import as_json, zero_duals
 from placement.patterns.first import first_patterns
-from placement.patterns.generation import Pool, generate
+from placement.patterns.generation import Pool, counted, generate
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
+from placement.patterns.position_pricing import PositionPricing
+from placement.patterns.pricing import Pricing
 from placement.patterns.rows import rounding_rows
 from placement.routing_lp import best_routing
+from placement.server_search import search_servers
 from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings, solve_program
 
@@ -31,6 +35,16 @@ NEIGHBOUR_SERVERS = 64
 COMPACT_SERVERS = 12
 """Clusters up to this size give what time is left to the compact form."""
 
+POSITION_SERVERS = 32
+"""Clusters up to this size price shared GPUs by position, where the counts find no more."""
+
+DIVE_SERVERS = 64
+"""Clusters up to this size are searched by diving; larger ones round well."""
+
+FREED_SERVERS = 32
+"""Clusters up to this size place a few servers anew at a time, over and over."""
+
+SEARCH_ROUNDS = 400
 NODE_LIMIT = 4_000
 ROUNDS = 12
 PROOF = (
@@ -116,22 +130,23 @@ def solve_patterns(
             pool.add(pattern)
     for pattern in first_patterns(normal):
         pool.add(pattern)
-    phase = budget.part(0.7)
-    generate(
-        normal,
-        settings,
-        phase,
-        pool,
-        gap=gap / 4,
-        report=lambda _: search.report("patterns"),
-    )
-    search.deterministic = not phase.expired
+    pricings = counted(normal, pool.rows)
+    _generate(search, pricings)
+    if instance.models_per_gpu > 1 and instance.cluster.n_servers <= POSITION_SERVERS:
+        pricings = [PositionPricing(normal, p.kind, pool.rows) for p in pricings]
+        _generate(search, pricings)
     _round_up(search)
+    if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
+        _dive(search, pricings)
     if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
         _neighbourhoods(search)
+    if instance.cluster.n_servers <= FREED_SERVERS:
+        _place_anew(search)
     bound, proof = pool.best_bound, PROOF
     multipliers = pool.duals or zero_duals(normal, pool.rows)
     duals: dict[str, object] | None = as_json(normal, pool.rows, multipliers)
+    if duals is not None and pool.positions:
+        duals["pricing"] = "positions"
     if (
         not search.closed()
         and not budget.expired
@@ -161,6 +176,58 @@ def solve_patterns(
         duals=duals,
         deterministic=search.deterministic and not budget.expired,
     )
+
+
+def _generate(search: _Search, pricings: Sequence[Pricing]) -> None:
+    phase = search.budget.part(0.5)
+    generate(
+        search.normal,
+        search.settings,
+        phase,
+        search.pool,
+        gap=search.gap / 4,
+        report=lambda _: search.report("patterns"),
+        pricings=pricings,
+    )
+    search.deterministic &= not phase.expired
+
+
+def _dive(search: _Search, pricings: Sequence[Pricing]) -> None:
+    """Dive, then combine what the dive has priced with all the rest."""
+    phase = search.budget.part(0.5)
+    found = dive(search.normal, search.settings, phase, search.pool, pricings)
+    search.deterministic &= not phase.expired
+    if found is not None:
+        search.offer(found)
+    search.report("dive")
+    if not search.closed() and not search.budget.expired:
+        _integer(search, list(search.pool.patterns), None)
+
+
+def _place_anew(search: _Search) -> None:
+    """Free a few servers of the incumbent at a time; the patterns found go to the pool."""
+    if search.best is None or search.closed() or search.budget.expired:
+        return
+    phase = search.budget.part(0.6)
+
+    def better(worth: float) -> None:
+        search.worth = max(search.worth, worth)
+        search.report("servers anew")
+
+    search.best = search_servers(
+        search.instance,
+        search.settings,
+        phase,
+        search.best,
+        best_bound=search.pool.best_bound,
+        gap=search.gap,
+        rounds=SEARCH_ROUNDS,
+        report=better,
+    )
+    search.worth = evaluate(search.instance, search.best).objective
+    search.deterministic &= not phase.expired
+    for pattern in patterns_of(search.instance, search.best.placement):
+        search.pool.add(pattern)
 
 
 def _tighter(search: _Search) -> ProgressCallback:

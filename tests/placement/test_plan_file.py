@@ -32,9 +32,9 @@ def plan() -> Plan:
     trace = read_requests(CONFIGS / "multimodal_requests.jsonl", workload)
     # Exclusive and tight, and no small gap asked for: the bound comes from duals, above the plan.
     instance = build_instance(
-        workload, measure_demand(workload, trace), Cluster.homogeneous(28, 8), exclusive=True
+        workload, measure_demand(workload, trace), Cluster.homogeneous(32, 8), exclusive=True
     )
-    result = solve(instance, SolveOptions(gap=0.5, max_utilization=0.95))
+    result = solve(instance, SolveOptions(gap=0.5))
     return build_plan(result, workload, inputs={"config": "0" * 64})
 
 

@@ -1,0 +1,81 @@
+"""Diving with column generation: fix servers to patterns one by one, and price what remains.
+
+The restricted master heuristic of Sadykov, Vanderbeck, Pessoa, Tahiri and Uchoa (Primal
+heuristics for branch and price: the assets of diving methods, INFORMS JoC 31, 2019): patterns
+made for the linear relaxation rarely add up to whole servers; those priced while some servers are
+fixed are made for the demand that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor
+
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.patterns.generation import Pool, generate
+from placement.patterns.pattern import Pattern
+from placement.patterns.pricing import Pricing
+from placement.solvers import SolverSettings
+
+ROUNDS = 3
+"""Pricing rounds after each fixing: the first few give nearly all that is gained."""
+
+WHOLE = 1e-6
+
+
+def dive(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    pool: Pool,
+    pricings: Sequence[Pricing],
+) -> dict[Pattern, int] | None:
+    """Round the relaxation to a whole plan; the pool keeps every pattern priced on the way.
+
+    Returns
+    -------
+    dict of Pattern to int or None
+        Servers of each pattern (the demand may not be served in full); None where the time ended.
+    """
+    free = [t.count for t in instance.cluster.server_types]
+    fixed: dict[Pattern, int] = {}
+    below = Pool(rows=pool.rows, patterns=pool.patterns, rounds=pool.rounds)
+    while any(free):
+        generate(
+            instance,
+            settings,
+            budget,
+            below,
+            gap=0.0,
+            report=_quiet,
+            pricings=pricings,
+            fixed=fixed,
+            rounds=ROUNDS,
+        )
+        if budget.expired or not below.fractions:
+            return None
+        before = sum(free)
+        for pattern, n in below.fractions.items():
+            _fix(fixed, free, pattern, floor(n + WHOLE))
+        rest = {p: n - fixed.get(p, 0) for p, n in below.fractions.items() if free[p.kind]}
+        rest = {p: part for p, part in rest.items() if part > WHOLE}
+        if rest:
+            nearest = max(rest, key=lambda p: (rest[p], p.content))
+            _fix(fixed, free, nearest, fixed.get(nearest, 0) + 1)
+        elif sum(free) == before:
+            break
+    if below.best_bound < pool.best_bound:
+        pool.best_bound, pool.duals, pool.positions = below.best_bound, below.duals, below.positions
+    return fixed
+
+
+def _fix(fixed: dict[Pattern, int], free: list[int], pattern: Pattern, n: int) -> None:
+    more = min(n - fixed.get(pattern, 0), free[pattern.kind])
+    if more > 0:
+        fixed[pattern] = fixed.get(pattern, 0) + more
+        free[pattern.kind] -= more
+
+
+def _quiet(_: Pool) -> None:
+    pass
