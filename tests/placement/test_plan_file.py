@@ -104,7 +104,7 @@ TAMPERED = [
     ("a share that is lost", lambda d: _shares(d).clear()),
     (
         "a server without the model",
-        lambda d: next(iter(d["routing"].values())).update(home=[[0, 1.0]]),
+        lambda d: next(iter(d["routing"].values())).update(home=[[_poorest(d), 1.0]]),
     ),
     ("a better objective", lambda d: d["certificate"].update(objective=0.999)),
     ("a bound below the plan", lambda d: d["certificate"].update(best_bound=0.01, gap=0.0)),
@@ -145,6 +145,15 @@ def _shares(data: dict) -> list:  # type: ignore[type-arg]
 
 def _long(data: dict) -> dict:  # type: ignore[type-arg]
     return next(r for r in data["replicas"] if len(r["gpus"]) > 1)
+
+
+def _poorest(data: dict) -> int:  # type: ignore[type-arg]
+    """The server with the fewest models that is not the whole home of the first workflow."""
+    held: dict[int, set[str]] = {}
+    for r in data["replicas"]:
+        held.setdefault(r["server"], set()).add(r["model"])
+    home = next(iter(data["routing"].values()))["home"]
+    return min((s for s in held if [s, 1.0] not in home), key=lambda s: len(held[s]))
 
 
 @pytest.mark.parametrize(("name", "tamper"), TAMPERED, ids=[n for n, _ in TAMPERED])
