@@ -7,8 +7,10 @@ import numpy as np
 from placement.heuristics.room import Room
 from placement.instance import Instance
 from placement.outcome import Infeasible
+from placement.solution import gpu_loads
 
 REPACKING_ROUNDS = 200
+RELIEVING_ROUNDS = 1_000
 
 
 def cover(room: Room) -> bool:
@@ -69,7 +71,7 @@ def relieve(room: Room) -> None:
     if instance.models_per_gpu == 1:
         return
     _estimate_load(room)
-    for _ in range(instance.cluster.n_gpus):
+    for _ in range(min(instance.cluster.n_gpus, RELIEVING_ROUNDS)):
         if room.load.max(initial=0.0) <= instance.load_cap:
             return
         server, gpu = np.unravel_index(int(room.load.argmax()), room.load.shape)
@@ -113,6 +115,7 @@ def _estimate_load(room: Room) -> None:
     instance = room.instance
     placed = room.placement()
     share = instance.model_work / np.maximum(1, room.count.sum(axis=1))
+    loads = gpu_loads(instance, placed, share[placed.model])
+    gpus = instance.cluster.server_gpus
     room.load[:] = 0.0
-    for m, s, start in zip(placed.model, placed.server, placed.start, strict=True):
-        room.load[s, start : start + instance.gpus_required[m]] += share[m]
+    room.load[np.arange(room.load.shape[1]) < gpus[:, None]] = loads

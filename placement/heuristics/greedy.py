@@ -41,10 +41,11 @@ def greedy(instance: Instance, *, affinity: bool = True) -> Placement:
     choose_single = AffinityChooser(instance) if affinity else RoundRobinChooser()
     multi = [m for m in order if instance.gpus_required[m] > 1]
     single = [m for m in order if instance.gpus_required[m] == 1]
+    first_fit = FirstFitChooser()
     place_all(room, multi, first_fit)
     place_all(room, single, choose_single)
     if not cover(room):
-        room = cover_anew(instance)
+        room, first_fit = cover_anew(instance), FirstFitChooser()
     relieve(room)
     fill_spare(room, first_fit, choose_single)
     return room.placement()
@@ -94,13 +95,28 @@ def cooccurrence(instance: Instance) -> FloatArray:
     return pairs
 
 
-def first_fit(room: Room, model: int) -> tuple[int, int] | None:
-    """First server, and first GPU there, where a block of free GPUs begins."""
-    fits = room.fits(model, empty=True)
-    if not fits.any():
+class FirstFitChooser:
+    """The first server with a block of free GPUs.
+
+    Free blocks only ever disappear, so the search for a model goes on where it last ended.
+    """
+
+    def __init__(self) -> None:
+        self._servers: dict[int, list[int]] = {}
+
+    def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
+        """Choose server and start, or None where no block is free."""
+        if model not in self._servers:
+            k = room.instance.gpus_required[model]
+            able = np.flatnonzero(room.holding(model) & (room.empty >= k))
+            self._servers[model] = able[::-1].tolist()
+        waiting = self._servers[model]
+        while waiting:
+            start = room.empty_block(model, waiting[-1])
+            if start is not None:
+                return waiting[-1], start
+            waiting.pop()
         return None
-    server, start = divmod(int(fits.argmax()), fits.shape[1])
-    return server, start
 
 
 class RoundRobinChooser:
@@ -111,16 +127,24 @@ class RoundRobinChooser:
 
     def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
         """Choose server and start, or None where no GPU is free."""
-        fits = room.fits(model, empty=True)
-        turn = np.roll(fits.any(axis=1), -self._next)
-        if not turn.any():
-            return None
-        server = (int(turn.argmax()) + self._next) % len(fits)
-        self._next = (server + 1) % len(fits)
-        return server, int(fits[server].argmax())
+        free = (room.empty > 0) & room.holding(model)
+        return self._turn(room, model, free.astype(np.float64)) if free.any() else None
+
+    def _turn(self, room: Room, model: int, score: FloatArray) -> tuple[int, int]:
+        """Take the best server, of equals the first whose turn it is."""
+        ahead = score[self._next :]
+        behind = score[: self._next]
+        server = self._next + int(ahead.argmax())
+        if len(behind) and behind.max() > score[server]:
+            server = int(behind.argmax())
+        self._next = (server + 1) % len(score)
+        start = room.empty_block(model, server)
+        if start is None:
+            raise AssertionError("the server chosen has no free GPU")
+        return server, start
 
 
-class AffinityChooser:
+class AffinityChooser(RoundRobinChooser):
     """The server whose models co-occur most with the new one; ties go round the servers.
 
     A server that holds the model already counts for less with each replica there, so replicas
@@ -128,20 +152,18 @@ class AffinityChooser:
     """
 
     def __init__(self, instance: Instance) -> None:
+        super().__init__()
         self._pairs = cooccurrence(instance)
-        self._next = 0
 
     def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
         """Choose server and start, or None where no GPU is free."""
-        fits = room.fits(model, empty=True)
-        free = fits.any(axis=1)
+        free = (room.empty > 0) & room.holding(model)
         if not free.any():
             return None
-        partners = self._pairs[model] @ (room.count > 0)
-        score = np.where(free, partners / (1 + room.count[model]), -1.0)
-        server = (int(np.roll(score, -self._next).argmax()) + self._next) % len(score)
-        self._next = (server + 1) % len(score)
-        return server, int(fits[server].argmax())
+        pairs = self._pairs[model]
+        linked = np.flatnonzero(pairs)
+        partners = pairs[linked] @ (room.count[linked] > 0)
+        return self._turn(room, model, np.where(free, partners / (1 + room.count[model]), -1.0))
 
 
 def fill_spare(room: Room, choose_multi: Chooser, choose_single: Chooser) -> None:

@@ -24,12 +24,13 @@ class Room:
         servers, gpus = cluster.n_servers, cluster.max_gpus_per_server
         capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[cluster.server_type]
         exists = np.arange(gpus) < cluster.server_gpus[:, None]
-        self.memory_gb: FloatArray = np.where(
-            exists, capacity[:, None] * (1 + TOLERANCE / 2), -np.inf
-        )
+        self._capacity_gb = capacity * (1 + TOLERANCE / 2)
+        self.memory_gb: FloatArray = np.where(exists, self._capacity_gb[:, None], -np.inf)
         self.replicas = np.zeros((servers, gpus), dtype=np.int64)
         self.load: FloatArray = np.zeros((servers, gpus))
         self.count = np.zeros((len(instance.model_ids), servers), dtype=np.int64)
+        self.empty = cluster.server_gpus.copy()
+        """GPUs without a replica on each server, shape (S,)."""
         self._placed: list[tuple[int, int, int]] = []
 
     def fits(self, model: int, *, empty: bool = False) -> BoolArray:
@@ -55,6 +56,7 @@ class Room:
         """Place a replica; the caller has asked `fits`."""
         block = slice(start, start + int(self.instance.gpus_required[model]))
         self.memory_gb[server, block] -= self.instance.memory_per_gpu_gb[model]
+        self.empty[server] -= int((self.replicas[server, block] == 0).sum())
         self.replicas[server, block] += 1
         self.load[server, block] += load
         self.count[model, server] += 1
@@ -67,7 +69,21 @@ class Room:
 
     def free_gpus(self) -> int:
         """GPUs that hold no replica."""
-        return int(((self.replicas == 0) & (self.memory_gb > 0)).sum())
+        return int(self.empty.sum())
+
+    def holding(self, model: int) -> BoolArray:
+        """Servers whose empty GPUs have the memory for the model, shape (S,)."""
+        holds: BoolArray = self._capacity_gb >= self.instance.memory_per_gpu_gb[model]
+        return holds
+
+    def empty_block(self, model: int, server: int) -> int | None:
+        """First GPU of the first block of empty GPUs on a server; None where there is none."""
+        run, k = 0, int(self.instance.gpus_required[model])
+        for g in range(int(self.instance.cluster.server_gpus[server])):
+            run = run + 1 if self.replicas[server, g] == 0 else 0
+            if run == k:
+                return g - k + 1
+        return None
 
     def _windows(self, values: NDArray[np.generic], model: int) -> NDArray[np.generic]:
         k = int(self.instance.gpus_required[model])
