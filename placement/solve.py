@@ -12,6 +12,7 @@ from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
 from placement.heuristics.local_search import START_MOVES, local_search
+from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
 from placement.instance import Instance
 from placement.outcome import (
     Bottleneck,
@@ -33,9 +34,6 @@ from placement.solvers import SolverSettings, solver_name
 
 COMPACT_SERVERS = 2
 """Largest cluster whose bottleneck the compact form bounds before the patterns do."""
-
-SEARCHED_SERVERS = 64
-"""Largest cluster whose start is searched for: on larger ones patterns beat any such start."""
 
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
@@ -203,13 +201,12 @@ def _prepare(
     note(Progress("start", budget.elapsed_s, None, None))
     target = 0.0 if options.mode == "offline" else options.max_utilization
     instance = replace(instance, load_cap=options.max_utilization)
-    placements = [HEURISTICS["greedy"](instance, options.seed, budget)]
-    routed = [least_bottleneck(instance, p, settings) for p in placements]
-    upper, solution = min(routed, key=lambda pair: pair[0])
+    placements = [repeated_greedy(instance)]
+    upper, solution = least_bottleneck(instance, placements[0], settings)
     note(Progress("headroom", budget.elapsed_s, None, None, f"bottleneck load {upper:.3f}"))
     bottleneck = _bottleneck(instance, settings, budget.part(0.2), target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
-    if instance.cluster.n_servers <= SEARCHED_SERVERS:
+    if instance.cluster.n_servers <= LARGE_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
         placements.append(
             local_search(instance, seed=options.seed, budget=budget.part(0.15), moves=START_MOVES)
@@ -236,11 +233,7 @@ def _bottleneck(
 ) -> Bottleneck:
     if instance.cluster.n_servers <= COMPACT_SERVERS:
         return compact_bottleneck(instance, settings, budget, target=target, start=start)
-    found = pattern_bottleneck(instance, settings, budget, target=target)
-    upper, solution = least_bottleneck(instance, start.placement, settings)
-    if upper < found.upper:
-        return Bottleneck(min(found.lower, upper), upper, solution)
-    return found
+    return pattern_bottleneck(instance, settings, budget, target=target, start=start.placement)
 
 
 def _locality(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import ceil
 
 import numpy as np
 
-from placement.cluster import Cluster
 from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.filling import (
     Servers,
@@ -16,12 +14,13 @@ from placement.heuristics.filling import (
     water_fill,
 )
 from placement.heuristics.greedy import greedy
+from placement.heuristics.scaling import repeat, shrink
 from placement.instance import Instance
 from placement.outcome import Budget, Infeasible
 from placement.solution import TOLERANCE, Placement
 
 SEARCHED_SERVERS = 24
-"""Larger clusters are searched as one of about this size and repeated (see `_shrink`)."""
+"""Larger clusters are searched as one of about this size and repeated (see `shrink`)."""
 
 HOT, COLD = 0.01, 1e-5
 """Loss of locality accepted with probability 1/e, first and last."""
@@ -62,10 +61,10 @@ def local_search(
     candidates = list(starts)
     factor = ceil(instance.cluster.n_servers / SEARCHED_SERVERS)
     if factor > 1:
-        small = _shrink(instance, factor)
+        small = shrink(instance, factor)
         try:
             found = _search(small, greedy(small), seed, budget, moves)
-            candidates.append(_repeat(instance, small, found))
+            candidates.append(repeat(instance, small, found))
         except Infeasible:  # the fraction of the cluster is too small to hold every model
             pass
     else:
@@ -104,31 +103,3 @@ def _search(
 def _placement(servers: Servers) -> Placement:
     s, r = np.nonzero(np.arange(servers.model.shape[1]) < servers.size[:, None])
     return Placement.sorted(servers.model[s, r], s, servers.start[s, r])
-
-
-def _shrink(instance: Instance, factor: int) -> Instance:
-    """One `factor`-th of the servers of every type (at least one) under as much of the load."""
-    types = tuple(
-        replace(t, count=max(1, t.count // factor)) for t in instance.cluster.server_types
-    )
-    cluster = Cluster(types, instance.cluster.network)
-    share = cluster.n_gpus / instance.cluster.n_gpus
-    return replace(
-        instance,
-        cluster=cluster,
-        workflows=tuple(replace(w, rate=w.rate * share) for w in instance.workflows),
-    )
-
-
-def _repeat(instance: Instance, small: Instance, found: Placement) -> Placement:
-    """Fill the servers of each type with the contents found for the few, in turn."""
-    model, server, start = [], [], []
-    large_type, small_type = instance.cluster.server_type, small.cluster.server_type
-    for s in range(instance.cluster.n_servers):
-        sources = np.flatnonzero(small_type == large_type[s])
-        rank = s - int(np.searchsorted(large_type, large_type[s]))
-        rows = found.server == sources[rank % len(sources)]
-        model.append(found.model[rows])
-        start.append(found.start[rows])
-        server.append(np.full(rows.sum(), s))
-    return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))

@@ -8,7 +8,7 @@ import numpy as np
 import pulp
 
 from placement.bottleneck import compact_bottleneck, load_floor
-from placement.heuristics import HEURISTICS
+from placement.heuristics.scaling import repeated_greedy
 from placement.instance import Instance
 from placement.outcome import Bottleneck, Budget
 from placement.patterns.pricing import space_rows
@@ -24,7 +24,12 @@ NODE_LIMIT = 20_000
 
 
 def pattern_bottleneck(
-    instance: Instance, settings: SolverSettings, budget: Budget, *, target: float
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    target: float,
+    start: Placement | None = None,
 ) -> Bottleneck:
     """Bound U* by the cluster's GPUs in sum, and pack the counts that attain it.
 
@@ -36,9 +41,10 @@ def pattern_bottleneck(
     ----------
     target : float
         A load at or below this is good enough.
+    start : Placement, optional
+        The greedy one by default.
     """
-    greedy = HEURISTICS["greedy"](instance, settings.seed, budget)
-    upper, best = least_bottleneck(instance, greedy, settings)
+    upper, best = least_bottleneck(instance, start or repeated_greedy(instance), settings)
     floor = load_floor(instance)
     if upper <= max(target, floor * (1 + CLOSED)):
         return Bottleneck(min(floor, upper), upper, best)
