@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
 from cli.views.scales import percent, plain, ticks
-from placement.outcome import Certificate, Progress, relative_gap
+from placement.outcome import Certificate, Progress, Status, relative_gap
 
 LEFT, TOP, WIDTH, HEIGHT = 60, 14, 900, 260
 MOST_POINTS = 400
 
-STOPPED = {
+STOPPED: dict[Status, str] = {
     "optimal": "proven optimal",
     "gap": "stopped with this gap proven",
     "time limit": "stopped by the time limit",
     "interrupted": "stopped by hand",
     "heuristic": "a heuristic that seeks no bound",
+    "refined": "locality given up for a simulated metric or for other demands",
 }
 """How a solve ended, in words."""
 

@@ -117,6 +117,8 @@ def test_arrows_follow_the_edges(seed: int, tmp_path: Path) -> None:
             for e in slices
             if (e["pid"], e["tid"]) == track and e["ts"] <= arrow["ts"] < e["ts"] + e["dur"]
         ]
+        # Perfetto reads events of one instant in the order of the file.
+        assert events.index(one) < events.index(arrow)
         return one["args"]["request"], one["args"]["node"]
 
     begins = {e["id"]: e for e in events if e["ph"] == "s"}

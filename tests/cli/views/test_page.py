@@ -1,16 +1,17 @@
 import re
 from dataclasses import replace
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from cli.views.comparison import compared
-from cli.views.course import thinned
+from cli.views.course import STOPPED, thinned
 from cli.views.page import report_page
 from cli.views.scales import percent, plain
 from cli.views.scene import Scene
-from placement.outcome import Progress
+from placement.outcome import Progress, Status
 from tests.cli.views.pages import Page
 from tests.cli.views.scenes import HOSTILE, make_history, make_scene, make_workload
 
@@ -202,3 +203,12 @@ def test_course_keeps_its_ends_and_its_changes():
     kept = thinned(long)
     assert len(kept) == 400
     assert (kept[0], kept[-1]) == (long[0], long[-1])
+
+
+@pytest.mark.parametrize("status", get_args(Status))
+def test_a_page_tells_every_way_in_which_a_solve_can_end(status):
+    """Whatever the certificate's status, the page has words for it."""
+    scene = make_scene(2)
+    certificate = replace(scene.plan.certificate, status=status)
+    page = report_page(replace(scene, plan=replace(scene.plan, certificate=certificate)))
+    assert STOPPED[status] in page
