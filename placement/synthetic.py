@@ -174,5 +174,6 @@ def rate_for_load(workload: Workload, load: float, gpus: int, mix: FloatArray) -
     for share, flow in zip(shares, workload.workflows, strict=True):
         for v in flow.nodes:
             model = workload.models[v.model]
-            erlangs += share * (model.service_time_s or 0.0) * model.gpus_required
+            busy_s = (model.service_time_s or 0.0) * model.busy_factor
+            erlangs += share * busy_s * model.gpus_required
     return float(load * gpus / erlangs) if erlangs else 1.0

@@ -63,8 +63,12 @@ class Model:
 
     @property
     def busy_factor(self) -> float:
-        """Least share of a replica's time one second of service takes: min over n of slowdown/n."""
-        return min(s / n for n, s in enumerate(self.slowdown, start=1))
+        """Share of a full replica's time that one second of service takes: slowdown[n-1] / n.
+
+        n is `max_concurrency`, even where fewer at once would be faster: a replica whose queue is
+        not empty fills all its places, so this is what its load saturates at.
+        """
+        return self.slowdown[-1] / self.max_concurrency
 
 
 @dataclass(frozen=True, slots=True)
