@@ -210,11 +210,13 @@ class SolveProgress(Waiting):
 
 
 class RunProgress(Waiting):
-    """Live line of a simulation: executions committed and their share."""
+    """Live line of a simulation: executions committed, their share, the simulated time."""
 
     def __init__(self, *, quiet: bool) -> None:
         super().__init__("simulating", quiet=quiet)
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
         """Take the latest count."""
         self.doing = f"{done:,} of {total:,} executions  {percent(done / total)}"
+        if now_s is not None:
+            self.doing += f"  at {now_s:,.0f} s of the trace"

@@ -38,7 +38,7 @@ def run_compiled(
     while not kernel.advance(tables, state, POLICIES[policy], _network(problem), limit):
         limit += chunk
         if progress:
-            progress(int(state.tally[kernel.COMMITTED]), total)
+            progress(int(state.tally[kernel.COMMITTED]), total, float(state.clock[0]))
     return Course(replica=state.replica, ready_s=state.ready, start_s=state.start, end_s=state.end)
 
 

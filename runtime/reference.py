@@ -19,7 +19,6 @@ Semantics (DESIGN 7):
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -31,9 +30,15 @@ from runtime.result import Course
 COMPLETION, READY = 0, 1
 """Kinds of events, in their order at one instant."""
 
-ProgressCallback = Callable[[int, int], None]
-"""Called with the executions committed so far and their total."""
 PROGRESS_EVERY = 20_000
+
+
+class ProgressCallback(Protocol):
+    """Takes the executions committed so far, their total, and the simulated time if it is one."""
+
+    def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
+        """Take the latest count."""
+        ...
 
 
 class Station(Protocol):
@@ -102,7 +107,7 @@ def run_events(
         heapq.heappush(events, (station.commit(execution, now_s), COMPLETION, execution))
         committed += 1
         if progress and not committed % PROGRESS_EVERY:
-            progress(committed, len(missing))
+            progress(committed, len(missing), now_s)
 
 
 class Replicas:

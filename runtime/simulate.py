@@ -62,7 +62,7 @@ def simulate(
     engine : {"auto", "compiled", "reference"}
         Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
     progress : callable, optional
-        Called now and then with executions committed and their total.
+        Called now and then with executions committed, their total and the simulated time.
 
     Returns
     -------

@@ -210,7 +210,11 @@ def _run_by_level(
 def _part(progress: ProgressCallback | None, i: int, parts: int) -> ProgressCallback | None:
     if progress is None:
         return None
-    return lambda done, total: progress((i * total + done) // parts, total)
+
+    def report(done: int, total: int, now_s: float | None = None, /) -> None:
+        progress((i * total + done) // parts, total, now_s)
+
+    return report
 
 
 def _levels(problem: Problem) -> IntArray:

@@ -72,10 +72,13 @@ def test_chunks_leave_no_trace(policy: str) -> None:
     for seed in range(60):
         whole = run(seed, policy, "compiled")
         for chunk in (1, 3):
-            seen: list[int] = []
-            cut = run_compiled(
-                whole.problem, policy, lambda done, _, seen=seen: seen.append(done), chunk=chunk
-            )
+            seen: list[tuple[int, float | None]] = []
+
+            def note(done: int, total: int, now_s: float | None = None, /, seen=seen) -> None:
+                seen.append((done, now_s))
+
+            cut = run_compiled(whole.problem, policy, note, chunk=chunk)
             np.testing.assert_array_equal(whole.replica, cut.replica)
             np.testing.assert_array_equal(whole.end_s, cut.end_s)
+            # Counts and simulated time only grow.
             assert seen == sorted(seen)

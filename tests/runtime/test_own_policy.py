@@ -91,6 +91,23 @@ def test_the_documents_example_runs(plan: Path, monkeypatch: pytest.MonkeyPatch)
     assert sticky[crossings] < earliest[crossings]
 
 
+def test_ctrl_c_in_a_run_leaves_the_old_files(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted simulation ends with exit code 130 and changes no file."""
+    (tmp_path / "own.py").write_text("def stops(view):\n    raise KeyboardInterrupt\n")
+    for name in ("log.json", "timeline.json"):
+        (tmp_path / name).write_text("what was there")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["simulate", "--plan", str(plan), *INPUTS, "--routing", "own.py:stops"]
+    outputs = ["--log", "log.json", "--trace", "timeline.json"]
+    done = CliRunner().invoke(main, [*arguments, *outputs])
+    assert done.exit_code == 130
+    assert {p.name for p in tmp_path.iterdir()} >= {"log.json", "timeline.json"}
+    for name in ("log.json", "timeline.json"):
+        assert (tmp_path / name).read_text() == "what was there"
+
+
 @pytest.mark.parametrize(
     ("routing", "wrong"),
     [
