@@ -15,8 +15,9 @@ DRAWN = 120
 """Most groups of servers that are drawn; beyond them the table alone lists what there is."""
 
 LANE, BAR, LEFT = 26, 7, 34
-WIDE, NARROW, MOST_WIDE = 66, 41, 24
+WIDEST, WIDE, NARROW, MOST_WIDE = 132, 66, 41, 24
 """Pixels of a GPU: two servers beside each other, or three where there are many."""
+HALF_PAGE = 528
 
 
 def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
@@ -25,7 +26,8 @@ def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
     memory = scene.per_gpu(scene.replica_memory_gb)
     load = scene.per_gpu(scene.plan.load)
     cluster = scene.plan.cluster
-    width = WIDE if len(groups) <= MOST_WIDE else NARROW
+    width = max(WIDE, min(WIDEST, HALF_PAGE // cluster.max_gpus_per_server))
+    width = width if len(groups) <= MOST_WIDE else NARROW
     cards = [_card(scene, g, memory, load, width) for g in groups[:DRAWN]]
     alike = f"in {len(groups)} different server contents" if len(groups) < cluster.n_servers else ""
     return tag(
