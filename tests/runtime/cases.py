@@ -98,7 +98,7 @@ def random_case(seed: int, *, requests: int = 40, network: bool | None = None) -
         )
     workload = Workload(tuple(models), tuple(workflows))
     with_network = bool(rng.random() < 0.5) if network is None else network
-    wires = Network(*rng.choice([0.0, 0.25, 0.5], 1), 2.0, 0.5, 1.0) if with_network else Network()
+    wires = Network(*rng.choice([0.0, 0.25, 1.5], 1), 2.0, 0.5, 1.0) if with_network else Network()
     types = tuple(
         ServerType(f"t{t}", int(rng.integers(1, 3)), int(rng.integers(3, 6)), 80.0, speed)
         for t, speed in enumerate(rng.choice([1.0, 2.0], int(rng.integers(1, 3))))
