@@ -94,10 +94,12 @@ def couple(parent: IntArray, parent_share: Shares, child_share: Shares) -> IntAr
     kept = np.minimum(q_parent, q_child)
     stays = np.divide(kept, q_parent, out=np.ones_like(kept), where=q_parent > 0)
     chosen = parent.copy()
-    for i, s in enumerate(servers):
-        mine = np.flatnonzero(parent == s)
-        if stays[i] < 1.0 - 1e-9:
-            chosen[mine[_points(len(mine)) >= stays[i]]] = NOWHERE
+    by_server = np.argsort(parent, kind="stable")
+    ends = np.searchsorted(parent[by_server], servers, side="right")
+    begins = np.searchsorted(parent[by_server], servers, side="left")
+    for i in np.flatnonzero(stays < 1.0 - 1e-9):
+        mine = by_server[begins[i] : ends[i]]
+        chosen[mine[_points(len(mine)) >= stays[i]]] = NOWHERE
     moved = np.flatnonzero(chosen == NOWHERE)
     left = q_child - kept
     chosen[moved] = _draw(Shares(servers, left if left.sum() > 1e-9 else q_child), len(moved))
