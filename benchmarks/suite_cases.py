@@ -10,19 +10,19 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from placement.arrivals import arrival_times
 from placement.cluster import Cluster
 from placement.instance import build_instance
 from placement.reading.cluster import read_cluster
 from placement.reading.config import read_config
 from placement.reading.requests import read_requests
 from placement.synthetic import (
-    arrival_times,
     synthetic_config,
     synthetic_trace,
     write_config,
-    write_requests,
 )
 from placement.trace import Mode, Trace, measure_demand
+from placement.trace_file import write_requests
 from placement.workload import Workload
 
 CONFIGS = Path(__file__).parents[1] / "configs"

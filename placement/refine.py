@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from placement.cluster import FloatArray
-from placement.heuristics import HEURISTICS
+from placement.heuristics.local_search import START_MOVES, local_search
 from placement.instance import Instance
 from placement.neighbours import random_neighbour
 from placement.outcome import (
@@ -240,8 +240,9 @@ def _placements(
     for share in caps:
         cap = share * instance.load_cap
         lower = replace(instance, load_cap=cap)
-        found = HEURISTICS["local-search"](lower, options.seed, budget)
-        yield f"local search under a cap of {cap:.2f}", found, True
+        part = budget.part(0.1)
+        found = local_search(lower, seed=options.seed, budget=part, moves=START_MOVES)
+        yield f"local search under a cap of {cap:.2f}", found, not part.expired
         if cap <= plain.certificate.bottleneck_upper or options.mode == "offline":
             continue
         # In turn each gets a part of what is left, so that simulations have most of it.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from placement.balance import balance
-from placement.heuristics import HEURISTICS
+from placement.heuristics.local_search import CHUNK, START_MOVES, local_search
 from placement.instance import Instance
 from placement.joint_program import solve_compact_scenarios
 from placement.outcome import (
@@ -112,15 +112,17 @@ def solve_scenarios(
     """
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings(options.solver, options.threads, options.seed)
-    part = budget.part(0.35)
+    part = budget.part(0.25)
     limit = None if part.remaining_s == float("inf") else part.remaining_s
     plain = solve(mean, replace(options, time_limit_s=limit), progress=progress, budget=part)
     scenarios = make_scenarios(demands, options.max_utilization)
-    starts = [plain.solution.placement, *_starts(scenarios, settings, budget)]
+    found, settled = _starts(scenarios, options, budget)
+    starts = [plain.solution.placement, *found]
     cap, starts = _cap(scenarios, starts, settings, options, budget)
     scenarios = make_scenarios(demands, cap)
     values = [worth(criterion, scenarios, start, settings) for start in starts]
     search = _Search(scenarios, criterion, settings, options, budget, progress)
+    search.deterministic = settled
     best = starts[max(range(len(starts)), key=lambda i: values[i])]
     search.offer(best, max(values))
     _improve(search, [s for s, v in zip(starts, values, strict=True) if v > float("-inf")])
@@ -166,16 +168,27 @@ class _Search:
 
 
 def _starts(
-    scenarios: Sequence[Scenario], settings: SolverSettings, budget: Budget
-) -> list[Placement]:
-    """Placements by the best heuristic, for each scenario and for the largest demand of all.
+    scenarios: Sequence[Scenario], options: SolveOptions, budget: Budget
+) -> tuple[list[Placement], bool]:
+    """Placements for each scenario and for the largest demand of all; False if the clock chose.
 
-    A search for one scenario may leave out a model that only another one calls; such are dropped.
+    The heuristic's moves are shared out, so that many scenarios take no longer. The heaviest
+    scenario and the envelope of all get the integer program. A search for one scenario may leave
+    out a model that only another one calls; such are dropped.
     """
-    search = HEURISTICS["local-search"]
-    found = [search(i, settings.seed, budget.part(0.1)) for i in (*scenarios, envelope(scenarios))]
+    part = budget.part(0.15)
+    moves = max(CHUNK, START_MOVES // len(scenarios))
+    found = [local_search(i, seed=options.seed, budget=part, moves=moves) for i in scenarios]
+    settled = not part.expired
+    heaviest = max(scenarios, key=lambda s: float(s.offered_load.sum()))
+    for instance in (envelope(scenarios), heaviest):
+        part = budget.part(0.2)
+        limit = None if part.remaining_s == float("inf") else part.remaining_s
+        alone = solve(instance, replace(options, time_limit_s=limit, balance=False), budget=part)
+        settled &= alone.certificate.deterministic
+        found.append(alone.solution.placement)
     placed = set(scenarios[0].used_models)
-    return [p for p in found if placed <= set(p.model.tolist())]
+    return [p for p in found if placed <= set(p.model.tolist())], settled
 
 
 def _cap(
@@ -215,18 +228,21 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
         search.tighten(pool.best_bound, "patterns")
         search.report()
         if search.best is not None and not search.closed():
-            placement, settled = integer_scenarios(
+            plans = integer_scenarios(
                 scenarios,
                 search.criterion,
                 pool,
                 search.settings,
-                search.budget.part(0.6),
+                search.budget.part(0.7),
                 start=search.best,
                 gap=gap / 4,
             )
-            search.deterministic &= settled
-            search.offer(placement)
-            search.report()
+            for placement, settled in plans:
+                search.deterministic &= settled
+                search.offer(placement)
+                search.report()
+                if search.closed():
+                    break
     if servers <= TIGHTENED_SERVERS and not search.closed() and not search.budget.expired:
         placement, bound, settled = solve_compact_scenarios(
             scenarios,

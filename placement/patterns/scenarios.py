@@ -21,7 +21,7 @@ of T give the theta for which the bound meets the linear relaxation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pulp
@@ -150,11 +150,12 @@ def scenario_bound(
 
 @dataclass
 class ScenarioPool:
-    """Patterns found, and the best bound with the multipliers that proved it."""
+    """Patterns found, the best bound with its multipliers, and the last relaxation's counts."""
 
     patterns: dict[Pattern, None] = field(default_factory=dict)
     best_bound: float = 1.0
     multipliers: Multipliers | None = None
+    fractions: dict[Pattern, float] = field(default_factory=dict)
 
     def add(self, pattern: Pattern) -> bool:
         """Add a pattern; False where it is known."""
@@ -190,6 +191,8 @@ def generate_scenarios(
         if outcome.objective is None:
             return pool
         relaxation = outcome.objective / normal[0].cluster.n_servers
+        servers = master.masters[0].servers
+        pool.fractions = {p: n.varValue for p, n in servers.items() if n.varValue}
         exact = master.multipliers()
         added = False
         for weight in (SMOOTHING, 0.0) if centre is not None else (0.0,):
@@ -221,26 +224,32 @@ def integer_scenarios(
     *,
     start: Placement,
     gap: float,
-) -> tuple[Placement | None, bool]:
-    """The best whole numbers of servers over a pool's patterns; False where the clock ended it."""
+) -> Iterator[tuple[Placement | None, bool]]:
+    """Whole numbers of servers: near the relaxation's counts first, then over the whole pool.
+
+    Each comes with False where the clock ended its search.
+    """
     normal = [_normal(s) for s in scenarios]
-    master = ScenarioMaster(normal, criterion, list(pool.patterns), integer=True)
     held = patterns_of(scenarios[0], start)
-    for part in master.masters:
-        for pattern, n in part.servers.items():
-            n.varValue = held.get(pattern, 0)
-    outcome = solve_program(
-        master.problem,
-        settings,
-        gap=gap,
-        node_limit=NODE_LIMIT,
-        warm_start=True,
-        budget=budget,
-    )
-    settled = outcome.limit_hit in (None, "nodes")
-    if not outcome.found:
-        return None, settled
-    return expand(scenarios[0], dict(master.masters[0].counts())), settled
+    near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]
+    for patterns, part in ((near, 0.4), (list(pool.patterns), 0.9)):
+        master = ScenarioMaster(normal, criterion, patterns, integer=True)
+        for each in master.masters:
+            for pattern, n in each.servers.items():
+                n.varValue = held.get(pattern, 0)
+        outcome = solve_program(
+            master.problem,
+            settings,
+            gap=gap,
+            node_limit=NODE_LIMIT,
+            warm_start=True,
+            budget=budget.part(part),
+        )
+        found = dict(master.masters[0].counts()) if outcome.found else None
+        settled = outcome.limit_hit in (None, "nodes")
+        yield None if found is None else expand(scenarios[0], found), settled
+        if found is not None:
+            held = {p: n for p, n in found.items() if p in pool.patterns}
 
 
 def _normal(scenario: Scenario) -> Scenario:
