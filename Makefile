@@ -1,9 +1,11 @@
 # make run: from nothing to a plan, its proof, its simulation, and ILP against greedy.
 # make test: lint, types and tests. Both create .venv first.
-PYTHON ?= python3
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
 OUT := out
 SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/multimodal.yaml --requests configs/multimodal_requests.jsonl
@@ -46,12 +48,17 @@ clean:
 	rm -rf $(VENV) $(OUT) build *.egg-info
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+		echo "gswarm-place needs Python 3.11 or newer, but $(or $(PYTHON),python3) is older or missing;" \
+			"install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "creating $(VENV) with $(PYTHON); the first time takes about a minute"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) has no venv; install it (Debian: apt install python3-venv)"; exit 1; }
 
 $(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) -e .
+	@$(PIP) -e .
 	@touch $@
 
 $(VENV)/.test-ready: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) -e ".[dev]"
+	@$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.run-ready

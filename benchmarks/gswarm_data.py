@@ -1,17 +1,18 @@
 """ILP, local search and greedy on the original's own data, placement and routing apart.
 
-    python -m benchmarks.gswarm_data DATA [--out FILE.json] [--time-limit S]
+    python -m benchmarks.gswarm_data [DATA] [--time-limit S] [--case simple] [--out FOLDER]
 
 DATA is the folder with simple_config.json, complex_config.json and their request traces. An edge
-whose end is no node of its workflow is left out (the complex config has one).
+whose end is no node of its workflow is left out (the complex config has one). Writes
+gswarm_data.json and gswarm_data.md, a Markdown table, after every case.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,31 @@ from placement.plan import route
 from placement.reading.config import read_config
 from placement.reading.requests import read_requests
 from placement.solve import solve
-from placement.trace import Trace, measure_demand
+from placement.trace import Mode, Trace, measure_demand
 from placement.workload import Workload
 from runtime.metrics import measure
 from runtime.simulate import simulate
 
+Row = dict[str, Any]
+Case = tuple[str, int, int]
+"""Name of the data, GPUs, GPUs of one server."""
+
+DATA = Path("../shared/data/gswarm")
+GPU_MEMORY_GB = 80.0
 METHODS = ("ilp", "local-search", "greedy")
 ROUTINGS = ("locality", "earliest")
-CASES = [("simple", gpus, k) for gpus in (8, 16) for k in (4, 8)] + [
+MODES: tuple[Mode, ...] = ("online", "offline")
+CASES: list[Case] = [("simple", gpus, k) for gpus in (8, 16) for k in (4, 8)] + [
     ("complex", gpus, 8) for gpus in (24, 32, 64, 96)
 ]
+MEASURES = (
+    ("SE %", "server_efficiency", 1),
+    ("CSC", "csc", 0),
+    ("variance", "utilization_variance", 0),
+    ("makespan s", "makespan_s", 0),
+    ("P99 s", "p99_s", 1),
+)
+"""Heading, key and digits of what the simulator measures."""
 
 
 def load(data: Path, name: str) -> tuple[Workload, Trace]:
@@ -50,80 +66,93 @@ def load(data: Path, name: str) -> tuple[Workload, Trace]:
     return workload, read_requests(trace, workload)
 
 
-def rows_of(data: Path, time_limit_s: float) -> list[dict[str, Any]]:
-    """Solve and simulate every case."""
-    rows = []
-    inputs = {name: load(data, name) for name in ("simple", "complex")}
-    for (name, gpus, per_server), mode in product(CASES, ("online", "offline")):
-        workload, trace = inputs[name]
-        cluster = Cluster.homogeneous(gpus, per_server, 80.0)
-        instance = build_instance(workload, measure_demand(workload, trace), cluster)
-        for method in METHODS:
-            options = SolveOptions(method=method, mode=mode, time_limit_s=time_limit_s)  # type: ignore[arg-type]
-            result = solve(instance, options)
-            shares = route(result.instance, result.solution.flows)
-            for routing in ROUTINGS:
-                run = simulate(
-                    workload,
-                    trace,
-                    cluster,
-                    result.solution.placement,
-                    shares,
-                    mode=mode,  # type: ignore[arg-type]
-                    policy=routing,
-                )
-                m = measure(run)
-                rows.append(
-                    {
-                        "case": name,
-                        "gpus": gpus,
-                        "gpus_per_server": per_server,
-                        "mode": mode,
-                        "method": method,
-                        "routing": routing,
-                        "server_efficiency": m.server_efficiency,
-                        "csc": m.cross_server_communications,
-                        "utilization_variance": m.utilization_variance,
-                        "makespan_s": m.makespan_s,
-                        "p99_s": m.request_latency.p99,
-                        "objective": result.evaluation.objective,
-                        "best_bound": result.certificate.best_bound,
-                        "status": result.certificate.status,
-                        "max_utilization": result.evaluation.max_utilization,
-                        "solve_s": result.certificate.seconds,
-                    }
-                )
-                print(_line(rows[-1]), flush=True)
-    return rows
+def rows_of(
+    workload: Workload, trace: Trace, case: Case, mode: Mode, time_limit_s: float
+) -> Iterator[Row]:
+    """Solve one case by every method, and run the trace under every routing."""
+    name, gpus, per_server = case
+    cluster = Cluster.homogeneous(gpus, per_server, GPU_MEMORY_GB)
+    instance = build_instance(workload, measure_demand(workload, trace), cluster)
+    for method in METHODS:
+        result = solve(instance, SolveOptions(method=method, mode=mode, time_limit_s=time_limit_s))
+        shares = route(result.instance, result.solution.flows)
+        row: Row = {
+            "case": name,
+            "gpus": gpus,
+            "gpus_per_server": per_server,
+            "mode": mode,
+            "method": method,
+            "objective": result.evaluation.objective,
+            "best_bound": result.certificate.best_bound,
+            "status": result.certificate.status,
+            "max_utilization": result.evaluation.max_utilization,
+            "solve_s": result.certificate.seconds,
+        }
+        for routing in ROUTINGS:
+            run = simulate(
+                workload,
+                trace,
+                cluster,
+                result.solution.placement,
+                shares,
+                mode=mode,
+                policy=routing,
+            )
+            m = measure(run)
+            row[routing] = {
+                "server_efficiency": m.server_efficiency,
+                "csc": m.cross_server_communications,
+                "utilization_variance": m.utilization_variance,
+                "makespan_s": m.makespan_s,
+                "p99_s": m.request_latency.p99,
+            }
+        yield row
 
 
-def _line(row: dict[str, Any]) -> str:
-    size = f"{row['gpus']} / {row['gpus_per_server']}"
-    return (
-        f"| {row['case']} | {size} | {row['mode']} | {row['method']} | {row['routing']} "
-        f"| {row['server_efficiency']:.1f} | {row['csc']} | {row['utilization_variance']:.0f} "
-        f"| {row['makespan_s']:.0f} | {row['p99_s']:.1f} | {row['objective']:.4f} "
-        f"| {row['best_bound']:.4f} | {row['status']} | {row['solve_s']:.1f} |"
-    )
+def table(rows: list[Row]) -> str:
+    """Lay rows out in Markdown; figures of the two routings stand side by side."""
+    head = [
+        "case", "GPUs / server", "mode", "placement", "objective", "bound", "solve s",
+        *(f"{name}, {' / '.join(ROUTINGS)}" for name, _, _ in MEASURES),
+    ]  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        bound = "none" if row["status"] == "heuristic" else f"{row['best_bound']:.4f}"
+        cells = [
+            row["case"], f"{row['gpus']} / {row['gpus_per_server']}", row["mode"], row["method"],
+            f"{row['objective']:.4f}", bound, f"{row['solve_s']:.1f}",
+            *(
+                " / ".join(f"{row[routing][key]:.{digits}f}" for routing in ROUTINGS)
+                for _, key, digits in MEASURES
+            ),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Print a table and write JSON."""
+    """Print each row as it comes; what is done so far is always on disk."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", default=DATA)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--time-limit", type=float, default=60.0)
-    arguments = parser.parse_args()
-    if not arguments.data.is_dir():
-        sys.exit(f"{arguments.data} is no folder; name the one with simple_config.json")
-    print(
-        "| case | GPUs / server | mode | placement | routing | SE % | CSC | variance | makespan s "
-        "| P99 s | objective | bound | status | solve s |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
-    rows = rows_of(arguments.data, arguments.time_limit)
-    if arguments.out:
-        write_atomically(arguments.out, json.dumps(rows, indent=1))
+    parser.add_argument("--case", choices=("simple", "complex"))
+    a = parser.parse_args()
+    if not (a.data / "simple_config.json").is_file():
+        print(f"skipped: {a.data} has no simple_config.json; name the folder that has it")
+        return
+    a.out.mkdir(parents=True, exist_ok=True)
+    inputs = {name: load(a.data, name) for name in ("simple", "complex")}
+    rows: list[Row] = []
+    for case, mode in product(CASES, MODES):
+        if a.case not in (None, case[0]):
+            continue
+        for row in rows_of(*inputs[case[0]], case, mode, a.time_limit):
+            rows.append(row)
+            print(table([row]).splitlines()[-1], flush=True)
+        write_atomically(a.out / "gswarm_data.json", json.dumps(rows, indent=1))
+        write_atomically(a.out / "gswarm_data.md", table(rows))
+    print(table(rows))
 
 
 if __name__ == "__main__":
