@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pulp
 
-from placement.cluster import Cluster
+from placement.cluster import LAST_SERVER
 from placement.heuristics.coverage import cover_anew
 from placement.instance import Instance
 from placement.outcome import Infeasible
@@ -143,13 +143,14 @@ def _most_requests(instance: Instance, settings: SolverSettings) -> set[int]:
     return {w for w, z in served.items() if outcome.found and round(z.varValue or 0.0)}
 
 
-def _servers_needed(instance: Instance, t: int, settings: SolverSettings) -> int | None:
-    """Fewest servers of type t, beside the cluster's others, that hold every used model."""
+def _servers_needed(
+    instance: Instance, t: int, others: list[int], settings: SolverSettings
+) -> tuple[int, bool] | None:
+    """Fewest servers of type t beside the `others` that hold every used model, and if proven."""
     fixed = [
         other
-        for other, kind in enumerate(instance.cluster.server_types)
-        if other != t
-        for _ in range(min(kind.count, len(instance.used_models)))
+        for other in others
+        for _ in range(min(instance.cluster.server_types[other].count, len(instance.used_models)))
     ]
     types = [t] * len(instance.used_models) + fixed
     packing = _Packing(instance, types, pulp.LpMinimize)
@@ -164,9 +165,10 @@ def _servers_needed(instance: Instance, t: int, settings: SolverSettings) -> int
         if s:
             packing.problem += linear([(opened[s - 1], 1.0), (y, -1.0)]) >= 0
     packing.problem += linear([(y, 1.0) for y in opened])
-    if not solve_program(packing.problem, settings, time_limit_s=TIME_LIMIT_S).found:
+    outcome = solve_program(packing.problem, settings, time_limit_s=TIME_LIMIT_S)
+    if not outcome.found:
         return None
-    return sum(round(y.varValue or 0.0) for y in opened)
+    return sum(round(y.varValue or 0.0) for y in opened), outcome.status == "optimal"
 
 
 def _explain(
@@ -210,18 +212,21 @@ def _explain(
 
 def _advice(instance: Instance, t: int, settings: SolverSettings) -> str:
     types = instance.cluster.server_types
-    servers = _servers_needed(instance, t, settings)
+    # A smaller last server is a remainder of --gpus, and goes when the number of GPUs changes.
+    others = [i for i, o in enumerate(types) if i != t and o.name != LAST_SERVER]
+    needed = _servers_needed(instance, t, others, settings)
     kind = types[t]
-    if servers is None:
+    if needed is None:
         return f"use servers with more than {kind.gpus} GPUs or {kind.gpu_memory_gb:g} GB"
-    others = Cluster(tuple(o for i, o in enumerate(types) if i != t))
-    if not others.server_types or all(o.name == "last-server" for o in others.server_types):
+    servers, proven = needed
+    smallest = "the smallest cluster that would do" if proven else "a cluster that would do"
+    if not others:
         return (
-            f"the smallest cluster that would do has {servers * kind.gpus} GPUs "
+            f"{smallest} has {servers * kind.gpus} GPUs "
             f"({servers} servers of {kind.gpus} x {kind.gpu_memory_gb:g} GB)"
         )
     return (
-        f"the smallest cluster that would do has {servers} servers of type {kind.name} "
+        f"{smallest} has {servers} servers of type {kind.name} "
         f"({kind.gpus} x {kind.gpu_memory_gb:g} GB) in place of {kind.count}"
     )
 

@@ -8,6 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+LAST_SERVER = "last-server"
+"""Name of the smaller server that is left where GPUs are no multiple of those of a server."""
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -70,7 +73,7 @@ class Cluster:
         if full:
             types.append(ServerType("server", full, gpus_per_server, gpu_memory_gb))
         if rest:
-            types.append(ServerType("last-server", 1, rest, gpu_memory_gb))
+            types.append(ServerType(LAST_SERVER, 1, rest, gpu_memory_gb))
         return cls(tuple(types))
 
     @cached_property

@@ -1,12 +1,13 @@
 """What happens when the used models do not fit."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from placement.capacity import ensure_coverage
-from placement.cluster import Cluster
+from placement.cluster import LAST_SERVER, Cluster, ServerType
 from placement.instance import Instance, WorkflowDemand
 from placement.outcome import Infeasible, SolveOptions
 from placement.solve import solve
@@ -67,6 +68,84 @@ def test_a_model_larger_than_any_server_is_named_with_what_it_needs() -> None:
         ensure_coverage(instance(2, 2, [1], memory_gb=90.0), HIGHS)
     with pytest.raises(Infeasible, match="at least 4 GPUs"):
         ensure_coverage(instance(2, 2, [4, 1]), HIGHS)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_the_smallest_cluster_is_smallest_of_random_tight_cases(exclusive: bool) -> None:
+    """Sharing or not, two server types or one, with a smaller last server: by brute force.
+
+    The number of servers named holds the models, and one server less of that type does not.
+    """
+    named = 0
+    for seed in range(40):
+        rng = np.random.default_rng([7, seed])
+        k = rng.integers(1, 3, int(rng.integers(2, 6)))
+        case = instance(2, 2, k.tolist())
+        case = replace(
+            case,
+            exclusive=exclusive,
+            memory_per_gpu_gb=rng.choice([25.0, 45.0, 60.0], len(k)),
+            cluster=(
+                Cluster.homogeneous(int(rng.integers(2, 6)), 2)
+                if seed % 2
+                else Cluster((ServerType("a", 1, 2, 80.0), ServerType("b", 1, 1, 50.0)))
+            ),
+            max_models_per_gpu=2 if seed % 3 == 0 and not exclusive else None,
+        )
+        try:
+            ensure_coverage(case, HIGHS)
+        except Infeasible as error:
+            text = str(error)
+        else:
+            assert _holds(case, case.cluster)
+            continue
+        assert not _holds(case, case.cluster)
+        found = re.search(r"smallest cluster that would do has (?:\d+ GPUs \()?(\d+) servers", text)
+        assert found, text
+        named += 1
+        servers = int(found[1])
+        assert _holds(case, _with_servers(case.cluster, servers)), text
+        assert servers == 0 or not _holds(case, _with_servers(case.cluster, servers - 1)), text
+    assert named >= 10
+
+
+def _with_servers(cluster: Cluster, servers: int) -> Cluster:
+    """The cluster with so many servers of its first type, and no remainder."""
+    first, *others = cluster.server_types
+    kept = [o for o in others if o.name != LAST_SERVER]
+    return Cluster(tuple(t for t in (replace(first, count=servers), *kept) if t.count))
+
+
+def _holds(case: Instance, cluster: Cluster) -> bool:
+    """Whether any assignment of one replica of each model to a server and start fits: all tried."""
+    homes = [(s, g) for s, n in enumerate(cluster.server_gpus) for g in range(n)]
+    first, gpus = cluster.first_gpu, cluster.server_gpus
+    room = np.repeat(
+        [t.gpu_memory_gb for t in cluster.server_types],
+        [t.count * t.gpus for t in cluster.server_types],
+    )
+
+    def place(m: int, memory: np.ndarray, count: np.ndarray) -> bool:
+        if m == len(case.gpus_required):
+            return True
+        k = case.gpus_required[m]
+        for s, g in homes:
+            if g + k > gpus[s]:
+                continue
+            block = slice(first[s] + g, first[s] + g + k)
+            if (count[block] >= case.models_per_gpu).any():
+                continue
+            if (memory[block] + case.memory_per_gpu_gb[m] > room[block]).any():
+                continue
+            memory[block] += case.memory_per_gpu_gb[m]
+            count[block] += 1
+            if place(m + 1, memory, count):
+                return True
+            memory[block] -= case.memory_per_gpu_gb[m]
+            count[block] -= 1
+        return False
+
+    return place(0, np.zeros(len(room)), np.zeros(len(room)))
 
 
 def test_whatever_brute_force_can_place_is_found() -> None:
