@@ -69,6 +69,8 @@ def contents(instance: Instance, kind: ServerType) -> list[Content]:
             here = [m for m, i in content if i <= g < i + instance.gpus_required[m]]
             if instance.exclusive and len(here) > 1:
                 return False
+            if instance.max_models_per_gpu and len(here) > instance.max_models_per_gpu:
+                return False
             if sum(instance.memory_per_gpu_gb[m] for m in here) > kind.gpu_memory_gb:
                 return False
         return True

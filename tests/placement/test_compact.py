@@ -21,9 +21,15 @@ SEEDS = range(25)
 
 
 def case(seed: int, *, exclusive: bool) -> Instance:
-    """A random instance whose cap lies between just attainable and roomy."""
+    """A random instance whose cap lies between just attainable and roomy.
+
+    Of those that share GPUs, some may put only one or two replicas on each.
+    """
     rng = np.random.default_rng([seed, exclusive])
     instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=1.0)
+    limited = replace(instance, max_models_per_gpu=1 + seed % 2)
+    if not exclusive and seed % 3 == 0 and next(oracle.placements(limited), None) is not None:
+        instance = limited
     least = oracle.least_bottleneck(instance)
     return replace(instance, load_cap=least * float(rng.choice([1.0001, 1.05, 1.5, 3.0])))
 
@@ -39,6 +45,25 @@ def test_compact_finds_the_optimum_of_brute_force(block: int, exclusive: bool) -
         assert violations(instance, got.solution) == []
         assert evaluate(instance, got.solution).objective == pytest.approx(best, abs=1e-5), seed
         assert got.best_bound == pytest.approx(best, abs=1e-5), seed
+
+
+def test_the_cases_are_of_every_kind() -> None:
+    """Blocks of 1 and 2 GPUs, one server type and two, other speeds, limits that bind."""
+    cases = [case(seed, exclusive=exclusive) for exclusive in (True, False) for seed in SEEDS]
+    kinds = {
+        "two sizes of blocks": lambda c: set(c.gpus_required) == {1, 2},
+        "two server types": lambda c: len(c.cluster.server_types) == 2,
+        "two speeds": lambda c: len({t.speed for t in c.cluster.server_types}) == 2,
+        "identical servers": lambda c: c.cluster.server_types[0].count == 2,
+        "a limit of one": lambda c: c.max_models_per_gpu == 1,
+        "a limit of two": lambda c: c.max_models_per_gpu == 2,
+        "exclusive": lambda c: c.exclusive,
+        "links": lambda c: c.total_link_rate > 0,
+        "no links": lambda c: c.total_link_rate == 0,
+        "a locality that the cap costs": lambda c: 0.01 < oracle.best_locality(c) < 0.99,
+    }
+    for name, holds in kinds.items():
+        assert sum(map(holds, cases)) >= 3, name
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
