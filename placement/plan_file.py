@@ -187,7 +187,7 @@ def _document(plan: Plan) -> dict[str, Any]:
             if shares is not None
         },
         "dropped": list(plan.dropped),
-        "expected": plan.expected,
+        "expected": {name: _finite(value) for name, value in plan.expected.items()},
         "certificate": certificate,
         "inputs": plan.inputs,
     }

@@ -101,7 +101,7 @@ class PlanReader:
             placement=placement,
             load=np.array([r.load for r in entry.replicas], dtype=np.float64),
             routing=routing,
-            expected=dict(entry.expected),
+            expected={k: math.inf if v is None else v for k, v in entry.expected.items()},
             certificate=certificate,
             inputs=dict(entry.inputs),
             objective=rules.objective,

@@ -110,9 +110,9 @@ class PlanDocument(Entry):
     replicas: list[PlanReplica] = Field(description="what sits where")
     routing: dict[str, PlanRouting] = Field(description="by workflow, where its requests go")
     dropped: list[str] = Field(description="workflows not served (--allow-partial)")
-    expected: dict[str, float] = Field(
+    expected: dict[str, float | None] = Field(
         description="metrics at the trace's mean rates: server_efficiency, edge_locality, csc_rate "
-        "(crossings a request), max_utilization, headroom"
+        "(crossings a request), max_utilization, headroom (null: nothing is ever busy)"
     )
     certificate: dict[str, Any] = Field(
         description="objective, best_bound, gap, why the bound is valid, and what proves it anew"

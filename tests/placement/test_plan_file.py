@@ -22,6 +22,7 @@ from placement.reading.requests import read_requests
 from placement.solve import solve
 from placement.solvers import SolverSettings
 from placement.trace import measure_demand
+from placement.workload import Edge, Model, Node, Workflow, Workload
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -62,6 +63,25 @@ def test_reading_gives_what_was_written(plan: Plan, suffix: str, tmp_path: Path)
     write_plan(path, again)
     assert path.read_bytes() == first
     assert check_plan(again) == []
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+def test_a_plan_for_work_that_takes_no_time_can_be_read(suffix: str, tmp_path: Path) -> None:
+    """Headroom without end, and the gap of a plan without locality, have no number in a file."""
+    node = np.array([0, 1])
+    flow = WorkflowDemand("w", 1.0, node, np.zeros(2), np.array([[0, 1]]))
+    idle = Instance(
+        ("a", "b"), np.array([1, 1]), np.array([50.0, 50.0]), (flow,), Cluster.homogeneous(2, 1)
+    )
+    models = tuple(Model(m, m, 50.0, 1, 0.0, inference_time_mean_s=0.0) for m in "ab")
+    nodes = (Node("x", 0), Node("y", 1))
+    workload = Workload(models, (Workflow("w", "W", nodes, (Edge(0, 1),)),))
+    result = solve(idle, SolveOptions(method="greedy"))
+    write_plan(tmp_path / f"plan{suffix}", build_plan(result, workload))
+    again = read_plan(tmp_path / f"plan{suffix}")
+    assert check_plan(again) == []
+    assert again.expected["headroom"] == np.inf
+    assert (again.certificate.objective, again.certificate.gap) == (0.0, np.inf)
 
 
 def test_the_bound_is_proven_anew_and_a_lower_one_is_rejected(plan: Plan, tmp_path: Path) -> None:
