@@ -20,7 +20,7 @@ from placement.solution import Solution, dense_flows, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
 
 FREE_SERVERS = 2
-MOST_FREE = 4
+MOST_FREE = 3
 NODE_LIMIT = 60
 IMPROVED = 1e-6
 """Least gain in locality that counts."""
@@ -50,7 +50,7 @@ def search_servers(
     for _ in range(rounds):
         if budget.expired or best_bound - worth <= gap * abs(worth):
             break
-        if draws >= 2 * servers:
+        if draws >= servers:
             draws, free = 0, free + 1
         if free > min(MOST_FREE, servers - 1):
             break

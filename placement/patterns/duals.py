@@ -57,7 +57,7 @@ def lagrangian(
 
 
 def as_json(instance: Instance, rows: Sequence[CountRow], duals: Duals) -> dict[str, object]:
-    """Duals as parts of the bound: of each node by workflow, of the rounding cuts in order."""
+    """Duals as parts of the bound: of each node by workflow, of the count rows in order."""
     servers = instance.cluster.n_servers
     return {
         "demand": {
@@ -68,7 +68,8 @@ def as_json(instance: Instance, rows: Sequence[CountRow], duals: Duals) -> dict[
             for w in instance.active_workflows
         },
         "replicas": [
-            row.signed(mu) * row.limit / servers for row, mu in zip(rows, duals.rows, strict=True)
+            row.signed(mu) * (row.limit or 1.0) / servers
+            for row, mu in zip(rows, duals.rows, strict=True)
         ],
     }
 
@@ -85,7 +86,8 @@ def from_json(instance: Instance, rows: Sequence[CountRow], data: dict[str, obje
         parts[w, v] = _number(by_workflow.get(flow.id), v) * servers / flow.rate
     replicas = data.get("replicas")
     return Duals(
-        parts, tuple(_number(replicas, r) * servers / row.limit for r, row in enumerate(rows))
+        parts,
+        tuple(_number(replicas, r) * servers / (row.limit or 1.0) for r, row in enumerate(rows)),
     )
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from placement.instance import Instance
 from placement.outcome import Budget, relative_gap
-from placement.patterns.duals import Duals, from_json, lagrangian, zero_duals
+from placement.patterns.duals import Duals, lagrangian, zero_duals
 from placement.patterns.master import Master
-from placement.patterns.pattern import Pattern, normalize
+from placement.patterns.pattern import Pattern
 from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import Pricing
-from placement.patterns.rows import CountRow, rounding_rows
+from placement.patterns.rows import CountRow
 from placement.solvers import SolverSettings, solve_program, solver_name
 
 MAX_ROUNDS = 400
@@ -80,6 +80,7 @@ def generate(
     pricings: Sequence[Pricing] | None = None,
     fixed: Mapping[Pattern, int] | None = None,
     rounds: int = MAX_ROUNDS,
+    enough: float = float("-inf"),
 ) -> None:
     """Add patterns to the pool until its relaxation is within `gap` of the bound.
 
@@ -88,11 +89,12 @@ def generate(
     Munari, EJOR 224, 2013). Solvers without one price at smoothed duals and, where that finds
     nothing new, at the master's own. The bound is the least Lagrangian bound of any round, each
     computed with the pricing problems' proven bounds, so it is valid whenever the loop ends.
-    Servers that are `fixed` to a pattern limit the relaxation, not the bound.
+    Servers that are `fixed` to a pattern limit the relaxation, not the bound. A bound that is
+    `enough` ends it, too.
     """
     pricings = pricings or counted(instance, pool.rows)
     fixed = fixed or {}
-    _rounds(instance, settings, budget, pool, gap, report, pricings, fixed, rounds)
+    _rounds(instance, settings, budget, pool, gap, report, pricings, fixed, rounds, enough)
     if pool.patterns and not budget.interrupted:
         # The corner next to the interior point: few patterns, nearly whole numbers of servers.
         master = Master(instance, pool.patterns, pool.rows)
@@ -112,6 +114,7 @@ def _rounds(
     pricings: Sequence[Pricing],
     fixed: Mapping[Pattern, int],
     rounds: int,
+    enough: float,
 ) -> None:
     rows = pool.rows
     if pool.duals is None:
@@ -156,6 +159,8 @@ def _rounds(
         report(pool)
         if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:
             return
+        if pool.best_bound <= enough:
+            return
 
 
 def _fix(master: Master, fixed: Mapping[Pattern, int]) -> None:
@@ -165,21 +170,3 @@ def _fix(master: Master, fixed: Mapping[Pattern, int]) -> None:
 
 def _fractions(master: Master) -> dict[Pattern, float]:
     return {p: n.varValue for p, n in master.servers.items() if n.varValue}
-
-
-def recompute_bound(
-    instance: Instance, duals: dict[str, object], settings: SolverSettings
-) -> float:
-    """Bound on the locality of any plan, from stored duals: one pricing problem per server type.
-
-    Nothing is trusted: any multipliers give a valid bound, bad ones only a weak one.
-    """
-    normal, _ = normalize(instance)
-    rows = rounding_rows(normal)
-    at = from_json(normal, rows, duals)
-    pricings: Sequence[Pricing] = counted(normal, rows)
-    if duals.get("pricing") == "positions" and normal.models_per_gpu > 1:
-        pricings = [PositionPricing(normal, p.kind, rows) for p in pricings]
-    priced = [p.solve(at, settings, None) for p in pricings]
-    bounds = [float("inf") if p is None else p.best_bound for p in priced]
-    return lagrangian(normal, rows, at, bounds)

@@ -15,15 +15,16 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
+from placement.patterns.branching import WHOLE, Node, branch
+from placement.patterns.certificate import pricings_for
 from placement.patterns.diving import dive
 from placement.patterns.duals import as_json, zero_duals
 from placement.patterns.first import first_patterns
-from placement.patterns.generation import Pool, counted, generate
+from placement.patterns.generation import Pool, generate
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
-from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import Pricing
-from placement.patterns.rows import rounding_rows
+from placement.patterns.rows import CountRow, rounding_rows
 from placement.routing_lp import best_routing
 from placement.server_search import search_servers
 from placement.solution import Solution, evaluate
@@ -45,12 +46,21 @@ FREED_SERVERS = 32
 """Clusters up to this size place a few servers anew at a time, over and over."""
 
 SEARCH_ROUNDS = 400
+
+BRANCH_SERVERS = 32
+"""Clusters up to this size are closed by branch and price."""
+
+BRANCH_NODES = 120
 NODE_LIMIT = 4_000
 ROUNDS = 12
 PROOF = (
     "Lagrangian relaxation of the demand rows and of the whole replicas that each model's work "
     "needs: multipliers times right-hand sides plus, for every server, the proven bound of its "
     "pricing problem; valid for any duals, whatever the incumbents were"
+)
+TREE_PROOF = (
+    "branch and price: the plans are split by how many servers hold what, no plan is lost, and "
+    "each part has a Lagrangian bound of its own, with its own multipliers; the largest holds"
 )
 
 
@@ -68,6 +78,7 @@ class _Search:
     best: Solution | None
     worth: float
     deterministic: bool = True
+    tree: Node | None = None
 
     def closed(self) -> bool:
         """Whether the incumbent is within the gap asked for."""
@@ -130,23 +141,21 @@ def solve_patterns(
             pool.add(pattern)
     for pattern in first_patterns(normal):
         pool.add(pattern)
-    pricings = counted(normal, pool.rows)
-    _generate(search, pricings)
-    if instance.models_per_gpu > 1 and instance.cluster.n_servers <= POSITION_SERVERS:
-        pricings = [PositionPricing(normal, p.kind, pool.rows) for p in pricings]
+    positions = instance.models_per_gpu > 1 and instance.cluster.n_servers <= POSITION_SERVERS
+    for exact in dict.fromkeys((False, positions)):
+        pricings = pricings_for(normal, pool.rows, positions=exact)
         _generate(search, pricings)
     _round_up(search)
     if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
         _dive(search, pricings)
     if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
         _neighbourhoods(search)
-    if instance.cluster.n_servers <= FREED_SERVERS:
-        _place_anew(search)
-    bound, proof = pool.best_bound, PROOF
-    multipliers = pool.duals or zero_duals(normal, pool.rows)
-    duals: dict[str, object] | None = as_json(normal, pool.rows, multipliers)
-    if duals is not None and pool.positions:
-        duals["pricing"] = "positions"
+    # The bound is what keeps exclusive clusters open; where models share, it is the plan.
+    steps = (_close, _place_anew) if instance.models_per_gpu == 1 else (_place_anew, _close)
+    for step in steps:
+        step(search)
+    bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
+    duals: dict[str, object] | None = _stored(search)
     if (
         not search.closed()
         and not budget.expired
@@ -204,9 +213,66 @@ def _dive(search: _Search, pricings: Sequence[Pricing]) -> None:
         _integer(search, list(search.pool.patterns), None)
 
 
+def _stored(search: _Search) -> dict[str, object]:
+    """What `check --bound` needs: the multipliers of the bound, or of each leaf of the tree."""
+    pool, normal = search.pool, search.normal
+    if search.tree is not None:
+        data = search.tree.as_json(normal)
+    else:
+        data = as_json(normal, pool.rows, pool.duals or zero_duals(normal, pool.rows))
+    if pool.positions:
+        data["pricing"] = "positions"
+    return data
+
+
+def _close(search: _Search) -> None:
+    """Close the gap from above by branching; integral relaxations are plans."""
+    if (
+        search.instance.cluster.n_servers > BRANCH_SERVERS
+        or search.closed()
+        or search.budget.expired
+        or search.pool.duals is None
+    ):
+        return
+    phase = search.budget.part(0.6)
+    pool = search.pool
+
+    def pricings(rows: tuple[CountRow, ...]) -> list[Pricing]:
+        return pricings_for(search.normal, rows, positions=pool.positions)
+
+    def improve(part: Pool) -> None:
+        if part.fractions and all(abs(n - round(n)) < WHOLE for n in part.fractions.values()):
+            search.offer({p: round(n) for p, n in part.fractions.items()})
+
+    def report(bound: float) -> None:
+        pool.best_bound, kept = min(bound, pool.best_bound), pool.best_bound
+        search.report("branching")
+        pool.best_bound = kept
+
+    tree, least = branch(
+        search.normal,
+        search.settings,
+        phase,
+        pool,
+        pricings=pricings,
+        enough=lambda: search.worth * (1 + search.gap / 2),
+        node_limit=BRANCH_NODES,
+        improve=improve,
+        report=report,
+    )
+    search.deterministic &= not phase.expired
+    if least < pool.best_bound:
+        search.tree, pool.best_bound = tree, least
+
+
 def _place_anew(search: _Search) -> None:
     """Free a few servers of the incumbent at a time; the patterns found go to the pool."""
-    if search.best is None or search.closed() or search.budget.expired:
+    if (
+        search.instance.cluster.n_servers > FREED_SERVERS
+        or search.best is None
+        or search.closed()
+        or search.budget.expired
+    ):
         return
     phase = search.budget.part(0.6)
 

@@ -1,0 +1,224 @@
+"""Branch and price: split on how many servers hold what, and bound each part by its own duals.
+
+A node is a set of count rows. Its relaxation is the master with these rows, its bound the
+Lagrangian one with their multipliers, so identical servers never have to be told apart
+(Vanderbeck, Branching in branch-and-price: a generic scheme, Math. Prog. 130, 2011). Every
+integer feature that is fractional splits a node into "at most k" and "at least k + 1": no plan is
+lost, and the largest bound of the leaves holds for all.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import combinations
+
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.patterns.duals import Duals, as_json, from_json, lagrangian
+from placement.patterns.generation import Pool, generate
+from placement.patterns.pattern import Pattern
+from placement.patterns.pricing import Pricing
+from placement.patterns.rows import CountRow, rounding_rows
+from placement.solvers import SolverSettings
+
+ROUNDS = 25
+WHOLE = 1e-4
+DEEPEST = 60
+
+PricingsOf = Callable[[tuple[CountRow, ...]], list[Pricing]]
+
+
+@dataclass
+class Node:
+    """A part of all plans: its rows and bound are in the pool; `split` and its two parts."""
+
+    pool: Pool
+    split: tuple[CountRow, CountRow] | None = None
+    parts: tuple[Node, Node] | None = None
+
+    def as_json(self, instance: Instance) -> dict[str, object]:
+        """Multipliers of each leaf, and the splits that lead there."""
+        assert self.pool.duals is not None
+        data = as_json(instance, self.pool.rows, self.pool.duals)
+        if self.split is not None and self.parts is not None:
+            below = self.split[0]
+            data["split"] = {
+                "models": [instance.model_ids[m] for m in below.models],
+                "threshold": below.threshold,
+                "most": below.most,
+                "below": self.parts[0].as_json(instance),
+                "above": self.parts[1].as_json(instance),
+            }
+        return data
+
+
+def branch(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    root: Pool,
+    *,
+    pricings: PricingsOf,
+    enough: Callable[[], float],
+    node_limit: int,
+    improve: Callable[[Pool], None],
+    report: Callable[[float], None],
+) -> tuple[Node, float]:
+    """Split the part with the largest bound until no bound exceeds `enough`, or at the limit.
+
+    Parameters
+    ----------
+    root : Pool
+        With its relaxation solved; the patterns priced in the tree are added to it.
+    pricings : callable
+        Pricing problems, one for each server type, that know some rows.
+    enough : callable
+        Bound at which a part need not be looked into: that of the incumbent, as it is by then.
+    improve : callable
+        Told each node's pool: a chance to find a better plan.
+    report : callable
+        Told the bound of the tree.
+
+    Returns
+    -------
+    node : Node
+        The tree's root.
+    bound : float
+        On every plan.
+    """
+    tree = Node(root)
+    queue = [(-root.best_bound, 0, tree)]
+    proven = -math.inf
+    made = 0
+    while queue and made < node_limit and not budget.expired:
+        if -queue[0][0] <= enough():
+            break
+        _, _, node = heapq.heappop(queue)
+        rows = _split(instance, node.pool.fractions)
+        if rows is None or len(node.pool.rows) - len(root.rows) >= DEEPEST:
+            proven = max(proven, node.pool.best_bound)
+            continue
+        parts = []
+        for row in rows:
+            pool = _child(node.pool, row, root.patterns)
+            generate(
+                instance,
+                settings,
+                budget,
+                pool,
+                gap=1e-6,
+                report=_quiet,
+                pricings=pricings(pool.rows),
+                rounds=ROUNDS,
+                enough=enough(),
+            )
+            improve(pool)
+            made += 1
+            part = Node(pool)
+            parts.append(part)
+            heapq.heappush(queue, (-pool.best_bound, made, part))
+        node.split, node.parts = rows, (parts[0], parts[1])
+        report(max(proven, -queue[0][0]))
+    return tree, max([proven, *(-bound for bound, _, _ in queue)])
+
+
+def _child(parent: Pool, row: CountRow, patterns: dict[Pattern, None]) -> Pool:
+    assert parent.duals is not None
+    return Pool(
+        rows=(*parent.rows, row),
+        patterns=patterns,
+        best_bound=parent.best_bound,
+        # The parent's multipliers, the new row at 0, prove the parent's bound for the part.
+        duals=Duals(parent.duals.demand, (*parent.duals.rows, 0.0)),
+        positions=parent.positions,
+        rounds=parent.rounds,
+    )
+
+
+def _split(instance: Instance, fractions: dict[Pattern, float]) -> tuple[CountRow, CountRow] | None:
+    """The first kind of feature with a fractional value, at its most fractional."""
+    weight = (1.0,) * len(instance.cluster.server_types)
+    models = instance.used_models
+    most = instance.cluster.max_gpus_per_server
+    kinds: list[Iterable[tuple[tuple[int, ...], int]]] = [
+        [((m,), 0) for m in models],
+        [((m,), 1) for m in models],
+        [(pair, 1) for pair in combinations(models, 2)],
+        [((m,), j) for m in models for j in range(2, most + 1)],
+        [(pair, 2) for pair in combinations(models, 2)],
+    ]
+    for kind in kinds:
+        best: tuple[float, CountRow, CountRow] | None = None
+        for feature, threshold in kind:
+            row = CountRow(feature, threshold, weight)
+            value = sum(n * row.coefficient(p) for p, n in fractions.items())
+            whole = math.floor(value + WHOLE)
+            off = abs(value - whole - 0.5)
+            if value - whole > WHOLE and (best is None or off < best[0] - 1e-9):
+                below = CountRow(feature, threshold, weight, most=float(whole))
+                above = CountRow(feature, threshold, weight, least=float(whole + 1))
+                best = (off, below, above)
+        if best is not None:
+            return best[1:]
+    return None
+
+
+def recompute_tree(
+    instance: Instance,
+    data: dict[str, object],
+    bound_of: Callable[[tuple[CountRow, ...], Duals], float],
+) -> float:
+    """Bound of a stored tree: the largest of its leaves', each proven anew.
+
+    Nothing is trusted: "at most k" and "at least k + 1" cover all plans whatever is counted, and
+    any multipliers are valid. What is malformed ends the tree early with a weaker bound.
+    """
+    ids = {name: m for m, name in enumerate(instance.model_ids)}
+    weight = (1.0,) * len(instance.cluster.server_types)
+
+    def visit(node: dict[str, object], rows: tuple[CountRow, ...], depth: int) -> float:
+        split = node.get("split")
+        if isinstance(split, dict) and depth < DEEPEST:
+            names, threshold, most = split.get("models"), split.get("threshold"), split.get("most")
+            below, above = split.get("below"), split.get("above")
+            if (
+                isinstance(names, list)
+                and 1 <= len(names) <= 2
+                and all(isinstance(n, str) and ids.get(n) in instance.used_models for n in names)
+                and isinstance(threshold, int)
+                and 0 <= threshold <= instance.cluster.max_gpus_per_server
+                and (threshold > 0 or len(names) == 1)
+                and isinstance(most, int | float)
+                and float(most).is_integer()
+                and isinstance(below, dict)
+                and isinstance(above, dict)
+            ):
+                models = tuple(ids[n] for n in names)
+                low = CountRow(models, threshold, weight, most=float(most))
+                high = CountRow(models, threshold, weight, least=float(most) + 1)
+                return max(
+                    visit(below, (*rows, low), depth + 1), visit(above, (*rows, high), depth + 1)
+                )
+        return bound_of(rows, from_json(instance, rows, node))
+
+    return visit(data, rounding_rows(instance), 0)
+
+
+def leaf_bound(
+    instance: Instance,
+    settings: SolverSettings,
+    rows: tuple[CountRow, ...],
+    duals: Duals,
+    pricings: list[Pricing],
+) -> float:
+    """Lagrangian bound of one part of the plans."""
+    priced = [p.solve(duals, settings, None) for p in pricings]
+    bounds = [math.inf if p is None else p.best_bound for p in priced]
+    return lagrangian(instance, rows, duals, bounds)
+
+
+def _quiet(_: Pool) -> None:
+    pass

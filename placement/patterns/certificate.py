@@ -1,0 +1,41 @@
+"""The bound of a plan proven anew, from what its certificate stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from placement.instance import Instance
+from placement.patterns.branching import leaf_bound, recompute_tree
+from placement.patterns.duals import Duals
+from placement.patterns.generation import counted
+from placement.patterns.pattern import normalize
+from placement.patterns.position_pricing import PositionPricing
+from placement.patterns.pricing import Pricing
+from placement.patterns.rows import CountRow
+from placement.solvers import SolverSettings
+
+
+def pricings_for(instance: Instance, rows: Sequence[CountRow], *, positions: bool) -> list[Pricing]:
+    """Pricing problems over counts, or over positions where models share GPUs."""
+    if positions and instance.models_per_gpu > 1:
+        kinds = range(len(instance.cluster.server_types))
+        return [PositionPricing(instance, t, rows) for t in kinds]
+    return counted(instance, rows)
+
+
+def recompute_bound(
+    instance: Instance, duals: dict[str, object], settings: SolverSettings
+) -> float:
+    """Bound on the locality of any plan, from stored duals: one pricing problem per server type.
+
+    Where the duals are those of a branching tree, so many for each of its leaves. Nothing is
+    trusted: any multipliers give a valid bound, bad ones only a weak one.
+    """
+    normal, _ = normalize(instance)
+    positions = duals.get("pricing") == "positions"
+
+    def bound_of(rows: tuple[CountRow, ...], at: Duals) -> float:
+        pricings = pricings_for(normal, rows, positions=positions)
+        return leaf_bound(normal, settings, rows, at, pricings)
+
+    return recompute_tree(normal, duals, bound_of)

@@ -1,0 +1,115 @@
+"""Branch and price on tiny clusters against brute force, and its stored tree against forgery."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from placement.compact import solve_compact
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.patterns import recompute_bound
+from placement.patterns.branching import Node, branch
+from placement.patterns.certificate import pricings_for
+from placement.patterns.first import first_patterns
+from placement.patterns.generation import Pool, generate
+from placement.patterns.pattern import normalize
+from placement.patterns.rows import CountRow, rounding_rows
+from placement.solution import evaluate
+from placement.solvers import SolverSettings
+from tests.placement import oracle
+from tests.placement.heuristics.cases import random_instance
+from tests.placement.test_compact import case
+
+HIGHS = SolverSettings(threads=1)
+
+
+def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, float, float]:
+    """Branch down to a known optimum; the tree, its bound, the root's."""
+    normal, _ = normalize(instance)
+    pool = Pool(rows=rounding_rows(normal) if rounded else ())
+    for pattern in first_patterns(normal):
+        pool.add(pattern)
+
+    def pricings(rows: tuple[CountRow, ...]):  # type: ignore[no-untyped-def]
+        return pricings_for(normal, rows, positions=True)
+
+    generate(
+        normal,
+        HIGHS,
+        Budget(),
+        pool,
+        gap=1e-7,
+        report=lambda _: None,
+        pricings=pricings(pool.rows),
+    )
+    pool.positions = True
+    root = pool.best_bound
+    tree, bound = branch(
+        normal,
+        HIGHS,
+        Budget(),
+        pool,
+        pricings=pricings,
+        enough=lambda: best + 1e-6,
+        node_limit=40,
+        improve=lambda _: None,
+        report=lambda _: None,
+    )
+    return tree, bound, root
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_no_bound_falls_below_the_optimum_of_brute_force(exclusive: bool) -> None:
+    """On tiny clusters: root bound >= tree's bound >= optimum, and the gap closes."""
+    for seed in range(25):
+        instance = case(7000 + seed, exclusive=exclusive)
+        best = oracle.best_locality(instance)
+        _, bound, root = tree_of(instance, best, rounded=bool(seed % 2))
+        assert best - 1e-6 <= bound <= root + 1e-9
+        assert bound <= best + 1e-4
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_splits_close_what_the_root_leaves_open_and_are_proven_anew(rounded: bool) -> None:
+    """On three servers: down to the compact form's optimum; the stored tree proves the same."""
+    opened = 0
+    for seed in (2, 6, 7, 8, 12):
+        instance = random_instance(seed, servers=3, gpus=3, models=5, workflows=3, load=0.6)
+        instance = replace(instance, load_cap=0.9)
+        compact = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
+        best = evaluate(instance, compact.solution).objective
+        tree, bound, root = tree_of(instance, best, rounded=rounded)
+        assert bound == pytest.approx(best, abs=1e-5)
+        if root > best + 1e-4 and rounded:
+            normal, _ = normalize(instance)
+            stored = json.loads(json.dumps(tree.as_json(normal)))
+            assert recompute_bound(instance, stored, HIGHS) == pytest.approx(bound, abs=1e-5)
+        opened += root > best + 1e-4
+    assert opened >= 2
+
+
+def test_a_forged_tree_proves_no_bound_below_the_optimum() -> None:
+    """Whatever is changed, cut or crossed in a stored tree, what it proves is valid."""
+    instance = case(1, exclusive=True)
+    best = oracle.best_locality(instance)
+    leaf = {"demand": {}, "replicas": [-9.0] * 20}
+    m = instance.model_ids[instance.used_models[0]]
+    good = {"models": [m], "threshold": 0, "most": 1, "below": leaf, "above": leaf}
+    deep: dict[str, object] = {}
+    for _ in range(3000):
+        deep = {"split": {**good, "below": deep}}
+    forgeries: list[dict[str, object]] = [
+        {"split": good},
+        {"split": {**good, "most": -5}},
+        {"split": {**good, "most": 0.5}},
+        {"split": {**good, "models": ["nobody"]}},
+        {"split": {**good, "models": [m, m]}},
+        {"split": {**good, "models": [[m]]}},
+        {"split": {**good, "threshold": -1}},
+        {"split": {**good, "below": None}},
+        {"split": {**good, "above": {"split": {**good, "most": 7}}}},
+        deep,
+    ]
+    for forged in forgeries:
+        assert recompute_bound(instance, forged, HIGHS) >= best - 1e-6
