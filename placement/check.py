@@ -136,14 +136,18 @@ def check_bound(plan: Plan, settings: SolverSettings, *, time_limit_s: float = 6
     """Prove the bound anew: from the stored duals where there are any, else by branch and bound.
 
     Any multipliers give a valid Lagrangian bound (Geoffrion 1974), so nothing in the file has to
-    be trusted: one pricing problem per server type is solved, and its own proven bound used.
+    be trusted: one pricing problem per server type is solved, and its own proven bound used; for
+    a branching tree, so at every leaf.
     """
     stated = plan.certificate.best_bound
     if stated >= 1.0:
         return BoundCheck(1.0, stated, "no locality exceeds 1")
     if plan.certificate.duals is not None:
         bound = recompute_bound(plan.instance, plan.certificate.duals, settings)
-        return BoundCheck(bound, stated, "Lagrangian bound at the stored duals")
+        how = "the Lagrangian bound at the stored duals"
+        if "split" in plan.certificate.duals:
+            how = "the stored branching tree, each leaf priced at its own duals,"
+        return BoundCheck(bound, stated, how)
     outcome = solve_compact(
         plan.instance, settings, Budget(time_limit_s), start=plan.solution(), gap=0.0
     )
