@@ -52,6 +52,12 @@ BRANCH_SERVERS = 32
 
 BRANCH_NODES = 120
 NODE_LIMIT = 4_000
+NEAR_NODES = 200
+"""Nodes of a program whose counts are held near the relaxation's."""
+
+WIDE_GAP = 1e-3
+"""Gap of a large cluster above which more patterns are worth a program that takes long."""
+
 ROUNDS = 12
 PROOF = (
     "Lagrangian relaxation of the demand rows and of the whole replicas that each model's work "
@@ -175,7 +181,7 @@ def solve_patterns(
     status: Status = "gap"
     if relative_gap(search.worth, bound) <= 1e-6:
         status = "optimal"
-    elif relative_gap(search.worth, bound) > gap and budget.expired:
+    elif relative_gap(search.worth, bound) > gap and (budget.expired or not search.deterministic):
         status = "interrupted" if budget.interrupted else "time limit"
     return FormOutcome(
         solution=search.best,
@@ -188,7 +194,9 @@ def solve_patterns(
 
 
 def _generate(search: _Search, pricings: Sequence[Pricing]) -> None:
-    phase = search.budget.part(0.5)
+    # Whole plans of few servers take long to find, those of many follow from good patterns.
+    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
+    phase = search.budget.part(0.5 if few else 0.8)
     generate(
         search.normal,
         search.settings,
@@ -328,7 +336,7 @@ def _integer(
         master.problem,
         search.settings,
         gap=max(search.gap / 4, 1e-9),
-        node_limit=NODE_LIMIT,
+        node_limit=NODE_LIMIT if limits is None else NEAR_NODES,
         warm_start=limits is None and search.best is not None,
         budget=search.budget.part(0.5),
     )
@@ -340,19 +348,24 @@ def _integer(
 
 
 def _round_up(search: _Search) -> None:
-    """Fix the relaxation's counts to within one of their floors, then free them."""
+    """Hold the relaxation's counts to within one of their floors; then offer more patterns."""
     fractions = search.pool.fractions
     if not fractions:
         return
     near = sorted(fractions, key=lambda p: -fractions[p])
 
     def within_one(pattern: Pattern) -> tuple[int, int]:
-        whole = int(fractions[pattern] + 1e-6)
+        whole = int(fractions.get(pattern, 0.0) + 1e-6)
         return max(0, whole - 1), whole + 1
 
     _integer(search, near, within_one)
-    if not search.closed() and not search.budget.expired:
+    if search.closed() or search.budget.expired:
+        return
+    if search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
         _integer(search, list(search.pool.patterns), None)
+    elif relative_gap(search.worth, search.pool.best_bound) > WIDE_GAP:
+        # Many servers: what the rounding leaves over wants variety, not other counts.
+        _integer(search, [*search.pool.patterns, *search.pool.reserve], within_one)
 
 
 def _neighbourhoods(search: _Search) -> None:
