@@ -31,7 +31,7 @@ METRICS: dict[str, tuple[str, Callable[[Metrics], float], int]] = {
 }
 """Name -> what the table calls it, its value, and 1 where less is better."""
 
-TRAINING, UNSEEN = 3, 10
+TRAINING, UNSEEN = 5, 10
 """Resampled traces that score a candidate beside the trace itself, and that judge the best."""
 
 STREAM = 1_000_000
@@ -60,10 +60,10 @@ def refine_options(function: F) -> F:
         click.option(
             "--refine-loss",
             type=Number(0, 1),
-            default=1.0,
+            default=0.02,
             show_default=True,
             metavar="FRACTION",
-            help="Most locality that the refined plan may give up.",
+            help="Most locality that the refined plan may give up; 1 is any.",
         ),
         click.option(
             "--refine-routing",
@@ -76,7 +76,7 @@ def refine_options(function: F) -> F:
             "--refine",
             type=click.Choice(list(METRICS)),
             metavar="METRIC",
-            help="Let the simulator correct the plan for one metric, at the cost of locality. A "
+            help="Let the simulator correct the plan for one metric, at little cost of locality. A "
             "candidate must be no worse than the plan on the trace, and better over it and "
             f"{TRAINING} resampled ones; the best is kept only if it is better over {UNSEEN} "
             "resampled traces that the search has not used.",

@@ -33,6 +33,9 @@ from placement.solvers import SolverSettings
 TOLERANCES = (1e-5, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Locality that a routing may give up for even loads, as a fraction of the placement's best."""
 
+LOSS = 0.02
+"""Default of `refine`'s `loss`: ties in locality are many, and what is given up rarely pays."""
+
 CAPS = (0.9, 0.75, 0.6)
 """Default of `refine`'s `caps`."""
 
@@ -115,6 +118,7 @@ class _Search:
     progress: ProgressCallback | None
     bound: float
     floor: float
+    tolerances: tuple[float, ...]
     tried: int = 0
 
     @property
@@ -146,7 +150,7 @@ def refine(
     options: SolveOptions,
     *,
     evaluations: int,
-    loss: float = 1.0,
+    loss: float = LOSS,
     caps: Sequence[float] = CAPS,
     budget: Budget | None = None,
     progress: ProgressCallback | None = None,
@@ -186,11 +190,12 @@ def refine(
         progress=progress,
         bound=plain.certificate.best_bound,
         floor=plain.evaluation.objective * (1 - loss) - 1e-9,
+        tolerances=tuple(t for t in TOLERANCES if t <= max(loss, TOLERANCES[0])),
     )
     by_clock = False
     for proposal, placement, settled in _placements(plain, options, caps, budget):
         by_clock |= not settled
-        for tolerance in TOLERANCES:
+        for tolerance in search.tolerances:
             if search.over:
                 break
             style = replace(search.style, tolerance=tolerance)
@@ -289,7 +294,9 @@ def _inflated(search: _Search, rng: np.random.Generator) -> _Style:
     m = int(rng.choice(used, p=weight / weight.sum()))
     factor = search.style.inflation.copy()
     factor[m] *= INFLATION if rng.random() < 0.75 else 1 / INFLATION
-    tolerance = float(rng.choice(TOLERANCES)) if rng.random() < 0.5 else search.style.tolerance
+    tolerance = (
+        float(rng.choice(search.tolerances)) if rng.random() < 0.5 else search.style.tolerance
+    )
     return _Style(tolerance, factor)
 
 

@@ -83,7 +83,7 @@ def test_refinement_finds_the_best_placement_of_tiny_instances() -> None:
             return Score(value, np.ones(len(instance.model_ids)))
 
         start = solve(instance, SolveOptions(method="greedy-no-affinity", max_utilization=5.0))
-        found = refine(start, score, GREEDY, evaluations=60, caps=())
+        found = refine(start, score, GREEDY, evaluations=60, loss=1.0, caps=())
         best = oracle.least_bottleneck(instance)
         assert best - 1e-7 <= found.value <= found.start_value
         reached += found.value <= best + 1e-7
