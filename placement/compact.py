@@ -18,6 +18,7 @@ import pulp
 
 from placement.instance import Instance
 from placement.outcome import Budget, FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.rounding import whole_replicas
 from placement.routing_lp import TANGENTS, Pairs, best_routing
 from placement.solution import Placement, Solution, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
@@ -94,6 +95,15 @@ class CompactProgram:
             self.problem += linear(load[g]) <= self.cap, f"load_{s}_{g}"
             if limit is not None:
                 self.problem += linear([(x, 1.0) for x, _ in memory[g]]) <= limit, f"most_{s}_{g}"
+
+    def round_up(self) -> None:
+        """Demand the whole replicas that each model's work needs under the cap."""
+        kinds = self.instance.cluster.server_type
+        for r, (m, weight, least) in enumerate(whole_replicas(self.instance)):
+            held = [
+                (x, weight[kinds[s]]) for s in self._servers(m) for x, _, _ in self.replicas[m, s]
+            ]
+            self.problem += linear(held) >= least, f"whole_{r}"
 
     def route(self) -> None:
         """Add the rates a, their demand, and the work they bring to the replicas of a server."""
@@ -258,6 +268,7 @@ def solve_compact(
         No solution was found and no `start` was given.
     """
     program = CompactProgram(instance, cap=instance.load_cap)
+    program.round_up()
     program.route()
     constant = instance.locality_constant
     program.problem += linear(program.locality()) + constant

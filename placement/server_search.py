@@ -103,6 +103,7 @@ def _replace(
     free: list[int],
 ) -> Solution | None:
     program = CompactProgram(instance, cap=instance.load_cap)
+    program.round_up()
     program.route()
     program.problem += linear(program.locality())
     program.keep(solution.placement, but=free)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from placement.instance import Instance
 from placement.patterns.pattern import Pattern
-
-ROUNDING = 1e-5
-"""Relative work that a rounding cut leaves out of account: above any tolerance of a plan."""
+from placement.rounding import whole_replicas
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,7 @@ class CountRow:
 
 
 def rounding_rows(instance: Instance) -> tuple[CountRow, ...]:
-    """Whole replicas that each model's work needs (Chvátal-Gomory rounding).
-
-    A replica on a server of speed v does at most cap * v of the work of its model, so
-    sum_t v_t N[m,t] >= work_m / cap over the replicas N[m,t] on servers of type t. Dividing by
-    any d > 0 and rounding the coefficients up, then the right-hand side, keeps every whole
-    solution; d is each speed in turn.
-    """
-    types = instance.cluster.server_types
-    found: dict[CountRow, None] = {}
-    for m in instance.used_models:
-        work = float(instance.model_work[m]) / instance.load_cap * (1 - ROUNDING)
-        for d in sorted({t.speed for t in types}):
-            weight = tuple(float(math.ceil(t.speed / d - 1e-9)) for t in types)
-            found[CountRow((m,), 0, weight, least=max(1.0, math.ceil(work / d)))] = None
-    return tuple(found)
+    """Whole replicas that each model's work needs, as rows of the master."""
+    return tuple(
+        CountRow((m,), 0, weight, least=least) for m, weight, least in whole_replicas(instance)
+    )

@@ -99,8 +99,8 @@ def test_patterns_and_compact_bound_each_other_on_small_clusters() -> None:
         start = best_routing(instance, placement, HIGHS)
         if start is None:
             continue
-        one = solve_patterns(instance, HIGHS, Budget(10), start=start, gap=1e-4)
-        two = solve_compact(instance, HIGHS, Budget(10), start=start, gap=1e-4)
+        one = solve_patterns(instance, HIGHS, Budget(4), start=start, gap=1e-4)
+        two = solve_compact(instance, HIGHS, Budget(4), start=start, gap=1e-4)
         assert evaluate(instance, one.solution).objective <= two.best_bound + 1e-6
         assert evaluate(instance, two.solution).objective <= one.best_bound + 1e-6
 
