@@ -27,7 +27,13 @@ def case(seed: int, *, exclusive: bool) -> Instance:
     """
     rng = np.random.default_rng([seed, exclusive])
     instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=1.0)
-    limited = replace(instance, max_models_per_gpu=1 + seed % 2)
+    # Wide blocks, and memory for a third replica on a GPU: the limit is what forbids it.
+    limited = replace(
+        instance,
+        max_models_per_gpu=1 + seed % 2,
+        gpus_required=np.maximum(instance.gpus_required, 1 + seed % 2),
+        memory_per_gpu_gb=0.35 * instance.memory_per_gpu_gb,
+    )
     if not exclusive and seed % 3 == 0 and next(oracle.placements(limited), None) is not None:
         instance = limited
     least = oracle.least_bottleneck(instance)
@@ -64,6 +70,18 @@ def test_the_cases_are_of_every_kind() -> None:
     }
     for name, holds in kinds.items():
         assert sum(map(holds, cases)) >= 3, name
+
+
+@pytest.mark.parametrize("seed", [39, 45])
+def test_a_limit_of_models_per_gpu_is_kept_where_it_costs_locality(seed: int) -> None:
+    """Three wide models of which memory lets all share a GPU, and the limit only two."""
+    instance = case(seed, exclusive=False)
+    assert instance.max_models_per_gpu == 2
+    best = oracle.best_locality(instance)
+    assert oracle.best_locality(replace(instance, max_models_per_gpu=3)) > best + 0.1
+    got = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
+    assert violations(instance, got.solution) == []
+    assert got.best_bound == pytest.approx(best, abs=1e-5)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
