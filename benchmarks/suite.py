@@ -13,60 +13,27 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from benchmarks.suite_cases import Case, inputs_of, suite
+from benchmarks.suite_page import page
+from cli.comparison import Comparison, Row
 from placement.atomic import write_atomically
 from placement.instance import build_instance
 from placement.outcome import Infeasible, SolveOptions
-from placement.plan import route
-from placement.solve import solve
 from placement.trace import measure_demand
-from runtime.metrics import Metrics, measure
 from runtime.policies import BUILT_IN
-from runtime.simulate import simulate
 
-METHODS = ("ilp", "local-search", "greedy", "greedy-no-affinity")
-
-Row = dict[str, Any]
+METHODS = ("ilp", "local-search", "partition", "selective-replication", "greedy", "random")
 
 
 def rows_of(case: Case, time_limit_s: float) -> list[Row]:
-    """Solve and simulate one case by every method and policy."""
+    """Solve and simulate one case by every method, policy and scheduler."""
     workload, trace, cluster = inputs_of(case)
     instance = build_instance(
         workload, measure_demand(workload, trace), cluster, exclusive=case.exclusive
     )
-    rows = []
-    for method in METHODS:
-        options = SolveOptions(method=method, mode=case.mode, time_limit_s=time_limit_s, threads=1)
-        try:
-            result = solve(instance, options)
-        except (Infeasible, ValueError) as error:
-            rows.append({**_of_case(case), "method": method, "infeasible": str(error)})
-            continue
-        shares = route(result.instance, result.solution.flows)
-        solved = {
-            "objective": result.evaluation.objective,
-            "best_bound": result.certificate.best_bound if method == "ilp" else None,
-            "gap": result.certificate.gap if method == "ilp" else None,
-            "load_cap": result.certificate.load_cap,
-            "max_utilization": result.evaluation.max_utilization,
-            "solve_s": result.certificate.seconds,
-        }
-        for policy in BUILT_IN:
-            run = simulate(
-                workload, trace, cluster, result.solution.placement, shares,
-                mode=case.mode, policy=policy,
-            )  # fmt: skip
-            rows.append(
-                {**_of_case(case), "method": method, "routing": policy, **solved, **_of_run(run)}
-            )
-    return rows
-
-
-def _of_case(case: Case) -> Row:
-    return {
+    comparison = Comparison(workload, trace, cluster, instance, case.mode)
+    about = {
         "case": case.name,
         "workload": case.workload,
         "cluster": case.cluster,
@@ -74,29 +41,30 @@ def _of_case(case: Case) -> Row:
         "load": case.load,
         "exclusive": case.exclusive,
     }
-
-
-def _of_run(run: Any) -> Row:
-    m: Metrics = measure(run)
-    return {
-        "server_efficiency": m.server_efficiency,
-        "csc": m.cross_server_communications,
-        "utilization_variance": m.utilization_variance,
-        "makespan_s": m.makespan_s,
-        "p99_s": m.request_latency.p99,
-        "mean_s": m.request_latency.mean,
-        "throughput": m.throughput,
-    }
+    rows: list[Row] = []
+    for method in METHODS:
+        options = SolveOptions(method=method, time_limit_s=time_limit_s, threads=1)
+        try:
+            result = comparison.solve(options)
+        except Infeasible as error:
+            rows.append({**about, "method": method, "infeasible": str(error)})
+            continue
+        rows += [{**about, **comparison.static_row(result, policy)} for policy in BUILT_IN]
+    rows.append({**about, **comparison.switching_row("baseline")})
+    if case.mode == "offline":
+        rows.append({**about, **comparison.switching_row("offline")})
+    return rows
 
 
 def main() -> None:
     """Run the suite; what is done so far is always on disk."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a sixth of the cases")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--time-limit", type=float, default=10.0)
     parser.add_argument("--processes", type=int, default=2)
     a = parser.parse_args()
+    a.out.mkdir(parents=True, exist_ok=True)
     begin = monotonic()
     rows: list[Row] = []
     with ProcessPoolExecutor(a.processes) as pool:
@@ -104,6 +72,7 @@ def main() -> None:
             rows += part
             print(f"{monotonic() - begin:6.0f} s  {part[0]['case']}", flush=True)
             write_atomically(a.out / "suite.json", json.dumps(rows, indent=1))
+    write_atomically(a.out / "suite.md", page(rows))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,20 +20,19 @@ from cli.common import (
     sharing_options,
 )
 
-METHODS = ("ilp", "local-search", "greedy", "greedy-no-affinity")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cli.comparison import Row
+
+METHODS = (
+    "ilp", "local-search", "partition", "selective-replication", "greedy", "greedy-no-affinity",
+    "random",
+)  # fmt: skip
+DEFAULT_METHODS = ("ilp", "local-search", "greedy")
 ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
-COLUMNS = {
-    "method": "method",
-    "routing": "routing",
-    "server_efficiency": "SE%",
-    "cross_server_communications": "CSC",
-    "utilization_variance": "var.",
-    "makespan": "span s",
-    "p99": "P99 s",
-    "throughput": "req/s",
-    "gap": "gap%",
-    "solve_seconds": "solve",
-}
+SCHEDULERS = ("baseline", "offline")
+INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
 
 
 @click.command()
@@ -43,11 +42,22 @@ COLUMNS = {
 @sharing_options
 @click.option(
     "--methods",
-    default=",".join(METHODS[:3]),
+    default=",".join(DEFAULT_METHODS),
     show_default=True,
-    help=f"Placement methods, of: {', '.join(METHODS)}.",
+    help=f"Placement methods, of: {', '.join(METHODS)}; or all.",
 )
 @click.option("--routings", default=",".join(ROUTINGS), show_default=True, help="Routing policies.")
+@click.option(
+    "--schedulers",
+    help="Schedulers without a plan to run beside them: baseline and, in mode offline, offline; "
+    "or none.  [default: those that the mode allows]",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(2, 100_000),
+    metavar="N",
+    help="Also run N resampled traces and give 95% intervals; every row sees the same traces.",
+)
 @click.option("--max-utilization", type=Number(0, 1, above_low=True), default=0.8)
 @click.option(
     "--time-limit",
@@ -61,57 +71,70 @@ COLUMNS = {
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE", help="Write the rows as CSV.")
 @output_options
 def command(**options: Any) -> None:
-    """Run every method and routing policy on your data: one ranked table.
+    """Run every method, routing policy and scheduler on your data: one ranked table.
 
     Placement and routing are each shown for themselves: every placement runs under every policy,
-    on the same trace. Ranked by server efficiency, then by cross-server communications.
+    on the same trace; schedulers without a plan, which switch models, run beside them. Ranked by
+    server efficiency, then cross-server communications (CSC), then P99 latency.
 
     \b
     Example:
       gswarm-place compare --config configs/multimodal.yaml \\
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
-    from placement.atomic import replacing
-
     methods = _chosen(options["methods"], METHODS, "--methods")
     routings = _chosen(options["routings"], ROUTINGS, "--routings")
+    schedulers = _schedulers(options["schedulers"], options["mode"])
     check_outputs(
         {"--csv": options["csv_file"]},
         (options["config"], options["requests"], options["cluster_file"]),
     )
-    rows = _rows(methods, routings, options)
-    rows.sort(key=lambda r: (-r["server_efficiency"], r["cross_server_communications"]))
-    if options["csv_file"] is not None:
-        with replacing(options["csv_file"]) as path, path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    rows, failed = _run(methods, routings, schedulers, options)
+    if options["csv_file"] is not None and rows:
+        _write_csv(options["csv_file"], rows)
     if options["as_json"]:
-        echo_json({"rows": rows})
+        echo_json({"rows": rows, "failed": failed})
     elif not options["quiet"]:
-        _show(rows)
+        _show(rows, failed, options["repeat"])
+    if not any(r["scheduler"] == "static" for r in rows):
+        raise click.exceptions.Exit(1)
 
 
 def _chosen(text: str, known: tuple[str, ...], option: str) -> list[str]:
     names = [n.strip() for n in text.split(",") if n.strip()]
+    if names == ["all"]:
+        return list(known)
     wrong = [n for n in names if n not in known]
     if wrong or not names:
         raise click.UsageError(
-            f"{option}: {wrong or 'nothing'} given; take from {', '.join(known)}"
+            f"{option}: {', '.join(wrong) or 'nothing'} given; take from {', '.join(known)}"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _schedulers(text: str | None, mode: str) -> list[str]:
+    if text is None:
+        return list(SCHEDULERS if mode == "offline" else SCHEDULERS[:1])
+    if text.strip() == "none":
+        return []
+    names = _chosen(text, SCHEDULERS, "--schedulers")
+    if "offline" in names and mode != "offline":
+        raise click.UsageError(
+            "--schedulers offline knows all requests at time 0; add --mode offline"
         )
     return names
 
 
-def _rows(methods: list[str], routings: list[str], options: dict[str, Any]) -> list[dict[str, Any]]:
-    from cli.terminal import SolveProgress
+def _run(
+    methods: list[str], routings: list[str], schedulers: list[str], options: dict[str, Any]
+) -> tuple[list[Row], list[dict[str, str]]]:
+    """Rows, best first, and the methods that found no plan with what they said."""
+    from cli.comparison import Comparison, ranked
+    from cli.terminal import RunProgress, SolveProgress
     from placement.instance import build_instance
-    from placement.outcome import SolveOptions
-    from placement.plan import route
+    from placement.outcome import Infeasible, SolveOptions
     from placement.reading.cluster import check_fits
-    from placement.solve import solve
     from placement.trace import measure_demand
-    from runtime.metrics import measure
-    from runtime.simulate import simulate
 
     cluster = make_cluster(
         options["gpus"],
@@ -128,69 +151,107 @@ def _rows(methods: list[str], routings: list[str], options: dict[str, Any]) -> l
         max_models_per_gpu=options["max_models_per_gpu"],
     )
     check_fits(options["config"], workload, cluster, instance.used_models)
-    rows = []
+    comparison = Comparison(
+        workload,
+        trace,
+        cluster,
+        instance,
+        options["mode"],
+        seed=options["seed"],
+        repeat=options["repeat"] or 0,
+    )
+    quiet = options["quiet"] or options["as_json"]
+    rows: list[Row] = []
+    failed = []
     for method in methods:
-        with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress:
-            result = solve(
-                instance,
-                SolveOptions(
-                    method=method,
-                    mode=options["mode"],
-                    max_utilization=options["max_utilization"],
-                    time_limit_s=options["time_limit"],
-                    seed=options["seed"],
-                ),
-                progress=progress,
-            )
-        shares = route(result.instance, result.solution.flows)
+        solving = SolveOptions(
+            method=method,
+            max_utilization=options["max_utilization"],
+            time_limit_s=options["time_limit"],
+        )
+        try:
+            with SolveProgress(quiet=quiet) as solve_progress:
+                result = comparison.solve(solving, solve_progress)
+        except Infeasible as error:
+            failed.append({"method": method, "reason": str(error)})
+            continue
         for routing in routings:
-            m = measure(
-                simulate(
-                    workload,
-                    trace,
-                    cluster,
-                    result.solution.placement,
-                    shares,
-                    mode=options["mode"],
-                    policy=routing,
-                )
-            )
-            rows.append(
-                {
-                    "method": method,
-                    "routing": routing,
-                    "scheduler": "static",
-                    "server_efficiency": m.server_efficiency,
-                    "cross_server_communications": m.cross_server_communications,
-                    "utilization_variance": m.utilization_variance,
-                    "makespan": m.makespan_s,
-                    "p99": m.request_latency.p99,
-                    "throughput": m.throughput,
-                    "objective": result.evaluation.objective,
-                    "best_bound": result.certificate.best_bound,
-                    "gap": result.certificate.gap if method == "ilp" else None,
-                    "solve_seconds": result.certificate.seconds,
-                }
-            )
-    return rows
+            with RunProgress(quiet=quiet) as progress:
+                rows.append(comparison.static_row(result, routing, progress))
+    for scheduler in schedulers:
+        with RunProgress(quiet=quiet) as progress:
+            rows.append(comparison.switching_row(scheduler, progress))  # type: ignore[arg-type]
+    return ranked(rows), failed
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
-    from cli.terminal import output, table
+def _write_csv(file: str, rows: list[Row]) -> None:
+    """One row each; an interval becomes two columns, its mean and its half width."""
+    from placement.atomic import replacing
 
-    shown = table(*COLUMNS.values(), left=2)
+    flat = []
     for row in rows:
-        gap = "" if row["gap"] is None else f"{100 * row['gap']:.2f}"
-        shown.add_row(
-            row["method"],
-            row["routing"],
+        parts = {
+            f"{metric}_{part}": row["intervals"][metric][part]
+            for metric in row.get("intervals", {})
+            for part in ("mean", "half_width")
+        }
+        flat.append({k: v for k, v in row.items() if k != "intervals"} | parts)
+    with replacing(file) as path, path.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, fieldnames=list(flat[0]))
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+def _names(row: Row) -> tuple[str, str]:
+    if row["scheduler"] == "static":
+        return row["method"], row["routing"]
+    return row["scheduler"], f"{row['switches']:,} switches"
+
+
+def _show(rows: list[Row], failed: list[dict[str, str]], repeat: int | None) -> None:
+    from cli.terminal import output, plain, table
+
+    console = output()
+    runs = table("placement", "router", "SE %", "CSC", "var.", "span s", "P99 s", "req/s", left=2)
+    for row in rows:
+        runs.add_row(
+            *_names(row),
             f"{row['server_efficiency']:.1f}",
             f"{row['cross_server_communications']:,}",
-            f"{row['utilization_variance']:.0f}",
+            f"{row['utilization_variance']:,.0f}",
             f"{row['makespan']:,.0f}",
             f"{row['p99']:,.1f}",
             f"{row['throughput']:.2f}",
-            gap,
-            f"{row['solve_seconds']:.1f}",
         )
-    output().print(shown)
+    console.print(runs)
+    if repeat:
+        spread = table(f"{repeat} resampled", "router", "SE %", "CSC", "P99 s", left=2)
+        for row in rows:
+            cells = [row["intervals"][metric] for metric in INTERVALS]
+            spread.add_row(
+                *_names(row), *(f"{c['mean']:,.1f} ±{c['half_width']:,.1f}" for c in cells)
+            )
+        console.print(spread)
+    plans = {row["method"]: row for row in rows if row["scheduler"] == "static"}
+    if plans:
+        console.print(_plans(list(plans.values())))
+    for miss in failed:
+        console.print(plain(f"{miss['method']}: no plan: {miss['reason']}"), style="bold red")
+
+
+def _plans(rows: list[Row]) -> Table:
+    """What each method's plan promises, best first: the objective, its bound, the busiest GPU."""
+    from cli.terminal import percent, table
+
+    shown = table("plan", "objective", "bound", "gap", "busiest", "solved in")
+    for row in sorted(rows, key=lambda r: -r["objective"]):
+        proven = row["best_bound"] is not None
+        shown.add_row(
+            row["method"],
+            f"{row['objective']:.4f}",
+            f"{row['best_bound']:.4f}" if proven else "none",
+            percent(row["gap"], 2) if proven else "",
+            percent(row["max_utilization"]),
+            f"{row['solve_seconds']:.1f} s",
+        )
+    return shown

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from placement.outcome import Budget, SolveResult
     from placement.plan import Plan
 
-METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search")
+METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "random")
 
 
 @click.command()

@@ -11,8 +11,9 @@ from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
-from placement.heuristics.local_search import START_MOVES, local_search
+from placement.heuristics.partition import partition
 from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
+from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
 from placement.outcome import (
     Bottleneck,
@@ -28,7 +29,7 @@ from placement.outcome import (
     relative_gap,
 )
 from placement.patterns import pattern_bottleneck, solve_patterns
-from placement.routing_lp import best_routing, least_bottleneck
+from placement.routing_lp import balance_routing, best_routing, least_bottleneck
 from placement.solution import Placement, Solution, evaluate
 from placement.solvers import SolverSettings, solver_name
 
@@ -37,6 +38,8 @@ COMPACT_SERVERS = 2
 
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
+
+METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
@@ -58,6 +61,7 @@ def solve(
     *,
     progress: ProgressCallback | None = None,
     budget: Budget | None = None,
+    score: Score | None = None,
 ) -> SolveResult:
     """Place the used models, route their requests, and prove how good that is.
 
@@ -75,6 +79,8 @@ def solve(
     budget : Budget, optional
         Made from `options.time_limit_s` by default; its `interrupt` ends the solve early with
         the best plan so far.
+    score : callable, optional
+        What a simulator says of a placement; ``selective-replication`` needs it.
 
     Raises
     ------
@@ -89,10 +95,10 @@ def solve(
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings(options.solver, options.threads, options.seed)
     solver_name(options.solver)
-    if options.method != "ilp" and options.method not in HEURISTICS:
-        raise ValueError(
-            f"method {options.method!r} is unknown; take one of: ilp, {', '.join(HEURISTICS)}"
-        )
+    if options.method not in METHODS:
+        raise ValueError(f"method {options.method!r} is unknown; take one of: {', '.join(METHODS)}")
+    if options.method == "selective-replication" and score is None:
+        raise ValueError("selective-replication needs a simulator's score of placements")
     history: list[Progress] = []
 
     def note(event: Progress) -> None:
@@ -105,7 +111,7 @@ def solve(
         raise Infeasible("no request can be served: no workflow fits the cluster")
     if options.method == "ilp":
         return _solve_ilp(coverage, options, settings, budget, note, history)
-    return _solve_heuristic(coverage, options, settings, budget, note, history)
+    return _solve_heuristic(coverage, options, settings, budget, note, history, score)
 
 
 def versions() -> dict[str, str]:
@@ -128,12 +134,17 @@ def _solve_heuristic(
     budget: Budget,
     note: Sink,
     history: list[Progress],
+    score: Score | None,
 ) -> SolveResult:
     note(Progress(options.method, budget.elapsed_s, None, None))
     instance = replace(coverage.instance, load_cap=options.max_utilization)
 
     def placed(cap: float) -> Placement:
         seen = replace(instance, load_cap=cap)
+        if options.method == "partition":
+            return partition(seen, settings, seed=options.seed, budget=budget.part(0.8))
+        if options.method == "selective-replication" and score is not None:
+            return selective_replication(seen, score, budget=budget.part(0.8))
         return HEURISTICS[options.method](seen, options.seed, budget)
 
     placements = [placed(options.max_utilization)]
@@ -149,6 +160,13 @@ def _solve_heuristic(
     candidates = [solution, *_routed(instance, placements, settings)]
     solution = max(candidates, key=lambda s: evaluate(instance, s).objective)
     objective = evaluate(instance, solution).objective
+    if options.balance:
+        # The router is no part of the method: its rates are evened as those of the program are.
+        floor = objective * (1 - options.balance_tolerance)
+        even = balance_routing(
+            instance, solution.placement, settings, least_locality=floor, budget=budget
+        )
+        solution = even or solution
     note(Progress(options.method, budget.elapsed_s, objective, 1.0))
     found = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
     bottleneck = Bottleneck(0.0, upper, solution)
@@ -208,9 +226,7 @@ def _prepare(
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     if instance.cluster.n_servers <= LARGE_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
-        placements.append(
-            local_search(instance, seed=options.seed, budget=budget.part(0.15), moves=START_MOVES)
-        )
+        placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.3)))
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)

@@ -7,6 +7,7 @@ from functools import partial
 
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import local_search
+from placement.heuristics.random import random_placement
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.solution import Placement
@@ -22,10 +23,15 @@ def _local_search(instance: Instance, seed: int, budget: Budget | None) -> Place
     return local_search(instance, seed=seed, budget=budget)
 
 
+def _random(instance: Instance, seed: int, budget: Budget | None) -> Placement:
+    return random_placement(instance, seed=seed)
+
+
 HEURISTICS: dict[str, Heuristic] = {
     "greedy": partial(_greedy, affinity=True),
     "greedy-no-affinity": partial(_greedy, affinity=False),
     "local-search": _local_search,
+    "random": _random,
 }
 """Name -> function of (instance, seed, budget)."""
 

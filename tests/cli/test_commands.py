@@ -1,5 +1,6 @@
 """The commands as a user meets them: output, exit codes, errors in words."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -51,10 +52,44 @@ def test_solve_check_and_simulate_speak_json_alone(plan: Path, tmp_path: Path) -
     assert len(slices) == run["total_nodes_executed"], "every model of the case has one GPU"
     assert run["completed_requests"] + run["failed_requests"] == run["total_requests"] == 500
     assert json.loads(log.read_text())["summary"]["total_requests"] == 500
-    rows = json.loads(
-        call("compare", *INPUTS, "--gpus", "8", "--methods", "ilp,greedy", "--json").output
-    )["rows"]
-    assert {r["method"] for r in rows} == {"ilp", "greedy"}
+
+
+def test_compare_ranks_placements_routers_and_schedulers(tmp_path: Path) -> None:
+    """Every pair has its row, best first, with intervals; the CSV says the same."""
+    table = tmp_path / "rows.csv"
+    done = call(
+        "compare", *INPUTS, "--gpus", "8", "--methods", "ilp,greedy", "--routings", "plan,earliest",
+        "--mode", "offline", "--repeat", "3", "--csv", table, "--json",
+    )  # fmt: skip
+    rows = json.loads(done.output)["rows"]
+    pairs = {(r["scheduler"], r["method"], r["routing"]) for r in rows}
+    assert pairs == {
+        *(("static", m, r) for m in ("ilp", "greedy") for r in ("plan", "earliest")),
+        ("baseline", None, None),
+        ("offline", None, None),
+    }
+    efficiency = [r["server_efficiency"] for r in rows]
+    assert efficiency == sorted(efficiency, reverse=True)
+    for row in rows:
+        assert (row["switches"] > 0) == (row["scheduler"] != "static")
+        assert row["intervals"]["p99"]["half_width"] >= 0
+    by_pair = {(r["method"], r["routing"]): r for r in rows}
+    ilp, greedy = by_pair["ilp", "plan"], by_pair["greedy", "plan"]
+    assert greedy["objective"] <= ilp["objective"] + 1e-6 <= ilp["best_bound"] + 2e-6
+    with table.open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [float(r["p99"]) for r in written] == [r["p99"] for r in rows]
+    assert [float(r["p99_mean"]) for r in written] == [r["intervals"]["p99"]["mean"] for r in rows]
+
+
+def test_one_method_without_a_plan_does_not_end_the_comparison() -> None:
+    """On one server there are no parts to split it into; the other methods have their rows."""
+    done = call(
+        "compare", *INPUTS, "--gpus", "4", "--methods", "partition,greedy", "--routings", "plan"
+    )
+    assert done.exit_code == 0
+    assert "partition: no plan: a cluster of one server cannot be split" in done.output
+    assert "greedy" in done.output
 
 
 def test_simulate_switches_models_without_a_plan(tmp_path: Path) -> None:
@@ -106,6 +141,7 @@ def test_equal_inputs_give_equal_plan_files(plan: Path, tmp_path: Path) -> None:
         (["simulate", *INPUTS, "--plan", "none.yaml"], 2, "none.yaml"),
         (["check", str(CONFIGS / "small.yaml")], 2, "small.yaml"),
         (["compare", *INPUTS, "--gpus", "8", "--methods", "magic"], 2, "magic"),
+        (["compare", *INPUTS, "--gpus", "8", "--schedulers", "offline"], 2, "time 0"),
         (["solv"], 2, "solve"),
         (["generate", "--requests-out", "x.jsonl"], 2, "--config"),
     ],

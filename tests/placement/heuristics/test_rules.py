@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from placement.cluster import Cluster
 from placement.heuristics import HEURISTICS
+from placement.heuristics.selective import selective_replication
 from placement.instance import Instance, WorkflowDemand
-from placement.outcome import SolveOptions
-from placement.solution import placement_violations, violations
+from placement.outcome import Infeasible, SolveOptions
+from placement.solution import Placement, placement_violations, violations
 from placement.solve import solve
 
 
@@ -48,6 +51,53 @@ def test_every_used_model_has_a_replica(method: str, load: float, exclusive: boo
     """In overload too, where serving the others would be easier without the largest model."""
     instance = instance_of(load, exclusive=exclusive)
     assert placement_violations(instance, HEURISTICS[method](instance, 0, None)) == []
+
+
+@pytest.mark.parametrize("method", ["partition", "selective-replication", "random"])
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_every_method_keeps_the_rules_of_the_program(method: str, exclusive: bool) -> None:
+    """Space, sharing, flows and loads hold, in overload too."""
+    for load in (0.4, 1.2):
+        result = solve(
+            instance_of(load, exclusive=exclusive),
+            SolveOptions(method=method, time_limit_s=5.0),
+            score=lambda placement: float(len(np.unique(placement.server))),
+        )
+        assert violations(result.instance, result.solution) == []
+
+
+def test_a_split_loses_nothing_where_parts_do_not_meet() -> None:
+    """Two workflows without a common model, a server each: parts and whole are equally good."""
+    one = instance_of(0.2)
+    apart = replace(
+        one,
+        cluster=Cluster.homogeneous(8, 4),
+        workflows=(
+            replace(one.workflows[0], rate=0.3),
+            replace(one.workflows[1], node_model=np.array([2, 2, 2]), rate=0.1),
+        ),
+    )
+    found = solve(apart, SolveOptions(method="partition"))
+    assert found.evaluation.objective == pytest.approx(1.0)
+
+
+def test_one_server_has_no_parts() -> None:
+    """What cannot be split is said in a sentence."""
+    one = instance_of(0.1)
+    alone = replace(one, cluster=Cluster.homogeneous(4, 4), workflows=one.workflows[:1])
+    with pytest.raises(Infeasible, match="one server"):
+        solve(alone, SolveOptions(method="partition"))
+
+
+def test_replication_follows_the_simulator() -> None:
+    """The replica that the score asks for is the one that is added, as often as it helps."""
+    instance = instance_of(0.4)
+
+    def score(placement: Placement) -> float:
+        return -abs(float((placement.model == 2).sum()) - 4.0)
+
+    placement = selective_replication(instance, score)
+    assert (placement.model == 2).sum() == 4
 
 
 @pytest.mark.parametrize("load", [0.4, 1.2])

@@ -1,0 +1,160 @@
+"""Placements, routers and schedulers side by side on one workload: the rows of `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from placement.cluster import Cluster
+from placement.instance import Instance
+from placement.outcome import ProgressCallback as SolveCallback
+from placement.outcome import SolveOptions, SolveResult
+from placement.plan import route
+from placement.solve import solve
+from placement.trace import Mode, Trace
+from placement.workload import Workload
+from runtime.intervals import intervals, replicate
+from runtime.metrics import summarize
+from runtime.reference import ProgressCallback
+from runtime.result import RunResult
+from runtime.scoring import latency_score
+from runtime.simulate import simulate
+from runtime.switching import SwitchingScheduler, simulate_switching
+
+Row = dict[str, Any]
+Run = Callable[[Trace], RunResult]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What every row has in common.
+
+    Parameters
+    ----------
+    repeat : int
+        Resampled traces for intervals beside the trace itself; all rows see the same ones.
+    """
+
+    workload: Workload
+    trace: Trace
+    cluster: Cluster
+    instance: Instance
+    mode: Mode
+    seed: int = 0
+    repeat: int = 0
+
+    def solve(self, options: SolveOptions, progress: SolveCallback | None = None) -> SolveResult:
+        """Place by one method.
+
+        Raises
+        ------
+        Infeasible
+        """
+        score = latency_score(self.workload, self.trace, self.cluster, mode=self.mode)
+        return solve(
+            self.instance,
+            replace(options, mode=self.mode, seed=self.seed),
+            progress=progress,
+            score=score,
+        )
+
+    def static_row(
+        self, result: SolveResult, routing: str, progress: ProgressCallback | None = None
+    ) -> Row:
+        """Run the trace over a solved placement under one routing policy."""
+        shares = route(result.instance, result.solution.flows)
+        certificate = result.certificate
+        proven = certificate.status != "heuristic"
+
+        def run(trace: Trace) -> RunResult:
+            return simulate(
+                self.workload,
+                trace,
+                self.cluster,
+                result.solution.placement,
+                shares,
+                mode=self.mode,
+                policy=routing,
+            )
+
+        return {
+            "scheduler": "static",
+            "method": certificate.method,
+            "routing": routing,
+            **self._measured(run, progress),
+            "objective": result.evaluation.objective,
+            "best_bound": certificate.best_bound if proven else None,
+            "gap": certificate.gap if proven else None,
+            "status": certificate.status,
+            "load_cap": certificate.load_cap,
+            "max_utilization": result.evaluation.max_utilization,
+            "solve_seconds": certificate.seconds,
+        }
+
+    def switching_row(
+        self, scheduler: SwitchingScheduler, progress: ProgressCallback | None = None
+    ) -> Row:
+        """Run the trace on GPUs that switch models."""
+
+        def run(trace: Trace) -> RunResult:
+            return simulate_switching(
+                self.workload,
+                trace,
+                self.cluster,
+                scheduler,
+                mode=self.mode,
+                models_per_gpu=1 if self.instance.exclusive else self.instance.max_models_per_gpu,
+            )
+
+        solved = ("objective", "best_bound", "gap", "status", "load_cap", "max_utilization")
+        return {
+            "scheduler": scheduler,
+            "method": None,
+            "routing": None,
+            **self._measured(run, progress),
+            **dict.fromkeys((*solved, "solve_seconds")),
+        }
+
+    def _measured(self, run: Run, progress: ProgressCallback | None) -> Row:
+        done, runs = 0, 1 + self.repeat
+
+        def counted(trace: Trace) -> RunResult:
+            nonlocal done
+            result = run(trace)
+            done += 1
+            if progress is not None:
+                progress(done * trace.n_executions, runs * trace.n_executions)
+            return result
+
+        found = _metrics(summarize(counted(self.trace)))
+        if self.repeat:
+            summaries = replicate(counted, self.trace, self.repeat, self.seed)
+            found["intervals"] = _metrics(intervals(summaries))
+        return found
+
+
+def _metrics(summary: dict[str, Any]) -> Row:
+    """Metrics of a row: from a summary, or from the intervals that have its shape."""
+    latency = summary["request_latency"]
+    return {
+        "server_efficiency": summary["server_efficiency"],
+        "cross_server_communications": summary["cross_server_communications"],
+        "utilization_variance": summary["utilization_variance"],
+        "makespan": summary["makespan"],
+        "p99": latency["p99"],
+        "mean_latency": latency["mean"],
+        "throughput": summary["throughput"],
+        "completed_requests": summary["completed_requests"],
+        "switches": summary["total_model_switches"],
+        "switch_seconds": summary["total_switch_time"],
+        "switch_overhead": summary["switch_overhead"],
+    }
+
+
+def ranked(rows: list[Row]) -> list[Row]:
+    """Best first: by server efficiency, crossings, then tail latency."""
+    return sorted(
+        rows,
+        key=lambda r: (-r["server_efficiency"], r["cross_server_communications"], r["p99"]),
+    )

@@ -1,0 +1,42 @@
+"""Replicas anywhere: what a placement is worth that decides nothing but counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.heuristics.coverage import cover, cover_anew, relieve
+from placement.heuristics.greedy import fill_spare, place_all, replica_order
+from placement.heuristics.room import Room
+from placement.instance import Instance
+from placement.solution import Placement
+
+
+def random_placement(instance: Instance, *, seed: int = 0) -> Placement:
+    """Place the greedy's replica counts, large blocks first, each on free GPUs drawn at random.
+
+    So it differs from `greedy` in nothing but where replicas go, and shows what that is worth.
+
+    Raises
+    ------
+    Infeasible
+        As `greedy`.
+    """
+    rng = np.random.default_rng(seed)
+
+    def anywhere(room: Room, model: int) -> tuple[int, int] | None:
+        server, start = np.nonzero(room.fits(model, empty=True))
+        if not len(server):
+            return None
+        i = int(rng.integers(len(server)))
+        return int(server[i]), int(start[i])
+
+    room = Room(instance)
+    order = replica_order(instance)
+    for multi in (True, False):
+        chosen = [m for m in order if (instance.gpus_required[m] > 1) == multi]
+        place_all(room, sorted(chosen, key=lambda m: -instance.gpus_required[m]), anywhere)
+    if not cover(room):
+        room = cover_anew(instance)
+    relieve(room)
+    fill_spare(room, anywhere, anywhere)
+    return room.placement()

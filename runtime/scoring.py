@@ -1,0 +1,42 @@
+"""A placement's score by simulation, for methods that are given the simulator as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from placement.cluster import Cluster
+from placement.solution import Placement
+from placement.trace import Mode, Trace
+from placement.workload import Workload
+from runtime.metrics import request_latency
+from runtime.simulate import simulate
+
+SCORED_REQUESTS = 1_000
+"""Requests at the head of the trace that a score simulates."""
+
+
+def latency_score(
+    workload: Workload,
+    trace: Trace,
+    cluster: Cluster,
+    *,
+    mode: Mode = "online",
+    requests: int = SCORED_REQUESTS,
+) -> Callable[[Placement], float]:
+    """Score placements by minus the mean latency of the first requests, routed by `earliest`."""
+    n = min(requests, trace.n_requests)
+    head = replace(
+        trace,
+        request_ids=trace.request_ids[:n],
+        arrival_s=trace.arrival_s[:n],
+        workflow=trace.workflow[:n],
+        service_s=trace.service_s[: trace.offset[n]],
+        offset=trace.offset[: n + 1],
+    )
+
+    def score(placement: Placement) -> float:
+        run = simulate(workload, head, cluster, placement, mode=mode, policy="earliest")
+        return -float(request_latency(run).mean())
+
+    return score
