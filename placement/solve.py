@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from placement.balance import balance
+from placement.balance import balance, spread
 from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
@@ -15,6 +15,7 @@ from placement.heuristics.partition import partition
 from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
+from placement.lowering import lower_cap
 from placement.outcome import (
     Bottleneck,
     Budget,
@@ -189,17 +190,31 @@ def _solve_ilp(
     if options.balance:
         worth = evaluate(instance, found.solution).objective
         note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
-        even = balance(
-            instance,
-            found.solution,
-            settings,
-            Budget(_seconds_for_balance(options, budget)),
-            tolerance=options.balance_tolerance,
-        )
-        found = replace(found, solution=even)
+        clock = Budget(_seconds_for_balance(options, budget))
+        found = replace(found, solution=_even(instance, found.solution, settings, clock, options))
     worth = evaluate(instance, found.solution).objective
     note(Progress("done", budget.elapsed_s, worth, found.best_bound))
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
+
+
+def _even(
+    instance: Instance,
+    solution: Solution,
+    settings: SolverSettings,
+    budget: Budget,
+    options: SolveOptions,
+) -> Solution:
+    """Balance the plan, and one that keeps its locality under a lower cap; the more even wins."""
+    tolerance = options.balance_tolerance
+    low = lower_cap(instance, solution, settings, budget.part(0.4), tolerance=tolerance)
+    even = [balance(instance, solution, settings, budget, tolerance=tolerance)]
+    if low is not solution:
+        least = evaluate(instance, solution).objective * (1 - tolerance)
+        rates = balance_routing(
+            instance, low.placement, settings, least_locality=least, budget=budget
+        )
+        even += [s for s in (low, rates) if s is not None]
+    return min(even, key=lambda s: spread(instance, s))
 
 
 def _seconds_for_balance(options: SolveOptions, budget: Budget) -> float:
