@@ -20,7 +20,7 @@ STEPS = 5
 """Caps tried, each half way between the lowest that held and the highest that did not."""
 
 MOVES = 20_000
-MOST_SERVERS = 64
+MOST_SERVERS = 16
 """Larger clusters repeat few patterns; their loads are evened by the rates."""
 
 

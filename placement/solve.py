@@ -11,6 +11,7 @@ from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
+from placement.heuristics.local_search import MOVES, START_MOVES, local_search
 from placement.heuristics.partition import partition
 from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
@@ -39,6 +40,9 @@ COMPACT_SERVERS = 2
 
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
+
+SEARCHED_WHOLE = 8
+"""Largest cluster whose start is searched for as long as `local-search` by itself would."""
 
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
@@ -241,7 +245,10 @@ def _prepare(
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     if instance.cluster.n_servers <= LARGE_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
-        placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.3)))
+        moves = MOVES if instance.cluster.n_servers <= SEARCHED_WHOLE else START_MOVES
+        placements.append(
+            local_search(instance, seed=options.seed, budget=budget.part(0.3), moves=moves)
+        )
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from placement.heuristics.coverage import cover, cover_anew, relieve
-from placement.heuristics.greedy import AffinityChooser, first_fit, place_all
+from placement.heuristics.greedy import AffinityChooser, FirstFitChooser, place_all
 from placement.heuristics.room import Room
 from placement.instance import Instance
 from placement.outcome import Budget
@@ -44,7 +44,7 @@ def selective_replication(
     budget = budget or Budget()
     room = Room(instance)
     by_work = sorted(instance.used_models, key=lambda m: (-instance.model_work[m], m))
-    place_all(room, [m for m in by_work if instance.gpus_required[m] > 1], first_fit)
+    place_all(room, [m for m in by_work if instance.gpus_required[m] > 1], FirstFitChooser())
     affinity = AffinityChooser(instance)
     place_all(room, [m for m in by_work if instance.gpus_required[m] == 1], affinity)
     if not cover(room):
