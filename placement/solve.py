@@ -11,7 +11,6 @@ from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
-from placement.heuristics.local_search import MOVES, START_MOVES, local_search
 from placement.heuristics.partition import partition
 from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
@@ -40,9 +39,6 @@ COMPACT_SERVERS = 2
 
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
-
-SEARCHED_WHOLE = 8
-"""Largest cluster whose start is searched for as long as `local-search` by itself would."""
 
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
@@ -194,8 +190,7 @@ def _solve_ilp(
     if options.balance:
         worth = evaluate(instance, found.solution).objective
         note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
-        clock = Budget(_seconds_for_balance(options, budget))
-        found = replace(found, solution=_even(instance, found.solution, settings, clock, options))
+        found = replace(found, solution=_even(instance, found.solution, settings, budget, options))
     worth = evaluate(instance, found.solution).objective
     note(Progress("done", budget.elapsed_s, worth, found.best_bound))
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
@@ -210,12 +205,13 @@ def _even(
 ) -> Solution:
     """Balance the plan, and one that keeps its locality under a lower cap; the more even wins."""
     tolerance = options.balance_tolerance
-    low = lower_cap(instance, solution, settings, budget.part(0.4), tolerance=tolerance)
-    even = [balance(instance, solution, settings, budget, tolerance=tolerance)]
+    low = lower_cap(instance, solution, settings, budget.part(0.5), tolerance=tolerance)
+    clock = Budget(_seconds_for_balance(options, budget))
+    even = [balance(instance, solution, settings, clock, tolerance=tolerance)]
     if low is not solution:
         least = evaluate(instance, solution).objective * (1 - tolerance)
         rates = balance_routing(
-            instance, low.placement, settings, least_locality=least, budget=budget
+            instance, low.placement, settings, least_locality=least, budget=clock
         )
         even += [s for s in (low, rates) if s is not None]
     return min(even, key=lambda s: spread(instance, s))
@@ -245,10 +241,7 @@ def _prepare(
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     if instance.cluster.n_servers <= LARGE_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
-        moves = MOVES if instance.cluster.n_servers <= SEARCHED_WHOLE else START_MOVES
-        placements.append(
-            local_search(instance, seed=options.seed, budget=budget.part(0.3), moves=moves)
-        )
+        placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.3)))
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)

@@ -25,8 +25,8 @@ SEARCHED_SERVERS = 24
 HOT, COLD = 0.01, 1e-5
 """Loss of locality accepted with probability 1/e, first and last."""
 
-MOVES, START_MOVES = 100_000, 40_000
-"""Work limits: of the method by itself, and where it only starts the integer program."""
+MOVES = 50_000
+"""Work limit of the method, by itself and where it starts the integer program."""
 
 CHUNK = 2_000
 """Moves between two looks at the clock."""

@@ -16,7 +16,7 @@ import numpy as np
 from placement.cluster import Cluster, FloatArray, IntArray
 from placement.compact import solve_compact
 from placement.heuristics.greedy import greedy
-from placement.heuristics.local_search import START_MOVES, local_search
+from placement.heuristics.local_search import local_search
 from placement.instance import Instance
 from placement.outcome import Budget, Infeasible
 from placement.patterns import solve_patterns
@@ -133,7 +133,7 @@ def _part(instance: Instance, servers: IntArray, rates: FloatArray) -> Instance:
 def _solve_part(
     problem: Instance, start: Placement, settings: SolverSettings, budget: Budget
 ) -> Placement:
-    searched = local_search(problem, budget=budget.part(0.3), moves=START_MOVES)
+    searched = local_search(problem, budget=budget.part(0.3))
     routed = [least_bottleneck(problem, p, settings) for p in (start, searched)]
     upper, solution = min(routed, key=lambda pair: pair[0])
     if upper > problem.load_cap:
