@@ -25,8 +25,8 @@ SEARCHED_SERVERS = 24
 HOT, COLD = 0.01, 1e-5
 """Loss of locality accepted with probability 1/e, first and last."""
 
-MOVES = 50_000
-"""Work limit of the method, by itself and where it starts the integer program."""
+MOVES, START_MOVES = 50_000, 40_000
+"""Work limits: of the method, and where it makes one proposal among several."""
 
 CHUNK = 2_000
 """Moves between two looks at the clock."""
