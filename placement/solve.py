@@ -42,6 +42,9 @@ HEADROOM_SEARCH = 1.1
 
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
+LEAST_BALANCE_S = 1.0
+BALANCE_SHARE = 0.25
+
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
 Sink = Callable[[Progress], None]
@@ -49,11 +52,12 @@ Sink = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class _Start:
-    """The best heuristic start under the cap, and what is known of U*."""
+    """The best heuristic start under the cap, what is known of U*, and whether no clock chose."""
 
     instance: Instance
     bottleneck: Bottleneck
     solution: Solution
+    deterministic: bool
 
 
 def solve(
@@ -187,10 +191,12 @@ def _solve_ilp(
     worth = evaluate(instance, start.solution).objective
     note(Progress("start", budget.elapsed_s, worth, 1.0))
     found, form = _locality(start, options, settings, budget, note)
+    found = replace(found, deterministic=found.deterministic and start.deterministic)
     if options.balance:
         worth = evaluate(instance, found.solution).objective
         note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
-        found = replace(found, solution=_even(instance, found.solution, settings, budget, options))
+        even, settled = _even(instance, found.solution, settings, budget, options)
+        found = replace(found, solution=even, deterministic=found.deterministic and settled)
     worth = evaluate(instance, found.solution).objective
     note(Progress("done", budget.elapsed_s, worth, found.best_bound))
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
@@ -202,11 +208,16 @@ def _even(
     settings: SolverSettings,
     budget: Budget,
     options: SolveOptions,
-) -> Solution:
-    """Balance the plan, and one that keeps its locality under a lower cap; the more even wins."""
+) -> tuple[Solution, bool]:
+    """Balance the plan, and one that keeps its locality under a lower cap; the more even wins.
+
+    Also whether no clock had a part in it.
+    """
     tolerance = options.balance_tolerance
-    low = lower_cap(instance, solution, settings, budget.part(0.5), tolerance=tolerance)
-    clock = Budget(_seconds_for_balance(options, budget))
+    first = budget.part(0.5)
+    low = lower_cap(instance, solution, settings, first, tolerance=tolerance)
+    clock = _balance_budget(options, budget)
+    settled = not first.expired
     even = [balance(instance, solution, settings, clock, tolerance=tolerance)]
     if low is not solution:
         least = evaluate(instance, solution).objective * (1 - tolerance)
@@ -214,13 +225,19 @@ def _even(
             instance, low.placement, settings, least_locality=least, budget=clock
         )
         even += [s for s in (low, rates) if s is not None]
-    return min(even, key=lambda s: spread(instance, s))
+    return min(even, key=lambda s: spread(instance, s)), settled and not clock.expired
 
 
-def _seconds_for_balance(options: SolveOptions, budget: Budget) -> float:
-    # An interrupted solve still owes a plan with sensible rates, so a little time is always left.
-    limit = 60.0 if options.time_limit_s is None else options.time_limit_s
-    return min(0.25 * limit, max(1.0, budget.remaining_s))
+def _balance_budget(options: SolveOptions, budget: Budget) -> Budget:
+    if budget.expired:
+        # A solve cut short still owes a plan with sensible rates.
+        return Budget(LEAST_BALANCE_S)
+    left = budget.remaining_s
+    if left == float("inf"):
+        return budget.part(1.0)
+    limit = left if options.time_limit_s is None else options.time_limit_s
+    wanted = min(BALANCE_SHARE * limit, max(LEAST_BALANCE_S, left))
+    return budget.part(min(1.0, wanted / left))
 
 
 def _prepare(
@@ -237,15 +254,17 @@ def _prepare(
     placements = [repeated_greedy(instance)]
     upper, solution = least_bottleneck(instance, placements[0], settings)
     note(Progress("headroom", budget.elapsed_s, None, None, f"bottleneck load {upper:.3f}"))
-    bottleneck = _bottleneck(instance, settings, budget.part(0.2), target, solution)
+    phases = [budget.part(0.2)]
+    bottleneck = _bottleneck(instance, settings, phases[0], target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     if instance.cluster.n_servers <= LARGE_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
-        placements.append(HEURISTICS["local-search"](instance, options.seed, budget.part(0.3)))
+        phases.append(budget.part(0.3))
+        placements.append(HEURISTICS["local-search"](instance, options.seed, phases[1]))
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)
-    return _Start(instance, bottleneck, best)
+    return _Start(instance, bottleneck, best, not any(phase.expired for phase in phases))
 
 
 def _routed(
@@ -320,7 +339,7 @@ def _result(
             bottleneck_upper=bottleneck.upper,
             seconds=budget.elapsed_s,
             seed=options.seed,
-            deterministic=found.deterministic,
+            deterministic=found.deterministic and not budget.interrupted,
             duals=found.duals,
             versions=versions(),
         ),

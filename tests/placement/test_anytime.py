@@ -1,0 +1,77 @@
+"""A solve that is cut short keeps its promises; one that is not repeats itself byte for byte."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.instances import cluster_of, problem
+from placement.heuristics import HEURISTICS
+from placement.heuristics.local_search import local_search
+from placement.instance import Instance
+from placement.outcome import Budget, Progress, SolveOptions
+from placement.plan import build_plan
+from placement.plan_file import write_plan
+from placement.solution import Placement, violations
+from placement.solve import solve
+
+
+@pytest.fixture(autouse=True)
+def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the local searches: what they find is not the matter here."""
+
+    def short(instance: Instance, seed: int, budget: Budget | None) -> Placement:
+        return local_search(instance, seed=seed, budget=budget, moves=2_000)
+
+    monkeypatch.setitem(HEURISTICS, "local-search", short)
+    monkeypatch.setattr("placement.lowering.MOVES", 2_000)
+
+
+@pytest.mark.parametrize(
+    ("form", "servers", "exclusive"),
+    [
+        ("compact", 2, True),
+        ("compact", 2, False),
+        ("patterns", 70, True),
+        ("patterns", 70, False),
+    ],
+)
+def test_the_same_input_gives_the_same_bytes(
+    form: str, servers: int, exclusive: bool, tmp_path: Path
+) -> None:
+    """Plan files of two solves are equal, for each form, with GPUs exclusive and shared."""
+    models, workflows = (3, 2) if servers == 2 else (8, 4)
+    cluster = cluster_of(servers)
+    instance, workload = problem(models, workflows, cluster, exclusive=exclusive, seed=3)
+    files = []
+    for run in range(2):
+        options = SolveOptions(form=form, threads=1, time_limit_s=None)  # type: ignore[arg-type]
+        result = solve(instance, options)
+        assert result.certificate.deterministic
+        files.append(tmp_path / f"{run}.yaml")
+        write_plan(files[-1], build_plan(result, workload))
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("servers", [3, 70])
+def test_an_interrupt_in_any_phase_leaves_a_plan_and_a_bound(servers: int) -> None:
+    """Whenever it comes, the plan is feasible, the bound above it, and the status says so."""
+    models = 3 if servers == 3 else 6
+    instance, _ = problem(models, 3, cluster_of(servers), exclusive=servers > 3, seed=1, load=0.7)
+    phases: list[str] = []
+    whole = solve(instance, SolveOptions(threads=1), progress=lambda e: phases.append(e.phase))
+    for phase in dict.fromkeys(phases):
+        if phase == "done":
+            continue
+        budget = Budget(60.0)
+
+        def stop(event: Progress, at: str = phase, budget: Budget = budget) -> None:
+            if event.phase == at:
+                budget.interrupt()
+
+        got = solve(instance, SolveOptions(threads=1), progress=stop, budget=budget)
+        assert got.certificate.status == "interrupted", phase
+        assert violations(got.instance, got.solution) == [], phase
+        assert got.certificate.best_bound >= got.certificate.objective, phase
+        assert not got.certificate.deterministic, phase
+        if got.certificate.load_cap == whole.certificate.load_cap:
+            assert got.certificate.best_bound >= whole.certificate.objective - 1e-6, phase
