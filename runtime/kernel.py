@@ -36,8 +36,12 @@ def compiled(function: Any) -> Any:
     the caller of the whole loop. Passing fifty arrays from function to function and counting who
     holds them would cost fifty times what the work itself does.
     """
-    options: Any = {"cache": True, "error_model": "numpy", "forceinline": True, "_nrt": False}
-    return nb.njit(**options)(function)
+    options: Any = {"error_model": "numpy", "forceinline": True, "_nrt": False}
+    try:
+        return nb.njit(cache=True, **options)(function)
+    except RuntimeError:
+        # There is no folder to keep machine code in, so every process compiles for itself.
+        return nb.njit(**options)(function)
 
 
 @compiled

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -96,6 +99,14 @@ def test_the_random_cases_cover_the_semantics() -> None:
         "waiting": waited,
     }.items():
         assert sum(holds) > 20, name
+
+
+def test_the_engine_loads_where_nothing_can_be_kept() -> None:
+    """Without any folder for machine code (a read-only image) the compiled engine still loads."""
+    nowhere = {**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    nowhere.pop("NUMBA_CACHE_DIR", None)
+    code = "import runtime.engine"
+    subprocess.run([sys.executable, "-c", code], check=True, env=nowhere)
 
 
 @pytest.mark.parametrize("policy", list(BUILT_IN))
