@@ -173,10 +173,7 @@ def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, objec
 def request_latency(run: RunResult) -> FloatArray:
     """Seconds from arrival to the end of the last node, over completed requests in order."""
     problem = run.problem
-    last = np.full(len(problem.workflow), -np.inf)
-    for w, rows, first in _requests_by_workflow(run):
-        for v in range(problem.first_node[w + 1] - problem.first_node[w]):
-            last[rows] = np.maximum(last[rows], run.end_s[first + v])
+    last = np.maximum.reduceat(run.end_s, problem.offset[:-1])
     kept = run.completed
     return np.asarray(last[kept] - problem.arrival_s[kept])
 
@@ -195,23 +192,13 @@ def distribution(seconds: FloatArray) -> Distribution:
     )
 
 
-def _requests_by_workflow(run: RunResult) -> list[tuple[int, IntArray, IntArray]]:
-    """For each workflow its completed requests and the numbers of their first executions."""
-    problem, completed = run.problem, run.completed
-    found = []
-    for w in range(len(problem.workload.workflows)):
-        rows = np.flatnonzero((problem.workflow == w) & completed)
-        found.append((w, rows, problem.offset[rows]))
-    return found
-
-
 def _locality(run: RunResult) -> tuple[int, int]:
     """Requests that ran whole on one server, and edges that crossed servers."""
     problem = run.problem
     server = problem.replica_server
     intra = crossings = 0
-    for w, _, first in _requests_by_workflow(run):
-        workflow = problem.workload.workflows[w]
+    for w, workflow in enumerate(problem.workload.workflows):
+        first = problem.offset[:-1][(problem.workflow == w) & run.completed]
         at = [server[run.replica[first + v]] for v in range(len(workflow.nodes))]
         whole = np.ones(len(first), dtype=bool)
         for other in at[1:]:
