@@ -147,19 +147,23 @@ def solve_patterns(
             pool.add(pattern)
     for pattern in first_patterns(normal):
         pool.add(pattern)
-    positions = instance.models_per_gpu > 1 and instance.cluster.n_servers <= POSITION_SERVERS
-    for exact in dict.fromkeys((False, positions)):
-        pricings = pricings_for(normal, pool.rows, positions=exact)
-        _generate(search, pricings)
+    pricings = pricings_for(normal, pool.rows, positions=False)
+    _generate(search, pricings)
+    shared = instance.models_per_gpu > 1
+    if shared:
+        # Patterns priced in sum make poor plans: servers placed anew are there much sooner.
+        _place_anew(search)
     _round_up(search)
+    if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
+        pricings = pricings_for(normal, pool.rows, positions=True)
+        _generate(search, pricings)
     if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
         _dive(search, pricings)
     if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
         _neighbourhoods(search)
-    # The bound is what keeps exclusive clusters open; where models share, it is the plan.
-    steps = (_close, _place_anew) if instance.models_per_gpu == 1 else (_place_anew, _close)
-    for step in steps:
-        step(search)
+    _close(search)
+    if not shared:
+        _place_anew(search)
     bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
     duals: dict[str, object] | None = _stored(search)
     if (
