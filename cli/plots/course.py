@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli.views.course import STOPPED, thinned
+from cli.views.course import STOPPED, scale_of, thinned
 from cli.views.scales import percent
 from cli.views.scene import Scene
 from placement.outcome import Progress
@@ -30,11 +30,13 @@ def draw_course(figure: Figure, scene: Scene, history: Sequence[Progress]) -> No
                     label=f"{name}: {known[-1][1]:.5f}")  # fmt: skip
     certificate = scene.plan.certificate
     ax.grid(visible=True)
-    ax.margins(y=0.08)
     ax.set(
         xlabel="time (s)",
         ylabel="locality",
         title=f"Gap {percent(certificate.gap, 2)}, {STOPPED[certificate.status]}",
     )
-    if points:
+    values = [v for p in points for v in (p.incumbent, p.best_bound) if v is not None]
+    if values:
+        ax.set(xlim=(0.0, end), ylim=scale_of(min(values), max(values)))
+        ax.ticklabel_format(axis="y", useOffset=False)
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)

@@ -80,6 +80,12 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
     )
 
 
+def scale_of(low: float, high: float) -> tuple[float, float]:
+    """Ends of the locality axis; a course that is nearly flat keeps one whose labels differ."""
+    margin = max(0.08 * (high - low), 0.005)
+    return low - margin, high + margin
+
+
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
@@ -87,9 +93,7 @@ def _sentence(text: str) -> str:
 def _picture(points: list[Progress]) -> Markup:
     values = [v for p in points for v in (p.incumbent, p.best_bound) if v is not None]
     low, high = min(values), max(values)
-    # A course that is nearly flat keeps a scale whose labels differ.
-    margin = max(0.08 * (high - low), 0.005)
-    low, high = low - margin, high + margin
+    low, high = scale_of(low, high)
     end = points[-1].seconds or 1.0
 
     def x(t: float) -> float:

@@ -12,9 +12,17 @@ requests=configs/multimodal_requests.jsonl
 
 "$tool" solve --config $config --requests $requests --gpus 32 --gpus-per-server 8 \
     --history "$work/history.json" -o "$work/plan.yaml" --quiet
-for picture in map course pairs flows comparison latency utilization; do
+for picture in map comparison latency utilization; do
     "$tool" export --plan "$work/plan.yaml" --format $picture \
-        --config $config --requests $requests --routing plan --history "$work/history.json" \
+        --config $config --requests $requests --routing plan -o docs/img/$picture.png --quiet
+done
+
+# On GPUs of their own the models do not all fit where they are wanted: something has to cross.
+"$tool" solve --config $config --requests $requests --gpus 32 --gpus-per-server 8 --exclusive \
+    --history "$work/exclusive.json" -o "$work/exclusive.yaml" --quiet
+for picture in course pairs flows; do
+    "$tool" export --plan "$work/exclusive.yaml" --format $picture \
+        --config $config --requests $requests --routing plan --history "$work/exclusive.json" \
         -o docs/img/$picture.png --quiet
 done
 
