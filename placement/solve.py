@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from placement.balance import balance, spread
+from placement.balance import balance
 from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
@@ -15,7 +15,6 @@ from placement.heuristics.partition import partition
 from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
-from placement.lowering import lower_cap
 from placement.outcome import (
     Bottleneck,
     Budget,
@@ -195,37 +194,15 @@ def _solve_ilp(
     if options.balance:
         worth = evaluate(instance, found.solution).objective
         note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
-        even, settled = _even(instance, found.solution, settings, budget, options)
-        found = replace(found, solution=even, deterministic=found.deterministic and settled)
+        clock = _balance_budget(options, budget)
+        even = balance(
+            instance, found.solution, settings, clock, tolerance=options.balance_tolerance
+        )
+        settled = found.deterministic and not clock.expired
+        found = replace(found, solution=even, deterministic=settled)
     worth = evaluate(instance, found.solution).objective
     note(Progress("done", budget.elapsed_s, worth, found.best_bound))
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
-
-
-def _even(
-    instance: Instance,
-    solution: Solution,
-    settings: SolverSettings,
-    budget: Budget,
-    options: SolveOptions,
-) -> tuple[Solution, bool]:
-    """Balance the plan, and one that keeps its locality under a lower cap; the more even wins.
-
-    Also whether no clock had a part in it.
-    """
-    tolerance = options.balance_tolerance
-    first = budget.part(0.5)
-    low = lower_cap(instance, solution, settings, first, tolerance=tolerance)
-    clock = _balance_budget(options, budget)
-    settled = not first.expired
-    even = [balance(instance, solution, settings, clock, tolerance=tolerance)]
-    if low is not solution:
-        least = evaluate(instance, solution).objective * (1 - tolerance)
-        rates = balance_routing(
-            instance, low.placement, settings, least_locality=least, budget=clock
-        )
-        even += [s for s in (low, rates) if s is not None]
-    return min(even, key=lambda s: spread(instance, s)), settled and not clock.expired
 
 
 def _balance_budget(options: SolveOptions, budget: Budget) -> Budget:

@@ -28,12 +28,15 @@ HOT, COLD = 0.01, 1e-5
 MOVES, START_MOVES = 50_000, 40_000
 """Work limits: of the method, and where it makes one proposal among several."""
 
+MOVES_PER_GPU = 3_000
+"""Small clusters are searched out sooner."""
+
 CHUNK = 2_000
 """Moves between two looks at the clock."""
 
 
 def local_search(
-    instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int = MOVES
+    instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int | None = None
 ) -> Placement:
     """Improve the greedy placements by annealing; never worse by `water_fill` than they are.
 
@@ -46,8 +49,8 @@ def local_search(
     instance : Instance
     seed : int
     budget : Budget, optional
-    moves : int
-        Work limit.
+    moves : int, optional
+        Work limit; by default `MOVES`, less on small clusters.
 
     Raises
     ------
@@ -58,6 +61,8 @@ def local_search(
     if not instance.active_workflows:
         return starts[0]
     budget = budget or Budget()
+    if moves is None:
+        moves = min(MOVES, MOVES_PER_GPU * instance.cluster.n_gpus)
     candidates = list(starts)
     factor = ceil(instance.cluster.n_servers / SEARCHED_SERVERS)
     if factor > 1:

@@ -23,7 +23,6 @@ def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
         return local_search(instance, seed=seed, budget=budget, moves=2_000)
 
     monkeypatch.setitem(HEURISTICS, "local-search", short)
-    monkeypatch.setattr("placement.lowering.MOVES", 2_000)
 
 
 @pytest.mark.parametrize(
