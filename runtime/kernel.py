@@ -23,6 +23,8 @@ import numba as nb
 import numpy as np
 
 PLAN, LOCALITY, EARLIEST, LEAST_LOADED = 0, 1, 2, 3
+# As in runtime.policies: the cache of compiled code watches this file alone.
+BACKLOG_PATIENCE = 0.5
 NO_NETWORK, NETWORK, ODD_NETWORK = 0, 1, 2
 """Odd is a network on which some edge takes longer inside a server than across servers."""
 READY, REQUEST, SOURCE, COMMITTED = 0, 1, 2, 3
@@ -203,7 +205,8 @@ def choose(e, now, policy, network, t, s):  # type: ignore[no-untyped-def]  # pr
     if policy == PLAN or stay_start - now <= t.patience[v]:
         return stay
     other, other_start = first_of_all(e, m, now, network, t, s)
-    return stay if stay_start - other_start <= t.patience[v] else other
+    patience = t.patience[v] + BACKLOG_PATIENCE * (other_start - now)
+    return stay if stay_start - other_start <= patience else other
 
 
 @compiled

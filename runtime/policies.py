@@ -14,6 +14,9 @@ from runtime.problem import NOWHERE, Problem
 
 Routing = Literal["locality", "plan", "earliest", "least-loaded"]
 
+BACKLOG_PATIENCE = 0.5
+"""Part of the wait elsewhere that `Locality` bears at home on top of ``Problem.patience_s``."""
+
 
 class View:
     """What a policy sees when one execution must be given a replica.
@@ -163,8 +166,10 @@ class Locality:
     The home of a node is its target server by the plan's shares; but where its first parent was
     moved away from the target it had, the node follows the parent, if the model is there. The
     node leaves home for the replica that can start it first when home would start it later than
-    that replica by more than ``Problem.patience_s``. Starts count the arrival of the data, so
-    what the network makes of a crossing is in the balance too.
+    that replica by more than ``Problem.patience_s`` and half of the wait there. Starts count the
+    arrival of the data, so what the network makes of a crossing is in the balance too. The wait
+    counts because queues that are long everywhere differ by more than any fixed patience all the
+    time: moving between them gains little, and would leave nothing local in overload.
     """
 
     name = "locality"
@@ -176,8 +181,10 @@ class Locality:
         if not at_home:
             return anywhere
         stay = view.first_to_start(at_home)
-        delay = view.start_s(stay) - view.start_s(anywhere)
-        return stay if delay <= view.problem.patience_s[view.node] else anywhere
+        other_s = view.start_s(anywhere)
+        patience = view.problem.patience_s[view.node]
+        patience += BACKLOG_PATIENCE * (other_s - view.now_s)
+        return stay if view.start_s(stay) - other_s <= patience else anywhere
 
     @staticmethod
     def _home(view: View) -> int:

@@ -175,8 +175,10 @@ class Model:
         if not near:
             return first
         stay = min(near, key=lambda p: (self._start_on(e, p), p.number))
-        waits = self._start_on(e, stay) - self._start_on(e, first)
-        return stay if self.policy == "plan" or waits <= e.patience else first
+        other = self._start_on(e, first)
+        patience = e.patience + 0.5 * (other - self.env.now)
+        waits = self._start_on(e, stay) - other
+        return stay if self.policy == "plan" or waits <= patience else first
 
     def run(self) -> list[Execution]:
         """Run to the end; executions of requests that cannot be served have no replica."""
