@@ -46,6 +46,7 @@ def plot(measured: list[dict[str, Any]], path: Path) -> None:
         bottom.set(xlabel="GPUs", xscale="log", yscale="log")
     axes[0][0].set_ylabel("below the best bound (fraction)")
     axes[1][0].set_ylabel("seconds")
-    axes[0][0].legend(frameon=False)
+    if axes[0][0].lines:
+        axes[0][0].legend(frameon=False)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

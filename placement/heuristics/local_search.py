@@ -20,7 +20,8 @@ from placement.outcome import Budget, Infeasible
 from placement.solution import TOLERANCE, Placement
 
 SEARCHED_SERVERS = 24
-"""Larger clusters are searched as one of about this size and repeated (see `shrink`)."""
+"""Larger clusters are searched as one of about this size, or of the next that holds every model,
+and repeated (see `shrink`)."""
 
 HOT, COLD = 0.01, 1e-5
 """Loss of locality accepted with probability 1/e, first and last."""
@@ -64,18 +65,26 @@ def local_search(
     if moves is None:
         moves = min(MOVES, MOVES_PER_GPU * instance.cluster.n_gpus)
     candidates = list(starts)
-    factor = ceil(instance.cluster.n_servers / SEARCHED_SERVERS)
-    if factor > 1:
-        small = shrink(instance, factor)
-        try:
-            found = _search(small, greedy(small), seed, budget, moves)
-            candidates.append(repeat(instance, small, found))
-        except Infeasible:  # the fraction of the cluster is too small to hold every model
-            pass
+    small, placed = _fraction(instance)
+    if placed is not None:
+        found = _search(small, placed, seed, budget, moves)
+        candidates.append(repeat(instance, small, found))
     else:
         start = max(starts, key=lambda p: water_fill(instance, p).score)
         candidates.append(_search(instance, start, seed, budget, moves))
     return max(candidates, key=lambda p: water_fill(instance, p).score)
+
+
+def _fraction(instance: Instance) -> tuple[Instance, Placement | None]:
+    """The smallest fraction of a large cluster that holds every model, placed greedily."""
+    factor = ceil(instance.cluster.n_servers / SEARCHED_SERVERS)
+    while factor > 1:
+        small = shrink(instance, factor)
+        try:
+            return small, greedy(small)
+        except Infeasible:
+            factor //= 2
+    return instance, None
 
 
 def _search(
