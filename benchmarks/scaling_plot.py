@@ -30,7 +30,7 @@ def plot(measured: list[dict[str, Any]], path: Path) -> None:
             points = sorted(
                 (r["gpus"], max(FLOOR, r["gap_to_best_bound"]), r["seconds"])
                 for r in measured
-                if r.get("objective")
+                if r.get("keeps_cap")
                 and r["method"] == method
                 and r["exclusive"] == exclusive
                 and r["solver"] == "HiGHS"
