@@ -12,7 +12,7 @@ from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
 from placement.heuristics.partition import partition
-from placement.heuristics.scaling import LARGE_SERVERS, repeated_greedy
+from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
 from placement.outcome import (
@@ -38,6 +38,9 @@ COMPACT_SERVERS = 2
 
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
+
+MOST_SEARCHED_SERVERS = 256
+"""Largest cluster whose program starts from local search; beyond it, patterns alone gain more."""
 
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
@@ -234,7 +237,7 @@ def _prepare(
     phases = [budget.part(0.2)]
     bottleneck = _bottleneck(instance, settings, phases[0], target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
-    if instance.cluster.n_servers <= LARGE_SERVERS:
+    if instance.cluster.n_servers <= MOST_SEARCHED_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
         phases.append(budget.part(0.3))
         placements.append(HEURISTICS["local-search"](instance, options.seed, phases[1]))
