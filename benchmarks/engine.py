@@ -173,7 +173,7 @@ def markdown(speed: list[Row], sizes: list[Row], start: Row) -> str:
         "",
         f"A second process: {start['with_first_run_s']:.2f} s with its first run, of which "
         f"{start['imports_s']:.2f} s load Python, numpy and numba; the engine itself takes "
-        f"{start['first_run_s']:.2f} s.",
+        f"{max(0.0, start['first_run_s']):.2f} s.",
         "",
     ]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """The simulator against queueing theory: laws that nobody here wrote or can tune.
 
-    python -m benchmarks.validation [--requests N] [--replications R]
+    python -m benchmarks.validation [--requests N] [--replications R] [--out FOLDER]
 
 Each law is a system whose answer is known in closed form. It is simulated in independent
 replications; the mean over them has a Student-t confidence interval, in which the closed form
@@ -13,11 +13,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import numpy as np
 from scipy import stats
 
+from placement.atomic import write_atomically
 from placement.cluster import Cluster, FloatArray
 from placement.solution import Placement
 from placement.trace import Trace
@@ -371,24 +373,35 @@ LAWS: tuple[Law, ...] = (
 @click.option("--replications", default=12, show_default=True)
 @click.option("--confidence", default=0.99, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def main(requests: int, replications: int, confidence: float, seed: int) -> None:
-    """Print every law beside what the simulator gives, as a Markdown table."""
-    click.echo("| system | load | quantity | theory | simulated | closed form |")
-    click.echo("|---|---|---|---|---|---|")
+@click.option("--out", type=click.Path(path_type=Path), default="benchmarks/results")
+def main(requests: int, replications: int, confidence: float, seed: int, out: Path) -> None:
+    """Write every law beside what the simulator gives, as a Markdown table."""
+    lines = [
+        "# The simulator against queueing theory",
+        "",
+        "Written by `python -m benchmarks.validation`.",
+        "",
+        "| system | load | quantity | theory | simulated | closed form |",
+        "|---|---|---|---|---|---|",
+    ]
     outside = 0
     signs = {"equals": "", "at least": "≥ ", "at most": "≤ "}
     for law in LAWS:
         found = compare(law, requests, replications, confidence, seed)
         outside += not found.holds
-        click.echo(
+        lines.append(
             f"| {law.name} | {law.load:g} | {law.quantity} | {signs[law.kind]}{law.theory:.4f} "
             f"| {found.mean:.4f} ± {found.half_width:.4f}{'' if found.holds else ' (outside)'} "
             f"| {law.source} |"
         )
-    click.echo(
+    lines.append(
         f"\n{len(LAWS) - outside} of {len(LAWS)} closed forms lie in the {100 * confidence:g} % "
         f"interval of {replications} replications of {requests:,} requests."
     )
+    text = "\n".join(lines) + "\n"
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "validation.md", text)
+    click.echo(text, nl=False)
 
 
 if __name__ == "__main__":
