@@ -42,6 +42,9 @@ HEADROOM_SEARCH = 1.1
 MOST_SEARCHED_SERVERS = 256
 """Largest cluster whose program starts from local search; beyond it, patterns alone gain more."""
 
+SEARCHED_CAPS = (1.0, 1.1, 1.2)
+"""Caps on GPU loads under which local search is tried, over the instance's."""
+
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
 LEAST_BALANCE_S = 1.0
@@ -240,11 +243,28 @@ def _prepare(
     if instance.cluster.n_servers <= MOST_SEARCHED_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
         phases.append(budget.part(0.3))
-        placements.append(HEURISTICS["local-search"](instance, options.seed, phases[1]))
+        placements.append(_searched(instance, options, settings, phases[1]))
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)
     return _Start(instance, bottleneck, best, not any(phase.expired for phase in phases))
+
+
+def _searched(
+    instance: Instance, options: SolveOptions, settings: SolverSettings, budget: Budget
+) -> Placement:
+    """Search locally; where the search finds nothing under the cap, once more under wider ones.
+
+    The search routes by filling servers in turn, which may fail close to the cap where the
+    routing program does not: what it finds under a wider cap is routed under the real one.
+    """
+    found = []
+    for slack in SEARCHED_CAPS:
+        seen = replace(instance, load_cap=instance.load_cap * slack)
+        found.append(HEURISTICS["local-search"](seen, options.seed, budget))
+        if budget.expired or best_routing(instance, found[-1], settings) is not None:
+            return found[-1]
+    return found[0]
 
 
 def _routed(
