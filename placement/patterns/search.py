@@ -45,6 +45,9 @@ DIVE_SERVERS = 64
 FREED_SERVERS = 32
 """Clusters up to this size place a few servers anew at a time, over and over."""
 
+FIRST_SHARE = 0.2
+"""Part of the time for the first patterns of small shared clusters, whose pricing is slow."""
+
 SEARCH_ROUNDS = 400
 
 BRANCH_SERVERS = 32
@@ -148,11 +151,14 @@ def solve_patterns(
     for pattern in first_patterns(normal):
         pool.add(pattern)
     pricings = pricings_for(normal, pool.rows, positions=False)
-    _generate(search, pricings)
     shared = instance.models_per_gpu > 1
-    if shared:
+    anew = shared and instance.cluster.n_servers <= FREED_SERVERS
+    finished = _generate(search, pricings, FIRST_SHARE if anew else None)
+    if anew:
         # Patterns priced in sum make poor plans: servers placed anew are there much sooner.
         _place_anew(search)
+        if not finished and not search.closed():
+            _generate(search, pricings)
     _round_up(search)
     if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
         pricings = pricings_for(normal, pool.rows, positions=True)
@@ -197,10 +203,11 @@ def solve_patterns(
     )
 
 
-def _generate(search: _Search, pricings: Sequence[Pricing]) -> None:
+def _generate(search: _Search, pricings: Sequence[Pricing], share: float | None = None) -> bool:
+    """Generate patterns for a share of the time left; False where that was not enough."""
     # Whole plans of few servers take long to find, those of many follow from good patterns.
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    phase = search.budget.part(0.5 if few else 0.8)
+    phase = search.budget.part(share or (0.5 if few else 0.8))
     generate(
         search.normal,
         search.settings,
@@ -211,6 +218,7 @@ def _generate(search: _Search, pricings: Sequence[Pricing]) -> None:
         pricings=pricings,
     )
     search.deterministic &= not phase.expired
+    return not phase.expired
 
 
 def _dive(search: _Search, pricings: Sequence[Pricing]) -> None:
