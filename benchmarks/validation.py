@@ -12,28 +12,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import numpy as np
 from scipy import stats
 
+from benchmarks.queueing import (
+    Service,
+    Statistic,
+    chain,
+    constant,
+    erlang_c,
+    exponential,
+    lognormal,
+    mean_latency,
+    mean_utilization,
+    mean_waiting,
+    model,
+    p99_latency,
+    parallel,
+    pollaczek_khinchine,
+    run,
+)
 from placement.atomic import write_atomically
-from placement.cluster import Cluster, FloatArray
-from placement.solution import Placement
-from placement.trace import Trace
-from placement.workload import Edge, Model, Node, Workflow, Workload
-from runtime.metrics import measure
-from runtime.result import RunResult
-from runtime.simulate import simulate
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-WARM_UP = 0.1
-"""Fraction of the requests left out at the beginning, when the queues are still empty."""
-
-Service = Callable[[np.random.Generator, int], FloatArray]
-Statistic = Callable[[RunResult], float]
 
 
 @dataclass(frozen=True)
@@ -89,133 +91,6 @@ def compare(law: Law, requests: int, replications: int, confidence: float, seed:
     return Comparison(
         law, float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(replications)
     )
-
-
-def model(name: str, gpus: int = 1, concurrency: int = 1) -> Model:
-    """Make a model; a batching one is not slowed down by what it serves at once."""
-    return Model(name, name, float(gpus), gpus, 1.0, None, None, None, None, None, None, None,
-                 concurrency, (1.0,) * concurrency)  # fmt: skip
-
-
-def exponential(mean: float) -> Service:
-    """Exponential service times."""
-    return lambda rng, n: rng.exponential(mean, n)
-
-
-def constant(mean: float) -> Service:
-    """Equal service times."""
-    return lambda rng, n: np.full(n, mean)
-
-
-def lognormal(mean: float, variation: float) -> Service:
-    """Lognormal service times with a coefficient of variation."""
-    sigma = math.sqrt(math.log(1 + variation**2))
-    return lambda rng, n: rng.lognormal(math.log(mean) - sigma**2 / 2, sigma, n)
-
-
-def run(
-    rng: np.random.Generator,
-    requests: int,
-    *,
-    models: tuple[Model, ...],
-    workflows: tuple[Workflow, ...],
-    rates: tuple[float, ...],
-    service: tuple[tuple[Service, ...], ...],
-    replicas: tuple[tuple[int, int], ...],
-    gpus: int,
-    policy: str = "earliest",
-) -> RunResult:
-    """Simulate Poisson streams of workflows on one server.
-
-    Parameters
-    ----------
-    rates : tuple of float, length W
-        Requests per second of each workflow.
-    service : tuple of W tuples
-        How each node's service times are drawn.
-    replicas : tuple of (model, first GPU)
-    """
-    rate = sum(rates)
-    arrival = np.cumsum(rng.exponential(1 / rate, requests))
-    workflow = rng.choice(len(rates), requests, p=np.array(rates) / rate)
-    sizes = np.array([len(w.nodes) for w in workflows])[workflow]
-    offset = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    times = np.empty(offset[-1])
-    for w, nodes in enumerate(service):
-        first = offset[:-1][workflow == w]
-        for v, draw in enumerate(nodes):
-            times[first + v] = draw(rng, len(first))
-    trace = Trace(
-        range(requests),  # type: ignore[arg-type]
-        arrival - arrival[0],
-        workflow.astype(np.int64),
-        times,
-        offset,
-        START,
-    )
-    placed, start = np.array(replicas, dtype=np.int64).T
-    placement = Placement.sorted(placed, np.zeros_like(placed), start)
-    cluster = Cluster.homogeneous(gpus, gpus)
-    workload = Workload(models, workflows)
-    return simulate(workload, trace, cluster, placement, policy=policy, engine="compiled")
-
-
-def chain(*models: int) -> Workflow:
-    """Call models one after the other."""
-    nodes = tuple(Node(f"n{v}", m) for v, m in enumerate(models))
-    return Workflow("chain", "chain", nodes, tuple(Edge(v, v + 1) for v in range(len(nodes) - 1)))
-
-
-def parallel(count: int) -> Workflow:
-    """Call models 0 to `count` - 1 at once; the request ends with the last."""
-    return Workflow("fork", "fork", tuple(Node(f"n{v}", v) for v in range(count)))
-
-
-def settled(run: RunResult) -> slice:
-    """Requests after the warm-up."""
-    n = len(run.problem.arrival_s)
-    return slice(int(WARM_UP * n), n)
-
-
-def mean_waiting(run: RunResult) -> float:
-    """Mean waiting time of the executions after the warm-up."""
-    first = run.problem.offset[settled(run).start]
-    return float((run.start_s - run.ready_s)[first:].mean())
-
-
-def latencies(run: RunResult) -> FloatArray:
-    """Response time of each request after the warm-up."""
-    ends = np.maximum.reduceat(run.end_s, run.problem.offset[:-1])
-    return np.asarray((ends - run.problem.arrival_s)[settled(run)])
-
-
-def mean_latency(run: RunResult) -> float:
-    """Mean response time of the requests after the warm-up."""
-    return float(latencies(run).mean())
-
-
-def p99_latency(run: RunResult) -> float:
-    """99th percentile of the response times after the warm-up."""
-    return float(np.percentile(latencies(run), 99))
-
-
-def mean_utilization(run: RunResult) -> float:
-    """Mean utilization over all GPUs, as the metrics report it, in percent."""
-    return measure(run).average_utilization
-
-
-def erlang_c(servers: int, load: float) -> float:
-    """Probability that an arrival waits in M/M/c (Erlang 1917); `load` is per server."""
-    offered = servers * load
-    blocked = 1.0
-    for n in range(1, servers + 1):
-        blocked = offered * blocked / (n + offered * blocked)
-    return blocked / (1 - load * (1 - blocked))
-
-
-def pollaczek_khinchine(rate: float, mean: float, second_moment: float) -> float:
-    """Mean wait in M/G/1 (Pollaczek 1930, Khinchine 1932)."""
-    return rate * second_moment / (2 * (1 - rate * mean))
 
 
 def _station(

@@ -22,7 +22,8 @@ from placement.patterns.duals import as_json, zero_duals
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
 from placement.patterns.master import Master
-from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
+from placement.patterns.neighbours import neighbours
+from placement.patterns.pattern import Pattern, expand, normalize, patterns_of
 from placement.patterns.pricing import Pricing
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.routing_lp import best_routing
@@ -387,27 +388,9 @@ def _neighbourhoods(search: _Search) -> None:
             return
         used = list(patterns_of(search.instance, search.best.placement))
         near = list(
-            dict.fromkeys([*used, *search.pool.fractions, *(_neighbours(search.normal, used))])
+            dict.fromkeys([*used, *search.pool.fractions, *neighbours(search.normal, used)])
         )
         if not _integer(search, near, None):
             return
         for pattern in patterns_of(search.instance, search.best.placement):
             search.pool.add(pattern)
-
-
-def _neighbours(instance: Instance, patterns: list[Pattern]) -> list[Pattern]:
-    """Contents with one replica swapped for others of the same size in sum, or one dropped."""
-    k = instance.gpus_required
-    found: dict[Pattern, None] = {}
-    for pattern in patterns:
-        counts = pattern.counts()
-        for out in counts:
-            rest = {m: n - (m == out) for m, n in counts.items() if n > (m == out)}
-            for model in instance.used_models:
-                copies = max(1, int(k[out]) // int(k[model]))
-                if model == out:
-                    continue
-                more = dict(rest)
-                more[model] = more.get(model, 0) + copies
-                found[lay_out(instance, pattern.kind, more)] = None
-    return [p for p in found if p.content]

@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.validation import (
-    LAWS,
-    Law,
-    chain,
-    compare,
-    constant,
-    exponential,
-    lognormal,
-    model,
-    run,
-)
+from benchmarks.queueing import chain, constant, exponential, lognormal, model, run
+from benchmarks.validation import LAWS, Law, compare
 from runtime.metrics import measure
 from runtime.result import RunResult
 from tests.runtime.test_engine import run as run_case
