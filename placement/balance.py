@@ -47,18 +47,20 @@ def balance(
     worth = max(evaluate(instance, s).objective for s in (solution, best))
     # The programs are asked for a little more than what is accepted: they round, too.
     least, floor = worth * (1 - tolerance), worth * (1 - tolerance / 2)
-    candidates = [best]
+
+    def even(candidate: Solution) -> Solution:
+        found = balance_routing(
+            instance, candidate.placement, settings, least_locality=floor, budget=budget
+        )
+        return found or candidate
+
+    # The rates first: where little time is left, they matter more than another placement.
+    candidates = [best, even(best)]
     if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
         placed = _place_evenly(instance, best.placement, settings, budget.part(0.6), floor)
         if placed is not None:
-            candidates.append(placed)
-    evened = []
-    for candidate in candidates:
-        even = balance_routing(
-            instance, candidate.placement, settings, least_locality=floor, budget=budget
-        )
-        evened.append(even or candidate)
-    good = [s for s in [*evened, *candidates] if evaluate(instance, s).objective >= least - 1e-9]
+            candidates += [placed, even(placed)]
+    good = [s for s in candidates if evaluate(instance, s).objective >= least - 1e-9]
     return min(good or [solution], key=lambda s: spread(instance, s))
 
 
