@@ -11,6 +11,7 @@ from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
+from placement.heuristics.local_search import compile_search
 from placement.heuristics.partition import partition
 from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
@@ -237,17 +238,20 @@ def _prepare(
     placements = [repeated_greedy(instance)]
     upper, solution = least_bottleneck(instance, placements[0], settings)
     note(Progress("headroom", budget.elapsed_s, None, None, f"bottleneck load {upper:.3f}"))
-    phases = [budget.part(0.2)]
-    bottleneck = _bottleneck(instance, settings, phases[0], target, solution)
+    phase = budget.part(0.2)
+    bottleneck = _bottleneck(instance, settings, phase, target, solution)
+    in_time = not phase.expired
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     if instance.cluster.n_servers <= MOST_SEARCHED_SERVERS:
         # The search sees the cap that counts, and starts where the greedy left it.
-        phases.append(budget.part(0.3))
-        placements.append(_searched(instance, options, settings, phases[1]))
+        compile_search(instance, placements[0])
+        phase = budget.part(0.3)
+        placements.append(_searched(instance, options, settings, phase))
+        in_time &= not phase.expired
     placements.append(bottleneck.solution.placement)
     candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
     best = max(candidates, key=lambda s: evaluate(instance, s).objective)
-    return _Start(instance, bottleneck, best, not any(phase.expired for phase in phases))
+    return _Start(instance, bottleneck, best, in_time)
 
 
 def _searched(
