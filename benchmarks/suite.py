@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,10 @@ from time import monotonic
 
 from benchmarks.suite_cases import Case, inputs_of, suite
 from benchmarks.suite_page import page
-from cli.comparison import Comparison, Row
+from cli.comparison import SAME_CAP, Comparison, Row
 from placement.atomic import write_atomically
 from placement.instance import build_instance
-from placement.outcome import Infeasible, SolveOptions
+from placement.outcome import Infeasible, SolveOptions, SolveResult
 from placement.trace import measure_demand
 from runtime.policies import BUILT_IN
 
@@ -42,18 +43,45 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
         "exclusive": case.exclusive,
     }
     rows: list[Row] = []
+    plans: dict[str, SolveResult] = {}
     for method in METHODS:
-        options = SolveOptions(method=method, time_limit_s=time_limit_s, threads=1)
         try:
-            result = comparison.solve(options)
+            plans[method] = comparison.solve(_options(method, time_limit_s))
         except Infeasible as error:
             rows.append({**about, "method": method, "infeasible": str(error)})
             continue
-        rows += [{**about, **comparison.static_row(result, policy)} for policy in BUILT_IN]
+        rows += [{**about, **comparison.static_row(plans[method], p)} for p in BUILT_IN]
+    for rival, plan in _at_equal_headroom(comparison, plans, time_limit_s):
+        rows += [{**about, "at_cap_of": rival, **comparison.static_row(plan, p)} for p in BUILT_IN]
     rows.append({**about, **comparison.switching_row("baseline")})
     if case.mode == "offline":
         rows.append({**about, **comparison.switching_row("offline")})
     return rows
+
+
+def _options(method: str, time_limit_s: float) -> SolveOptions:
+    return SolveOptions(method=method, time_limit_s=time_limit_s, threads=1)
+
+
+def _at_equal_headroom(
+    comparison: Comparison, plans: dict[str, SolveResult], time_limit_s: float
+) -> Iterator[tuple[str, SolveResult]]:
+    """Pair ilp with each rival under the looser cap of the two: name of that rival or ilp, plan.
+
+    Only whoever had the tighter cap is solved again; rivals with one cap share a solve of ilp.
+    """
+    own = plans["ilp"]
+    again: dict[float, SolveResult] = {}
+    for rival, theirs in plans.items():
+        cap = theirs.certificate.load_cap
+        if own.certificate.load_cap < cap * (1 - SAME_CAP):
+            known = next((c for c in again if abs(c - cap) <= SAME_CAP * cap), cap)
+            if known not in again:
+                again[known] = comparison.solve_at_cap(_options("ilp", time_limit_s), own, cap)
+            yield rival, again[known]
+        elif cap < own.certificate.load_cap * (1 - SAME_CAP):
+            options = _options(rival, time_limit_s)
+            yield "ilp", comparison.solve_at_cap(options, theirs, own.certificate.load_cap)
 
 
 def main() -> None:

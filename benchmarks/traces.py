@@ -25,7 +25,7 @@ from benchmarks.engine_cases import make_case
 from placement.arrivals import arrival_times
 from placement.atomic import write_atomically
 from placement.reading.config import read_config
-from placement.reading.requests import read_requests
+from placement.reading.requests import TRACE_FORMATS, read_requests
 from placement.synthetic import rate_for_load, synthetic_config, synthetic_trace, write_config
 from placement.trace_file import write_requests
 from runtime.log import write_log
@@ -34,8 +34,8 @@ from runtime.simulate import simulate
 
 Row = dict[str, Any]
 
-TRACES = ("yaml", "json", "jsonl", "csv", "parquet", "columns.csv", "columns.parquet")
-"""Names of the files; with columns, every node's times are a column instead of JSON text."""
+TRACES = ("yaml", "json", "jsonl", "csv", "columns.csv", "text.parquet", "parquet")
+"""Names of the files: node times are JSON text, or a column each in columns.csv and parquet."""
 LOGS = ("json", "parquet")
 GPUS = 32
 
@@ -48,16 +48,11 @@ def write_inputs(folder: Path, requests: int) -> None:
     rate = rate_for_load(workload, 0.6, GPUS, shares)
     trace = synthetic_trace(workload, arrival_times("poisson", requests, rate), mix=shares)
     for name in TRACES:
-        if not name.startswith("columns"):
+        if name in TRACE_FORMATS.values():
             write_requests(folder / f"trace.{name}", trace)
-    rows = pl.read_parquet(folder / "trace.parquet")
-    times = "node_execution_times"
-    nodes = sorted({n.id for w in workload.workflows for n in w.nodes})
-    kind = pl.Struct({f"{times}.{n}": pl.Float64 for n in nodes})
-    decoded = rows[times].str.replace_all('"(n[0-9]+)"', f'"{times}.$1"').str.json_decode(kind)
-    wide = rows.with_columns(decoded).unnest(times)
-    wide.write_parquet(folder / "trace.columns.parquet")
-    wide.write_csv(folder / "trace.columns.csv")
+    text = pl.read_csv(folder / "trace.csv", infer_schema=False)
+    text.write_parquet(folder / "trace.text.parquet")
+    pl.read_parquet(folder / "trace.parquet").write_csv(folder / "trace.columns.csv")
 
 
 def trace_row(folder: Path, name: str) -> Row:
@@ -95,7 +90,7 @@ def log_row(folder: Path, name: str, requests: int) -> Row:
 
 def command_row(folder: Path) -> Row:
     """Run `gswarm-place simulate` as a whole on the Parquet trace."""
-    inputs = ["--config", "config.yaml", "--requests", "trace.columns.parquet"]
+    inputs = ["--config", "config.yaml", "--requests", "trace.parquet"]
     place = [*inputs, "--gpus", str(GPUS), "--gpus-per-server", "8", "--method", "greedy"]
     _command(folder, "solve", *place, "-o", "plan.yaml", "--quiet")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -133,8 +128,7 @@ def markdown(traces: list[Row], logs: list[Row], command: Row) -> str:
         )
     lines += [
         "",
-        f"`gswarm-place simulate` on `columns.parquet`, from start to end: "
-        f"{command['seconds']:.1f} s.",
+        f"`gswarm-place simulate` on `parquet`, from start to end: {command['seconds']:.1f} s.",
         "",
         f"Writing the log of {logs[0]['nodes']:,} node executions:",
         "",

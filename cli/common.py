@@ -162,6 +162,32 @@ def sharing_options(function: F) -> F:
     )
 
 
+def headroom_options(function: F) -> F:
+    """``--max-utilization`` and ``--headroom-slack``."""
+    return _apply(
+        function,
+        [
+            click.option(
+                "--max-utilization",
+                type=Number(0, 1, above_low=True),
+                default=0.8,
+                show_default=True,
+                help="Target for the busiest GPU; in overload the least attainable load counts.",
+            ),
+            click.option(
+                "--headroom-slack",
+                type=Number(0, 100),
+                default=0.05,
+                show_default=True,
+                metavar="FRACTION",
+                help="In overload and with --mode offline: how far the busiest GPU may exceed the "
+                "least load that any placement attains, as a fraction of it. More keeps more "
+                "requests on one server, and lets queues or the makespan grow by up to as much.",
+            ),
+        ],
+    )
+
+
 def output_options(function: F) -> F:
     """``--json`` and ``--quiet``."""
     return _apply(

@@ -12,6 +12,7 @@ from cli.common import (
     check_outputs,
     cluster_options,
     echo_json,
+    headroom_options,
     input_options,
     load_inputs,
     make_cluster,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cli.comparison import Row
+    from placement.outcome import SolveResult
 
 METHODS = (
     "ilp", "local-search", "partition", "selective-replication", "greedy", "greedy-no-affinity",
@@ -58,7 +60,13 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
     metavar="N",
     help="Also run N resampled traces and give 95% intervals; every row sees the same traces.",
 )
-@click.option("--max-utilization", type=Number(0, 1, above_low=True), default=0.8)
+@headroom_options
+@click.option(
+    "--equal-headroom",
+    is_flag=True,
+    help="Hold all methods to one cap on GPU loads, the loosest that any of them needs: whoever "
+    "found a lower bottleneck may use the room that the others use. Without it each keeps its own.",
+)
 @click.option(
     "--time-limit",
     type=Number(),
@@ -77,6 +85,9 @@ def command(**options: Any) -> None:
     on the same trace; schedulers without a plan, which switch models, run beside them. Ranked by
     server efficiency, then cross-server communications (CSC), then P99 latency.
 
+    In overload and offline a method that finds a lower bottleneck load has a tighter cap, and so
+    less room for locality; --equal-headroom compares them under one.
+
     \b
     Example:
       gswarm-place compare --config configs/multimodal.yaml \\
@@ -93,7 +104,7 @@ def command(**options: Any) -> None:
     if options["csv_file"] is not None and rows:
         _write_csv(options["csv_file"], rows)
     if options["as_json"]:
-        echo_json({"rows": rows, "failed": failed})
+        echo_json({"rows": rows, "failed": failed, "equal_headroom": options["equal_headroom"]})
     elif not options["quiet"]:
         _show(rows, failed, options["repeat"])
     if not any(r["scheduler"] == "static" for r in rows):
@@ -129,6 +140,8 @@ def _run(
     methods: list[str], routings: list[str], schedulers: list[str], options: dict[str, Any]
 ) -> tuple[list[Row], list[dict[str, str]]]:
     """Rows, best first, and the methods that found no plan with what they said."""
+    from dataclasses import replace
+
     from cli.comparison import Comparison, ranked
     from cli.terminal import RunProgress, SolveProgress
     from placement.instance import build_instance
@@ -161,23 +174,31 @@ def _run(
         repeat=options["repeat"] or 0,
     )
     quiet = options["quiet"] or options["as_json"]
-    rows: list[Row] = []
+    plans: dict[str, SolveResult] = {}
     failed = []
+    solving = SolveOptions(
+        max_utilization=options["max_utilization"],
+        headroom_slack=options["headroom_slack"],
+        time_limit_s=options["time_limit"],
+    )
     for method in methods:
-        solving = SolveOptions(
-            method=method,
-            max_utilization=options["max_utilization"],
-            time_limit_s=options["time_limit"],
-        )
         try:
             with SolveProgress(quiet=quiet) as solve_progress:
-                result = comparison.solve(solving, solve_progress)
+                plans[method] = comparison.solve(replace(solving, method=method), solve_progress)
         except Infeasible as error:
             failed.append({"method": method, "reason": str(error)})
-            continue
+    if options["equal_headroom"] and plans:
+        cap = max(plan.certificate.load_cap for plan in plans.values())
+        for method, own in plans.items():
+            with SolveProgress(quiet=quiet) as solve_progress:
+                plans[method] = comparison.solve_at_cap(
+                    replace(solving, method=method), own, cap, solve_progress
+                )
+    rows: list[Row] = []
+    for plan in plans.values():
         for routing in routings:
             with RunProgress(quiet=quiet) as progress:
-                rows.append(comparison.static_row(result, routing, progress))
+                rows.append(comparison.static_row(plan, routing, progress))
     for scheduler in schedulers:
         with RunProgress(quiet=quiet) as progress:
             rows.append(comparison.switching_row(scheduler, progress))  # type: ignore[arg-type]
@@ -243,7 +264,7 @@ def _plans(rows: list[Row]) -> Table:
     """What each method's plan promises, best first: the objective, its bound, the busiest GPU."""
     from cli.terminal import percent, table
 
-    shown = table("plan", "objective", "bound", "gap", "busiest", "solved in")
+    shown = table("plan", "objective", "bound", "gap", "busiest", "cap", "solved in")
     for row in sorted(rows, key=lambda r: -r["objective"]):
         proven = row["best_bound"] is not None
         shown.add_row(
@@ -252,6 +273,7 @@ def _plans(rows: list[Row]) -> Table:
             f"{row['best_bound']:.4f}" if proven else "none",
             percent(row["gap"], 2) if proven else "",
             percent(row["max_utilization"]),
+            percent(row["load_cap"]),
             f"{row['solve_seconds']:.1f} s",
         )
     return shown

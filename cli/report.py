@@ -190,6 +190,7 @@ def heuristic_plan(method: str, plan: Plan, workload: Workload, trace: Trace) ->
         method=method,
         mode=plan.mode,
         max_utilization=rules.load_cap,
+        headroom_slack=plan.certificate.headroom_slack,
         seed=plan.certificate.seed,
         allow_partial=bool(plan.dropped),
     )

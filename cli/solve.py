@@ -15,6 +15,7 @@ from cli.common import (
     cluster_options,
     echo_json,
     hash_inputs,
+    headroom_options,
     input_options,
     load_inputs,
     make_cluster,
@@ -32,7 +33,7 @@ from cli.scenarios import (
 )
 
 if TYPE_CHECKING:
-    from placement.outcome import Budget, SolveResult
+    from placement.outcome import Budget, Certificate, SolveResult
     from placement.plan import Plan
 
 METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "random")
@@ -71,13 +72,7 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
     help="Weight of whole workflows against edges in the mixed objective.",
 )
 @sharing_options
-@click.option(
-    "--max-utilization",
-    type=Number(0, 1, above_low=True),
-    default=0.8,
-    show_default=True,
-    help="Target for the busiest GPU; in overload the least attainable load counts.",
-)
+@headroom_options
 @click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
 @click.option(
     "--time-limit",
@@ -196,6 +191,7 @@ def run(
         form=options["form"],
         mode=options["mode"],
         max_utilization=options["max_utilization"],
+        headroom_slack=options["headroom_slack"],
         solver=options["solver"],
         time_limit_s=options["time_limit"],
         gap=options["gap"],
@@ -281,6 +277,7 @@ def summary(result: SolveResult) -> dict[str, Any]:
         "headroom": evaluation.headroom,
         "max_utilization": evaluation.max_utilization,
         "load_cap": certificate.load_cap,
+        "headroom_slack": certificate.headroom_slack,
         "bottleneck": [certificate.bottleneck_lower, certificate.bottleneck_upper],
         "seconds": certificate.seconds,
         "gpus": cluster.n_gpus,
@@ -311,6 +308,16 @@ def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
         write_atomically(options["history"], orjson.dumps(events, option=orjson.OPT_INDENT_2))
 
 
+def _above_least(certificate: Certificate) -> str:
+    """Say where the least attainable load, and not the target, made the cap."""
+    from cli.terminal import percent
+
+    slack, least = certificate.headroom_slack, certificate.bottleneck_upper
+    if abs(certificate.load_cap - (1 + slack) * least) > 1e-9 * least:
+        return ""
+    return f", {percent(slack)} above the least attained"
+
+
 def _show(plan: Plan, result: SolveResult, path: str) -> None:
     from cli.terminal import output, percent, placement_map, plain, table
 
@@ -328,7 +335,8 @@ def _show(plan: Plan, result: SolveResult, path: str) -> None:
     facts.add_row("edges kept", f"{percent(evaluation.edge_locality)} expected")
     facts.add_row(
         "busiest GPU",
-        f"{percent(evaluation.max_utilization)} (cap {percent(certificate.load_cap)})",
+        f"{percent(evaluation.max_utilization)} (cap {percent(certificate.load_cap)}"
+        f"{_above_least(certificate)})",
     )
     facts.add_row("headroom", f"{evaluation.headroom:.2f} x the trace's rate")
     facts.add_row(

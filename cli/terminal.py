@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from placement.compilation import watching
 from placement.outcome import relative_gap
 
 if TYPE_CHECKING:
@@ -151,9 +153,12 @@ class Waiting:
         self._shown = not quiet and self._console.is_terminal
         self._begin = time.monotonic()
         self._live: Live | None = None
+        self._compiling: str | None = None
+        self._watch = ExitStack()
 
     def __enter__(self) -> Waiting:
         if self._shown:
+            self._watch.enter_context(watching(self._compiles))
             self._live = Live(
                 get_renderable=self._render,
                 console=self._console,
@@ -169,14 +174,21 @@ class Waiting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._watch.close()
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
+
+    def _compiles(self, what: str | None) -> None:
+        self._compiling = what
 
     def _render(self) -> Text:
         seconds = time.monotonic() - self._begin
         if seconds < PATIENCE_S:
             return Text("")
-        return Text(f"{seconds:6.1f} s  {self._line()}", overflow="ellipsis", no_wrap=True)
+        line = self._line()
+        if self._compiling is not None:
+            line = f"compiling {self._compiling} (once per machine)"
+        return Text(f"{seconds:6.1f} s  {line}", overflow="ellipsis", no_wrap=True)
 
     def _line(self) -> str:
         return self.doing

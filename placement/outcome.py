@@ -10,6 +10,9 @@ from typing import Literal
 from placement.instance import Instance
 from placement.solution import Evaluation, Solution
 
+HEADROOM_SLACK = 0.05
+"""eps of the cap (1 + eps) U* unless the user says otherwise (DESIGN 5)."""
+
 Status = Literal["optimal", "gap", "time limit", "interrupted", "heuristic", "refined"]
 """`gap`: stopped within the gap asked for; `heuristic`: no bound was attempted; `refined`:
 locality was given up for a simulated metric or for other demands."""
@@ -111,6 +114,8 @@ class Certificate:
         The cap on GPU loads that the program used.
     bottleneck_lower, bottleneck_upper : float
         Proven interval that holds U*, the least attainable bottleneck load.
+    headroom_slack : float
+        eps of the cap (1 + eps) U* that the solve was asked for in overload and offline.
     seconds : float or None
         Wall-clock seconds of the solve. A plan file leaves it out, so that equal inputs give
         equal bytes.
@@ -132,6 +137,7 @@ class Certificate:
     bottleneck_lower: float
     bottleneck_upper: float
     seed: int
+    headroom_slack: float = HEADROOM_SLACK
     seconds: float | None = None
     deterministic: bool = True
     duals: dict[str, object] | None = None
@@ -161,8 +167,9 @@ class SolveOptions:
         ``ilp``, ``greedy``, ``local-search`` or another heuristic by name.
     form : str
         ``auto`` chooses between the ``compact`` program and server ``patterns``.
-    overload_slack : float
-        eps of the cap (1 + eps) U* in overload and offline.
+    headroom_slack : float
+        eps of the cap (1 + eps) U* in overload and offline: what the busiest GPU may carry above
+        the least attainable load, so that more locality fits under the cap.
     solver : str
         Any solver PuLP knows, by name.
     time_limit_s : float or None
@@ -178,7 +185,7 @@ class SolveOptions:
     form: Literal["auto", "compact", "patterns"] = "auto"
     mode: Literal["offline", "online"] = "online"
     max_utilization: float = 0.8
-    overload_slack: float = 0.05
+    headroom_slack: float = HEADROOM_SLACK
     solver: str = "HiGHS"
     time_limit_s: float | None = 60.0
     gap: float = 1e-4

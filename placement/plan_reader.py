@@ -20,7 +20,7 @@ from placement.solution import Placement
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("objective", "best_bound", "gap", "load_cap"), _NUMBER),
-    **dict.fromkeys(("bottleneck_lower", "bottleneck_upper"), _NUMBER),
+    **dict.fromkeys(("bottleneck_lower", "bottleneck_upper", "headroom_slack"), _NUMBER),
     "seed": (int,),
     "deterministic": (bool,),
     "duals": (dict, type(None)),
@@ -215,7 +215,7 @@ class PlanReader:
         if data.get("gap", 0) is None:
             data["gap"] = math.inf
         known = {f.name for f in fields(Certificate)} - {"seconds"}
-        needed = known - {"deterministic", "duals", "versions"}
+        needed = known - {"deterministic", "duals", "headroom_slack", "versions"}
         missing = sorted(needed - set(data))
         wrong = [n for n, types in _TYPES.items() if n in data and type(data[n]) not in types]
         if missing or wrong:

@@ -132,7 +132,7 @@ def versions() -> dict[str, str]:
 
 def load_cap(options: SolveOptions, bottleneck: float) -> float:
     """Cap on GPU loads: the target rho, or (1 + eps) U* in overload and offline (DESIGN 5)."""
-    slack = 1 + options.overload_slack
+    slack = 1 + options.headroom_slack
     if options.mode == "offline":
         return slack * bottleneck
     return options.max_utilization if bottleneck <= options.max_utilization else slack * bottleneck
@@ -341,6 +341,7 @@ def _result(
             load_cap=instance.load_cap,
             bottleneck_lower=bottleneck.lower,
             bottleneck_upper=bottleneck.upper,
+            headroom_slack=options.headroom_slack,
             seconds=budget.elapsed_s,
             seed=options.seed,
             deterministic=found.deterministic and not budget.interrupted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from placement.compilation import announced
 from runtime import kernel
 from runtime.layout import make_state, make_tables
 from runtime.problem import Problem
@@ -35,10 +36,11 @@ def run_compiled(
     state = make_state(problem, tables)
     total = len(problem.service_s)
     limit = chunk
-    while not kernel.advance(tables, state, POLICIES[policy], _network(problem), limit):
-        limit += chunk
-        if progress:
-            progress(int(state.tally[kernel.COMMITTED]), total, float(state.clock[0]))
+    with announced("the event loop"):
+        while not kernel.advance(tables, state, POLICIES[policy], _network(problem), limit):
+            limit += chunk
+            if progress:
+                progress(int(state.tally[kernel.COMMITTED]), total, float(state.clock[0]))
     return Course(replica=state.replica, ready_s=state.ready, start_s=state.start, end_s=state.end)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from placement.cluster import Cluster, FloatArray, IntArray
+from placement.compilation import announced
 from placement.solution import Placement
 from placement.trace import Mode, Trace
 from placement.workload import Workload
@@ -23,6 +24,7 @@ LOAD_PRICES = (1.0, 2.0, 5.0, 10.0)
 """What `offline` tries: how often the time to load counts in the choice of a block."""
 
 
+@announced("the schedulers that switch models")
 def simulate_switching(
     workload: Workload,
     trace: Trace,

@@ -6,6 +6,7 @@ from math import ceil
 
 import numpy as np
 
+from placement.compilation import announced
 from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.filling import (
     Servers,
@@ -36,6 +37,7 @@ CHUNK = 2_000
 """Moves between two looks at the clock."""
 
 
+@announced("the local search")
 def local_search(
     instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int | None = None
 ) -> Placement:
@@ -75,6 +77,7 @@ def local_search(
     return max(candidates, key=lambda p: water_fill(instance, p).score)
 
 
+@announced("the local search")
 def compile_search(instance: Instance, placement: Placement) -> None:
     """Have the search's loop compiled, or loaded, before a clock runs that would count it."""
     _search(instance, placement, 0, Budget(), 0)

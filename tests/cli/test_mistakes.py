@@ -27,6 +27,7 @@ VALUES = {
     "--threads": ["0", "-1", "100000", "x"],
     "--seed": ["-1", "99999999999", "1.5"],
     "--max-utilization": ["0", "-1", "1.1", "nan"],
+    "--headroom-slack": ["-0.1", "101", "nan", "inf", "little"],
     "--alpha": ["-0.1", "1.1", "nan"],
     "--max-models-per-gpu": ["0", "-1", "x"],
     "--method": ["ilq"],

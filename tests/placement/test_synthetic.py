@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from placement.arrivals import arrival_times
@@ -18,7 +19,7 @@ from placement.synthetic import (
     write_config,
 )
 from placement.trace import measure_demand
-from placement.trace_file import write_requests
+from placement.trace_file import TIMES, write_requests
 from placement.workload import Model, Node, Workflow, Workload
 
 FORMATS = ("yaml", "json", "jsonl", "csv", "parquet")
@@ -62,6 +63,27 @@ def test_what_is_written_is_what_is_read(
         first = found.offset[:-1][found.workflow == w]
         read = found.service_s[first[:, None] + np.arange(len(flow.nodes))]
         np.testing.assert_allclose(read, trace.service_s[w], rtol=1e-5)
+
+
+def test_every_format_holds_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit; in Parquet as a column a node, or as text where names are too many."""
+    workload, trace = made(tmp_path, seed=2)
+    nodes = {v.id for w in workload.workflows for v in w.nodes}
+    read = {}
+    for form in FORMATS:
+        write_requests(tmp_path / f"r.{form}", trace)
+        read[form] = read_requests(tmp_path / f"r.{form}", workload)
+    columns = pl.read_parquet_schema(tmp_path / "r.parquet")
+    assert {c.removeprefix(f"{TIMES}.") for c in columns if c.startswith(TIMES)} == nodes
+    monkeypatch.setattr("placement.trace_file.MOST_COLUMNS", len(nodes) - 1)
+    write_requests(tmp_path / "text.parquet", trace)
+    assert pl.read_parquet_schema(tmp_path / "text.parquet")[TIMES] == pl.String
+    read["text.parquet"] = read_requests(tmp_path / "text.parquet", workload)
+    for form, found in read.items():
+        np.testing.assert_array_equal(found.service_s, read["jsonl"].service_s, err_msg=form)
+        np.testing.assert_array_equal(found.arrival_s, read["jsonl"].arrival_s, err_msg=form)
 
 
 @pytest.mark.parametrize("form", FORMATS)
