@@ -17,6 +17,7 @@ from itertools import combinations
 
 from placement.instance import Instance
 from placement.outcome import Budget
+from placement.patterns import kept
 from placement.patterns.duals import Duals, as_json, from_json, lagrangian
 from placement.patterns.generation import Pool, generate
 from placement.patterns.pattern import Pattern
@@ -204,7 +205,7 @@ def recompute_tree(
                 )
         return bound_of(rows, from_json(instance, rows, node))
 
-    return visit(data, rounding_rows(instance), 0)
+    return visit(data, (*rounding_rows(instance), *kept.from_json(instance, data.get("kept"))), 0)
 
 
 def leaf_bound(

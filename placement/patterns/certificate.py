@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from placement.instance import Instance
-from placement.patterns.branching import leaf_bound, recompute_tree
-from placement.patterns.duals import Duals
-from placement.patterns.generation import counted
+from placement.patterns import kept
+from placement.patterns.branching import Node, leaf_bound, recompute_tree
+from placement.patterns.duals import Duals, as_json, zero_duals
+from placement.patterns.generation import Pool, counted
+from placement.patterns.kept import KeptRow
 from placement.patterns.pattern import normalize
 from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import Pricing
@@ -21,6 +23,19 @@ def pricings_for(instance: Instance, rows: Sequence[CountRow], *, positions: boo
         kinds = range(len(instance.cluster.server_types))
         return [PositionPricing(instance, t, rows) for t in kinds]
     return counted(instance, rows)
+
+
+def stored(instance: Instance, pool: Pool, tree: Node | None) -> dict[str, object]:
+    """What `check --bound` needs: the multipliers of the bound, or of each leaf of the tree."""
+    if tree is not None:
+        data = tree.as_json(instance)
+    else:
+        data = as_json(instance, pool.rows, pool.duals or zero_duals(instance, pool.rows))
+    rows = [row for row in pool.rows if isinstance(row, KeptRow)]
+    data["kept"] = [kept.as_json(instance, row) for row in rows]
+    if pool.positions:
+        data["pricing"] = "positions"
+    return data
 
 
 def recompute_bound(

@@ -68,8 +68,7 @@ def as_json(instance: Instance, rows: Sequence[CountRow], duals: Duals) -> dict[
             for w in instance.active_workflows
         },
         "replicas": [
-            row.signed(mu) * (row.limit or 1.0) / servers
-            for row, mu in zip(rows, duals.rows, strict=True)
+            row.signed(mu) * row.unit / servers for row, mu in zip(rows, duals.rows, strict=True)
         ],
     }
 
@@ -87,7 +86,7 @@ def from_json(instance: Instance, rows: Sequence[CountRow], data: dict[str, obje
     replicas = data.get("replicas")
     return Duals(
         parts,
-        tuple(_number(replicas, r) * servers / (row.limit or 1.0) for r, row in enumerate(rows)),
+        tuple(_number(replicas, r) * servers / row.unit for r, row in enumerate(rows)),
     )
 
 

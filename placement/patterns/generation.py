@@ -101,7 +101,7 @@ def generate(
         _fix(master, fixed)
         if solve_program(master.problem, settings).found:
             pool.relaxation = master.locality()
-            pool.fractions = _fractions(master)
+            pool.fractions = master.fractions()
 
 
 def _rounds(
@@ -131,7 +131,7 @@ def _rounds(
             return
         pool.rounds += 1
         pool.relaxation = master.locality()
-        pool.fractions = _fractions(master)
+        pool.fractions = master.fractions()
         if pool.rounds == 1:
             pool.set_aside()
         duals = master.duals()
@@ -166,7 +166,3 @@ def _rounds(
 def _fix(master: Master, fixed: Mapping[Pattern, int]) -> None:
     for pattern, n in fixed.items():
         master.servers[pattern].lowBound = n
-
-
-def _fractions(master: Master) -> dict[Pattern, float]:
-    return {p: n.varValue for p, n in master.servers.items() if n.varValue}

@@ -14,6 +14,7 @@ import pulp
 
 from placement.instance import Instance
 from placement.patterns.duals import Duals
+from placement.patterns.kept import WHOLE, KeptRow, Part
 from placement.patterns.pattern import Pattern
 from placement.patterns.rows import CountRow
 from placement.routing_lp import Pairs
@@ -49,7 +50,8 @@ class Master:
         self.servers: dict[Pattern, pulp.LpVariable] = {}
         self._objective: Pairs = []
         self._demand: dict[tuple[int, int], Pairs] = defaultdict(list)
-        for p, pattern in enumerate(patterns):
+        self._kept: dict[Part, Pairs] = defaultdict(list)
+        for p, pattern in enumerate(dict.fromkeys(patterns)):
             most = instance.cluster.server_types[pattern.kind].count
             self.servers[pattern] = n = pulp.LpVariable(f"n_{p}", 0, most, kind)
             self._flows(p, pattern, n)
@@ -76,6 +78,8 @@ class Master:
         self._objective.append((amiss, -UNSERVED))
         terms = [(n, row.coefficient(p)) for p, n in self.servers.items()]
         held = [(n, c) for n, c in terms if c]
+        if isinstance(row, KeptRow):
+            held += self._kept[row.part]
         if row.at_least:
             self.problem += linear([*held, (amiss, 1.0)]) >= row.least, f"row_{r}"
         else:
@@ -104,12 +108,14 @@ class Master:
             if whole and len(rate) == len(flow.node_model):
                 c = pulp.LpVariable(f"c_{w}_{p}", 0)
                 self._objective.append((c, whole * scale))
+                self._kept[w, WHOLE].append((c, 1.0))
                 for a in rate.values():
                     self.problem += linear([(c, 1.0), (a, -1.0)]) <= 0
             for e, (u, v) in enumerate(flow.links.tolist()):
                 if link and u in rate and v in rate:
                     kept = pulp.LpVariable(f"l_{w}_{e}_{p}", 0)
                     self._objective.append((kept, link * scale))
+                    self._kept[w, e].append((kept, 1.0))
                     for end in (u, v):
                         self.problem += linear([(kept, 1.0), (rate[end], -1.0)]) <= 0
         for m, terms in work.items():
@@ -147,6 +153,16 @@ class Master:
             {(w, v): rows[f"demand_{w}_{v}"] for w, v in self._demand_keys()},
             tuple(row.signed(rows[f"row_{r}"]) for r, row in enumerate(self.rows)),
         )
+
+    def fractions(self) -> dict[Pattern, float]:
+        """Servers of each pattern in use, after a linear solve."""
+        return {p: n.varValue for p, n in self.servers.items() if n.varValue}
+
+    def kept(self) -> dict[Part, float]:
+        """Rate that is kept of every workflow and link, after a solve."""
+        return {
+            part: sum(v.varValue or 0.0 for v, _ in terms) for part, terms in self._kept.items()
+        }
 
     def type_duals(self) -> list[float]:
         """Value of one more server of each type, after a linear solve."""

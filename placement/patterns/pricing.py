@@ -23,6 +23,7 @@ import pulp
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.patterns.duals import Duals
+from placement.patterns.kept import WHOLE, KeptRow, Part
 from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.rows import CountRow
 from placement.patterns.sharing import SharingCut, pairs_apart, separate
@@ -113,6 +114,7 @@ class Pricing:
             self.problem += linear(loads) <= server.gpus * instance.load_cap
         self.rate: dict[tuple[int, int], pulp.LpVariable] = {}
         self.value: Pairs = []
+        self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(server.speed)
         self._features: dict[tuple[tuple[int, ...], int], pulp.LpVariable] = {}
         for row in self.rows:
@@ -123,7 +125,12 @@ class Pricing:
                 self._add_cut(cut)
 
     def _feature(self, row: CountRow) -> pulp.LpVariable:
-        """Variable equal to the row's feature of the counts."""
+        """Variable equal to the row's feature of the counts; for a `KeptRow` at most that.
+
+        Such a row only ever rewards its feature, so nothing has to keep it from below.
+        """
+        if isinstance(row, KeptRow):
+            return self._replicas_beside(row.models[0], row.models[1:])
         if row.threshold == 0:
             return self.count[row.models[0]]
         held = [self._at_least(m, row.threshold) for m in row.models]
@@ -134,6 +141,19 @@ class Pricing:
             self.problem += linear([(both, 1.0), (y, -1.0)]) <= 0
         self.problem += linear([(both, 1.0), *((y, -1.0) for y in held)]) >= 1 - len(held)
         return both
+
+    def _replicas_beside(self, m: int, others: Sequence[int]) -> pulp.LpVariable:
+        """Variable that is at most the replicas of m, and 0 where one of the others is missing."""
+        count = self.count[m]
+        if not others:
+            return count
+        most = count.upBound
+        name = "r_" + "_".join(map(str, (m, *others)))
+        replicas = pulp.LpVariable(name, 0, most)
+        self.problem += linear([(replicas, 1.0), (count, -1.0)]) <= 0
+        for other in others:
+            self.problem += linear([(replicas, 1.0), (self.count[other], -float(most))]) <= 0
+        return replicas
 
     def _at_least(self, m: int, j: int) -> pulp.LpVariable:
         """Variable that is 1 where the server holds at least j replicas of m, else 0."""
@@ -175,12 +195,14 @@ class Pricing:
             if whole and all(m in self.count for m in nodes):
                 c = pulp.LpVariable(f"c_{w}", 0)
                 self.value.append((c, whole * scale))
+                self._kept[w, WHOLE] = c
                 for v in range(len(nodes)):
                     self.problem += linear([(c, 1.0), (self.rate[w, v], -1.0)]) <= 0
             for e, (u, v) in enumerate(flow.links.tolist()):
                 if link and (w, u) in self.rate and (w, v) in self.rate:
                     kept = pulp.LpVariable(f"l_{w}_{e}", 0)
                     self.value.append((kept, link * scale))
+                    self._kept[w, e] = kept
                     for end in (u, v):
                         self.problem += linear([(kept, 1.0), (self.rate[w, end], -1.0)]) <= 0
         for m, terms in work.items():
@@ -188,12 +210,15 @@ class Pricing:
 
     def solve(self, duals: Duals, settings: SolverSettings, budget: Budget | None) -> Priced | None:
         """Price at some duals; None where the time ended before anything was known."""
-        prices = [(a, -duals.demand[key]) for key, a in self.rate.items()]
-        mu: dict[pulp.LpVariable, float] = defaultdict(float)
+        worth: dict[pulp.LpVariable, float] = defaultdict(float, self.value)
+        for key, a in self.rate.items():
+            worth[a] -= duals.demand[key]
         for row, dual in zip(self.rows, duals.rows, strict=True):
             if row.feature in self._features:
-                mu[self._features[row.feature]] -= row.signed(dual) * row.weight[self.kind]
-        self.problem.setObjective(linear([*self.value, *prices, *mu.items()]))
+                worth[self._features[row.feature]] -= row.signed(dual) * row.weight_on(self.kind)
+            if isinstance(row, KeptRow) and row.part in self._kept:
+                worth[self._kept[row.part]] -= row.signed(dual)
+        self.problem.setObjective(linear(worth.items()))
         met: list[list[float]] = []
         for _ in range(MOST_CUTS):
             met.clear()

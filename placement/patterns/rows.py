@@ -48,12 +48,21 @@ class CountRow:
         """The finite one of `least` and `most`."""
         return self.least if self.at_least else self.most
 
+    @property
+    def unit(self) -> float:
+        """What a multiplier is multiplied with where it is stored."""
+        return self.limit or 1.0
+
+    def weight_on(self, kind: int) -> float:
+        """What one of the feature contributes on a server of a type."""
+        return self.weight[kind]
+
     def coefficient(self, pattern: Pattern) -> float:
         """Contribution of one server with this content."""
         counts = pattern.counts()
         held = min(counts.get(m, 0) for m in self.models)
         feature = held if self.threshold == 0 else float(held >= self.threshold)
-        return self.weight[pattern.kind] * feature
+        return self.weight_on(pattern.kind) * feature
 
     def signed(self, dual: float) -> float:
         """Drop a multiplier of the wrong sign: it would prove nothing."""

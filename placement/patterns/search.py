@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from placement.compact import solve_compact
 from placement.instance import Instance
@@ -15,24 +14,25 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
-from placement.patterns.branching import WHOLE, Node, branch
-from placement.patterns.certificate import pricings_for
+from placement.patterns.branching import WHOLE, branch
+from placement.patterns.certificate import pricings_for, stored
+from placement.patterns.cutting import add_broken_rows
 from placement.patterns.diving import dive
-from placement.patterns.duals import as_json, zero_duals
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
-from placement.patterns.master import Master
-from placement.patterns.neighbours import neighbours
-from placement.patterns.pattern import Pattern, expand, normalize, patterns_of
+from placement.patterns.incumbent import (
+    NEIGHBOUR_SERVERS,
+    Search,
+    integer,
+    neighbourhoods,
+    round_up,
+)
+from placement.patterns.pattern import normalize, patterns_of
 from placement.patterns.pricing import Pricing
 from placement.patterns.rows import CountRow, rounding_rows
-from placement.routing_lp import best_routing
 from placement.server_search import search_servers
 from placement.solution import Solution, evaluate
-from placement.solvers import SolverSettings, solve_program
-
-NEIGHBOUR_SERVERS = 64
-"""Clusters up to this size search the neighbours of the patterns in use."""
+from placement.solvers import SolverSettings
 
 COMPACT_SERVERS = 12
 """Clusters up to this size give what time is left to the compact form."""
@@ -55,66 +55,16 @@ BRANCH_SERVERS = 32
 """Clusters up to this size are closed by branch and price."""
 
 BRANCH_NODES = 120
-NODE_LIMIT = 4_000
-NEAR_NODES = 200
-"""Nodes of a program whose counts are held near the relaxation's."""
-
-WIDE_GAP = 1e-3
-"""Gap of a large cluster above which more patterns are worth a program that takes long."""
-
-ROUNDS = 12
+CUT_PASSES = 3
 PROOF = (
-    "Lagrangian relaxation of the demand rows and of the whole replicas that each model's work "
-    "needs: multipliers times right-hand sides plus, for every server, the proven bound of its "
+    "Lagrangian relaxation of the demand rows, of the whole replicas that each model's work "
+    "needs and of those that what is kept takes: multipliers times right-hand sides plus, for every server, the proven bound of its "
     "pricing problem; valid for any duals, whatever the incumbents were"
 )
 TREE_PROOF = (
     "branch and price: the plans are split by how many servers hold what, no plan is lost, and "
     "each part has a Lagrangian bound of its own, with its own multipliers; the largest holds"
 )
-
-
-@dataclass
-class _Search:
-    """The incumbent of one run, and what every step needs to improve it."""
-
-    instance: Instance
-    normal: Instance
-    settings: SolverSettings
-    budget: Budget
-    pool: Pool
-    gap: float
-    progress: ProgressCallback | None
-    best: Solution | None
-    worth: float
-    deterministic: bool = True
-    tree: Node | None = None
-
-    def closed(self) -> bool:
-        """Whether the incumbent is within the gap asked for."""
-        return relative_gap(self.worth, self.pool.best_bound) <= self.gap
-
-    def report(self, phase: str) -> None:
-        """Tell the progress."""
-        if self.progress is not None:
-            bound = self.pool.best_bound
-            worth = self.worth if self.best is not None else None
-            detail = f"{len(self.pool.patterns)} patterns"
-            self.progress(Progress(phase, self.budget.elapsed_s, worth, bound, detail))
-
-    def offer(self, servers: dict[Pattern, int]) -> bool:
-        """Expand and route an integer plan; keep it where it is better."""
-        placement = expand(self.instance, servers)
-        if set(self.instance.used_models) - set(placement.model.tolist()):
-            return False
-        routed = best_routing(self.instance, placement, self.settings)
-        if routed is None:
-            return False
-        worth = evaluate(self.instance, routed).objective
-        if worth <= self.worth + 1e-9:
-            return False
-        self.best, self.worth = routed, worth
-        return True
 
 
 def solve_patterns(
@@ -135,7 +85,7 @@ def solve_patterns(
     """
     normal, _ = normalize(instance)
     pool = Pool(rows=rounding_rows(normal))
-    search = _Search(
+    search = Search(
         instance=instance,
         normal=normal,
         settings=settings,
@@ -151,7 +101,7 @@ def solve_patterns(
             pool.add(pattern)
     for pattern in first_patterns(normal):
         pool.add(pattern)
-    pricings = pricings_for(normal, pool.rows, positions=False)
+    pricings: Sequence[Pricing] = pricings_for(normal, pool.rows, positions=False)
     shared = instance.models_per_gpu > 1
     anew = shared and instance.cluster.n_servers <= FREED_SERVERS
     finished = _generate(search, pricings, FIRST_SHARE if anew else None)
@@ -160,19 +110,22 @@ def solve_patterns(
         _place_anew(search)
         if not finished and not search.closed():
             _generate(search, pricings)
-    _round_up(search)
+    round_up(search)
+    if finished:
+        pricings = _tighten(search, pricings)
+        round_up(search)
     if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
         pricings = pricings_for(normal, pool.rows, positions=True)
         _generate(search, pricings)
     if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
         _dive(search, pricings)
     if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
-        _neighbourhoods(search)
+        neighbourhoods(search)
     _close(search)
     if not shared:
         _place_anew(search)
     bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
-    duals: dict[str, object] | None = _stored(search)
+    duals: dict[str, object] | None = stored(search.normal, search.pool, search.tree)
     if (
         not search.closed()
         and not budget.expired
@@ -204,7 +157,7 @@ def solve_patterns(
     )
 
 
-def _generate(search: _Search, pricings: Sequence[Pricing], share: float | None = None) -> bool:
+def _generate(search: Search, pricings: Sequence[Pricing], share: float | None = None) -> bool:
     """Generate patterns for a share of the time left; False where that was not enough."""
     # Whole plans of few servers take long to find, those of many follow from good patterns.
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
@@ -222,7 +175,20 @@ def _generate(search: _Search, pricings: Sequence[Pricing], share: float | None 
     return not phase.expired
 
 
-def _dive(search: _Search, pricings: Sequence[Pricing]) -> None:
+def _tighten(search: Search, pricings: Sequence[Pricing]) -> Sequence[Pricing]:
+    """Add the rounding cuts that the relaxation breaks and price again, while there are any."""
+    for _ in range(CUT_PASSES):
+        if search.closed() or search.budget.expired:
+            break
+        if not add_broken_rows(search.normal, search.settings, search.budget, search.pool):
+            break
+        pricings = pricings_for(search.normal, search.pool.rows, positions=search.pool.positions)
+        if not _generate(search, pricings):
+            break
+    return pricings
+
+
+def _dive(search: Search, pricings: Sequence[Pricing]) -> None:
     """Dive, then combine what the dive has priced with all the rest."""
     phase = search.budget.part(0.5)
     found = dive(search.normal, search.settings, phase, search.pool, pricings)
@@ -231,22 +197,10 @@ def _dive(search: _Search, pricings: Sequence[Pricing]) -> None:
         search.offer(found)
     search.report("dive")
     if not search.closed() and not search.budget.expired:
-        _integer(search, list(search.pool.patterns), None)
+        integer(search, list(search.pool.patterns), None)
 
 
-def _stored(search: _Search) -> dict[str, object]:
-    """What `check --bound` needs: the multipliers of the bound, or of each leaf of the tree."""
-    pool, normal = search.pool, search.normal
-    if search.tree is not None:
-        data = search.tree.as_json(normal)
-    else:
-        data = as_json(normal, pool.rows, pool.duals or zero_duals(normal, pool.rows))
-    if pool.positions:
-        data["pricing"] = "positions"
-    return data
-
-
-def _close(search: _Search) -> None:
+def _close(search: Search) -> None:
     """Close the gap from above by branching; integral relaxations are plans."""
     if (
         search.instance.cluster.n_servers > BRANCH_SERVERS
@@ -286,7 +240,7 @@ def _close(search: _Search) -> None:
         search.tree, pool.best_bound = tree, least
 
 
-def _place_anew(search: _Search) -> None:
+def _place_anew(search: Search) -> None:
     """Free a few servers of the incumbent at a time; the patterns found go to the pool."""
     if (
         search.instance.cluster.n_servers > FREED_SERVERS
@@ -317,7 +271,7 @@ def _place_anew(search: _Search) -> None:
         search.pool.add(pattern)
 
 
-def _tighter(search: _Search) -> ProgressCallback:
+def _tighter(search: Search) -> ProgressCallback:
     """Show the better of two bounds while the compact form runs."""
 
     def report(event: Progress) -> None:
@@ -329,68 +283,3 @@ def _tighter(search: _Search) -> ProgressCallback:
             )
 
     return report
-
-
-def _integer(
-    search: _Search, patterns: list[Pattern], limits: Callable[[Pattern], tuple[int, int]] | None
-) -> bool:
-    """Solve the integer master over some patterns; True where the incumbent improved."""
-    master = Master(search.normal, patterns, search.pool.rows, integer=True)
-    if limits is not None:
-        for pattern, n in master.servers.items():
-            n.lowBound, n.upBound = limits(pattern)
-    elif search.best is not None:
-        held = patterns_of(search.instance, search.best.placement)
-        for variable in master.problem.variables():
-            variable.varValue = None
-        for pattern, n in master.servers.items():
-            n.varValue = held.get(pattern, 0)
-    outcome = solve_program(
-        master.problem,
-        search.settings,
-        gap=max(search.gap / 4, 1e-9),
-        node_limit=NODE_LIMIT if limits is None else NEAR_NODES,
-        warm_start=limits is None and search.best is not None,
-        budget=search.budget.part(0.5),
-    )
-    if outcome.limit_hit in ("time", "interrupt"):
-        search.deterministic = False
-    improved = outcome.found and search.offer(dict(master.counts()))
-    search.report("integer plan")
-    return improved
-
-
-def _round_up(search: _Search) -> None:
-    """Hold the relaxation's counts to within one of their floors; then offer more patterns."""
-    fractions = search.pool.fractions
-    if not fractions:
-        return
-    near = sorted(fractions, key=lambda p: -fractions[p])
-
-    def within_one(pattern: Pattern) -> tuple[int, int]:
-        whole = int(fractions.get(pattern, 0.0) + 1e-6)
-        return max(0, whole - 1), whole + 1
-
-    _integer(search, near, within_one)
-    if search.closed() or search.budget.expired:
-        return
-    if search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
-        _integer(search, list(search.pool.patterns), None)
-    elif relative_gap(search.worth, search.pool.best_bound) > WIDE_GAP:
-        # Many servers: what the rounding leaves over wants variety, not other counts.
-        _integer(search, [*search.pool.patterns, *search.pool.reserve], within_one)
-
-
-def _neighbourhoods(search: _Search) -> None:
-    """Add the neighbours of the patterns in use and solve again, while that helps."""
-    for _ in range(ROUNDS):
-        if search.closed() or search.budget.expired or search.best is None:
-            return
-        used = list(patterns_of(search.instance, search.best.placement))
-        near = list(
-            dict.fromkeys([*used, *search.pool.fractions, *neighbours(search.normal, used)])
-        )
-        if not _integer(search, near, None):
-            return
-        for pattern in patterns_of(search.instance, search.best.placement):
-            search.pool.add(pattern)

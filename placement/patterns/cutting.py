@@ -1,0 +1,41 @@
+"""The cutting plane loop: rounding cuts that the relaxation breaks become rows of the master."""
+
+from __future__ import annotations
+
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.patterns.duals import Duals
+from placement.patterns.generation import Pool
+from placement.patterns.kept import broken, kept_rows
+from placement.patterns.master import Master
+from placement.solvers import SolverSettings, solve_program
+
+LOOPS = 4
+"""Relaxations solved over the same patterns; nearly all rows are found by the first two."""
+
+LEAST = 1e-4
+"""Share of its rate by which a row must be broken."""
+
+
+def add_broken_rows(
+    instance: Instance, settings: SolverSettings, budget: Budget, pool: Pool
+) -> bool:
+    """Add the cuts that the pool's relaxation breaks; True where there were any.
+
+    Their multipliers are 0 until patterns are priced again: the bound stays what it is.
+    """
+    rows = [row for row in kept_rows(instance) if row not in set(pool.rows)]
+    added = False
+    for _ in range(LOOPS):
+        master = Master(instance, pool.patterns, pool.rows)
+        if not rows or not solve_program(master.problem, settings, budget=budget).found:
+            break
+        found = broken(rows, master.fractions(), master.kept(), least=LEAST)
+        if not found:
+            break
+        rows = [row for row in rows if row not in set(found)]
+        pool.rows = (*pool.rows, *found)
+        if pool.duals is not None:
+            pool.duals = Duals(pool.duals.demand, (*pool.duals.rows, *(0.0 for _ in found)))
+        added = True
+    return added

@@ -1,0 +1,117 @@
+"""Rounding cuts on what is kept: no plan breaks one, bounds gain by them, stored ones hold."""
+
+from dataclasses import replace
+
+import pytest
+
+from placement.compact import solve_compact
+from placement.heuristics import HEURISTICS
+from placement.instance import Instance
+from placement.outcome import Budget
+from placement.patterns import recompute_bound
+from placement.patterns.certificate import pricings_for, stored
+from placement.patterns.cutting import add_broken_rows
+from placement.patterns.first import first_patterns
+from placement.patterns.generation import Pool, generate
+from placement.patterns.kept import WHOLE, KeptRow, kept_rows
+from placement.patterns.pattern import normalize, patterns_of
+from placement.patterns.rows import rounding_rows
+from placement.routing_lp import best_routing
+from placement.solution import Solution, dense_flows, evaluate
+from placement.solvers import SolverSettings
+from tests.placement.heuristics.cases import random_instance
+
+HIGHS = SolverSettings(threads=1)
+
+
+def left_over(instance: Instance, solution: Solution, row: KeptRow) -> float:
+    """What a plan leaves of a row's limit, as a share of the part's rate."""
+    w, e = row.part
+    _, rate = dense_flows(instance, solution.flows, w)
+    nodes = range(len(rate)) if e == WHOLE else instance.workflows[w].links[e].tolist()
+    kept = rate[list(nodes)].min(axis=0).sum()
+    servers = patterns_of(instance, solution.placement)
+    held = sum(n * row.coefficient(p) for p, n in servers.items())
+    return float(row.most - kept - held) / row.rate
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("mixed_types", [False, True])
+def test_no_plan_breaks_a_row_and_a_row_more_is_broken(exclusive: bool, mixed_types: bool) -> None:
+    """Routed for the most locality, plans reach the rows; K + 1 in place of K is wrong."""
+    tight = wrong = 0
+    for seed in range(30):
+        instance = random_instance(
+            seed, servers=3, exclusive=exclusive, mixed_types=mixed_types, load=0.3 + seed % 5 / 10
+        )
+        for method in ("greedy", "greedy-no-affinity", "random"):
+            placement = HEURISTICS[method](instance, seed, None)
+            plan = best_routing(instance, placement, HIGHS)
+            if plan is None:
+                continue
+            for row in kept_rows(instance):
+                left = left_over(instance, plan, row)
+                assert left >= -1e-6
+                tight += left < 1e-4
+                wrong += left < max(row.weight) / row.rate - 1e-3
+    assert tight > 20
+    assert wrong > 20
+
+
+def bounds_of(instance: Instance) -> tuple[Instance, Pool, list[float]]:
+    """Generate patterns without the rows, then with those that are broken; the bound of each."""
+    normal, _ = normalize(instance)
+    pool = Pool(rows=rounding_rows(normal))
+    for pattern in first_patterns(normal):
+        pool.add(pattern)
+    bounds = []
+    for _ in range(2):
+        pricings = pricings_for(normal, pool.rows, positions=True)
+        generate(normal, HIGHS, Budget(), pool, gap=0.0, report=_quiet, pricings=pricings)
+        pool.positions = True
+        bounds.append(pool.best_bound)
+        if not add_broken_rows(normal, HIGHS, Budget(), pool):
+            break
+    return normal, pool, bounds
+
+
+def three_servers(seed: int, *, exclusive: bool = True) -> tuple[Instance, float]:
+    """A small instance and its optimum by the compact form."""
+    instance = random_instance(seed, servers=3, gpus=3, load=0.6, exclusive=exclusive)
+    instance = replace(instance, load_cap=0.9)
+    compact = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
+    return instance, evaluate(instance, compact.solution).objective
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_bounds_gain_by_the_rows_and_stay_above_the_optimum(exclusive: bool) -> None:
+    """On three servers: compact optimum <= bound with rows <= bound without; exclusive, below."""
+    gained = 0
+    for seed in (6, 7, 12, 16, 18):
+        instance, best = three_servers(seed, exclusive=exclusive)
+        _, _, bounds = bounds_of(instance)
+        assert best <= bounds[-1] + 1e-6
+        gained += bounds[-1] < bounds[0] - 1e-4
+    assert gained > 1 or not exclusive
+
+
+def test_stored_rows_prove_the_bound_and_forged_ones_no_lower_one() -> None:
+    """`recompute_bound` makes the rows anew; without them, or with others, bounds stay valid."""
+    weaker = 0
+    for seed in (6, 16, 18):
+        instance, best = three_servers(seed)
+        normal, pool, bounds = bounds_of(instance)
+        data = stored(normal, pool, None)
+        rows = data["kept"]
+        assert isinstance(rows, list)
+        again = recompute_bound(instance, data, HIGHS)
+        assert again == pytest.approx(bounds[-1], abs=1e-6)
+        for forged in ([], None, "x", [{"workflow": "no"}], rows[::-1], [{**rows[0], "link": 99}]):
+            bound = recompute_bound(instance, {**data, "kept": forged}, HIGHS)
+            assert bound >= best - 1e-6
+            weaker += bound > again + 1e-6
+    assert weaker > 3
+
+
+def _quiet(_: Pool) -> None:
+    pass
