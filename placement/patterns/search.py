@@ -58,8 +58,9 @@ BRANCH_NODES = 120
 CUT_PASSES = 3
 PROOF = (
     "Lagrangian relaxation of the demand rows, of the whole replicas that each model's work "
-    "needs and of those that what is kept takes: multipliers times right-hand sides plus, for every server, the proven bound of its "
-    "pricing problem; valid for any duals, whatever the incumbents were"
+    "needs and of those that what is kept takes: multipliers times right-hand sides plus, for "
+    "every server, the proven bound of its pricing problem; valid for any duals, "
+    "whatever the incumbents were"
 )
 TREE_PROOF = (
     "branch and price: the plans are split by how many servers hold what, no plan is lost, and "
