@@ -7,6 +7,7 @@ import numpy as np
 from placement.compact import CompactProgram
 from placement.instance import Instance
 from placement.outcome import Budget
+from placement.refill import refill, spread
 from placement.routing_lp import balance_routing, best_routing, group_servers
 from placement.solution import Placement, Solution, evaluate, gpu_loads
 from placement.solvers import SolverSettings, linear, solve_program
@@ -15,12 +16,6 @@ MOST_SERVERS = 16
 """Clusters up to this size are balanced by an integer program over the placement too."""
 
 NODE_LIMIT = 2_000
-
-
-def spread(instance: Instance, solution: Solution) -> float:
-    """Sum of squared GPU loads: for equal speeds, the variance but for a constant."""
-    loads = gpu_loads(instance, solution.placement, solution.load)
-    return float((loads**2).sum())
 
 
 def balance(
@@ -34,8 +29,9 @@ def balance(
     """Return a solution whose locality is within `tolerance` (relative), its loads more even.
 
     Replicas are added where memory or idle GPUs allow it, servers without replicas repeat the
-    busiest of their type; small clusters are then placed anew by an integer program that
-    minimises the squared loads; the rates of the best are balanced by a linear program.
+    busiest of their type, and the rates are balanced by a linear program. Small clusters also get
+    spare replicas (`refill`), and are placed anew by an integer program that minimises the
+    squared loads.
     """
     best = solution
     filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
@@ -48,18 +44,19 @@ def balance(
     # The programs are asked for a little more than what is accepted: they round, too.
     least, floor = worth * (1 - tolerance), worth * (1 - tolerance / 2)
 
+    def even_placement(placement: Placement) -> Solution | None:
+        return balance_routing(instance, placement, settings, least_locality=floor, budget=budget)
+
     def even(candidate: Solution) -> Solution:
-        found = balance_routing(
-            instance, candidate.placement, settings, least_locality=floor, budget=budget
-        )
-        return found or candidate
+        return even_placement(candidate.placement) or candidate
 
     # The rates first: where little time is left, they matter more than another placement.
     candidates = [best, even(best)]
     if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
+        candidates.append(refill(instance, candidates[-1], even_placement))
         placed = _place_evenly(instance, best.placement, settings, budget.part(0.6), floor)
         if placed is not None:
-            candidates += [placed, even(placed)]
+            candidates += [placed, refill(instance, even(placed), even_placement)]
     good = [s for s in candidates if evaluate(instance, s).objective >= least - 1e-9]
     return min(good or [solution], key=lambda s: spread(instance, s))
 
