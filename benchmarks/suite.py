@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from benchmarks.suite_cases import Case, inputs_of, suite
+from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from cli.comparison import SAME_CAP, Comparison, Row
 from placement.atomic import write_atomically
@@ -52,7 +54,11 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
             continue
         rows += [{**about, **comparison.static_row(plans[method], p)} for p in BUILT_IN]
     for rival, plan in _at_equal_headroom(comparison, plans, time_limit_s):
-        rows += [{**about, "at_cap_of": rival, **comparison.static_row(plan, p)} for p in BUILT_IN]
+        more = {**about, "at_cap_of": rival}
+        rows += [{**more, **comparison.static_row(plan, p)} for p in BUILT_IN]
+    for rival, plan in _for_whole_workflows(comparison, rows, time_limit_s):
+        more = {**about, "at_cap_of": rival, "whole_workflows": True}
+        rows += [{**more, **comparison.static_row(plan, p)} for p in BUILT_IN]
     rows.append({**about, **comparison.switching_row("baseline")})
     if case.mode == "offline":
         rows.append({**about, **comparison.switching_row("offline")})
@@ -75,13 +81,35 @@ def _at_equal_headroom(
     for rival, theirs in plans.items():
         cap = theirs.certificate.load_cap
         if own.certificate.load_cap < cap * (1 - SAME_CAP):
-            known = next((c for c in again if abs(c - cap) <= SAME_CAP * cap), cap)
+            known = _known(cap, again)
             if known not in again:
                 again[known] = comparison.solve_at_cap(_options("ilp", time_limit_s), own, cap)
             yield rival, again[known]
         elif cap < own.certificate.load_cap * (1 - SAME_CAP):
             options = _options(rival, time_limit_s)
             yield "ilp", comparison.solve_at_cap(options, theirs, own.certificate.load_cap)
+
+
+def _for_whole_workflows(
+    comparison: Comparison, rows: list[Row], time_limit_s: float
+) -> Iterator[tuple[str, SolveResult]]:
+    """Ask ilp for whole workflows alone where a rival keeps more of them at equal headroom."""
+    asked = replace(comparison, instance=replace(comparison.instance, alpha=1.0))
+    solved: dict[float, SolveResult] = {}
+    results = collect(rows)
+    for rival in METHODS[1:]:
+        for a, b in equal_pairs(results, rival, "plan"):
+            if lost(a, b):
+                cap = _known(max(a["load_cap"], b["load_cap"]), solved)
+                if cap not in solved:
+                    options = _options("ilp", time_limit_s)
+                    solved[cap] = asked.solve(options, load_cap=cap)
+                yield rival, solved[cap]
+
+
+def _known(cap: float, caps: Iterable[float]) -> float:
+    """The same cap among those seen, or itself."""
+    return next((c for c in caps if abs(c - cap) <= SAME_CAP * cap), cap)
 
 
 def main() -> None:
