@@ -40,7 +40,7 @@ COMPACT_SERVERS = 2
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
 
-MOST_SEARCHED_SERVERS = 256
+MOST_SEARCHED_SERVERS = 64
 """Largest cluster whose program starts from local search; beyond it, patterns alone gain more."""
 
 SEARCHED_CAPS = (1.0, 1.1, 1.2)

@@ -107,6 +107,7 @@ def solve_program(
     settings: SolverSettings,
     *,
     gap: float = 0.0,
+    abs_gap: float = 0.0,
     time_limit_s: float | None = None,
     node_limit: int | None = None,
     warm_start: bool = False,
@@ -125,6 +126,8 @@ def solve_program(
     settings : SolverSettings
     gap : float
         Relative gap at which to stop.
+    abs_gap : float
+        Absolute gap at which to stop (HiGHS).
     time_limit_s, node_limit : float, int, optional
         Limits of this run; the budget's remaining time limits it too.
     warm_start : bool
@@ -159,6 +162,8 @@ def solve_program(
     limit = None if left == float("inf") else left
     if name == "HiGHS":
         manner: dict[str, Any] = {"on_solution": on_solution, "interior": interior}
+        if abs_gap:
+            manner["mip_abs_gap"] = abs_gap
         if light:
             settings = replace(settings, threads=1)
             manner |= LIGHT

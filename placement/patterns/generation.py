@@ -24,6 +24,13 @@ UNUSED = 1e-5
 SMOOTHING = 0.5
 """Weight of the best centre in the duals that are priced (Pessoa et al., INFORMS JoC 30, 2018)."""
 
+COARSE = 0.01
+"""Gap of a pricing problem over that between relaxation and bound.
+
+Both are localities per server of the normalized instance: what a pricing problem leaves open the
+bound loses, and it loses no more than this.
+"""
+
 REDUCED_COST = 1e-7
 """Least reduced cost, in locality per server, that makes a pattern worth having."""
 
@@ -137,9 +144,11 @@ def _rounds(
         duals = master.duals()
         prices = master.type_duals()
         added = False
-        for weight in dict.fromkeys((smoothing, 0.0) if centre is not None else (0.0,)):
+        coarse = COARSE * max(0.0, pool.best_bound - pool.relaxation)
+        tries = [(smoothing, coarse)] if smoothing and centre is not None else []
+        for weight, close in (*tries, (0.0, coarse), (0.0, 0.0)):
             at = duals if centre is None else centre.mix(duals, weight)
-            priced = [p.solve(at, settings, budget) for p in pricings]
+            priced = [p.solve(at, settings, budget, gap=close) for p in pricings]
             found = [p for p in priced if p is not None]
             if len(found) < len(priced):
                 return
@@ -154,7 +163,7 @@ def _rounds(
             if added:
                 break
             worth = [p.best_bound - price for p, price in zip(found, prices, strict=True)]
-            if weight == 0.0 and max(worth) <= REDUCED_COST:
+            if weight == close == 0.0 and max(worth) <= REDUCED_COST:
                 pool.exhausted = True
         report(pool)
         if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:

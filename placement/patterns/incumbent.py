@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from placement.instance import Instance
@@ -23,6 +23,9 @@ NODE_LIMIT = 4_000
 
 NEAR_NODES = 200
 """Nodes of a program whose counts are held near the relaxation's."""
+
+WIDE_NODES = 100
+"""Nodes of such a program over all patterns met, whose relaxation alone takes seconds."""
 
 WIDE_GAP = 1e-3
 """Gap of a large cluster above which more patterns are worth a program that takes long."""
@@ -74,15 +77,25 @@ class Search:
 
 
 def integer(
-    search: Search, patterns: list[Pattern], limits: Callable[[Pattern], tuple[int, int]] | None
+    search: Search,
+    patterns: Sequence[Pattern],
+    limits: Callable[[Pattern], tuple[int, int]] | None = None,
+    *,
+    node_limit: int = NODE_LIMIT,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved."""
     master = Master(search.normal, patterns, search.pool.rows, integer=True)
     if limits is not None:
         for pattern, n in master.servers.items():
             n.lowBound, n.upBound = limits(pattern)
-    elif search.best is not None:
-        held = patterns_of(search.instance, search.best.placement)
+    held = patterns_of(search.instance, search.best.placement) if search.best is not None else {}
+    # A start that is none wastes the solver's time on mending it.
+    started = bool(held) and all(
+        pattern in master.servers and low <= held[pattern] <= high
+        for pattern in held
+        for low, high in [limits(pattern) if limits else (0, held[pattern])]
+    )
+    if started:
         for variable in master.problem.variables():
             variable.varValue = None
         for pattern, n in master.servers.items():
@@ -91,8 +104,8 @@ def integer(
         master.problem,
         search.settings,
         gap=max(search.gap / 4, 1e-9),
-        node_limit=NODE_LIMIT if limits is None else NEAR_NODES,
-        warm_start=limits is None and search.best is not None,
+        node_limit=node_limit,
+        warm_start=started,
         budget=search.budget.part(0.5),
     )
     if outcome.limit_hit in ("time", "interrupt"):
@@ -103,24 +116,32 @@ def integer(
 
 
 def round_up(search: Search) -> None:
-    """Hold the relaxation's counts to within one of their floors; then offer more patterns."""
-    fractions = search.pool.fractions
-    if not fractions:
+    """Hold the relaxation's counts to within one of their floors; on few servers, none of them."""
+    if not search.pool.fractions:
         return
-    near = sorted(fractions, key=lambda p: -fractions[p])
+    integer(search, list(search.pool.fractions), _within(search.pool, 1), node_limit=NEAR_NODES)
+    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
+    if few and not search.closed() and not search.budget.expired:
+        integer(search, list(search.pool.patterns))
 
-    def within_one(pattern: Pattern) -> tuple[int, int]:
+
+def widen(search: Search) -> None:
+    """Many servers: offer every pattern met; what rounding leaves over wants variety."""
+    wide = relative_gap(search.worth, search.pool.best_bound) > WIDE_GAP
+    if wide and not search.budget.expired:
+        every = list(dict.fromkeys([*search.pool.patterns, *search.pool.reserve]))
+        integer(search, every, _within(search.pool, 2), node_limit=WIDE_NODES)
+
+
+def _within(pool: Pool, width: int) -> Callable[[Pattern], tuple[int, int]]:
+    """Bounds around the floor of the relaxation's number of servers."""
+    fractions = dict(pool.fractions)
+
+    def limits(pattern: Pattern) -> tuple[int, int]:
         whole = int(fractions.get(pattern, 0.0) + 1e-6)
-        return max(0, whole - 1), whole + 1
+        return max(0, whole - width), whole + width
 
-    integer(search, near, within_one)
-    if search.closed() or search.budget.expired:
-        return
-    if search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
-        integer(search, list(search.pool.patterns), None)
-    elif relative_gap(search.worth, search.pool.best_bound) > WIDE_GAP:
-        # Many servers: what the rounding leaves over wants variety, not other counts.
-        integer(search, [*search.pool.patterns, *search.pool.reserve], within_one)
+    return limits
 
 
 def neighbourhoods(search: Search) -> None:
@@ -132,7 +153,7 @@ def neighbourhoods(search: Search) -> None:
         near = list(
             dict.fromkeys([*used, *search.pool.fractions, *neighbours(search.normal, used)])
         )
-        if not integer(search, near, None):
+        if not integer(search, near):
             return
         for pattern in patterns_of(search.instance, search.best.placement):
             search.pool.add(pattern)

@@ -208,8 +208,21 @@ class Pricing:
         for m, terms in work.items():
             self.problem += linear([(self.load[m], 1.0), *terms]) == 0
 
-    def solve(self, duals: Duals, settings: SolverSettings, budget: Budget | None) -> Priced | None:
-        """Price at some duals; None where the time ended before anything was known."""
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals; None where the time ended before anything was known.
+
+        Parameters
+        ----------
+        gap : float
+            Absolute gap that is close enough.
+        """
         worth: dict[pulp.LpVariable, float] = defaultdict(float, self.value)
         for key, a in self.rate.items():
             worth[a] -= duals.demand[key]
@@ -226,6 +239,7 @@ class Pricing:
                 self.problem,
                 settings,
                 gap=self.gap,
+                abs_gap=gap,
                 node_limit=self.node_limit,
                 budget=budget,
                 light=True,

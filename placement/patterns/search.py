@@ -26,6 +26,7 @@ from placement.patterns.incumbent import (
     integer,
     neighbourhoods,
     round_up,
+    widen,
 )
 from placement.patterns.pattern import normalize, patterns_of
 from placement.patterns.pricing import Pricing
@@ -111,10 +112,16 @@ def solve_patterns(
         _place_anew(search)
         if not finished and not search.closed():
             _generate(search, pricings)
-    round_up(search)
+    if instance.cluster.n_servers > NEIGHBOUR_SERVERS:
+        # A first plan comes soon there; of few servers, programs with the cuts find better ones.
+        round_up(search)
+        _cut(search)
+        widen(search)
     if finished:
         pricings = _tighten(search, pricings)
-        round_up(search)
+    round_up(search)
+    if instance.cluster.n_servers > NEIGHBOUR_SERVERS:
+        widen(search)
     if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
         pricings = pricings_for(normal, pool.rows, positions=True)
         _generate(search, pricings)
@@ -162,7 +169,7 @@ def _generate(search: Search, pricings: Sequence[Pricing], share: float | None =
     """Generate patterns for a share of the time left; False where that was not enough."""
     # Whole plans of few servers take long to find, those of many follow from good patterns.
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    phase = search.budget.part(share or (0.5 if few else 0.8))
+    phase = search.budget.part(share or (0.5 if few else 0.65))
     generate(
         search.normal,
         search.settings,
@@ -176,12 +183,19 @@ def _generate(search: Search, pricings: Sequence[Pricing], share: float | None =
     return not phase.expired
 
 
+def _cut(search: Search) -> bool:
+    """Add the rounding cuts that the relaxation breaks; True where there were any."""
+    if search.closed() or search.budget.expired:
+        return False
+    return add_broken_rows(search.normal, search.settings, search.budget, search.pool)
+
+
 def _tighten(search: Search, pricings: Sequence[Pricing]) -> Sequence[Pricing]:
     """Add the rounding cuts that the relaxation breaks and price again, while there are any."""
     for _ in range(CUT_PASSES):
         if search.closed() or search.budget.expired:
             break
-        if not add_broken_rows(search.normal, search.settings, search.budget, search.pool):
+        if not _cut(search) and len(pricings[0].rows) == len(search.pool.rows):
             break
         pricings = pricings_for(search.normal, search.pool.rows, positions=search.pool.positions)
         if not _generate(search, pricings):
@@ -198,7 +212,7 @@ def _dive(search: Search, pricings: Sequence[Pricing]) -> None:
         search.offer(found)
     search.report("dive")
     if not search.closed() and not search.budget.expired:
-        integer(search, list(search.pool.patterns), None)
+        integer(search, list(search.pool.patterns))
 
 
 def _close(search: Search) -> None:
