@@ -21,15 +21,18 @@ from placement.patterns import kept
 from placement.patterns.duals import Duals, as_json, from_json, lagrangian
 from placement.patterns.generation import Pool, generate
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing import Pricing
+from placement.patterns.pricing import PricingProblem
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.solvers import SolverSettings
 
 ROUNDS = 25
 WHOLE = 1e-4
 DEEPEST = 60
+NEAR = 80
+"""Patterns a part begins with: those next to the basis of the whole it is part of."""
 
-PricingsOf = Callable[[tuple[CountRow, ...]], list[Pricing]]
+
+PricingsOf = Callable[[tuple[CountRow, ...]], list[PricingProblem]]
 
 
 @dataclass
@@ -104,7 +107,7 @@ def branch(
             continue
         parts = []
         for row in rows:
-            pool = _child(node.pool, row, root.patterns)
+            pool = _child(node.pool, row)
             generate(
                 instance,
                 settings,
@@ -116,6 +119,8 @@ def branch(
                 rounds=ROUNDS,
                 enough=enough(),
             )
+            for pattern in pool.patterns:
+                root.add(pattern)
             improve(pool)
             made += 1
             part = Node(pool)
@@ -126,11 +131,12 @@ def branch(
     return tree, max([proven, *(-bound for bound, _, _ in queue)])
 
 
-def _child(parent: Pool, row: CountRow, patterns: dict[Pattern, None]) -> Pool:
+def _child(parent: Pool, row: CountRow) -> Pool:
     assert parent.duals is not None
+    near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:NEAR]
     return Pool(
         rows=(*parent.rows, row),
-        patterns=patterns,
+        patterns=dict.fromkeys(near or parent.patterns),
         best_bound=parent.best_bound,
         # The parent's multipliers, the new row at 0, prove the parent's bound for the part.
         duals=Duals(parent.duals.demand, (*parent.duals.rows, 0.0)),
@@ -213,7 +219,7 @@ def leaf_bound(
     settings: SolverSettings,
     rows: tuple[CountRow, ...],
     duals: Duals,
-    pricings: list[Pricing],
+    pricings: list[PricingProblem],
 ) -> float:
     """Lagrangian bound of one part of the plans."""
     priced = [p.solve(duals, settings, None) for p in pricings]

@@ -7,18 +7,28 @@ from collections.abc import Sequence
 from placement.instance import Instance
 from placement.patterns import kept
 from placement.patterns.branching import Node, leaf_bound, recompute_tree
+from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing
+from placement.patterns.contents import Contents, listed_contents
 from placement.patterns.duals import Duals, as_json, zero_duals
 from placement.patterns.generation import Pool, counted
 from placement.patterns.kept import KeptRow
 from placement.patterns.pattern import normalize
 from placement.patterns.position_pricing import PositionPricing
-from placement.patterns.pricing import Pricing
+from placement.patterns.pricing import PricingProblem
 from placement.patterns.rows import CountRow
 from placement.solvers import SolverSettings
 
 
-def pricings_for(instance: Instance, rows: Sequence[CountRow], *, positions: bool) -> list[Pricing]:
-    """Pricing problems over counts, or over positions where models share GPUs."""
+def pricings_for(
+    instance: Instance,
+    rows: Sequence[CountRow],
+    *,
+    positions: bool,
+    contents: Sequence[Contents] = (),
+) -> list[PricingProblem]:
+    """Pricing problems over listed contents, over counts, or over positions of shared GPUs."""
+    if contents:
+        return [ContentPricing(listed, rows) for listed in contents]
     if positions and instance.models_per_gpu > 1:
         kinds = range(len(instance.cluster.server_types))
         return [PositionPricing(instance, t, rows) for t in kinds]
@@ -48,9 +58,12 @@ def recompute_bound(
     """
     normal, _ = normalize(instance)
     positions = duals.get("pricing") == "positions"
+    contents = listed_contents(normal)
 
     def bound_of(rows: tuple[CountRow, ...], at: Duals) -> float:
         pricings = pricings_for(normal, rows, positions=positions)
+        if contents:
+            pricings = [ContentPricing(c, rows, batches=PROVING_BATCHES) for c in contents]
         return leaf_bound(normal, settings, rows, at, pricings)
 
     return recompute_tree(normal, duals, bound_of)

@@ -15,7 +15,7 @@ from placement.instance import Instance
 from placement.outcome import Budget
 from placement.patterns.generation import Pool, generate
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing import Pricing
+from placement.patterns.pricing import PricingProblem
 from placement.solvers import SolverSettings
 
 ROUNDS = 3
@@ -29,7 +29,7 @@ def dive(
     settings: SolverSettings,
     budget: Budget,
     pool: Pool,
-    pricings: Sequence[Pricing],
+    pricings: Sequence[PricingProblem],
 ) -> dict[Pattern, int] | None:
     """Round the relaxation to a whole plan; the pool keeps every pattern priced on the way.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from placement.patterns.duals import Duals, lagrangian, zero_duals
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern
 from placement.patterns.position_pricing import PositionPricing
-from placement.patterns.pricing import Pricing
+from placement.patterns.pricing import Pricing, PricingProblem
 from placement.patterns.rows import CountRow
 from placement.solvers import SolverSettings, solve_program, solver_name
 
@@ -30,6 +31,9 @@ COARSE = 0.01
 Both are localities per server of the normalized instance: what a pricing problem leaves open the
 bound loses, and it loses no more than this.
 """
+
+LEEWAY = 0.1
+"""Part of the way from the relaxation to `enough` that a bound need not close."""
 
 REDUCED_COST = 1e-7
 """Least reduced cost, in locality per server, that makes a pattern worth having."""
@@ -51,6 +55,7 @@ class Pool:
     positions: bool = False
     relaxation: float = float("-inf")
     fractions: dict[Pattern, float] = field(default_factory=dict)
+    reduced: dict[Pattern, float] = field(default_factory=dict)
     reserve: dict[Pattern, None] = field(default_factory=dict)
     rounds: int = 0
     exhausted: bool = False
@@ -71,7 +76,7 @@ class Pool:
         return True
 
 
-def counted(instance: Instance, rows: Sequence[CountRow]) -> list[Pricing]:
+def counted(instance: Instance, rows: Sequence[CountRow]) -> list[PricingProblem]:
     """Pricing problems over replica counts, one for each server type."""
     return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
 
@@ -84,7 +89,7 @@ def generate(
     *,
     gap: float,
     report: Callable[[Pool], None],
-    pricings: Sequence[Pricing] | None = None,
+    pricings: Sequence[PricingProblem] | None = None,
     fixed: Mapping[Pattern, int] | None = None,
     rounds: int = MAX_ROUNDS,
     enough: float = float("-inf"),
@@ -97,7 +102,8 @@ def generate(
     nothing new, at the master's own. The bound is the least Lagrangian bound of any round, each
     computed with the pricing problems' proven bounds, so it is valid whenever the loop ends.
     Servers that are `fixed` to a pattern limit the relaxation, not the bound. A bound that is
-    `enough` ends it, too.
+    `enough` ends it, and so does one that is nearly the relaxation's where that is far from
+    `enough`.
     """
     pricings = pricings or counted(instance, pool.rows)
     fixed = fixed or {}
@@ -109,6 +115,7 @@ def generate(
         if solve_program(master.problem, settings).found:
             pool.relaxation = master.locality()
             pool.fractions = master.fractions()
+            pool.reduced = master.reduced_costs()
 
 
 def _rounds(
@@ -118,7 +125,7 @@ def _rounds(
     pool: Pool,
     gap: float,
     report: Callable[[Pool], None],
-    pricings: Sequence[Pricing],
+    pricings: Sequence[PricingProblem],
     fixed: Mapping[Pattern, int],
     rounds: int,
     enough: float,
@@ -169,6 +176,8 @@ def _rounds(
         if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:
             return
         if pool.best_bound <= enough:
+            return
+        if pool.best_bound - pool.relaxation <= LEEWAY * (pool.relaxation - enough) < math.inf:
             return
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from placement.instance import Instance
 from placement.outcome import Budget, Progress, ProgressCallback, relative_gap
 from placement.patterns.branching import Node
+from placement.patterns.certificate import pricings_for
+from placement.patterns.contents import Contents
 from placement.patterns.generation import Pool
 from placement.patterns.master import Master
 from placement.patterns.neighbours import neighbours
 from placement.patterns.pattern import Pattern, expand, patterns_of
+from placement.patterns.pricing import PricingProblem
+from placement.patterns.rows import CountRow
 from placement.routing_lp import best_routing
 from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings, solve_program
@@ -48,6 +52,16 @@ class Search:
     worth: float
     deterministic: bool = True
     tree: Node | None = None
+    contents: Sequence[Contents] = field(default_factory=list)
+
+    def pricings(self, rows: tuple[CountRow, ...] | None = None) -> list[PricingProblem]:
+        """Pricing problems that know some rows, or the pool's."""
+        return pricings_for(
+            self.normal,
+            self.pool.rows if rows is None else rows,
+            positions=self.pool.positions,
+            contents=self.contents,
+        )
 
     def closed(self) -> bool:
         """Whether the incumbent is within the gap asked for."""

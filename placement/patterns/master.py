@@ -158,6 +158,10 @@ class Master:
         """Servers of each pattern in use, after a linear solve."""
         return {p: n.varValue for p, n in self.servers.items() if n.varValue}
 
+    def reduced_costs(self) -> dict[Pattern, float]:
+        """What one server more of each pattern changes, after a linear solve at a corner."""
+        return {p: float(n.dj or 0.0) for p, n in self.servers.items()}
+
     def kept(self) -> dict[Part, float]:
         """Rate that is kept of every workflow and link, after a solve."""
         return {

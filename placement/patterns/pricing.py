@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pulp
 
@@ -71,6 +72,22 @@ class Priced:
     value: float
     best_bound: float
     others: tuple[Pattern, ...] = ()
+
+
+class PricingProblem(Protocol):
+    """What column generation asks of the pricing problem of one server type."""
+
+    rows: tuple[CountRow, ...]
+
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals; None where the time ended before anything was known."""
 
 
 class Pricing:

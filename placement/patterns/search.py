@@ -16,6 +16,7 @@ from placement.outcome import (
 )
 from placement.patterns.branching import WHOLE, branch
 from placement.patterns.certificate import pricings_for, stored
+from placement.patterns.contents import listed_contents
 from placement.patterns.cutting import add_broken_rows
 from placement.patterns.diving import dive
 from placement.patterns.first import first_patterns
@@ -29,8 +30,8 @@ from placement.patterns.incumbent import (
     widen,
 )
 from placement.patterns.pattern import normalize, patterns_of
-from placement.patterns.pricing import Pricing
-from placement.patterns.rows import CountRow, rounding_rows
+from placement.patterns.pricing import PricingProblem
+from placement.patterns.rows import rounding_rows
 from placement.server_search import search_servers
 from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings
@@ -55,7 +56,11 @@ SEARCH_ROUNDS = 400
 BRANCH_SERVERS = 32
 """Clusters up to this size are closed by branch and price."""
 
-BRANCH_NODES = 120
+BRANCH_NODES = 400
+
+LISTED_SERVERS = 256
+"""Clusters up to this size are priced over all contents, where these are few enough."""
+
 CUT_PASSES = 3
 PROOF = (
     "Lagrangian relaxation of the demand rows, of the whole replicas that each model's work "
@@ -103,7 +108,9 @@ def solve_patterns(
             pool.add(pattern)
     for pattern in first_patterns(normal):
         pool.add(pattern)
-    pricings: Sequence[Pricing] = pricings_for(normal, pool.rows, positions=False)
+    if instance.cluster.n_servers <= LISTED_SERVERS:
+        search.contents = listed_contents(normal)
+    pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
     anew = shared and instance.cluster.n_servers <= FREED_SERVERS
     finished = _generate(search, pricings, FIRST_SHARE if anew else None)
@@ -125,11 +132,14 @@ def solve_patterns(
     if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
         pricings = pricings_for(normal, pool.rows, positions=True)
         _generate(search, pricings)
+    if search.contents:
+        _close(search)
     if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
         _dive(search, pricings)
     if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
         neighbourhoods(search)
-    _close(search)
+    if not search.contents:
+        _close(search)
     if not shared:
         _place_anew(search)
     bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
@@ -165,7 +175,9 @@ def solve_patterns(
     )
 
 
-def _generate(search: Search, pricings: Sequence[Pricing], share: float | None = None) -> bool:
+def _generate(
+    search: Search, pricings: Sequence[PricingProblem], share: float | None = None
+) -> bool:
     """Generate patterns for a share of the time left; False where that was not enough."""
     # Whole plans of few servers take long to find, those of many follow from good patterns.
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
@@ -190,20 +202,20 @@ def _cut(search: Search) -> bool:
     return add_broken_rows(search.normal, search.settings, search.budget, search.pool)
 
 
-def _tighten(search: Search, pricings: Sequence[Pricing]) -> Sequence[Pricing]:
+def _tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[PricingProblem]:
     """Add the rounding cuts that the relaxation breaks and price again, while there are any."""
     for _ in range(CUT_PASSES):
         if search.closed() or search.budget.expired:
             break
         if not _cut(search) and len(pricings[0].rows) == len(search.pool.rows):
             break
-        pricings = pricings_for(search.normal, search.pool.rows, positions=search.pool.positions)
+        pricings = search.pricings()
         if not _generate(search, pricings):
             break
     return pricings
 
 
-def _dive(search: Search, pricings: Sequence[Pricing]) -> None:
+def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
     """Dive, then combine what the dive has priced with all the rest."""
     phase = search.budget.part(0.5)
     found = dive(search.normal, search.settings, phase, search.pool, pricings)
@@ -227,9 +239,6 @@ def _close(search: Search) -> None:
     phase = search.budget.part(0.6)
     pool = search.pool
 
-    def pricings(rows: tuple[CountRow, ...]) -> list[Pricing]:
-        return pricings_for(search.normal, rows, positions=pool.positions)
-
     def improve(part: Pool) -> None:
         if part.fractions and all(abs(n - round(n)) < WHOLE for n in part.fractions.values()):
             search.offer({p: round(n) for p, n in part.fractions.items()})
@@ -244,7 +253,7 @@ def _close(search: Search) -> None:
         search.settings,
         phase,
         pool,
-        pricings=pricings,
+        pricings=search.pricings,
         enough=lambda: search.worth * (1 + search.gap / 2),
         node_limit=BRANCH_NODES,
         improve=improve,

@@ -1,0 +1,236 @@
+"""Every content that one server with exclusive GPUs can hold, and what each is worth at prices.
+
+A content is a count vector n with sum k n <= G. Where there are a few hundred thousand of them
+they are listed outright: at any duals the value of all is bounded in one pass over arrays, so
+that pricing needs no branching and whatever cannot be in a better plan is known by name.
+
+At duals pi the value of content n is a linear program over its rates a. Its load rows
+sum t a <= cap n[m] relaxed with multipliers sigma[m] >= 0, the workflows fall apart, and in each
+every rate is 0 or all there is (c <= a and l <= a make it a closure problem), so that
+
+    value(n) <= sum_w best[w](models of w in n) + sum_m sigma[m] cap n[m]   for every sigma >= 0,
+
+with best[w] a table over the sets of nodes of w (Picard, Maximal closure of a graph, Management
+Science 22, 1976, for the integrality).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.cluster import FloatArray, IntArray
+from placement.instance import Instance, WorkflowDemand
+from placement.patterns.duals import Duals
+from placement.patterns.kept import WHOLE, KeptRow, Part
+from placement.patterns.pattern import Pattern, canonical
+from placement.patterns.rows import CountRow
+
+MOST_CONTENTS = 1_500_000
+"""Contents that are still listed: beyond it, pricing branches."""
+
+MOST_NODES = 10
+"""Nodes of a workflow whose sets are still tabulated."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Cost of a unit of rate of each node, and worth of a unit kept of each workflow and link."""
+
+    demand: Mapping[tuple[int, int], float]
+    kept: Mapping[Part, float]
+
+
+def prices_at(instance: Instance, count_rows: Sequence[CountRow], duals: Duals) -> Prices:
+    """Prices of the Lagrangian relaxation; what is worth less than nothing need not be kept."""
+    whole, link = (weight * instance.cluster.n_servers for weight in instance.locality_weights)
+    kept: dict[Part, float] = {}
+    for w in instance.active_workflows:
+        kept[w, WHOLE] = whole
+        kept |= {(w, e): link for e in range(len(instance.workflows[w].links))}
+    for row, mu in zip(count_rows, duals.rows, strict=True):
+        if isinstance(row, KeptRow):
+            kept[row.part] -= row.signed(mu)
+    return Prices(duals.demand, {part: max(0.0, worth) for part, worth in kept.items()})
+
+
+def count_contents(instance: Instance, kind: int) -> int:
+    """Contents of one server of a type, the empty one among them."""
+    gpus = instance.cluster.server_types[kind].gpus
+    ways = np.zeros(gpus + 1, dtype=object)
+    ways[0] = 1
+    for m in fitting_models(instance, kind):
+        k = int(instance.gpus_required[m])
+        for g in range(k, gpus + 1):
+            ways[g] += ways[g - k]
+    return int(ways.sum())
+
+
+def fitting_models(instance: Instance, kind: int) -> list[int]:
+    """Used models that a server of a type can hold."""
+    server = instance.cluster.server_types[kind]
+    return [
+        m
+        for m in instance.used_models
+        if instance.gpus_required[m] <= server.gpus
+        and instance.memory_per_gpu_gb[m] <= server.gpu_memory_gb * (1 + 1e-9)
+    ]
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """One workflow w, and tables over the sets of its V nodes, as bit masks.
+
+    Parameters
+    ----------
+    column : int64, shape (V,)
+        Column of each node's model among the counts; -1 where it does not fit.
+    held : uint16, shape (R,)
+        Set of the nodes whose model a content holds.
+    member : float64, shape (2^V, V)
+    parts : dict
+        Which sets keep the whole workflow, or a link of it, shape (2^V,).
+    """
+
+    w: int
+    demand: WorkflowDemand
+    column: IntArray
+    held: np.ndarray
+    member: FloatArray
+    parts: dict[Part, FloatArray]
+
+
+class Contents:
+    """The contents of one server type.
+
+    Attributes
+    ----------
+    models : list of int
+        M models that fit.
+    counts : int8, shape (R, M)
+        Replicas of each content.
+    """
+
+    def __init__(self, instance: Instance, kind: int) -> None:
+        self.instance = instance
+        self.kind = kind
+        self.models = fitting_models(instance, kind)
+        server = instance.cluster.server_types[kind]
+        self.speed = server.speed
+        k = [int(instance.gpus_required[m]) for m in self.models]
+        self.counts = _all_counts(k, server.gpus)
+        self._column = {m: i for i, m in enumerate(self.models)}
+        self._flows = [self._flow(w) for w in instance.active_workflows]
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def pattern(self, row: int) -> Pattern:
+        """Give a content its blocks."""
+        content = [
+            (m, 0) for m, n in zip(self.models, self.counts[row], strict=True) for _ in range(n)
+        ]
+        return canonical(self.instance, self.kind, content)
+
+    def bound(
+        self,
+        prices: Prices,
+        sigma: FloatArray,
+        rows: np.ndarray | slice = slice(None),
+    ) -> FloatArray:
+        """Bound on the value of contents at some prices, but for their features.
+
+        Parameters
+        ----------
+        sigma : shape (M,)
+            Multipliers of the load rows, at least 0.
+        """
+        value = _weigh(self.counts[rows], sigma * self.instance.load_cap)
+        for flow in self._flows:
+            value += self._best(flow, prices, sigma)[flow.held[rows]]
+        return value
+
+    def features(self, count_rows: Sequence[CountRow], duals: Duals) -> FloatArray:
+        """What the multipliers of the count rows add to the value of each content, shape (R,)."""
+        each = np.zeros(len(self.models))
+        total = np.zeros(len(self.counts))
+        for row, mu in zip(count_rows, duals.rows, strict=True):
+            price = -row.signed(mu) * row.weight_on(self.kind)
+            if not price or not set(row.models) <= set(self._column):
+                continue
+            columns = [self._column[m] for m in row.models]
+            if isinstance(row, KeptRow):
+                beside = (self.counts[:, columns] > 0).all(axis=1)
+                total += price * self.counts[:, columns[0]] * beside
+            elif row.threshold == 0:
+                each[columns[0]] += price
+            else:
+                total += price * (self.counts[:, columns] >= row.threshold).all(axis=1)
+        return total + _weigh(self.counts, each)
+
+    def _best(self, flow: _Flow, prices: Prices, sigma: FloatArray) -> FloatArray:
+        """Most that one workflow is worth where these nodes can be served, shape (2^V,)."""
+        demand = flow.demand
+        pi = np.array([prices.demand[flow.w, v] for v in range(len(demand.node_model))])
+        load = np.where(flow.column < 0, 0.0, sigma[flow.column]) * demand.work_s / self.speed
+        best = -(flow.member @ (pi + load))
+        for part, keeps in flow.parts.items():
+            best += prices.kept[part] * keeps
+        sets = np.arange(len(best))
+        for v in range(len(pi)):
+            having = sets[(sets >> v) & 1 == 1]
+            best[having] = np.maximum(best[having], best[having ^ (1 << v)])
+        return best * demand.rate
+
+    def _flow(self, w: int) -> _Flow:
+        demand = self.instance.workflows[w]
+        nodes = len(demand.node_model)
+        column = np.array([self._column.get(int(m), -1) for m in demand.node_model])
+        held = np.zeros(len(self.counts), dtype=np.uint16)
+        for v, i in enumerate(column.tolist()):
+            if i >= 0:
+                held |= (self.counts[:, i] > 0).astype(np.uint16) << np.uint16(v)
+        member = ((np.arange(1 << nodes)[:, None] >> np.arange(nodes)) & 1).astype(float)
+        parts: dict[Part, FloatArray] = {(w, WHOLE): member.prod(axis=1)}
+        for e, (u, v) in enumerate(demand.links.tolist()):
+            parts[w, e] = member[:, u] * member[:, v]
+        return _Flow(w, demand, column, held, member, parts)
+
+
+def listed_contents(instance: Instance) -> list[Contents]:
+    """Contents of every server type; none where GPUs are shared or there are too many."""
+    kinds = range(len(instance.cluster.server_types))
+    nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    if (
+        instance.models_per_gpu > 1
+        or max(nodes) > MOST_NODES
+        or sum(count_contents(instance, t) for t in kinds) > MOST_CONTENTS
+    ):
+        return []
+    return [Contents(instance, t) for t in kinds]
+
+
+def _weigh(counts: np.ndarray, weight: FloatArray) -> FloatArray:
+    """Product of counts and weights, a column at a time: most weights are 0."""
+    total = np.zeros(len(counts))
+    for i in np.flatnonzero(weight):
+        total += counts[:, i] * weight[i]
+    return total
+
+
+def _all_counts(k: list[int], gpus: int) -> np.ndarray:
+    """Count vectors with sum k n <= gpus, int8, shape (R, M)."""
+    counts = np.zeros((1, len(k)), dtype=np.int8)
+    free = np.array([gpus])
+    for i in sorted(range(len(k)), key=lambda i: (-k[i], i)):
+        grown, left = [counts], [free]
+        for n in range(1, gpus // k[i] + 1):
+            room = free >= n * k[i]
+            more = counts[room]
+            more[:, i] = n
+            grown.append(more)
+            left.append(free[room] - n * k[i])
+        counts, free = np.concatenate(grown), np.concatenate(left)
+    return counts
