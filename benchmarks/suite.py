@@ -43,6 +43,7 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
         "mode": case.mode,
         "load": case.load,
         "exclusive": case.exclusive,
+        "time_limit_s": time_limit_s,
     }
     rows: list[Row] = []
     plans: dict[str, SolveResult] = {}
@@ -117,8 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a sixth of the cases")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--time-limit", type=float, default=10.0)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--time-limit", type=float, default=20.0, help="of each solve, seconds")
+    parser.add_argument("--processes", type=int, default=2, help="cases at a time")
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     begin = monotonic()

@@ -37,7 +37,7 @@ def page(rows: list[Row]) -> str:
     methods = list(dict.fromkeys(r["method"] for r in rows if r["method"]))
     rivals = [m for m in methods if m != "ilp"]
     sections = [
-        _head(results.own, methods),
+        _head(results.own, methods, max(r["time_limit_s"] for r in rows)),
         _own_headroom(results, rivals),
         _equal_headroom(results, rivals),
         _ablation(results.own, methods),
@@ -48,7 +48,7 @@ def page(rows: list[Row]) -> str:
     return "\n\n".join(s for s in sections if s) + "\n"
 
 
-def _head(runs: Runs, methods: list[str]) -> str:
+def _head(runs: Runs, methods: list[str], limit_s: float) -> str:
     medians = table(
         [
             "placement",
@@ -68,7 +68,7 @@ def _head(runs: Runs, methods: list[str]) -> str:
         f"{len(runs)} cases: workload, cluster, shared or exclusive GPUs, and offered load as a "
         "fraction of the cluster (or offline, all requests at time 0). Written by `python -m "
         "benchmarks.suite` from `suite.json`. Every placement runs under every router, on the "
-        "same trace, in the same engine.\n\n"
+        f"same trace, in the same engine. A solve has one thread and {limit_s:g} s.\n\n"
         "## Medians under the router `plan`\n\n" + medians
     )
 

@@ -32,6 +32,7 @@ def row(case: str, method: str, router: str, **more: Any) -> dict[str, Any]:
         "gap": 0.0 if method == "ilp" else None,
         "load_cap": 0.8,
         "solve_seconds": 1.0,
+        "time_limit_s": 20.0,
         **more,
     }
 
@@ -51,7 +52,8 @@ def test_every_loss_is_named_with_its_reason() -> None:
                 server_efficiency=96.5),
             row("c load 1", "greedy", router, server_efficiency=50.0, objective=0.5, p99=4.0),
         ]  # fmt: skip
-    rows.append({"case": "c load 1", "method": "partition", "infeasible": "too small"})
+    rows.append({"case": "c load 1", "method": "partition", "infeasible": "too small",
+                 "time_limit_s": 20.0})  # fmt: skip
     text = page(rows)
     own, equal = text.split("## At equal headroom")
     assert "| plan | greedy | 33 % |" in own
