@@ -12,6 +12,7 @@ counts n[m,s] replace the positions: the same optimum, far fewer symmetric twins
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 
 import numpy as np
 import pulp
@@ -19,7 +20,7 @@ import pulp
 from placement.instance import Instance
 from placement.outcome import Budget, FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.rounding import whole_replicas
-from placement.routing_lp import TANGENTS, Pairs, best_routing
+from placement.routing_lp import TANGENTS, Pairs, best_routing, shortfall_weight
 from placement.solution import Placement, Solution, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
 
@@ -28,10 +29,22 @@ NODE_LIMIT = 200_000
 
 
 class CompactProgram:
-    """The rows that every objective shares; `scale` is 1, or theta where headroom is sought."""
+    """The rows that every objective shares; `scale` is 1, or theta where headroom is sought.
+
+    Parameters
+    ----------
+    kept : tuple of Placement and set of int, optional
+        Servers that hold what they hold in this placement, and nothing else. Not to be used with
+        `order_identical_servers`, which renumbers them.
+    """
 
     def __init__(
-        self, instance: Instance, *, cap: float, scale: pulp.LpVariable | None = None
+        self,
+        instance: Instance,
+        *,
+        cap: float,
+        scale: pulp.LpVariable | None = None,
+        kept: tuple[Placement, Set[int]] | None = None,
     ) -> None:
         self.instance = instance
         self.cap = cap
@@ -41,9 +54,12 @@ class CompactProgram:
         self.replicas: dict[tuple[int, int], list[tuple[pulp.LpVariable, pulp.LpVariable, int]]]
         self.replicas = defaultdict(list)
         self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
+        self.unserved: Pairs = []
         self.counts = instance.models_per_gpu == 1
         for s in range(instance.cluster.n_servers):
-            if self.counts:
+            if kept is not None and s in kept[1]:
+                self._keep_server(s, kept[0])
+            elif self.counts:
                 self._count_server(s)
             else:
                 self._position_server(s)
@@ -62,6 +78,20 @@ class CompactProgram:
             if self.instance.gpus_required[m] <= kind.gpus
             and self.instance.memory_per_gpu_gb[m] <= kind.gpu_memory_gb * (1 + 1e-9)
         ]
+
+    def _keep_server(self, s: int, placement: Placement) -> None:
+        """Let the replicas of s stand: their loads are all that is left to decide."""
+        load: dict[int, Pairs] = defaultdict(list)
+        for r in np.flatnonzero(placement.server == s):
+            m, i = int(placement.model[r]), int(placement.start[r])
+            x = pulp.LpVariable(f"x_{m}_{s}_{i}", 1, 1)
+            h = pulp.LpVariable(f"h_{m}_{s}_{i}", 0, self.cap)
+            self.replicas[m, s].append((x, h, i))
+            for g in range(i, i + int(self.instance.gpus_required[m])):
+                load[g].append((h, 1.0))
+        for g, held in load.items():
+            if len(held) > 1:
+                self.problem += linear(held) <= self.cap, f"load_{s}_{g}"
 
     def _count_server(self, s: int) -> None:
         gpus, k = int(self.instance.cluster.server_gpus[s]), self.instance.gpus_required
@@ -105,8 +135,14 @@ class CompactProgram:
             ]
             self.problem += linear(held) >= least, f"whole_{r}"
 
-    def route(self) -> None:
-        """Add the rates a, their demand, and the work they bring to the replicas of a server."""
+    def route(self, *, elastic: bool = False) -> None:
+        """Add the rates a, their demand, and the work they bring to the replicas of a server.
+
+        Parameters
+        ----------
+        elastic : bool
+            Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
+        """
         instance = self.instance
         work: dict[tuple[int, int], Pairs] = defaultdict(list)
         speed = np.array([t.speed for t in instance.cluster.server_types])
@@ -122,6 +158,10 @@ class CompactProgram:
                     # Implied for integer x; it keeps the relaxation from serving on a sliver.
                     held = [(x, -workflow.rate) for x, _, _ in self.replicas[m, s]]
                     self.problem += linear([(a, 1.0), *held]) <= 0
+                if elastic:
+                    u = pulp.LpVariable(f"u_{w}_{v}", 0)
+                    terms.append((u, 1.0))
+                    self.unserved.append((u, shortfall_weight(instance, w, v)))
                 self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
         for (m, s), terms in work.items():
             held = [(h, 1.0) for _, h, _ in self.replicas[m, s]]
@@ -215,21 +255,11 @@ class CompactProgram:
         return Placement.sorted(model, server, begin)
 
     def start_from(self, placement: Placement) -> None:
-        """Set the start of the search to a placement (its rates follow from it)."""
-        self._set(placement, _renumber(self.instance, placement))
+        """Set the start of an ordered program to a placement (its rates follow from it)."""
+        self.start_at(placement, _renumber(self.instance, placement))
 
-    def keep(self, placement: Placement, *, but: list[int]) -> None:
-        """Fix every server's replicas to a placement's but for some; start from it.
-
-        Not to be used with `order_identical_servers`, which renumbers them.
-        """
-        self._set(placement, placement.server)
-        for (_, s), entries in self.replicas.items():
-            if s not in but:
-                for x, _, _ in entries:
-                    x.lowBound = x.upBound = x.varValue
-
-    def _set(self, placement: Placement, servers: np.ndarray) -> None:
+    def start_at(self, placement: Placement, servers: np.ndarray) -> None:
+        """Set the start of the search to a placement on servers with other numbers."""
         for variable in self.problem.variables():
             variable.varValue = None
         for entries in self.replicas.values():

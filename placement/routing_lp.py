@@ -17,11 +17,14 @@ import pulp
 from placement.cluster import IntArray
 from placement.instance import Instance
 from placement.outcome import Budget
-from placement.solution import Flows, Placement, Solution, gpu_loads
+from placement.solution import TOLERANCE, Flows, Placement, Solution, gpu_loads
 from placement.solvers import SolverSettings, linear, solve_program
 
 TANGENTS = 16
 """Tangents to the square in the spread of loads; the error is at most (cap / 16)^2 / 4."""
+
+SHORTFALL_PRICE = 10.0
+"""Locality that all demand left unserved would cost: serving it is worth more than keeping it."""
 
 Pairs = list[tuple[pulp.LpVariable, float]]
 
@@ -64,6 +67,8 @@ class RoutingProgram:
         ``pulp.LpMaximize`` or ``pulp.LpMinimize``.
     cap : float or pulp.LpVariable
         Most load of one GPU.
+    elastic : bool
+        Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
     """
 
     def __init__(
@@ -72,6 +77,8 @@ class RoutingProgram:
         placement: Placement,
         sense: int,
         cap: float | pulp.LpVariable,
+        *,
+        elastic: bool = False,
     ) -> None:
         self.instance = instance
         self.placement = placement
@@ -80,7 +87,8 @@ class RoutingProgram:
         self._cap = cap
         self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
         self.load: dict[tuple[int, int], pulp.LpVariable] = {}
-        self._flows()
+        self.unserved: Pairs = []
+        self._flows(elastic)
         for g in range(len(self.groups)):
             self._capacity(g)
 
@@ -89,7 +97,7 @@ class RoutingProgram:
             return linear([*terms, (self._cap, -count)]) <= 0
         return linear(terms) <= count * self._cap
 
-    def _flows(self) -> None:
+    def _flows(self, elastic: bool) -> None:
         holds = [set(group.model.tolist()) for group in self.groups]
         for w in self.instance.active_workflows:
             workflow = self.instance.workflows[w]
@@ -99,6 +107,10 @@ class RoutingProgram:
                     if int(m) in models:
                         self.rate[w, v, g] = a = pulp.LpVariable(f"a_{w}_{v}_{g}", 0)
                         terms.append((a, 1.0))
+                if elastic:
+                    u = pulp.LpVariable(f"u_{w}_{v}", 0)
+                    terms.append((u, 1.0))
+                    self.unserved.append((u, shortfall_weight(self.instance, w, v)))
                 self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
 
     def _capacity(self, g: int) -> None:
@@ -210,6 +222,35 @@ def best_routing(
     if not solve_program(program.problem, settings, budget=budget).found:
         return None
     return program.solution()
+
+
+def elastic_routing(
+    instance: Instance, placement: Placement, settings: SolverSettings
+) -> Solution | None:
+    """Serve as much as a placement can under the cap, for the most locality; None without one."""
+    program = RoutingProgram(instance, placement, pulp.LpMaximize, instance.load_cap, elastic=True)
+    prices = [(u, -SHORTFALL_PRICE * part) for u, part in program.unserved]
+    program.problem += linear([*program.locality(), *prices])
+    return program.solution() if solve_program(program.problem, settings).found else None
+
+
+def shortfall_weight(instance: Instance, w: int, v: int) -> float:
+    """Share of all GPU-seconds that one execution a second of a node asks for."""
+    flow = instance.workflows[w]
+    k = instance.gpus_required[flow.node_model[v]]
+    return float(flow.work_s[v] * k / instance.offered_load.sum())
+
+
+def shortfall(instance: Instance, solution: Solution) -> float:
+    """Share of all GPU-seconds asked for that a solution leaves unserved."""
+    flows, missing = solution.flows, 0.0
+    for w in instance.active_workflows:
+        flow = instance.workflows[w]
+        mine = flows.workflow == w
+        served = np.bincount(flows.node[mine], flows.rate[mine], len(flow.node_model))
+        for v in np.flatnonzero(flow.rate - served > TOLERANCE * flow.rate):
+            missing += float(flow.rate - served[v]) * shortfall_weight(instance, w, int(v))
+    return missing
 
 
 def least_bottleneck(

@@ -4,6 +4,10 @@ Of the incumbent some servers are freed, the others keep their replicas, and eve
 the compact program of what is left is small enough for branch and bound (Shaw, Using constraint
 programming and local search methods to solve vehicle routing problems, CP 1998). Which servers:
 those among which a workflow is torn, for there is locality to win.
+
+Where models share GPUs, placements close to the cap are hard to find and those a little beyond it
+are not: the search may start from one that cannot serve all demand. What stays unserved has a price
+far above any locality, so it goes first.
 """
 
 from __future__ import annotations
@@ -15,11 +19,14 @@ import numpy as np
 from placement.compact import CompactProgram
 from placement.instance import Instance
 from placement.outcome import Budget
-from placement.routing_lp import best_routing
+from placement.routing_lp import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
 from placement.solution import Solution, dense_flows, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
 
 FREE_SERVERS = 2
+FREE_SHARED = 1
+"""Servers freed at first; a shared one, with all its positions, keeps branch and bound busy."""
+
 MOST_FREE = 3
 NODE_LIMIT = 60
 IMPROVED = 1e-6
@@ -36,23 +43,25 @@ def search_servers(
     gap: float,
     rounds: int,
     report: Callable[[float], None],
+    most_free: int = MOST_FREE,
 ) -> Solution:
     """Improve a solution until it is within `gap` of `best_bound` or the rounds are over.
 
     More servers are freed at a time once fewer do not help, but never all: that is the compact
-    form's part. Equal seeds give equal solutions.
+    form's part. Equal seeds give equal solutions. The solution may leave demand unserved
+    (`elastic_routing`); what is found may then, too, but less of it.
     """
     rng = np.random.default_rng(settings.seed)
-    worth = evaluate(instance, solution).objective
+    worth = worth_of(instance, solution)
     servers = instance.cluster.n_servers
-    free, draws = FREE_SERVERS, 0
+    free, draws = (FREE_SERVERS if instance.models_per_gpu == 1 else FREE_SHARED), 0
     tried: set[frozenset[int]] = set()
     for _ in range(rounds):
         if budget.expired or best_bound - worth <= gap * abs(worth):
             break
-        if draws >= servers:
+        if draws >= (2 * servers if free == 1 else servers):
             draws, free = 0, free + 1
-        if free > min(MOST_FREE, servers - 1):
+        if free > min(most_free, servers - 1):
             break
         draws += 1
         chosen = _torn_servers(instance, solution, free, rng)
@@ -60,12 +69,18 @@ def search_servers(
             continue
         tried.add(frozenset(chosen))
         found = _replace(instance, settings, budget, solution, chosen)
-        value = evaluate(instance, found).objective if found is not None else worth
+        value = worth_of(instance, found) if found is not None else worth
         if found is not None and value > worth + IMPROVED:
             solution, worth, draws = found, value, 0
             tried.clear()
             report(worth)
     return solution
+
+
+def worth_of(instance: Instance, solution: Solution) -> float:
+    """Locality, less the price of what is left unserved."""
+    missing = SHORTFALL_PRICE * shortfall(instance, solution)
+    return evaluate(instance, solution).objective - missing
 
 
 def _torn_servers(
@@ -102,11 +117,14 @@ def _replace(
     solution: Solution,
     free: list[int],
 ) -> Solution | None:
-    program = CompactProgram(instance, cap=instance.load_cap)
+    kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
+    short = shortfall(instance, solution) > 0
+    program = CompactProgram(instance, cap=instance.load_cap, kept=(solution.placement, kept))
     program.round_up()
-    program.route()
-    program.problem += linear(program.locality())
-    program.keep(solution.placement, but=free)
+    program.route(elastic=short)
+    prices = [(u, -SHORTFALL_PRICE * part) for u, part in program.unserved]
+    program.problem += linear([*program.locality(), *prices])
+    program.start_at(solution.placement, solution.placement.server)
     outcome = solve_program(
         program.problem,
         settings,
@@ -114,7 +132,10 @@ def _replace(
         node_limit=NODE_LIMIT,
         warm_start=True,
         budget=budget,
+        light=instance.models_per_gpu > 1,
     )
     if not outcome.found:
         return None
-    return best_routing(instance, program.placement(), settings)
+    placement = program.placement()
+    found = best_routing(instance, placement, settings)
+    return elastic_routing(instance, placement, settings) if found is None and short else found

@@ -16,6 +16,7 @@ from placement.heuristics.partition import partition
 from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
+from placement.oscillation import oscillates
 from placement.outcome import (
     Bottleneck,
     Budget,
@@ -261,9 +262,10 @@ def _searched(
 
     The search routes by filling servers in turn, which may fail close to the cap where the
     routing program does not: what it finds under a wider cap is routed under the real one.
+    Small shared clusters leave the wider caps to `search_beyond`.
     """
     found = []
-    for slack in SEARCHED_CAPS:
+    for slack in SEARCHED_CAPS[:1] if oscillates(instance) else SEARCHED_CAPS:
         seen = replace(instance, load_cap=instance.load_cap * slack)
         found.append(HEURISTICS["local-search"](seen, options.seed, budget))
         if budget.expired or best_routing(instance, found[-1], settings) is not None:

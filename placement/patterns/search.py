@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from placement.compact import solve_compact
 from placement.instance import Instance
+from placement.oscillation import oscillates, search_beyond
 from placement.outcome import (
     Budget,
     FormOutcome,
@@ -50,6 +51,9 @@ FREED_SERVERS = 32
 
 FIRST_SHARE = 0.2
 """Part of the time for the first patterns of small shared clusters, whose pricing is slow."""
+
+BEYOND_SHARE = 0.5
+"""Part of the time for starts from beyond the cap, on small shared clusters."""
 
 SEARCH_ROUNDS = 400
 
@@ -112,10 +116,13 @@ def solve_patterns(
         search.contents = listed_contents(normal)
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
-    anew = shared and instance.cluster.n_servers <= FREED_SERVERS
+    anew = oscillates(instance)
     finished = _generate(search, pricings, FIRST_SHARE if anew else None)
     if anew:
+        if finished:
+            round_up(search)
         # Patterns priced in sum make poor plans: servers placed anew are there much sooner.
+        _start_beyond(search)
         _place_anew(search)
         if not finished and not search.closed():
             _generate(search, pricings)
@@ -262,6 +269,31 @@ def _close(search: Search) -> None:
     search.deterministic &= not phase.expired
     if least < pool.best_bound:
         search.tree, pool.best_bound = tree, least
+
+
+def _start_beyond(search: Search) -> None:
+    """Look for a better incumbent from placements that overload GPUs a little."""
+    if search.best is None or search.closed() or search.budget.expired:
+        return
+    phase = search.budget.part(BEYOND_SHARE)
+
+    def better(worth: float) -> None:
+        search.worth = worth
+        search.report("beyond the cap")
+
+    search.best = search_beyond(
+        search.instance,
+        search.settings,
+        phase,
+        search.best,
+        best_bound=search.pool.best_bound,
+        gap=search.gap,
+        report=better,
+    )
+    search.worth = evaluate(search.instance, search.best).objective
+    search.deterministic &= not phase.expired
+    for pattern in patterns_of(search.instance, search.best.placement):
+        search.pool.add(pattern)
 
 
 def _place_anew(search: Search) -> None:
