@@ -32,14 +32,20 @@ NEAR = 80
 """Patterns a part begins with: those next to the basis of the whole it is part of."""
 
 
+Finish = Callable[[Pool], tuple[float, float] | None]
 PricingsOf = Callable[[tuple[CountRow, ...]], list[PricingProblem]]
 
 
 @dataclass
 class Node:
-    """A part of all plans: its rows and bound are in the pool; `split` and its two parts."""
+    """A part of all plans: its rows and bound are in the pool; `split` and its two parts.
+
+    `enumerated` is the locality beyond which an integer program over all that a better plan can
+    hold closed the part.
+    """
 
     pool: Pool
+    enumerated: float | None = None
     split: tuple[CountRow, CountRow] | None = None
     parts: tuple[Node, Node] | None = None
 
@@ -47,6 +53,8 @@ class Node:
         """Multipliers of each leaf, and the splits that lead there."""
         assert self.pool.duals is not None
         data = as_json(instance, self.pool.rows, self.pool.duals)
+        if self.enumerated is not None:
+            data["enumerated"] = self.enumerated
         if self.split is not None and self.parts is not None:
             below = self.split[0]
             data["split"] = {
@@ -68,6 +76,7 @@ def branch(
     pricings: PricingsOf,
     enough: Callable[[], float],
     node_limit: int,
+    finish: Finish,
     improve: Callable[[Pool], None],
     report: Callable[[float], None],
 ) -> tuple[Node, float]:
@@ -81,6 +90,9 @@ def branch(
         Pricing problems, one for each server type, that know some rows.
     enough : callable
         Bound at which a part need not be looked into: that of the incumbent, as it is by then.
+    finish : callable
+        Tries to close a part outright, and returns the locality that it took for granted and the
+        part's bound; None where the part is too large for that.
     improve : callable
         Told each node's pool: a chance to find a better plan.
     report : callable
@@ -101,6 +113,12 @@ def branch(
         if -queue[0][0] <= enough():
             break
         _, _, node = heapq.heappop(queue)
+        closed = finish(node.pool)
+        if closed is not None:
+            node.enumerated, bound = closed
+            proven = max(proven, bound)
+            report(max(proven, -queue[0][0] if queue else proven))
+            continue
         rows = _split(instance, node.pool.fractions)
         if rows is None or len(node.pool.rows) - len(root.rows) >= DEEPEST:
             proven = max(proven, node.pool.best_bound)
@@ -176,12 +194,13 @@ def _split(instance: Instance, fractions: dict[Pattern, float]) -> tuple[CountRo
 def recompute_tree(
     instance: Instance,
     data: dict[str, object],
-    bound_of: Callable[[tuple[CountRow, ...], Duals], float],
+    bound_of: Callable[[tuple[CountRow, ...], Duals, float | None], float],
 ) -> float:
     """Bound of a stored tree: the largest of its leaves', each proven anew.
 
     Nothing is trusted: "at most k" and "at least k + 1" cover all plans whatever is counted, and
-    any multipliers are valid. What is malformed ends the tree early with a weaker bound.
+    any multipliers are valid, as is any locality from which a part is enumerated. What is
+    malformed ends the tree early with a weaker bound.
     """
     ids = {name: m for m, name in enumerate(instance.model_ids)}
     weight = (1.0,) * len(instance.cluster.server_types)
@@ -209,7 +228,10 @@ def recompute_tree(
                 return max(
                     visit(below, (*rows, low), depth + 1), visit(above, (*rows, high), depth + 1)
                 )
-        return bound_of(rows, from_json(instance, rows, node))
+        worth = node.get("enumerated")
+        return bound_of(
+            rows, from_json(instance, rows, node), worth if isinstance(worth, float) else None
+        )
 
     return visit(data, (*rounding_rows(instance), *kept.from_json(instance, data.get("kept"))), 0)
 

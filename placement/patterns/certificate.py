@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from placement.instance import Instance
@@ -10,6 +11,7 @@ from placement.patterns.branching import Node, leaf_bound, recompute_tree
 from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing
 from placement.patterns.contents import Contents, listed_contents
 from placement.patterns.duals import Duals, as_json, zero_duals
+from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.generation import Pool, counted
 from placement.patterns.kept import KeptRow
 from placement.patterns.pattern import normalize
@@ -60,7 +62,12 @@ def recompute_bound(
     positions = duals.get("pricing") == "positions"
     contents = listed_contents(normal)
 
-    def bound_of(rows: tuple[CountRow, ...], at: Duals) -> float:
+    def bound_of(rows: tuple[CountRow, ...], at: Duals, worth: float | None) -> float:
+        if worth is not None and contents and math.isfinite(worth):
+            listed = candidates(normal, settings, None, rows, at, contents, worth)
+            bound = None if listed is None else solve_over(normal, settings, None, rows, listed)[1]
+            if bound is not None:
+                return bound
         pricings = pricings_for(normal, rows, positions=positions)
         if contents:
             pricings = [ContentPricing(c, rows, batches=PROVING_BATCHES) for c in contents]

@@ -134,6 +134,13 @@ class Contents:
         ]
         return canonical(self.instance, self.kind, content)
 
+    def full(self) -> np.ndarray:
+        """Whether no replica can be added to a content, shape (R,)."""
+        k = self.instance.gpus_required[self.models]
+        gpus = self.instance.cluster.server_types[self.kind].gpus
+        least = k.min() if len(k) else gpus + 1
+        return np.asarray(gpus - _weigh(self.counts, k.astype(float)) < least)
+
     def bound(
         self,
         prices: Prices,

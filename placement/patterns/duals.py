@@ -49,11 +49,18 @@ def lagrangian(
     Math. Prog. Study 2, 1974). `instance` is normalized: its rates add up to the number of
     servers. It bounds every plan that keeps the rows; all plans keep `rounding_rows`.
     """
+    return min(1.0, relaxed(instance, rows, duals, bounds))
+
+
+def relaxed(
+    instance: Instance, rows: Sequence[CountRow], duals: Duals, bounds: list[float]
+) -> float:
+    """Locality of the relaxation itself: beyond 1 it still says what each server adds to it."""
     total = sum(pi * instance.workflows[w].rate for (w, _), pi in duals.demand.items())
     total += sum(row.signed(mu) * row.limit for row, mu in zip(rows, duals.rows, strict=True))
     types = instance.cluster.server_types
     total += sum(t.count * b for t, b in zip(types, bounds, strict=True))
-    return min(1.0, total / instance.cluster.n_servers + instance.locality_constant)
+    return total / instance.cluster.n_servers + instance.locality_constant
 
 
 def as_json(instance: Instance, rows: Sequence[CountRow], duals: Duals) -> dict[str, object]:

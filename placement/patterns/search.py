@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from placement.compact import solve_compact
 from placement.instance import Instance
@@ -20,6 +21,7 @@ from placement.patterns.certificate import pricings_for, stored
 from placement.patterns.contents import listed_contents
 from placement.patterns.cutting import add_broken_rows
 from placement.patterns.diving import dive
+from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
 from placement.patterns.incumbent import (
@@ -74,7 +76,8 @@ PROOF = (
 )
 TREE_PROOF = (
     "branch and price: the plans are split by how many servers hold what, no plan is lost, and "
-    "each part has a Lagrangian bound of its own, with its own multipliers; the largest holds"
+    "each part has a Lagrangian bound of its own, with its own multipliers, or an integer program "
+    "over all that a better plan can hold by these; the largest holds"
 )
 
 
@@ -263,11 +266,12 @@ def _close(search: Search) -> None:
         pricings=search.pricings,
         enough=lambda: search.worth * (1 + search.gap / 2),
         node_limit=BRANCH_NODES,
+        finish=partial(_finish, search),
         improve=improve,
         report=report,
     )
     search.deterministic &= not phase.expired
-    if least < pool.best_bound:
+    if least < pool.best_bound - 1e-12:
         search.tree, pool.best_bound = tree, least
 
 
@@ -294,6 +298,24 @@ def _start_beyond(search: Search) -> None:
     search.deterministic &= not phase.expired
     for pattern in patterns_of(search.instance, search.best.placement):
         search.pool.add(pattern)
+
+
+def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
+    """Close a part of the plans by an integer program over all that a better one can hold."""
+    if not search.contents or part.duals is None or search.best is None:
+        return None
+    worth, phase = search.worth, search.budget.part(0.6)
+    args = search.normal, search.settings, phase, part.rows
+    listed = candidates(*args, part.duals, search.contents, worth)
+    if listed is None:
+        return None
+    held = None if search.best is None else patterns_of(search.instance, search.best.placement)
+    start = held if held is not None and held.keys() <= listed.most.keys() else None
+    found, bound = solve_over(*args, listed, start)
+    search.deterministic &= not phase.expired
+    if found is not None:
+        search.offer(found)
+    return None if bound is None else (worth, bound)
 
 
 def _place_anew(search: Search) -> None:

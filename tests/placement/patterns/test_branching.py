@@ -53,6 +53,7 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
         pricings=pricings,
         enough=lambda: best + 1e-6,
         node_limit=40,
+        finish=lambda _: None,
         improve=lambda _: None,
         report=lambda _: None,
     )
@@ -110,6 +111,11 @@ def test_a_forged_tree_proves_no_bound_below_the_optimum() -> None:
         {"split": {**good, "below": None}},
         {"split": {**good, "above": {"split": {**good, "most": 7}}}},
         deep,
+        {"enumerated": 0.0},
+        {"enumerated": -1e9},
+        {**leaf, "enumerated": best - 1e-3},
+        {"split": {**good, "below": {**leaf, "enumerated": 0.1}, "above": {"enumerated": 0.2}}},
+        {"enumerated": float("nan")},
     ]
     for forged in forgeries:
         assert recompute_bound(instance, forged, HIGHS) >= best - 1e-6

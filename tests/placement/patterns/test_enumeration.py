@@ -1,0 +1,76 @@
+"""Contents that a better plan can hold: no better plan is lost, by brute force on tiny clusters."""
+
+import numpy as np
+import pytest
+
+from placement.heuristics import HEURISTICS
+from placement.outcome import Budget
+from placement.patterns import recompute_bound, solve_patterns
+from placement.patterns.contents import listed_contents
+from placement.patterns.duals import Duals, zero_duals
+from placement.patterns.enumeration import candidates, solve_over
+from placement.patterns.first import first_patterns
+from placement.patterns.generation import Pool, generate
+from placement.patterns.pattern import normalize
+from placement.patterns.rows import CountRow, rounding_rows
+from placement.routing_lp import best_routing
+from placement.solvers import SolverSettings
+from tests.placement import oracle
+from tests.placement.heuristics.cases import random_instance
+from tests.placement.test_compact import case
+
+HIGHS = SolverSettings(threads=1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_program_over_the_candidates_has_the_optimum_of_brute_force(seed: int) -> None:
+    """From below the optimum it is found; from above, what was taken for granted is the bound."""
+    instance = case(3000 + seed, exclusive=True)
+    best = oracle.best_locality(instance)
+    normal, _ = normalize(instance)
+    rows, contents = rounding_rows(normal), listed_contents(normal)
+    rng = np.random.default_rng(seed)
+    drawn = Duals(
+        {key: float(rng.normal(0.1, 0.2)) for key in zero_duals(normal).demand},
+        tuple(float(rng.normal(0, 0.1)) for _ in rows),
+    )
+    pool = Pool(rows=rows)
+    for pattern in first_patterns(normal):
+        pool.add(pattern)
+    generate(normal, HIGHS, Budget(), pool, gap=1e-9, report=lambda _: None)
+    assert pool.duals is not None
+    for duals in (zero_duals(normal, rows), drawn, pool.duals):
+        for worth in (0.0, best - 0.05, best - 1e-4, best + 0.01):
+            listed = candidates(normal, HIGHS, None, rows, duals, contents, worth)
+            assert listed is not None
+            _, bound = solve_over(normal, HIGHS, None, rows, listed)
+            assert bound == pytest.approx(max(best, worth), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_part_keeps_its_own_optimum(seed: int) -> None:
+    """With a limit on a model's replicas, contents with room left are listed as well."""
+    instance = case(3100 + seed, exclusive=True)
+    best = oracle.best_locality(instance)
+    normal, _ = normalize(instance)
+    weight = (1.0,) * len(normal.cluster.server_types)
+    parts = []
+    for limit in ({"most": 1.0}, {"least": 2.0}):
+        row = CountRow(normal.used_models[:1], 0, weight, **limit)
+        rows = (*rounding_rows(normal), row)
+        at = zero_duals(normal, rows)
+        listed = candidates(normal, HIGHS, None, rows, at, listed_contents(normal), 0.0)
+        assert listed is not None
+        parts.append(solve_over(normal, HIGHS, None, rows, listed)[1] or 0.0)
+    assert max(parts) == pytest.approx(best, abs=1e-5)
+
+
+def test_close_multipliers_leave_few_candidates_and_the_certificate_says_what_was_left() -> None:
+    """Twelve servers are closed by enumeration; the stored multipliers prove the optimum anew."""
+    instance = random_instance(3, servers=12, gpus=4, models=7, workflows=5, load=0.6)
+    start = best_routing(instance, HEURISTICS["greedy"](instance, 0, None), HIGHS)
+    got = solve_patterns(instance, HIGHS, Budget(), start=start, gap=0.0)
+    assert got.status == "optimal"
+    assert got.duals is not None
+    assert "enumerated" in str(got.duals)
+    assert recompute_bound(instance, got.duals, HIGHS) == pytest.approx(got.best_bound, abs=1e-6)
