@@ -13,6 +13,7 @@ from placement.outcome import Budget
 from placement.patterns.contents import Contents, Prices, prices_at
 from placement.patterns.duals import Duals
 from placement.patterns.kept import WHOLE, Part
+from placement.patterns.pattern import Pattern
 from placement.patterns.pricing import Priced
 from placement.patterns.rows import CountRow
 from placement.routing_lp import Pairs
@@ -27,6 +28,9 @@ BATCHES = 6
 
 PROVING_BATCHES = 100
 """Of a pricing that proves a bound anew: no looser than the first time, whatever came before it."""
+
+LOOKED_AT = 6
+"""Contents valued exactly for each that is promising: their bounds are no order yet."""
 
 EXACT = 1e-7
 MOST_OTHERS = 10
@@ -85,6 +89,23 @@ class ContentPricing:
         order = sorted(exact, key=lambda r: (-exact[r], r))
         pattern, *others = [contents.pattern(r) for r in order[: MOST_OTHERS + 1]]
         return Priced(pattern, exact[order[0]], max(0.0, float(bound.max())), tuple(others))
+
+    def promising(
+        self, duals: Duals, settings: SolverSettings, budget: Budget, count: int
+    ) -> list[Pattern]:
+        """Patterns that are worth most at some duals, the best first: what rounding wants."""
+        contents = self.contents
+        prices = prices_at(contents.instance, self.rows, duals)
+        fixed = contents.features(self.rows, duals)
+        looked_at = _largest(contents.bound(prices, self.sigma) + fixed, LOOKED_AT * count)
+        value = np.full(len(looked_at), -np.inf)
+        for first in range(0, len(looked_at), BATCH):
+            if budget.expired:
+                break
+            batch = slice(first, first + BATCH)
+            exact, _ = value_exactly(contents, looked_at[batch], prices, settings)
+            value[batch] = exact + fixed[looked_at[batch]]
+        return [contents.pattern(int(looked_at[i])) for i in _largest(value, count)]
 
 
 def _largest(values: FloatArray, count: int) -> IntArray:

@@ -9,7 +9,8 @@ from placement.instance import Instance
 from placement.outcome import Budget, Progress, ProgressCallback, relative_gap
 from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
-from placement.patterns.contents import Contents
+from placement.patterns.content_pricing import ContentPricing
+from placement.patterns.contents import Contents, listed_contents
 from placement.patterns.generation import Pool
 from placement.patterns.master import Master
 from placement.patterns.neighbours import neighbours
@@ -25,11 +26,14 @@ NEIGHBOUR_SERVERS = 64
 
 NODE_LIMIT = 4_000
 
-NEAR_NODES = 200
+NEAR_NODES = 50
 """Nodes of a program whose counts are held near the relaxation's."""
 
 WIDE_NODES = 100
 """Nodes of such a program over all patterns met, whose relaxation alone takes seconds."""
+
+PROMISING = 150
+"""Listed contents that are offered to an integer program."""
 
 WIDE_GAP = 1e-3
 """Gap of a large cluster above which more patterns are worth a program that takes long."""
@@ -139,12 +143,32 @@ def round_up(search: Search) -> None:
         integer(search, list(search.pool.patterns))
 
 
+def offer_promising(search: Search) -> bool:
+    """Offer the contents that are worth most; False where they are too many to be listed.
+
+    Patterns made for the relaxation rarely add up to whole servers: what rounding leaves over
+    wants variety.
+    """
+    pool, budget = search.pool, search.budget
+    contents = search.contents or listed_contents(search.normal)
+    if not contents or pool.duals is None:
+        return False
+    near = dict.fromkeys(pool.fractions)
+    for listed in contents:
+        problem = ContentPricing(listed, pool.rows)
+        problem.solve(pool.duals, search.settings, budget)
+        count = PROMISING // len(contents)
+        near |= dict.fromkeys(problem.promising(pool.duals, search.settings, budget, count))
+    integer(search, list(near), _within(pool, 1), node_limit=WIDE_NODES)
+    return True
+
+
 def widen(search: Search) -> None:
-    """Many servers: offer every pattern met; what rounding leaves over wants variety."""
-    wide = relative_gap(search.worth, search.pool.best_bound) > WIDE_GAP
-    if wide and not search.budget.expired:
-        every = list(dict.fromkeys([*search.pool.patterns, *search.pool.reserve]))
-        integer(search, every, _within(search.pool, 2), node_limit=WIDE_NODES)
+    """Offer every pattern met, where the gap is worth a program that takes long."""
+    pool = search.pool
+    if relative_gap(search.worth, pool.best_bound) > WIDE_GAP and not search.budget.expired:
+        every = list(dict.fromkeys([*pool.patterns, *pool.reserve]))
+        integer(search, every, _within(pool, 2), node_limit=WIDE_NODES)
 
 
 def _within(pool: Pool, width: int) -> Callable[[Pattern], tuple[int, int]]:

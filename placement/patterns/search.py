@@ -29,6 +29,7 @@ from placement.patterns.incumbent import (
     Search,
     integer,
     neighbourhoods,
+    offer_promising,
     round_up,
     widen,
 )
@@ -129,15 +130,17 @@ def solve_patterns(
         _place_anew(search)
         if not finished and not search.closed():
             _generate(search, pricings)
-    if instance.cluster.n_servers > NEIGHBOUR_SERVERS:
+    many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
+    if many:
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
-        round_up(search)
         _cut(search)
-        widen(search)
+        round_up(search)
     if finished:
         pricings = _tighten(search, pricings)
-    round_up(search)
-    if instance.cluster.n_servers > NEIGHBOUR_SERVERS:
+    if not many:
+        round_up(search)
+    elif not search.closed() and not budget.expired and not offer_promising(search):
+        round_up(search)
         widen(search)
     if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
         pricings = pricings_for(normal, pool.rows, positions=True)

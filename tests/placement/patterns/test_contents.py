@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from placement.instance import Instance
-from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing, value_exactly
+from placement.outcome import Budget
+from placement.patterns.content_pricing import (
+    LOOKED_AT,
+    PROVING_BATCHES,
+    ContentPricing,
+    value_exactly,
+)
 from placement.patterns.contents import (
     Contents,
     count_contents,
@@ -99,6 +105,25 @@ def test_no_content_is_worth_more_than_its_bound(seed: int) -> None:
     for row in every:
         own = np.nan_to_num(sigma[row])
         assert contents.bound(prices, own, every[row : row + 1])[0] == pytest.approx(values[row])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_promising_are_those_worth_most(seed: int) -> None:
+    """Where every content is looked at: none left out is worth more than one that is returned."""
+    instance, rng = tiny(seed), np.random.default_rng(seed)
+    rows = branched(instance, rng)
+    contents = Contents(instance, 0)
+    duals = drawn(instance, rows, rng)
+    every = np.arange(len(contents))
+    values, _ = value_exactly(contents, every, prices_at(instance, rows, duals), HIGHS)
+    worth = dict(
+        zip(map(contents.pattern, every), values + contents.features(rows, duals), strict=True)
+    )
+    count = len(contents) // LOOKED_AT + 1
+    found = ContentPricing(contents, rows).promising(duals, HIGHS, Budget(), count)
+    assert len(set(found)) == count
+    best = sorted(worth.values(), reverse=True)[:count]
+    assert [worth[pattern] for pattern in found] == pytest.approx(best, abs=1e-6)
 
 
 def test_contents_are_listed_only_where_they_are_few_and_gpus_exclusive() -> None:
