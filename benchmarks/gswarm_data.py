@@ -150,7 +150,7 @@ def _losses(rows: list[Row]) -> str:
         head + "Under `plan`, which adds nothing of its own, a case here is a loss of the plan; "
         "under `locality` it is made by the router (`earliest` is blind to servers, and not "
         "counted). `locality` leaves home where waiting there takes longer than elsewhere by more "
-        "than the service time of the request and half of the wait elsewhere. In overload the "
+        "than the service time of the request and the wait elsewhere. In overload the "
         "queues of evenly loaded servers differ by that much again and again, and the more models "
         "a plan holds on every server, the more often another replica tempts a request away: a "
         "placement with fewer replicas has nowhere to go, and stays. Where that is not wanted, "

@@ -24,7 +24,7 @@ import numpy as np
 
 PLAN, LOCALITY, EARLIEST, LEAST_LOADED = 0, 1, 2, 3
 # As in runtime.policies: the cache of compiled code watches this file alone.
-BACKLOG_PATIENCE = 0.5
+BACKLOG_PATIENCE = 1.0
 NO_NETWORK, NETWORK, ODD_NETWORK = 0, 1, 2
 """Odd is a network on which some edge takes longer inside a server than across servers."""
 READY, REQUEST, SOURCE, COMMITTED = 0, 1, 2, 3

@@ -14,8 +14,8 @@ from runtime.problem import NOWHERE, Problem
 
 Routing = Literal["locality", "plan", "earliest", "least-loaded"]
 
-BACKLOG_PATIENCE = 0.5
-"""Part of the wait elsewhere that `Locality` bears at home on top of ``Problem.patience_s``."""
+BACKLOG_PATIENCE = 1.0
+"""How many times the wait elsewhere `Locality` bears at home on top of ``Problem.patience_s``."""
 
 
 class View:
@@ -166,7 +166,7 @@ class Locality:
     The home of a node is its target server by the plan's shares; but where its first parent was
     moved away from the target it had, the node follows the parent, if the model is there. The
     node leaves home for the replica that can start it first when home would start it later than
-    that replica by more than ``Problem.patience_s`` and half of the wait there. Starts count the
+    that replica by more than ``Problem.patience_s`` plus the wait there. Starts count the
     arrival of the data, so what the network makes of a crossing is in the balance too. The wait
     counts because queues that are long everywhere differ by more than any fixed patience all the
     time: moving between them gains little, and would leave nothing local in overload.

@@ -58,8 +58,8 @@ def simulate(
         `choose` (see `runtime.policies`), which runs on the reference engine.
     spill_patience : float
         A node leaves its home server when it would start there later than elsewhere by more
-        than this many times the mean service time of its whole request and half of its wait
-        elsewhere (`locality` only).
+        than this many times the mean service time of its whole request and its wait elsewhere
+        (`locality` only).
     engine : {"auto", "compiled", "reference"}
         Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
     progress : callable, optional

@@ -176,7 +176,7 @@ class Model:
             return first
         stay = min(near, key=lambda p: (self._start_on(e, p), p.number))
         other = self._start_on(e, first)
-        patience = e.patience + 0.5 * (other - self.env.now)
+        patience = e.patience + (other - self.env.now)
         waits = self._start_on(e, stay) - other
         return stay if self.policy == "plan" or waits <= patience else first
 
