@@ -153,8 +153,8 @@ def _losses(rows: list[Row]) -> str:
         "than the service time of the request and the wait elsewhere. In overload the "
         "queues of evenly loaded servers differ by that much again and again, and the more models "
         "a plan holds on every server, the more often another replica tempts a request away: a "
-        "placement with fewer replicas has nowhere to go, and stays. Where that is not wanted, "
-        "`--routing plan` keeps every request where the plan has it.\n\n" + "\n".join(found)
+        "placement with fewer replicas often has nowhere to go, and stays. Where that is not "
+        "wanted, `--routing plan` keeps every request where the plan has it.\n\n" + "\n".join(found)
     )
 
 
