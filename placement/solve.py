@@ -262,10 +262,12 @@ def _searched(
 
     The search routes by filling servers in turn, which may fail close to the cap where the
     routing program does not: what it finds under a wider cap is routed under the real one.
-    Small shared clusters leave the wider caps to `search_beyond`.
+    Small shared clusters leave the wider caps to `search_beyond`; where GPUs are exclusive, the
+    first integer program over patterns is there sooner.
     """
     found = []
-    for slack in SEARCHED_CAPS[:1] if oscillates(instance) else SEARCHED_CAPS:
+    once = instance.models_per_gpu == 1 or oscillates(instance)
+    for slack in SEARCHED_CAPS[:1] if once else SEARCHED_CAPS:
         seen = replace(instance, load_cap=instance.load_cap * slack)
         found.append(HEURISTICS["local-search"](seen, options.seed, budget))
         if budget.expired or best_routing(instance, found[-1], settings) is not None:

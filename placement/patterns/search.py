@@ -65,6 +65,12 @@ BRANCH_SERVERS = 32
 
 BRANCH_NODES = 400
 
+LISTED_SHARE = 0.9
+"""Part of the time left for branching over listed contents: little is found in other ways."""
+
+FINISH_SHARE = 0.8
+"""Part of the time left for one integer program over all that a better plan can hold."""
+
 LISTED_SERVERS = 256
 """Clusters up to this size are priced over all contents, where these are few enough."""
 
@@ -249,7 +255,7 @@ def _close(search: Search) -> None:
         or search.pool.duals is None
     ):
         return
-    phase = search.budget.part(0.6)
+    phase = search.budget.part(LISTED_SHARE if search.contents else 0.6)
     pool = search.pool
 
     def improve(part: Pool) -> None:
@@ -307,7 +313,7 @@ def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
     """Close a part of the plans by an integer program over all that a better one can hold."""
     if not search.contents or part.duals is None or search.best is None:
         return None
-    worth, phase = search.worth, search.budget.part(0.6)
+    worth, phase = search.worth, search.budget.part(FINISH_SHARE)
     args = search.normal, search.settings, phase, part.rows
     listed = candidates(*args, part.duals, search.contents, worth)
     if listed is None:
