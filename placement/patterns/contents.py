@@ -24,7 +24,7 @@ import numpy as np
 from placement.cluster import FloatArray, IntArray
 from placement.instance import Instance, WorkflowDemand
 from placement.patterns.duals import Duals
-from placement.patterns.kept import WHOLE, KeptRow, Part
+from placement.patterns.kept import WHOLE, KeptRow, Part, ServerRow
 from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.rows import CountRow
 
@@ -168,7 +168,11 @@ class Contents:
             if not price or not set(row.models) <= set(self._column):
                 continue
             columns = [self._column[m] for m in row.models]
-            if isinstance(row, KeptRow):
+            if isinstance(row, ServerRow):
+                steps = row.steps(self.kind, int(self.counts.max()))
+                able = [step[self.counts[:, c]] for step, c in zip(steps, columns, strict=True)]
+                total += price * np.minimum.reduce(able)
+            elif isinstance(row, KeptRow):
                 beside = (self.counts[:, columns] > 0).all(axis=1)
                 total += price * self.counts[:, columns[0]] * beside
             elif row.threshold == 0:

@@ -6,12 +6,15 @@ from placement.instance import Instance
 from placement.outcome import Budget
 from placement.patterns.duals import Duals
 from placement.patterns.generation import Pool
-from placement.patterns.kept import broken, kept_rows
+from placement.patterns.kept import KeptRow, broken, kept_rows, server_rows
 from placement.patterns.master import Master
 from placement.solvers import SolverSettings, solve_program
 
 LOOPS = 4
 """Relaxations solved over the same patterns; nearly all rows are found by the first two."""
+
+SERVER_ROWS = 8
+"""Rows on what whole servers can keep that are added at a time, one a part."""
 
 LEAST = 1e-4
 """Share of its rate by which a row must be broken."""
@@ -24,13 +27,20 @@ def add_broken_rows(
 
     Their multipliers are 0 until patterns are priced again: the bound stays what it is.
     """
-    rows = [row for row in kept_rows(instance) if row not in set(pool.rows)]
+    known = set(pool.rows)
+    rows: list[KeptRow] = [row for row in kept_rows(instance) if row not in known]
     added = False
     for _ in range(LOOPS):
         master = Master(instance, pool.patterns, pool.rows)
         if not rows or not solve_program(master.problem, settings, budget=budget).found:
             break
-        found = broken(rows, master.fractions(), master.kept(), least=LEAST)
+        servers, kept = master.fractions(), master.kept()
+        found = broken(rows, servers, kept, least=LEAST)
+        if not found and not added:
+            # They take integers of their own in pricing: only where the others have done.
+            more = [row for row in server_rows(instance, servers) if row not in known]
+            each = {row.part: row for row in reversed(broken(more, servers, kept, least=LEAST))}
+            found = list(each.values())[::-1][:SERVER_ROWS]
         if not found:
             break
         rows = [row for row in rows if row not in set(found)]

@@ -29,7 +29,7 @@ NODE_LIMIT = 4_000
 NEAR_NODES = 50
 """Nodes of a program whose counts are held near the relaxation's."""
 
-WIDE_NODES = 100
+WIDE_NODES = 60
 """Nodes of such a program over all patterns met, whose relaxation alone takes seconds."""
 
 PROMISING = 150
@@ -118,10 +118,11 @@ def integer(
             variable.varValue = None
         for pattern, n in master.servers.items():
             n.varValue = held.get(pattern, 0)
+    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
     outcome = solve_program(
         master.problem,
         search.settings,
-        gap=max(search.gap / 4, 1e-9),
+        gap=max(search.gap / (4 if few else 2), 1e-9),
         node_limit=node_limit,
         warm_start=started,
         budget=search.budget.part(0.5),

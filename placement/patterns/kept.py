@@ -15,9 +15,12 @@ a third for the rest, or gives the rest up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from placement.cluster import FloatArray
 from placement.instance import Instance
 from placement.patterns.pattern import Pattern
 from placement.patterns.rows import CountRow
@@ -25,6 +28,12 @@ from placement.rounding import MARGIN
 
 WHOLE = -1
 """In place of a link's number: the whole workflow."""
+
+LEAST_REFERENCE = 1e-6
+"""Least reference over the part's rate: below it, rounding is lost in that of floats."""
+
+SHARES = 3
+"""Into so many shares what a server can keep is divided, to be a reference each."""
 
 LEAST_FRACTION = 0.01
 """Least fractional part of t lambda / cap that makes a row worth having."""
@@ -55,7 +64,7 @@ class KeptRow(CountRow):
     speed: float = 1.0
 
     @property
-    def feature(self) -> tuple[tuple[int, ...], int]:
+    def feature(self) -> Hashable:
         """What is counted: no threshold of a `CountRow` is negative."""
         return self.models, -1
 
@@ -75,26 +84,138 @@ class KeptRow(CountRow):
         return self.weight_on(pattern.kind) * pattern.counts()[self.models[0]]
 
 
+@dataclass(frozen=True)
+class ServerRow(KeptRow):
+    """kept - r * sum over servers of F(what a server can keep / reference) <= rate - r K.
+
+    A server can keep the least that its replicas of any of the models can, so that
+
+        sum over servers of (what it can keep) / reference + (rate - kept) / reference >= rate /
+        reference,
+
+    and the servers of one content are a whole number: F is the rounding of their coefficient.
+
+    Parameters
+    ----------
+    reference : float
+        Any rate.
+    can_keep : tuple of tuple of float
+        By server type: what one replica of each of the models can keep.
+    """
+
+    reference: float = 1.0
+    can_keep: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def feature(self) -> Hashable:
+        """What is counted."""
+        return self.part, self.reference
+
+    def steps(self, kind: int, most: int) -> FloatArray:
+        """F of 0 to `most` replicas of each of the models alone, shape (models, most + 1)."""
+        need = self.rate / self.reference
+        fraction = need - math.floor(need)
+        return np.array(
+            [
+                [
+                    _rounded(min(n * one, self.rate) / self.reference, fraction)
+                    for n in range(most + 1)
+                ]
+                for one in self.can_keep[kind]
+            ]
+        )
+
+    def coefficient(self, pattern: Pattern) -> float:
+        """Contribution of one server with this content, but for what it keeps."""
+        if not pattern.models.issuperset(self.models):
+            return 0.0
+        counts = [pattern.counts()[m] for m in self.models]
+        steps = self.steps(pattern.kind, max(counts))
+        return self.weight_on(pattern.kind) * min(float(steps[i, n]) for i, n in enumerate(counts))
+
+
+def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | None:
+    """Make the row of a part with a reference; None where rounding gains nothing."""
+    flow = instance.workflows[part[0]]
+    if not reference > LEAST_REFERENCE * flow.rate:
+        return None
+    need = flow.rate / reference
+    fraction = need - math.floor(need)
+    if fraction < LEAST_FRACTION:
+        return None
+    last = fraction * reference
+    models, can_keep = _can_keep(instance, part)
+    return ServerRow(
+        models=models,
+        threshold=0,
+        weight=(last,) * len(can_keep),
+        most=flow.rate - last * math.ceil(need),
+        part=part,
+        rate=flow.rate,
+        reference=reference,
+        can_keep=can_keep,
+    )
+
+
+def server_rows(instance: Instance, patterns: Iterable[Pattern]) -> list[ServerRow]:
+    """Rows whose reference is what a server of one of the patterns can keep, or a part of it."""
+    found: dict[tuple[Part, float], ServerRow] = {}
+    patterns = list(patterns)
+    for part in _parts(instance):
+        models, can_keep = _can_keep(instance, part)
+        for pattern in patterns:
+            if not pattern.models.issuperset(models):
+                continue
+            counts = pattern.counts()
+            each = zip(models, can_keep[pattern.kind], strict=True)
+            most = min(instance.workflows[part[0]].rate, *(counts[m] * one for m, one in each))
+            for share in range(1, SHARES + 1):
+                key = part, round(most / share, 9)
+                row = server_row(instance, part, most / share) if key not in found else None
+                if row is not None:
+                    found[key] = row
+    return list(found.values())
+
+
+def _can_keep(
+    instance: Instance, part: Part
+) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
+    """Models of a part, and by server type what one replica of each can keep of it."""
+    work = _work(instance, part)
+    cap = instance.load_cap
+    speeds = [t.speed for t in instance.cluster.server_types]
+    return tuple(work), tuple(tuple(cap * v / s for s in work.values()) for v in speeds)
+
+
 def kept_rows(instance: Instance) -> Iterator[KeptRow]:
     """Every cut of an instance: each part, each model of it, rounded at each speed."""
+    for part in _parts(instance):
+        yield from _rows_of(instance, part)
+
+
+def _parts(instance: Instance) -> list[Part]:
+    """Workflows and links whose locality counts."""
     whole, link = instance.locality_weights
+    found: list[Part] = []
     for w in instance.active_workflows:
-        nodes = range(len(instance.workflows[w].node_model))
-        parts: list[tuple[int, list[int]]] = []
-        if whole:
-            parts.append((WHOLE, list(nodes)))
-        if link:
-            parts += list(enumerate(instance.workflows[w].links.tolist()))
-        for e, members in parts:
-            yield from _rows_of(instance, (w, e), members)
+        found += [(w, WHOLE)] if whole else []
+        found += [(w, e) for e in range(len(instance.workflows[w].links))] if link else []
+    return found
 
 
-def _rows_of(instance: Instance, part: Part, nodes: Sequence[int]) -> Iterator[KeptRow]:
+def _work(instance: Instance, part: Part) -> dict[int, float]:
+    """Busy seconds of one request of a part on each of its models, a little less than all."""
     flow = instance.workflows[part[0]]
+    nodes = range(len(flow.node_model)) if part[1] == WHOLE else flow.links[part[1]].tolist()
     work: dict[int, float] = {}
     for v in dict.fromkeys(nodes):
         m = int(flow.node_model[v])
         work[m] = work.get(m, 0.0) + float(flow.work_s[v]) * (1 - MARGIN)
+    return work
+
+
+def _rows_of(instance: Instance, part: Part) -> Iterator[KeptRow]:
+    flow, work = instance.workflows[part[0]], _work(instance, part)
     types = instance.cluster.server_types
     for m, seconds in work.items():
         for speed in sorted({t.speed for t in types}):
@@ -129,40 +250,53 @@ def broken(
     *,
     least: float,
 ) -> list[KeptRow]:
-    """Rows that a relaxation breaks by more than `least` of the part's rate."""
-    return [
-        row
-        for row in rows
-        if kept.get(row.part, 0.0) + sum(n * row.coefficient(p) for p, n in servers.items())
-        > row.most + least * row.rate
-    ]
+    """Rows that a relaxation breaks by more than `least` of the part's rate, the worst first."""
+    holders: dict[tuple[int, ...], list[tuple[Pattern, float]]] = {}
+    found: list[tuple[float, KeptRow]] = []
+    for row in rows:
+        if row.models not in holders:
+            holding = [(p, n) for p, n in servers.items() if p.models.issuperset(row.models)]
+            holders[row.models] = holding
+        held = sum(n * row.coefficient(p) for p, n in holders[row.models])
+        over = kept.get(row.part, 0.0) + held - row.most
+        if over > least * row.rate:
+            found.append((over, row))
+    return [row for _, row in sorted(found, key=lambda pair: -pair[0])]
 
 
 def as_json(instance: Instance, row: KeptRow) -> dict[str, object]:
     """Name a row, so that it can be made anew from the instance."""
-    flow = instance.workflows[row.part[0]]
-    data: dict[str, object] = {
-        "workflow": flow.id,
-        "model": instance.model_ids[row.models[0]],
-        "speed": row.speed,
-    }
-    if row.part[1] != WHOLE:
-        data["link"] = row.part[1]
-    return data
+    if isinstance(row, ServerRow):
+        return {**_name(instance, row.part), "reference": row.reference}
+    model = instance.model_ids[row.models[0]]
+    return {**_name(instance, row.part), "model": model, "speed": row.speed}
 
 
 def from_json(instance: Instance, data: object) -> tuple[KeptRow, ...]:
-    """Find the named rows among the instance's own; at the first that is none of them, stop."""
+    """Make the named rows anew from the instance; at the first that is none of its own, stop."""
     if not isinstance(data, list):
         return ()
     known = {_key(as_json(instance, row)): row for row in kept_rows(instance)}
+    parts = {_key(_name(instance, part)): part for part in _parts(instance)}
     found = []
     for item in data:
-        row = known.get(_key(item)) if isinstance(item, dict) else None
+        row: KeptRow | None = None
+        if isinstance(item, dict):
+            reference, part = item.get("reference"), parts.get(_key({**item, "speed": None}))
+            if isinstance(reference, float) and part is not None:
+                # Whatever the reference is, the row holds for every plan.
+                row = server_row(instance, part, reference)
+            else:
+                row = known.get(_key(item))
         if row is None:
             break
         found.append(row)
     return tuple(found)
+
+
+def _name(instance: Instance, part: Part) -> dict[str, object]:
+    name: dict[str, object] = {"workflow": instance.workflows[part[0]].id}
+    return name if part[1] == WHOLE else {**name, "link": part[1]}
 
 
 def _key(data: Mapping[str, object]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ relaxation is at least the true one, and a bound computed with it is valid.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +24,7 @@ import pulp
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.patterns.duals import Duals
-from placement.patterns.kept import WHOLE, KeptRow, Part
+from placement.patterns.kept import WHOLE, KeptRow, Part, ServerRow
 from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.rows import CountRow
 from placement.patterns.sharing import SharingCut, pairs_apart, separate
@@ -133,7 +133,7 @@ class Pricing:
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(server.speed)
-        self._features: dict[tuple[tuple[int, ...], int], pulp.LpVariable] = {}
+        self._features: dict[Hashable, pulp.LpVariable] = {}
         for row in self.rows:
             if row.feature not in self._features and set(row.models) <= set(self.count):
                 self._features[row.feature] = self._feature(row)
@@ -146,6 +146,8 @@ class Pricing:
 
         Such a row only ever rewards its feature, so nothing has to keep it from below.
         """
+        if isinstance(row, ServerRow):
+            return self._can_keep(row)
         if isinstance(row, KeptRow):
             return self._replicas_beside(row.models[0], row.models[1:])
         if row.threshold == 0:
@@ -158,6 +160,20 @@ class Pricing:
             self.problem += linear([(both, 1.0), (y, -1.0)]) <= 0
         self.problem += linear([(both, 1.0), *((y, -1.0) for y in held)]) >= 1 - len(held)
         return both
+
+    def _can_keep(self, row: ServerRow) -> pulp.LpVariable:
+        """Variable that is at most the row's F of what the server can keep."""
+        most = max(int(self.count[m].upBound) for m in row.models)
+        steps = row.steps(self.kind, most)
+        able = pulp.LpVariable(f"f_{len(self._features)}", 0)
+        for m, step in zip(row.models, steps, strict=True):
+            rises = [
+                (self._at_least(m, j), float(step[j - 1] - step[j]))
+                for j in range(1, int(self.count[m].upBound) + 1)
+                if step[j] > step[j - 1]
+            ]
+            self.problem += linear([(able, 1.0), *rises]) <= 0
+        return able
 
     def _replicas_beside(self, m: int, others: Sequence[int]) -> pulp.LpVariable:
         """Variable that is at most the replicas of m, and 0 where one of the others is missing."""

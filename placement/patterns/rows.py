@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from placement.instance import Instance
@@ -34,7 +35,7 @@ class CountRow:
     most: float = math.inf
 
     @property
-    def feature(self) -> tuple[tuple[int, ...], int]:
+    def feature(self) -> Hashable:
         """What is counted."""
         return self.models, self.threshold
 

@@ -20,8 +20,8 @@ from placement.patterns.contents import (
     prices_at,
 )
 from placement.patterns.duals import Duals, zero_duals
-from placement.patterns.kept import kept_rows
-from placement.patterns.pattern import normalize
+from placement.patterns.kept import kept_rows, server_rows
+from placement.patterns.pattern import fill, normalize
 from placement.patterns.pricing import Pricing
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.solvers import SolverSettings
@@ -41,6 +41,9 @@ def branched(instance: Instance, rng: np.random.Generator) -> tuple[CountRow, ..
     weight = (1.0,) * len(instance.cluster.server_types)
     m, n = (int(x) for x in rng.choice(instance.used_models, 2))
     kept = list(kept_rows(instance))
+    full = [fill(instance, t, list(instance.used_models), {}) for t in range(len(weight))]
+    able = server_rows(instance, full)
+    kept += able[:3]
     some = [kept[i] for i in rng.choice(len(kept), min(3, len(kept)), replace=False)]
     return (
         *rounding_rows(instance),

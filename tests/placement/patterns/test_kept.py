@@ -13,7 +13,7 @@ from placement.patterns.certificate import pricings_for, stored
 from placement.patterns.cutting import add_broken_rows
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
-from placement.patterns.kept import WHOLE, KeptRow, kept_rows
+from placement.patterns.kept import WHOLE, KeptRow, kept_rows, server_rows
 from placement.patterns.pattern import normalize, patterns_of
 from placement.patterns.rows import rounding_rows
 from placement.routing_lp import best_routing
@@ -49,7 +49,8 @@ def test_no_plan_breaks_a_row_and_a_row_more_is_broken(exclusive: bool, mixed_ty
             plan = best_routing(instance, placement, HIGHS)
             if plan is None:
                 continue
-            for row in kept_rows(instance):
+            patterns = patterns_of(instance, plan.placement)
+            for row in (*kept_rows(instance), *server_rows(instance, patterns)):
                 left = left_over(instance, plan, row)
                 assert left >= -1e-6
                 tight += left < 1e-4
@@ -106,7 +107,10 @@ def test_stored_rows_prove_the_bound_and_forged_ones_no_lower_one() -> None:
         assert isinstance(rows, list)
         again = recompute_bound(instance, data, HIGHS)
         assert again == pytest.approx(bounds[-1], abs=1e-6)
-        for forged in ([], None, "x", [{"workflow": "no"}], rows[::-1], [{**rows[0], "link": 99}]):
+        first = {"workflow": rows[0]["workflow"]}
+        forgeries = [[], None, "x", [{"workflow": "no"}], rows[::-1], [{**rows[0], "link": 99}]]
+        forgeries += [[{**first, "reference": r}] * 9 for r in (0.37, -1.0, 0.0, float("nan"), "1")]
+        for forged in forgeries:
             bound = recompute_bound(instance, {**data, "kept": forged}, HIGHS)
             assert bound >= best - 1e-6
             weaker += bound > again + 1e-6
