@@ -16,9 +16,12 @@ from placement.patterns.generation import Pool, counted
 from placement.patterns.kept import KeptRow
 from placement.patterns.pattern import normalize
 from placement.patterns.position_pricing import PositionPricing
-from placement.patterns.pricing import PricingProblem
+from placement.patterns.pricing import Pricing, PricingProblem
 from placement.patterns.rows import CountRow
 from placement.solvers import SolverSettings
+
+PROVING_CUTS = 200
+"""Cuts on sharing that proving a bound anew seeks in each pricing problem."""
 
 
 def pricings_for(
@@ -71,6 +74,10 @@ def recompute_bound(
         pricings = pricings_for(normal, rows, positions=positions)
         if contents:
             pricings = [ContentPricing(c, rows, batches=PROVING_BATCHES) for c in contents]
+        for pricing in pricings:
+            if isinstance(pricing, Pricing):
+                # The cuts of a whole run prove the bound; here they are sought at one point.
+                pricing.most_cuts = PROVING_CUTS
         return leaf_bound(normal, settings, rows, at, pricings)
 
     return recompute_tree(normal, duals, bound_of)

@@ -99,10 +99,13 @@ class Pricing:
         Relative gap at which a solve stops; the bound is valid at any.
     node_limit : int or None
         Branch-and-bound nodes of one solve.
+    most_cuts : int
+        Cuts on sharing sought in one solve.
     """
 
     gap: float = RELATIVE_GAP
     node_limit: int | None = None
+    most_cuts: int = MOST_CUTS
 
     def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
         self.instance = instance
@@ -266,7 +269,7 @@ class Pricing:
                 worth[self._kept[row.part]] -= row.signed(dual)
         self.problem.setObjective(linear(worth.items()))
         met: list[list[float]] = []
-        for _ in range(MOST_CUTS):
+        for _ in range(self.most_cuts):
             met.clear()
             outcome = solve_program(
                 self.problem,

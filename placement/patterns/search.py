@@ -34,6 +34,7 @@ from placement.patterns.incumbent import (
     widen,
 )
 from placement.patterns.pattern import normalize, patterns_of
+from placement.patterns.position_pricing import PlacedPricing
 from placement.patterns.pricing import PricingProblem
 from placement.patterns.rows import rounding_rows
 from placement.server_search import search_servers
@@ -43,17 +44,14 @@ from placement.solvers import SolverSettings
 COMPACT_SERVERS = 12
 """Clusters up to this size give what time is left to the compact form."""
 
-POSITION_SERVERS = 32
-"""Clusters up to this size price shared GPUs by position, where the counts find no more."""
-
 DIVE_SERVERS = 64
 """Clusters up to this size are searched by diving; larger ones round well."""
 
 FREED_SERVERS = 32
 """Clusters up to this size place a few servers anew at a time, over and over."""
 
-FIRST_SHARE = 0.2
-"""Part of the time for the first patterns of small shared clusters, whose pricing is slow."""
+FIRST_SHARE, POSITION_SHARE = 0.4, 0.3
+"""Parts of the time left, on small shared clusters, for patterns and for their exact pricing."""
 
 BEYOND_SHARE = 0.5
 """Part of the time for starts from beyond the cap, on small shared clusters."""
@@ -127,15 +125,15 @@ def solve_patterns(
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
     anew = oscillates(instance)
+    if anew:
+        kinds = range(len(instance.cluster.server_types))
+        pricings = [PlacedPricing(normal, t, pool.rows) for t in kinds]
     finished = _generate(search, pricings, FIRST_SHARE if anew else None)
     if anew:
-        if finished:
-            round_up(search)
-        # Patterns priced in sum make poor plans: servers placed anew are there much sooner.
+        round_up(search)
+        _generate_placed(search, POSITION_SHARE)
         _start_beyond(search)
         _place_anew(search)
-        if not finished and not search.closed():
-            _generate(search, pricings)
     many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
     if many:
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
@@ -148,9 +146,8 @@ def solve_patterns(
     elif not search.closed() and not budget.expired and not offer_promising(search):
         round_up(search)
         widen(search)
-    if shared and not search.closed() and instance.cluster.n_servers <= POSITION_SERVERS:
-        pricings = pricings_for(normal, pool.rows, positions=True)
-        _generate(search, pricings)
+    if anew:
+        pricings = _generate_placed(search)
     if search.contents:
         _close(search)
     if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
@@ -219,6 +216,15 @@ def _cut(search: Search) -> bool:
     if search.closed() or search.budget.expired:
         return False
     return add_broken_rows(search.normal, search.settings, search.budget, search.pool)
+
+
+def _generate_placed(search: Search, share: float | None = None) -> Sequence[PricingProblem]:
+    """Price over positions where the relaxation is still below the bound."""
+    pricings = pricings_for(search.normal, search.pool.rows, positions=True)
+    left = relative_gap(search.pool.relaxation, search.pool.best_bound)
+    if left > search.gap / 4 and not search.closed():
+        _generate(search, pricings, share)
+    return pricings
 
 
 def _tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[PricingProblem]:
