@@ -25,7 +25,8 @@ def add_broken_rows(
 ) -> bool:
     """Add the cuts that the pool's relaxation breaks; True where there were any.
 
-    Their multipliers are 0 until patterns are priced again: the bound stays what it is.
+    Their multipliers are 0 until patterns are priced again: the bound stays what it is. The
+    relaxation is the one with the cuts, which rounds better.
     """
     known = set(pool.rows)
     rows: list[KeptRow] = [row for row in kept_rows(instance) if row not in known]
@@ -35,6 +36,7 @@ def add_broken_rows(
         if not rows or not solve_program(master.problem, settings, budget=budget).found:
             break
         servers, kept = master.fractions(), master.kept()
+        pool.relaxation, pool.fractions = master.locality(), servers
         found = broken(rows, servers, kept, least=LEAST)
         if not found and not added:
             # They take integers of their own in pricing: only where the others have done.

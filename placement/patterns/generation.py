@@ -35,8 +35,8 @@ bound loses, and it loses no more than this.
 LEEWAY = 0.1
 """Part of the way from the relaxation to `enough` that a bound need not close."""
 
-REDUCED_COST = 1e-7
-"""Least reduced cost, in locality per server, that makes a pattern worth having."""
+FINE = 0.2
+"""Gap of the closest pricing over the gap at which generation ends."""
 
 
 @dataclass
@@ -58,7 +58,6 @@ class Pool:
     reduced: dict[Pattern, float] = field(default_factory=dict)
     reserve: dict[Pattern, None] = field(default_factory=dict)
     rounds: int = 0
-    exhausted: bool = False
 
     def set_aside(self) -> None:
         """Keep the patterns that the last master uses; the others only make it slower."""
@@ -149,11 +148,11 @@ def _rounds(
         if pool.rounds == 1:
             pool.set_aside()
         duals = master.duals()
-        prices = master.type_duals()
         added = False
-        coarse = COARSE * max(0.0, pool.best_bound - pool.relaxation)
+        fine = FINE * gap * abs(pool.best_bound)
+        coarse = max(fine, COARSE * (pool.best_bound - pool.relaxation))
         tries = [(smoothing, coarse)] if smoothing and centre is not None else []
-        for weight, close in (*tries, (0.0, coarse), (0.0, 0.0)):
+        for weight, close in (*tries, (0.0, coarse), (0.0, fine)):
             at = duals if centre is None else centre.mix(duals, weight)
             priced = [p.solve(at, settings, budget, gap=close) for p in pricings]
             found = [p for p in priced if p is not None]
@@ -169,9 +168,6 @@ def _rounds(
                 added = pool.add(pattern) or added
             if added:
                 break
-            worth = [p.best_bound - price for p, price in zip(found, prices, strict=True)]
-            if weight == close == 0.0 and max(worth) <= REDUCED_COST:
-                pool.exhausted = True
         report(pool)
         if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:
             return

@@ -168,11 +168,6 @@ class Master:
             part: sum(v.varValue or 0.0 for v, _ in terms) for part, terms in self._kept.items()
         }
 
-    def type_duals(self) -> list[float]:
-        """Value of one more server of each type, after a linear solve."""
-        rows = read_duals(self.problem)
-        return [rows.get(f"type_{t}", 0.0) for t in range(len(self.instance.cluster.server_types))]
-
     def counts(self) -> Counter[Pattern]:
         """Servers of each pattern, rounded."""
         return Counter({p: round(n.varValue or 0.0) for p, n in self.servers.items() if n.varValue})

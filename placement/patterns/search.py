@@ -73,6 +73,7 @@ LISTED_SERVERS = 256
 """Clusters up to this size are priced over all contents, where these are few enough."""
 
 CUT_PASSES = 3
+CUT_SHARE = 0.5
 PROOF = (
     "Lagrangian relaxation of the demand rows, of the whole replicas that each model's work "
     "needs and of those that what is kept takes: multipliers times right-hand sides plus, for "
@@ -197,7 +198,7 @@ def _generate(
     """Generate patterns for a share of the time left; False where that was not enough."""
     # Whole plans of few servers take long to find, those of many follow from good patterns.
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    phase = search.budget.part(share or (0.5 if few else 0.65))
+    phase = search.budget.part(share or (0.5 if few else 0.8))
     generate(
         search.normal,
         search.settings,
@@ -235,7 +236,7 @@ def _tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[Pri
         if not _cut(search) and len(pricings[0].rows) == len(search.pool.rows):
             break
         pricings = search.pricings()
-        if not _generate(search, pricings):
+        if not _generate(search, pricings, CUT_SHARE):
             break
     return pricings
 
