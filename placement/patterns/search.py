@@ -72,6 +72,9 @@ FINISH_SHARE = 0.8
 LISTED_SERVERS = 256
 """Clusters up to this size are priced over all contents, where these are few enough."""
 
+MANY_SHARE = 0.87
+"""Part of the time for the patterns of many servers: the last rounds prove most of the bound."""
+
 CUT_PASSES = 3
 CUT_SHARE = 0.5
 PROOF = (
@@ -198,7 +201,7 @@ def _generate(
     """Generate patterns for a share of the time left; False where that was not enough."""
     # Whole plans of few servers take long to find, those of many follow from good patterns.
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    phase = search.budget.part(share or (0.5 if few else 0.8))
+    phase = search.budget.part(share or (0.5 if few else MANY_SHARE))
     generate(
         search.normal,
         search.settings,
