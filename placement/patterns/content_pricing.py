@@ -65,9 +65,7 @@ class ContentPricing:
         if budget is not None and budget.expired:
             return None
         contents = self.contents
-        prices = prices_at(contents.instance, self.rows, duals)
-        fixed = contents.features(self.rows, duals)
-        bound = contents.bound(prices, self.sigma) + fixed
+        prices, fixed, bound = self._bounds(duals)
         exact: dict[int, float] = {}
         best = -np.inf
         for _ in range(self.batches):
@@ -95,9 +93,8 @@ class ContentPricing:
     ) -> list[Pattern]:
         """Patterns that are worth most at some duals, the best first: what rounding wants."""
         contents = self.contents
-        prices = prices_at(contents.instance, self.rows, duals)
-        fixed = contents.features(self.rows, duals)
-        looked_at = _largest(contents.bound(prices, self.sigma) + fixed, LOOKED_AT * count)
+        prices, fixed, bound = self._bounds(duals)
+        looked_at = _largest(bound, LOOKED_AT * count)
         value = np.full(len(looked_at), -np.inf)
         for first in range(0, len(looked_at), BATCH):
             if budget.expired:
@@ -106,6 +103,12 @@ class ContentPricing:
             exact, _ = value_exactly(contents, looked_at[batch], prices, settings)
             value[batch] = exact + fixed[looked_at[batch]]
         return [contents.pattern(int(looked_at[i])) for i in _largest(value, count)]
+
+    def _bounds(self, duals: Duals) -> tuple[Prices, FloatArray, FloatArray]:
+        """Prices at some duals, what features add to each content, and a bound on its worth."""
+        prices = prices_at(self.contents.instance, self.rows, duals)
+        fixed = self.contents.features(self.rows, duals)
+        return prices, fixed, self.contents.bound(prices, self.sigma) + fixed
 
 
 def _largest(values: FloatArray, count: int) -> IntArray:

@@ -109,9 +109,9 @@ def integer(
     held = patterns_of(search.instance, search.best.placement) if search.best is not None else {}
     # A start that is none wastes the solver's time on mending it.
     started = bool(held) and all(
-        pattern in master.servers and low <= held[pattern] <= high
-        for pattern in held
-        for low, high in [limits(pattern) if limits else (0, held[pattern])]
+        pattern in master.servers
+        and master.servers[pattern].lowBound <= count <= master.servers[pattern].upBound
+        for pattern, count in held.items()
     )
     if started:
         for variable in master.problem.variables():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from placement.compact import solve_compact
@@ -298,25 +298,7 @@ def _start_beyond(search: Search) -> None:
     """Look for a better incumbent from placements that overload GPUs a little."""
     if search.best is None or search.closed() or search.budget.expired:
         return
-    phase = search.budget.part(BEYOND_SHARE)
-
-    def better(worth: float) -> None:
-        search.worth = worth
-        search.report("beyond the cap")
-
-    search.best = search_beyond(
-        search.instance,
-        search.settings,
-        phase,
-        search.best,
-        best_bound=search.pool.best_bound,
-        gap=search.gap,
-        report=better,
-    )
-    search.worth = evaluate(search.instance, search.best).objective
-    search.deterministic &= not phase.expired
-    for pattern in patterns_of(search.instance, search.best.placement):
-        search.pool.add(pattern)
+    _improve(search, search.budget.part(BEYOND_SHARE), search_beyond, "beyond the cap")
 
 
 def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
@@ -328,8 +310,8 @@ def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
     listed = candidates(*args, part.duals, search.contents, worth)
     if listed is None:
         return None
-    held = None if search.best is None else patterns_of(search.instance, search.best.placement)
-    start = held if held is not None and held.keys() <= listed.most.keys() else None
+    held = patterns_of(search.instance, search.best.placement)
+    start = held if held.keys() <= listed.most.keys() else None
     found, bound = solve_over(*args, listed, start)
     search.deterministic &= not phase.expired
     if found is not None:
@@ -346,20 +328,25 @@ def _place_anew(search: Search) -> None:
         or search.budget.expired
     ):
         return
-    phase = search.budget.part(0.6)
+    find = partial(search_servers, rounds=SEARCH_ROUNDS)
+    _improve(search, search.budget.part(0.6), find, "servers anew")
+
+
+def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name: str) -> None:
+    """Search from the incumbent for a better one; the patterns found go to the pool."""
+    assert search.best is not None
 
     def better(worth: float) -> None:
         search.worth = max(search.worth, worth)
-        search.report("servers anew")
+        search.report(name)
 
-    search.best = search_servers(
+    search.best = find(
         search.instance,
         search.settings,
         phase,
         search.best,
         best_bound=search.pool.best_bound,
         gap=search.gap,
-        rounds=SEARCH_ROUNDS,
         report=better,
     )
     search.worth = evaluate(search.instance, search.best).objective

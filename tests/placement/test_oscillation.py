@@ -11,10 +11,10 @@ from placement.instance import Instance, WorkflowDemand
 from placement.oscillation import search_beyond
 from placement.outcome import Budget
 from placement.routing_lp import best_routing, elastic_routing, least_bottleneck, shortfall
-from placement.server_search import search_servers
 from placement.solution import Placement, Solution, evaluate, violations
 from placement.solvers import SolverSettings
 from tests.placement.heuristics.cases import random_instance
+from tests.placement.test_server_search import search
 
 HIGHS = SolverSettings(threads=1)
 
@@ -56,16 +56,7 @@ def test_servers_placed_anew_bring_an_overloaded_placement_under_the_cap() -> No
         start = elastic_routing(instance, placement, HIGHS)
         assert start is not None
         assert shortfall(instance, start) > 0
-        found = search_servers(
-            instance,
-            HIGHS,
-            Budget(),
-            start,
-            best_bound=1.0,
-            gap=0.0,
-            rounds=12,
-            report=lambda _: None,
-        )
+        found = search(instance, start)
         assert shortfall(instance, found) <= shortfall(instance, start) + 1e-9
         if shortfall(instance, found) == 0:
             assert violations(instance, found) == []
