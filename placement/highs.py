@@ -35,6 +35,7 @@ _STATUS = {
     highspy.HighsModelStatus.kTimeLimit: "time",
     highspy.HighsModelStatus.kInterrupt: "interrupt",
     highspy.HighsModelStatus.kSolutionLimit: "nodes",
+    highspy.HighsModelStatus.kObjectiveTarget: "target",
 }
 _STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kInterrupt)
 _PULP_STATUS = {
@@ -61,11 +62,13 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         Called with every better integer point.
     interior : bool
         Solve a linear program by an interior point method and leave the point where it is.
+    target : float, optional
+        Objective, in the problem's own sense, that is good enough to stop at.
 
     Attributes
     ----------
     end : str
-        Why the run ended: optimal, infeasible, unbounded, time, interrupt, nodes or error.
+        Why the run ended: optimal, infeasible, unbounded, time, interrupt, nodes, target or error.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         watch: Watch | None = None,
         on_solution: OnSolution | None = None,
         interior: bool = False,
+        target: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__(msg=False, **options, **(INTERIOR if interior else {}))
@@ -82,6 +86,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         self.watch = watch
         self.on_solution = on_solution
         self.interior = interior
+        self.target = target
         self.end = "error"
 
     def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
@@ -91,6 +96,8 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         # An absolute gap would end the search early where objectives are small.
         model.setOptionValue("mip_abs_gap", 0.0)
         options = dict(self.optionsDict)
+        if self.target is not None:
+            options["objective_target"] = _sign(lp) * self.target
         for key, value in (
             ("mip_rel_gap", self.gapRel),
             ("time_limit", self.timeLimit),

@@ -116,6 +116,7 @@ def solve_program(
     on_solution: OnSolution | None = None,
     interior: bool = False,
     light: bool = False,
+    target: float | None = None,
 ) -> ProgramOutcome:
     """Solve a program and say what is proven.
 
@@ -143,6 +144,8 @@ def solve_program(
     light : bool
         Branch and bound on one thread, without searches inside it (HiGHS): soonest done where
         the program is small and must be solved to the end.
+    target : float, optional
+        Objective that is good enough to stop at (HiGHS).
 
     Raises
     ------
@@ -161,7 +164,9 @@ def solve_program(
         )
     limit = None if left == float("inf") else left
     if name == "HiGHS":
-        manner: dict[str, Any] = {"on_solution": on_solution, "interior": interior}
+        manner: dict[str, Any] = {
+            "on_solution": on_solution, "interior": interior, "target": target,
+        }  # fmt: skip
         if abs_gap:
             manner["mip_abs_gap"] = abs_gap
         if light:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pulp
@@ -29,8 +30,11 @@ BATCHES = 6
 PROVING_BATCHES = 100
 """Of a pricing that proves a bound anew: no looser than the first time, whatever came before it."""
 
-LOOKED_AT = 6
+LOOKED_AT = 3
 """Contents valued exactly for each that is promising: their bounds are no order yet."""
+
+NEAR = 100_000
+"""Contents of a draft."""
 
 EXACT = 1e-7
 MOST_OTHERS = 10
@@ -46,7 +50,11 @@ class ContentPricing:
     """
 
     def __init__(
-        self, contents: Contents, rows: Sequence[CountRow] = (), *, batches: int = BATCHES
+        self,
+        contents: Contents,
+        rows: Sequence[CountRow] = (),
+        *,
+        batches: int = BATCHES,
     ) -> None:
         self.contents = contents
         self.batches = batches
@@ -88,6 +96,11 @@ class ContentPricing:
         pattern, *others = [contents.pattern(r) for r in order[: MOST_OTHERS + 1]]
         return Priced(pattern, exact[order[0]], max(0.0, float(bound.max())), tuple(others))
 
+    def near(self, duals: Duals, count: int) -> ContentPricing:
+        """Pricing over those contents alone that are worth most at some duals, by their bounds."""
+        _, _, bound = self._bounds(duals)
+        return ContentPricing(self.contents.among(np.sort(_largest(bound, count))), self.rows)
+
     def promising(
         self, duals: Duals, settings: SolverSettings, budget: Budget, count: int
     ) -> list[Pattern]:
@@ -109,6 +122,45 @@ class ContentPricing:
         prices = prices_at(self.contents.instance, self.rows, duals)
         fixed = self.contents.features(self.rows, duals)
         return prices, fixed, self.contents.bound(prices, self.sigma) + fixed
+
+
+class ContentDraft:
+    """Heuristic pricing over the contents that were worth most at the first duals.
+
+    Most of the contents of a server stay far from being worth it.
+
+    Attributes
+    ----------
+    pricing : ContentPricing or None
+        Over these contents; None before the first solve.
+    """
+
+    def __init__(self, contents: Contents, rows: Sequence[CountRow] = ()) -> None:
+        self.contents = contents
+        self.rows = tuple(rows)
+        self.pricing: ContentPricing | None = None
+
+    def learn(self, rows: Sequence[CountRow]) -> None:
+        """Price with other rows from now on."""
+        self.rows = tuple(rows)
+        if self.pricing is not None:
+            self.pricing.rows = self.rows
+
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals; it is no bound on what other contents are worth."""
+        if self.pricing is None:
+            every = ContentPricing(self.contents, self.rows)
+            every.solve(duals, settings, budget, gap=gap)
+            self.pricing = every.near(duals, NEAR)
+        priced = self.pricing.solve(duals, settings, budget, gap=gap)
+        return None if priced is None else replace(priced, best_bound=np.inf)
 
 
 def _largest(values: FloatArray, count: int) -> IntArray:

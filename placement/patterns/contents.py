@@ -16,8 +16,10 @@ Science 22, 1976, for the integrality).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -56,31 +58,32 @@ def prices_at(instance: Instance, count_rows: Sequence[CountRow], duals: Duals) 
     return Prices(duals.demand, {part: max(0.0, worth) for part, worth in kept.items()})
 
 
-def count_contents(instance: Instance, kind: int) -> int:
-    """Contents of one server of a type, the empty one among them."""
+def count_contents(instance: Instance, kind: int, only: Collection[int] | None = None) -> int:
+    """Contents of one server of a type, of some models or all; the empty one is among them."""
     gpus = instance.cluster.server_types[kind].gpus
     ways = np.zeros(gpus + 1, dtype=object)
     ways[0] = 1
-    for m in fitting_models(instance, kind):
+    for m in fitting_models(instance, kind, only):
         k = int(instance.gpus_required[m])
         for g in range(k, gpus + 1):
             ways[g] += ways[g - k]
     return int(ways.sum())
 
 
-def fitting_models(instance: Instance, kind: int) -> list[int]:
-    """Used models that a server of a type can hold."""
+def fitting_models(instance: Instance, kind: int, only: Collection[int] | None = None) -> list[int]:
+    """Used models that a server of a type can hold, of some or of all."""
     server = instance.cluster.server_types[kind]
     return [
         m
         for m in instance.used_models
-        if instance.gpus_required[m] <= server.gpus
+        if (only is None or m in only)
+        and instance.gpus_required[m] <= server.gpus
         and instance.memory_per_gpu_gb[m] <= server.gpu_memory_gb * (1 + 1e-9)
     ]
 
 
 @dataclass(frozen=True)
-class _Flow:
+class Flow:
     """One workflow w, and tables over the sets of its V nodes, as bit masks.
 
     Parameters
@@ -105,6 +108,11 @@ class _Flow:
 class Contents:
     """The contents of one server type.
 
+    Parameters
+    ----------
+    only : collection of int, optional
+        Models to hold; all if None.
+
     Attributes
     ----------
     models : list of int
@@ -113,19 +121,29 @@ class Contents:
         Replicas of each content.
     """
 
-    def __init__(self, instance: Instance, kind: int) -> None:
+    def __init__(self, instance: Instance, kind: int, only: Collection[int] | None = None) -> None:
         self.instance = instance
         self.kind = kind
-        self.models = fitting_models(instance, kind)
+        self.models = fitting_models(instance, kind, only)
         server = instance.cluster.server_types[kind]
         self.speed = server.speed
         k = [int(instance.gpus_required[m]) for m in self.models]
         self.counts = _all_counts(k, server.gpus)
         self._column = {m: i for i, m in enumerate(self.models)}
-        self._flows = [self._flow(w) for w in instance.active_workflows]
+
+    @cached_property
+    def _flows(self) -> list[Flow]:
+        return [self.flow(w) for w in self.instance.active_workflows]
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def among(self, rows: IntArray) -> Contents:
+        """Some of the contents."""
+        some = copy(self)
+        some.counts = self.counts[rows]
+        some.__dict__.pop("_flows", None)
+        return some
 
     def pattern(self, row: int) -> Pattern:
         """Give a content its blocks."""
@@ -156,7 +174,7 @@ class Contents:
         """
         value = _weigh(self.counts[rows], sigma * self.instance.load_cap)
         for flow in self._flows:
-            value += self._best(flow, prices, sigma)[flow.held[rows]]
+            value += self.best(flow, prices, sigma)[flow.held[rows]]
         return value
 
     def features(self, count_rows: Sequence[CountRow], duals: Duals) -> FloatArray:
@@ -181,7 +199,7 @@ class Contents:
                 total += price * (self.counts[:, columns] >= row.threshold).all(axis=1)
         return total + _weigh(self.counts, each)
 
-    def _best(self, flow: _Flow, prices: Prices, sigma: FloatArray) -> FloatArray:
+    def best(self, flow: Flow, prices: Prices, sigma: FloatArray) -> FloatArray:
         """Most that one workflow is worth where these nodes can be served, shape (2^V,)."""
         demand = flow.demand
         pi = np.array([prices.demand[flow.w, v] for v in range(len(demand.node_model))])
@@ -195,7 +213,8 @@ class Contents:
             best[having] = np.maximum(best[having], best[having ^ (1 << v)])
         return best * demand.rate
 
-    def _flow(self, w: int) -> _Flow:
+    def flow(self, w: int) -> Flow:
+        """Tabulate one workflow."""
         demand = self.instance.workflows[w]
         nodes = len(demand.node_model)
         column = np.array([self._column.get(int(m), -1) for m in demand.node_model])
@@ -207,7 +226,7 @@ class Contents:
         parts: dict[Part, FloatArray] = {(w, WHOLE): member.prod(axis=1)}
         for e, (u, v) in enumerate(demand.links.tolist()):
             parts[w, e] = member[:, u] * member[:, v]
-        return _Flow(w, demand, column, held, member, parts)
+        return Flow(w, demand, column, held, member, parts)
 
 
 def listed_contents(instance: Instance) -> list[Contents]:

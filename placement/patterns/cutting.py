@@ -21,9 +21,17 @@ LEAST = 1e-4
 
 
 def add_broken_rows(
-    instance: Instance, settings: SolverSettings, budget: Budget, pool: Pool
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    pool: Pool,
+    *,
+    servers: bool = False,
 ) -> bool:
     """Add the cuts that the pool's relaxation breaks; True where there were any.
+
+    Those by whole servers take integers of their own in pricing: they come where the others have
+    done, or at once where `servers` says so.
 
     Their multipliers are 0 until patterns are priced again: the bound stays what it is. The
     relaxation is the one with the cuts, which rounds better.
@@ -35,13 +43,13 @@ def add_broken_rows(
         master = Master(instance, pool.patterns, pool.rows)
         if not rows or not solve_program(master.problem, settings, budget=budget).found:
             break
-        servers, kept = master.fractions(), master.kept()
-        pool.relaxation, pool.fractions = master.locality(), servers
-        found = broken(rows, servers, kept, least=LEAST)
-        if not found and not added:
-            # They take integers of their own in pricing: only where the others have done.
-            more = [row for row in server_rows(instance, servers) if row not in known]
-            each = {row.part: row for row in reversed(broken(more, servers, kept, least=LEAST))}
+        used, kept = master.fractions(), master.kept()
+        pool.relaxation, pool.fractions = master.locality(), used
+        found = broken(rows, used, kept, least=LEAST)
+        if not found and (servers or not added):
+            known |= set(pool.rows)
+            more = [row for row in server_rows(instance, used) if row not in known]
+            each = {row.part: row for row in reversed(broken(more, used, kept, least=LEAST))}
             found = list(each.values())[::-1][:SERVER_ROWS]
         if not found:
             break

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 from placement.instance import Instance
 from placement.outcome import Budget, relative_gap
-from placement.patterns.duals import Duals, lagrangian, zero_duals
+from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
+from placement.patterns.kept import KeptRow
+from placement.patterns.knapsack import Knapsack
 from placement.patterns.master import Master
 from placement.patterns.pattern import Pattern
 from placement.patterns.position_pricing import PositionPricing
@@ -34,6 +37,12 @@ bound loses, and it loses no more than this.
 
 LEEWAY = 0.1
 """Part of the way from the relaxation to `enough` that a bound need not close."""
+
+QUICK_ROUNDS = 30
+"""Rounds of heuristic pricing after which one is exact, so that there is a bound."""
+
+QUICK_PATTERNS = 20
+"""Patterns of each server type that heuristic pricing adds in a round."""
 
 FINE = 0.2
 """Gap of the closest pricing over the gap at which generation ends."""
@@ -67,6 +76,13 @@ class Pool:
             self.reserve = {p: None for p in self.patterns if p not in kept}
             self.patterns = kept
 
+    def drop_cuts(self) -> None:
+        """Forget the rounding cuts; nothing may have been priced since they came."""
+        kept = [not isinstance(row, KeptRow) for row in self.rows]
+        self.rows = tuple(compress(self.rows, kept))
+        if self.duals is not None:
+            self.duals = Duals(self.duals.demand, tuple(compress(self.duals.rows, kept)))
+
     def add(self, pattern: Pattern) -> bool:
         """Add a pattern; False where it is known or the pool is full."""
         if pattern in self.patterns or not pattern.content or len(self.patterns) >= MAX_PATTERNS:
@@ -90,7 +106,10 @@ def generate(
     report: Callable[[Pool], None],
     pricings: Sequence[PricingProblem] | None = None,
     fixed: Mapping[Pattern, int] | None = None,
+    quick: Sequence[Knapsack] = (),
+    drafts: Sequence[PricingProblem] = (),
     rounds: int = MAX_ROUNDS,
+    proofs: int = MAX_ROUNDS,
     enough: float = float("-inf"),
 ) -> None:
     """Add patterns to the pool until its relaxation is within `gap` of the bound.
@@ -103,80 +122,168 @@ def generate(
     Servers that are `fixed` to a pattern limit the relaxation, not the bound. A bound that is
     `enough` ends it, and so does one that is nearly the relaxation's where that is far from
     `enough`.
+
+    Parameters
+    ----------
+    pricings : sequence of PricingProblem, optional
+        One for each server type; none prove nothing. Over replica counts if None.
+    quick : sequence of Knapsack
+        Heuristic pricing, one for each server type: so fast that the master is what takes time,
+        so that at first masters are solved at a corner, and priced so until nothing is found.
+    drafts : sequence of PricingProblem
+        Heuristic pricing that goes before `pricings` in every round.
+    rounds, proofs : int
+        Most masters, and most of them that are priced by drafts and `pricings`.
     """
-    pricings = pricings or counted(instance, pool.rows)
-    fixed = fixed or {}
-    _rounds(instance, settings, budget, pool, gap, report, pricings, fixed, rounds, enough)
+    if pricings is None:
+        pricings = counted(instance, pool.rows)
+    if pool.duals is None:
+        pool.duals = zero_duals(instance, pool.rows)
+    run = _Run(instance, settings, budget, pool, gap, pricings, fixed or {}, quick, drafts, enough)
+    for _ in range(rounds):
+        if not run.round(report) or run.priced >= proofs:
+            break
     if pool.patterns and not budget.interrupted:
         # The corner next to the interior point: few patterns, nearly whole numbers of servers.
-        master = Master(instance, pool.patterns, pool.rows)
-        _fix(master, fixed)
+        master = run.master()
         if solve_program(master.problem, settings).found:
             pool.relaxation = master.locality()
             pool.fractions = master.fractions()
             pool.reduced = master.reduced_costs()
 
 
-def _rounds(
-    instance: Instance,
-    settings: SolverSettings,
-    budget: Budget,
-    pool: Pool,
-    gap: float,
-    report: Callable[[Pool], None],
-    pricings: Sequence[PricingProblem],
-    fixed: Mapping[Pattern, int],
-    rounds: int,
-    enough: float,
-) -> None:
-    rows = pool.rows
-    if pool.duals is None:
-        pool.duals = zero_duals(instance, rows)
-    smoothing = 0.0 if solver_name(settings.name) == "HiGHS" else SMOOTHING
+@dataclass
+class _Run:
+    """One run of column generation.
+
+    Attributes
+    ----------
+    priced : int
+        Rounds beyond quick pricing.
+    centre : Duals or None
+        Those of the best bound of this run.
+    guess : Duals or None
+        Those of `least`.
+    least : float
+        Least value of the relaxation that quick pricing believes in: no bound, but it tells good
+        duals from bad ones.
+    quick_rounds : int
+        Since the last that was priced otherwise.
+    """
+
+    instance: Instance
+    settings: SolverSettings
+    budget: Budget
+    pool: Pool
+    gap: float
+    pricings: Sequence[PricingProblem]
+    fixed: Mapping[Pattern, int]
+    quick: Sequence[Knapsack]
+    drafts: Sequence[PricingProblem]
+    enough: float
+    priced: int = 0
     centre: Duals | None = None
-    for _ in range(rounds):
-        master = Master(instance, pool.patterns, rows)
-        _fix(master, fixed)
+    guess: Duals | None = None
+    least: float = math.inf
+    quick_rounds: int = 0
+
+    def master(self) -> Master:
+        """The linear master over the pool."""
+        master = Master(self.instance, self.pool.patterns, self.pool.rows)
+        for pattern, n in self.fixed.items():
+            master.servers[pattern].lowBound = n
+        return master
+
+    def round(self, report: Callable[[Pool], None]) -> bool:
+        """Solve a master and price; False where that is the end."""
+        pool, master = self.pool, self.master()
+        quick = bool(self.quick) and not self.priced
         if (
-            budget.expired
-            or not solve_program(master.problem, settings, budget=budget, interior=True).found
+            self.budget.expired
+            or not solve_program(
+                master.problem, self.settings, budget=self.budget, interior=not quick
+            ).found
         ):
-            return
+            return False
         pool.rounds += 1
         pool.relaxation = master.locality()
         pool.fractions = master.fractions()
         if pool.rounds == 1:
             pool.set_aside()
-        duals = master.duals()
-        added = False
-        fine = FINE * gap * abs(pool.best_bound)
+        duals: Duals | None = master.duals()
+        if quick:
+            duals = self._price_quickly(master.duals())
+            if duals is not None and _close_enough(pool, self.enough):
+                return False
+        if duals is None:
+            report(pool)
+            return True
+        self.priced += 1
+        added = self._price(duals)
+        if added is None:
+            return False
+        report(pool)
+        return (
+            added
+            and relative_gap(pool.relaxation, pool.best_bound) > self.gap
+            and pool.best_bound > self.enough
+            and not _close_enough(pool, self.enough)
+        )
+
+    def _price_quickly(self, duals: Duals) -> Duals | None:
+        """Add what knapsacks find; where nothing is new, the duals at which it is not."""
+        self.quick_rounds = self.quick_rounds % QUICK_ROUNDS + 1
+        at = duals
+        for weight in (0.0,) if self.guess is None else (SMOOTHING, 0.0):
+            at = duals if self.guess is None else self.guess.mix(duals, weight)
+            found = [k.solve(self.pool.rows, at, QUICK_PATTERNS) for k in self.quick]
+            values = [max(worth.values(), default=0.0) for worth in found]
+            value = relaxed(self.instance, self.pool.rows, at, values)
+            if value < self.least:
+                self.least, self.guess = value, at
+            if relative_gap(self.pool.relaxation, value) <= self.gap:
+                break
+            if sum(self.pool.add(pattern) for worth in found for pattern in worth):
+                return None if self.quick_rounds < QUICK_ROUNDS else at
+        self.quick_rounds = 0
+        return at
+
+    def _price(self, duals: Duals) -> bool | None:
+        """Price, ever closer, until patterns are found; None where the time has ended."""
+        pool, instance, rows = self.pool, self.instance, self.pool.rows
+        fine = FINE * self.gap * abs(pool.best_bound)
         coarse = max(fine, COARSE * (pool.best_bound - pool.relaxation))
-        tries = [(smoothing, coarse)] if smoothing and centre is not None else []
-        for weight, close in (*tries, (0.0, coarse), (0.0, fine)):
-            at = duals if centre is None else centre.mix(duals, weight)
-            priced = [p.solve(at, settings, budget, gap=close) for p in pricings]
+        smoothing = 0.0 if solver_name(self.settings.name) == "HiGHS" else SMOOTHING
+        tries: list[tuple[Sequence[PricingProblem], float, float]] = []
+        if self.pricings and smoothing and self.centre is not None:
+            tries.append((self.pricings, smoothing, coarse))
+        if self.drafts:
+            tries.append((self.drafts, 0.0, coarse))
+        if self.pricings:
+            tries += [(self.pricings, 0.0, close) for close in sorted({coarse, fine}, reverse=True)]
+        added = False
+        for problems, weight, close in tries:
+            at = self.centre.mix(duals, weight) if weight and self.centre is not None else duals
+            priced = [p.solve(at, self.settings, self.budget, gap=close) for p in problems]
             found = [p for p in priced if p is not None]
             if len(found) < len(priced):
-                return
+                return None
             bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
             if bound < pool.best_bound:
-                pool.best_bound, pool.duals, centre = bound, at, at
-                pool.positions = isinstance(pricings[0], PositionPricing)
-            elif centre is None:
-                centre = at
+                pool.best_bound, pool.duals, self.centre = bound, at, at
+                pool.positions = isinstance(problems[0], PositionPricing)
+            elif self.centre is None:
+                self.centre = at
+            believed = relaxed(instance, rows, at, [p.value for p in found])
+            if problems is self.drafts and relative_gap(pool.relaxation, believed) <= self.gap:
+                continue
             for pattern in (pattern for p in found for pattern in (p.pattern, *p.others)):
                 added = pool.add(pattern) or added
             if added:
                 break
-        report(pool)
-        if not added or relative_gap(pool.relaxation, pool.best_bound) <= gap:
-            return
-        if pool.best_bound <= enough:
-            return
-        if pool.best_bound - pool.relaxation <= LEEWAY * (pool.relaxation - enough) < math.inf:
-            return
+        return added
 
 
-def _fix(master: Master, fixed: Mapping[Pattern, int]) -> None:
-    for pattern, n in fixed.items():
-        master.servers[pattern].lowBound = n
+def _close_enough(pool: Pool, enough: float) -> bool:
+    """Whether the bound cannot fall by much of what it must fall."""
+    return pool.best_bound - pool.relaxation <= LEEWAY * (pool.relaxation - enough) < math.inf

@@ -9,9 +9,10 @@ from placement.instance import Instance
 from placement.outcome import Budget, Progress, ProgressCallback, relative_gap
 from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
-from placement.patterns.content_pricing import ContentPricing
-from placement.patterns.contents import Contents, listed_contents
+from placement.patterns.content_pricing import ContentDraft
+from placement.patterns.contents import Contents
 from placement.patterns.generation import Pool
+from placement.patterns.knapsack import Knapsack
 from placement.patterns.master import Master
 from placement.patterns.neighbours import neighbours
 from placement.patterns.pattern import Pattern, expand, patterns_of
@@ -57,6 +58,8 @@ class Search:
     deterministic: bool = True
     tree: Node | None = None
     contents: Sequence[Contents] = field(default_factory=list)
+    knapsacks: Sequence[Knapsack] = field(default_factory=list)
+    drafts: Sequence[ContentDraft] = field(default_factory=list)
 
     def pricings(self, rows: tuple[CountRow, ...] | None = None) -> list[PricingProblem]:
         """Pricing problems that know some rows, or the pool's."""
@@ -126,6 +129,7 @@ def integer(
         node_limit=node_limit,
         warm_start=started,
         budget=search.budget.part(0.5),
+        target=master.value_of(search.pool.best_bound / (1 + search.gap)),
     )
     if outcome.limit_hit in ("time", "interrupt"):
         search.deterministic = False
@@ -151,15 +155,14 @@ def offer_promising(search: Search) -> bool:
     wants variety.
     """
     pool, budget = search.pool, search.budget
-    contents = search.contents or listed_contents(search.normal)
-    if not contents or pool.duals is None:
+    if not search.drafts or pool.duals is None:
         return False
     near = dict.fromkeys(pool.fractions)
-    for listed in contents:
-        problem = ContentPricing(listed, pool.rows)
-        problem.solve(pool.duals, search.settings, budget)
-        count = PROMISING // len(contents)
-        near |= dict.fromkeys(problem.promising(pool.duals, search.settings, budget, count))
+    for draft in search.drafts:
+        if draft.pricing is None:
+            continue
+        count = PROMISING // len(search.drafts)
+        near |= dict.fromkeys(draft.pricing.promising(pool.duals, search.settings, budget, count))
     integer(search, list(near), _within(pool, 1), node_limit=WIDE_NODES)
     return True
 

@@ -146,6 +146,10 @@ class Master:
         value = sum(c * (v.varValue or 0.0) for v, c in self._objective)
         return float(value) / self.instance.cluster.n_servers + self.instance.locality_constant
 
+    def value_of(self, locality: float) -> float:
+        """Objective of the program where its locality is this."""
+        return (locality - self.instance.locality_constant) * self.instance.cluster.n_servers
+
     def duals(self) -> Duals:
         """Multipliers of the demand and count rows, after a linear solve."""
         rows = read_duals(self.problem)

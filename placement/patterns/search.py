@@ -16,14 +16,15 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
+from placement.patterns.bounding import add_patterns, add_placed, cut, tighten
 from placement.patterns.branching import WHOLE, branch
-from placement.patterns.certificate import pricings_for, stored
+from placement.patterns.certificate import stored
+from placement.patterns.content_pricing import ContentDraft
 from placement.patterns.contents import listed_contents
-from placement.patterns.cutting import add_broken_rows
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.first import first_patterns
-from placement.patterns.generation import Pool, generate
+from placement.patterns.generation import MAX_ROUNDS, Pool
 from placement.patterns.incumbent import (
     NEIGHBOUR_SERVERS,
     Search,
@@ -33,6 +34,7 @@ from placement.patterns.incumbent import (
     round_up,
     widen,
 )
+from placement.patterns.knapsack import knapsacks
 from placement.patterns.pattern import normalize, patterns_of
 from placement.patterns.position_pricing import PlacedPricing
 from placement.patterns.pricing import PricingProblem
@@ -72,11 +74,6 @@ FINISH_SHARE = 0.8
 LISTED_SERVERS = 256
 """Clusters up to this size are priced over all contents, where these are few enough."""
 
-MANY_SHARE = 0.87
-"""Part of the time for the patterns of many servers: the last rounds prove most of the bound."""
-
-CUT_PASSES = 3
-CUT_SHARE = 0.5
 PROOF = (
     "Lagrangian relaxation of the demand rows, of the whole replicas that each model's work "
     "needs and of those that what is kept takes: multipliers times right-hand sides plus, for "
@@ -124,34 +121,47 @@ def solve_patterns(
             pool.add(pattern)
     for pattern in first_patterns(normal):
         pool.add(pattern)
+    listed = listed_contents(normal)
     if instance.cluster.n_servers <= LISTED_SERVERS:
-        search.contents = listed_contents(normal)
+        search.contents = listed
+    else:
+        search.drafts = [ContentDraft(c, pool.rows) for c in listed]
+    search.knapsacks = knapsacks(normal)
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
     anew = oscillates(instance)
     if anew:
         kinds = range(len(instance.cluster.server_types))
         pricings = [PlacedPricing(normal, t, pool.rows) for t in kinds]
-    finished = _generate(search, pricings, FIRST_SHARE if anew else None)
+    many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
+    # The cuts bring their own patterns: where they are soon priced, one proof before is enough.
+    proofs = 1 if many and search.knapsacks else MAX_ROUNDS
+    finished = add_patterns(
+        search, pricings, FIRST_SHARE if anew else None, drafts=False, proofs=proofs
+    )
     if anew:
         round_up(search)
-        _generate_placed(search, POSITION_SHARE)
+        add_placed(search, POSITION_SHARE)
         _start_beyond(search)
         _place_anew(search)
-    many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
     if many:
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
-        _cut(search)
+        cut(search)
         round_up(search)
+        if search.knapsacks and relative_gap(search.worth, pool.relaxation) <= gap:
+            # What is missing is the proof, which is sooner had without the cuts.
+            pool.drop_cuts()
+            finished = add_patterns(search, pricings, drafts=False)
+            round_up(search)
     if finished:
-        pricings = _tighten(search, pricings)
+        pricings = tighten(search, pricings)
     if not many:
         round_up(search)
     elif not search.closed() and not budget.expired and not offer_promising(search):
         round_up(search)
         widen(search)
     if anew:
-        pricings = _generate_placed(search)
+        pricings = add_placed(search)
     if search.contents:
         _close(search)
     if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
@@ -193,55 +203,6 @@ def solve_patterns(
         duals=duals,
         deterministic=search.deterministic and not budget.expired,
     )
-
-
-def _generate(
-    search: Search, pricings: Sequence[PricingProblem], share: float | None = None
-) -> bool:
-    """Generate patterns for a share of the time left; False where that was not enough."""
-    # Whole plans of few servers take long to find, those of many follow from good patterns.
-    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    phase = search.budget.part(share or (0.5 if few else MANY_SHARE))
-    generate(
-        search.normal,
-        search.settings,
-        phase,
-        search.pool,
-        gap=search.gap / 4,
-        report=lambda _: search.report("patterns"),
-        pricings=pricings,
-    )
-    search.deterministic &= not phase.expired
-    return not phase.expired
-
-
-def _cut(search: Search) -> bool:
-    """Add the rounding cuts that the relaxation breaks; True where there were any."""
-    if search.closed() or search.budget.expired:
-        return False
-    return add_broken_rows(search.normal, search.settings, search.budget, search.pool)
-
-
-def _generate_placed(search: Search, share: float | None = None) -> Sequence[PricingProblem]:
-    """Price over positions where the relaxation is still below the bound."""
-    pricings = pricings_for(search.normal, search.pool.rows, positions=True)
-    left = relative_gap(search.pool.relaxation, search.pool.best_bound)
-    if left > search.gap / 4 and not search.closed():
-        _generate(search, pricings, share)
-    return pricings
-
-
-def _tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[PricingProblem]:
-    """Add the rounding cuts that the relaxation breaks and price again, while there are any."""
-    for _ in range(CUT_PASSES):
-        if search.closed() or search.budget.expired:
-            break
-        if not _cut(search) and len(pricings[0].rows) == len(search.pool.rows):
-            break
-        pricings = search.pricings()
-        if not _generate(search, pricings, CUT_SHARE):
-            break
-    return pricings
 
 
 def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:

@@ -99,6 +99,27 @@ def test_a_limit_leaves_incumbent_and_bound_apart() -> None:
     assert got.objective < got.best_bound <= optimum + 1e-6
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_target_that_is_met_ends_the_run(sign: int) -> None:
+    """The point found is as good as asked, in the problem's own sense, and the bound holds."""
+
+    def hard() -> pulp.LpProblem:
+        problem = knapsack(30, rows=10)
+        if sign < 0:
+            problem.sense = pulp.LpMinimize
+            problem.setObjective(-1 * problem.objective)
+        return problem
+
+    best = solve_program(hard(), SolverSettings()).objective
+    assert best is not None
+    easy = best - sign * 0.2 * abs(best)
+    got = solve_program(hard(), SolverSettings(), target=easy)
+    assert (got.status, got.limit_hit) == ("feasible", None)
+    assert got.objective is not None
+    assert sign * got.objective >= sign * easy - 1e-6
+    assert sign * got.best_bound >= sign * best - 1e-6
+
+
 def test_cbc_reports_its_bound_when_stopped_at_a_gap() -> None:
     """A wide gap ends the search early; the bound still covers what HiGHS finds best."""
     best = solve_program(knapsack(30, rows=5), SolverSettings()).objective

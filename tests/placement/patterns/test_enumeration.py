@@ -67,7 +67,7 @@ def test_a_part_keeps_its_own_optimum(seed: int) -> None:
 
 def test_close_multipliers_leave_few_candidates_and_the_certificate_says_what_was_left() -> None:
     """Twelve servers are closed by enumeration; the stored multipliers prove the optimum anew."""
-    instance = random_instance(3, servers=12, gpus=4, models=7, workflows=5, load=0.6)
+    instance = random_instance(13, servers=12, gpus=4, models=7, workflows=5, load=0.6)
     start = best_routing(instance, HEURISTICS["greedy"](instance, 0, None), HIGHS)
     got = solve_patterns(instance, HIGHS, Budget(), start=start, gap=0.0)
     assert got.status == "optimal"

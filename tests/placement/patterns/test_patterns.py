@@ -105,6 +105,26 @@ def test_patterns_and_compact_bound_each_other_on_small_clusters() -> None:
         assert evaluate(instance, two.solution).objective <= one.best_bound + 1e-6
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_of_many_servers_are_proven_anew(seed: int) -> None:
+    """Cut, drafted and proven at the end: the stored multipliers give the bound that is told."""
+    small = case(seed, exclusive=True)
+    kind = replace(small.cluster.server_types[0], count=300)
+    times = 300 / small.cluster.n_servers
+    instance = replace(
+        small,
+        cluster=Cluster((kind,)),
+        workflows=tuple(replace(w, rate=w.rate * times) for w in small.workflows),
+    )
+    got = solve_patterns(instance, HIGHS, Budget(), start=None, gap=1e-5)
+    worth = evaluate(instance, got.solution).objective
+    assert worth <= got.best_bound + 1e-9
+    assert got.best_bound - worth <= 0.01
+    assert got.duals is not None
+    again = recompute_bound(instance, got.duals, HIGHS)
+    assert again == pytest.approx(got.best_bound, abs=1e-6)
+
+
 def test_the_same_input_gives_the_same_plan() -> None:
     """Two runs with one seed and one thread agree in every replica, rate and bound."""
     instance = case(3, exclusive=True)

@@ -1,0 +1,108 @@
+"""The phases that lower the bound: generation, rounding cuts, pricing over positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from placement.outcome import relative_gap
+from placement.patterns.certificate import pricings_for
+from placement.patterns.cutting import add_broken_rows
+from placement.patterns.generation import MAX_ROUNDS, generate
+from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
+from placement.patterns.pricing import PricingProblem
+
+MANY_SHARE = 0.87
+"""Part of the time for the patterns of many servers: the last rounds prove most of the bound."""
+
+CUT_PASSES = 3
+CUT_SHARE = 0.5
+
+
+def add_patterns(
+    search: Search,
+    pricings: Sequence[PricingProblem],
+    share: float | None = None,
+    *,
+    quick: bool = True,
+    drafts: bool = True,
+    proofs: int = MAX_ROUNDS,
+    enough: float = float("-inf"),
+) -> bool:
+    """Generate patterns for a share of the time left; False where that was not enough.
+
+    Parameters
+    ----------
+    pricings : sequence of PricingProblem
+        None prove nothing.
+    quick, drafts : bool
+        Whether to price with the search's knapsacks and drafts.
+    proofs, enough : int, float
+        Where to stop (`generate`).
+    """
+    # Whole plans of few servers take long to find, those of many follow from good patterns.
+    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
+    phase = search.budget.part(share or (0.5 if few else MANY_SHARE))
+    generate(
+        search.normal,
+        search.settings,
+        phase,
+        search.pool,
+        gap=search.gap / 4,
+        report=lambda _: search.report("patterns"),
+        pricings=pricings,
+        quick=search.knapsacks if quick else (),
+        drafts=search.drafts if drafts else (),
+        enough=enough,
+        proofs=proofs,
+    )
+    search.deterministic &= not phase.expired
+    return not phase.expired
+
+
+def cut(search: Search) -> bool:
+    """Add the rounding cuts that the relaxation breaks; True where there were any."""
+    if search.closed() or search.budget.expired:
+        return False
+    return add_broken_rows(
+        search.normal, search.settings, search.budget, search.pool, servers=bool(search.drafts)
+    )
+
+
+def add_placed(search: Search, share: float | None = None) -> Sequence[PricingProblem]:
+    """Price over positions where the relaxation is still below the bound."""
+    pricings = pricings_for(search.normal, search.pool.rows, positions=True)
+    left = relative_gap(search.pool.relaxation, search.pool.best_bound)
+    if left > search.gap / 4 and not search.closed():
+        add_patterns(search, pricings, share)
+    return pricings
+
+
+def tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[PricingProblem]:
+    """Add the rounding cuts that the relaxation breaks and price again, while there are any."""
+    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
+
+    def enough() -> float:
+        # Branching, on few servers, wants the relaxation itself.
+        return float("-inf") if few or search.drafts else search.worth * (1 + search.gap)
+
+    for _ in range(CUT_PASSES):
+        if search.closed() or search.budget.expired:
+            break
+        if not cut(search) and len(pricings[0].rows) == len(search.pool.rows):
+            break
+        pricings = search.pricings()
+        if search.drafts:
+            # Drafts find what a proof would, so that one at the end will do; masters without
+            # spare patterns are soon solved, and drafts find those again, too.
+            for draft in search.drafts:
+                draft.learn(search.pool.rows)
+            search.pool.set_aside()
+            finished = add_patterns(search, (), CUT_SHARE, quick=False)
+        else:
+            finished = add_patterns(search, pricings, CUT_SHARE, enough=enough())
+        if not finished:
+            break
+    left = relative_gap(search.pool.relaxation, search.pool.best_bound)
+    if not few and left > search.gap / 4 and not search.closed():
+        add_patterns(search, pricings, quick=not search.drafts, enough=enough())
+    return pricings
