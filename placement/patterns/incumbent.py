@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from placement.instance import Instance
 from placement.outcome import Budget, Progress, ProgressCallback, relative_gap
 from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
-from placement.patterns.content_pricing import ContentDraft
+from placement.patterns.content_pricing import ContentDraft, ContentPricing
 from placement.patterns.contents import Contents
 from placement.patterns.generation import Pool
 from placement.patterns.knapsack import Knapsack
@@ -33,8 +34,8 @@ NEAR_NODES = 50
 WIDE_NODES = 60
 """Nodes of such a program over all patterns met, whose relaxation alone takes seconds."""
 
-PROMISING = 150
-"""Listed contents that are offered to an integer program."""
+PROMISING = (150, 150, 400)
+"""Listed contents that are offered to an integer program, the first time and further ones."""
 
 WIDE_GAP = 1e-3
 """Gap of a large cluster above which more patterns are worth a program that takes long."""
@@ -148,23 +149,29 @@ def round_up(search: Search) -> None:
         integer(search, list(search.pool.patterns))
 
 
-def offer_promising(search: Search) -> bool:
-    """Offer the contents that are worth most; False where they are too many to be listed.
+def offer_promising(search: Search) -> None:
+    """Offer the contents that are worth most.
 
     Patterns made for the relaxation rarely add up to whole servers: what rounding leaves over
-    wants variety.
+    wants variety. What is not closed so is looked at again from the incumbent, and with more.
     """
     pool, budget = search.pool, search.budget
-    if not search.drafts or pool.duals is None:
-        return False
-    near = dict.fromkeys(pool.fractions)
-    for draft in search.drafts:
-        if draft.pricing is None:
-            continue
-        count = PROMISING // len(search.drafts)
-        near |= dict.fromkeys(draft.pricing.promising(pool.duals, search.settings, budget, count))
-    integer(search, list(near), _within(pool, 1), node_limit=WIDE_NODES)
-    return True
+    if pool.duals is None:
+        return
+    drafts = [draft.pricing for draft in search.drafts if draft.pricing is not None]
+    for contents in search.contents:
+        drafts.append(ContentPricing(contents, pool.rows))
+        drafts[-1].solve(pool.duals, search.settings, budget)  # its bounds are loose before
+    held: dict[Pattern, int] = {}
+    for most in PROMISING:
+        near = dict.fromkeys([*held, *pool.fractions])
+        for draft in drafts:
+            found = draft.promising(pool.duals, search.settings, budget, most // len(drafts))
+            near |= dict.fromkeys(found)
+        integer(search, list(near), _within(pool, 1, held), node_limit=WIDE_NODES)
+        if search.closed() or budget.expired or search.best is None:
+            break
+        held = patterns_of(search.instance, search.best.placement)
 
 
 def widen(search: Search) -> None:
@@ -175,13 +182,16 @@ def widen(search: Search) -> None:
         integer(search, every, _within(pool, 2), node_limit=WIDE_NODES)
 
 
-def _within(pool: Pool, width: int) -> Callable[[Pattern], tuple[int, int]]:
-    """Bounds around the floor of the relaxation's number of servers."""
+def _within(
+    pool: Pool, width: int, held: Mapping[Pattern, int] = MappingProxyType({})
+) -> Callable[[Pattern], tuple[int, int]]:
+    """Bounds around the floor of the relaxation's number of servers, and around what is held."""
     fractions = dict(pool.fractions)
 
     def limits(pattern: Pattern) -> tuple[int, int]:
         whole = int(fractions.get(pattern, 0.0) + 1e-6)
-        return max(0, whole - width), whole + width
+        least, most = max(0, whole - width), whole + width
+        return min(least, held.get(pattern, least)), max(most, held.get(pattern, most))
 
     return limits
 

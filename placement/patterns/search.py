@@ -71,7 +71,7 @@ LISTED_SHARE = 0.9
 FINISH_SHARE = 0.8
 """Part of the time left for one integer program over all that a better plan can hold."""
 
-LISTED_SERVERS = 256
+LISTED_SERVERS = 64
 """Clusters up to this size are priced over all contents, where these are few enough."""
 
 PROOF = (
@@ -157,7 +157,10 @@ def solve_patterns(
         pricings = tighten(search, pricings)
     if not many:
         round_up(search)
-    elif not search.closed() and not budget.expired and not offer_promising(search):
+    listing = search.drafts or (instance.cluster.n_servers > BRANCH_SERVERS and search.contents)
+    if listing and not search.closed() and not budget.expired:
+        offer_promising(search)
+    elif many and not search.closed() and not budget.expired:
         round_up(search)
         widen(search)
     if anew:
