@@ -23,6 +23,7 @@ from placement.rounding import whole_replicas
 from placement.routing_lp import TANGENTS, Pairs, best_routing, shortfall_weight
 from placement.solution import Placement, Solution, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
+from placement.together import apart, told
 
 NODE_LIMIT = 200_000
 """Branch-and-bound nodes after which the compact form gives up, the same on every machine."""
@@ -185,10 +186,12 @@ class CompactProgram:
         instance = self.instance
         whole, link = instance.locality_weights
         terms: Pairs = []
+        prices = apart(instance) if told(instance) else {}
         for w in instance.active_workflows:
             workflow = instance.workflows[w]
             nodes = range(len(workflow.node_model))
             for s in range(instance.cluster.n_servers):
+                before = len(terms)
                 if whole and all((w, v, s) in self.rate for v in nodes):
                     c = pulp.LpVariable(f"c_{w}_{s}", 0)
                     terms.append((c, whole))
@@ -200,6 +203,10 @@ class CompactProgram:
                         terms.append((kept, link))
                         self.problem += linear([(kept, 1), (self.rate[w, u, s], -1)]) <= 0
                         self.problem += linear([(kept, 1), (self.rate[w, v, s], -1)]) <= 0
+                if w in prices:
+                    there = [(w, v, s) for v in nodes if (w, v, s) in self.rate]
+                    paid = [(self.rate[at], -prices[w][at[1]]) for at in there]
+                    self.problem += linear([*terms[before:], *paid]) <= 0
         return terms
 
     def squared_loads(self) -> Pairs:

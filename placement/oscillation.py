@@ -15,7 +15,7 @@ from placement.heuristics.local_search import local_search
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.routing_lp import best_routing, elastic_routing, shortfall
-from placement.server_search import search_servers, worth_of
+from placement.server_search import Met, search_servers, worth_of
 from placement.solution import Solution
 from placement.solvers import SolverSettings
 
@@ -46,6 +46,7 @@ def search_beyond(
     best_bound: float,
     gap: float,
     report: Callable[[float], None],
+    met: Met | None = None,
 ) -> Solution:
     """Find better solutions than the one at hand from starts beyond the cap.
 
@@ -55,6 +56,8 @@ def search_beyond(
     ----------
     report : callable
         Told the locality of every better plan.
+    met : callable, optional
+        Told the contents that `search_servers` meets.
     """
     best, worth = solution, worth_of(instance, solution)
     for attempt, slack in enumerate(SLACKS):
@@ -78,6 +81,7 @@ def search_beyond(
             rounds=ROUNDS,
             most_free=1,
             report=lambda _: None,
+            met=met,
         )
         if shortfall(instance, found) == 0 and worth_of(instance, found) > worth:
             best, worth = found, worth_of(instance, found)

@@ -32,6 +32,8 @@ NODE_LIMIT = 60
 IMPROVED = 1e-6
 """Least gain in locality that counts."""
 
+Met = Callable[[int, list[tuple[int, int]]], None]
+
 
 def search_servers(
     instance: Instance,
@@ -44,12 +46,19 @@ def search_servers(
     rounds: int,
     report: Callable[[float], None],
     most_free: int = MOST_FREE,
+    met: Met | None = None,
 ) -> Solution:
     """Improve a solution until it is within `gap` of `best_bound` or the rounds are over.
 
     More servers are freed at a time once fewer do not help, but never all: that is the compact
     form's part. Equal seeds give equal solutions. The solution may leave demand unserved
     (`elastic_routing`); what is found may then, too, but less of it.
+
+    Parameters
+    ----------
+    met : callable, optional
+        Called with the number of a freed server and its (model, first GPU) of each replica, for
+        every better content that branch and bound meets (HiGHS).
     """
     rng = np.random.default_rng(settings.seed)
     worth = worth_of(instance, solution)
@@ -68,7 +77,7 @@ def search_servers(
         if frozenset(chosen) in tried:
             continue
         tried.add(frozenset(chosen))
-        found = _replace(instance, settings, budget, solution, chosen)
+        found = _replace(instance, settings, budget, solution, chosen, met)
         value = worth_of(instance, found) if found is not None else worth
         if found is not None and value > worth + IMPROVED:
             solution, worth, draws = found, value, 0
@@ -116,6 +125,7 @@ def _replace(
     budget: Budget,
     solution: Solution,
     free: list[int],
+    met: Met | None,
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
     short = shortfall(instance, solution) > 0
@@ -125,6 +135,19 @@ def _replace(
     prices = [(u, -SHORTFALL_PRICE * part) for u, part in program.unserved]
     program.problem += linear([*program.locality(), *prices])
     program.start_at(solution.placement, solution.placement.server)
+
+    def tell(values: list[float]) -> None:
+        assert met is not None
+        for s in free:
+            held = [
+                (m, start)
+                for (m, server), entries in program.replicas.items()
+                if server == s
+                for x, _, start in entries
+                if values[x.index] > 0.5
+            ]
+            met(s, held)
+
     outcome = solve_program(
         program.problem,
         settings,
@@ -133,6 +156,7 @@ def _replace(
         warm_start=True,
         budget=budget,
         light=instance.models_per_gpu > 1,
+        on_solution=tell if met is not None and not program.counts else None,
     )
     if not outcome.found:
         return None

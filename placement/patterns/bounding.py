@@ -5,17 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from placement.outcome import relative_gap
+from placement.patterns.branching import leaf_bound
 from placement.patterns.certificate import pricings_for
 from placement.patterns.cutting import add_broken_rows
-from placement.patterns.generation import MAX_ROUNDS, generate
+from placement.patterns.duals import Duals
+from placement.patterns.generation import MAX_ROUNDS, counted, generate
 from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
 from placement.patterns.pricing import PricingProblem
+from placement.together import node_prices
 
 MANY_SHARE = 0.87
 """Part of the time for the patterns of many servers: the last rounds prove most of the bound."""
 
 CUT_PASSES = 3
 CUT_SHARE = 0.5
+
+
+def bound_apart(search: Search) -> None:
+    """Begin with the bound that each workflow by itself proves: it costs next to nothing."""
+    normal, pool = search.normal, search.pool
+    scale = float(normal.cluster.n_servers)
+    demand = {
+        (w, v): scale * price
+        for w, prices in node_prices(normal).items()
+        for v, price in enumerate(prices)
+    }
+    duals = Duals(demand, (0.0,) * len(pool.rows))
+    pricings = counted(normal, pool.rows)
+    bound = leaf_bound(normal, search.settings, pool.rows, duals, pricings, search.budget)
+    if bound < pool.best_bound:
+        pool.best_bound, pool.duals = bound, duals
 
 
 def add_patterns(

@@ -242,9 +242,10 @@ def leaf_bound(
     rows: tuple[CountRow, ...],
     duals: Duals,
     pricings: list[PricingProblem],
+    budget: Budget | None = None,
 ) -> float:
     """Lagrangian bound of one part of the plans."""
-    priced = [p.solve(duals, settings, None) for p in pricings]
+    priced = [p.solve(duals, settings, budget) for p in pricings]
     bounds = [math.inf if p is None else p.best_bound for p in priced]
     return lagrangian(instance, rows, duals, bounds)
 

@@ -17,6 +17,7 @@ from placement.patterns.pattern import Pattern
 from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import Pricing, PricingProblem
 from placement.patterns.rows import CountRow
+from placement.patterns.sets_master import master_of
 from placement.solvers import SolverSettings, solve_program, solver_name
 
 MAX_ROUNDS = 400
@@ -189,7 +190,7 @@ class _Run:
 
     def master(self) -> Master:
         """The linear master over the pool."""
-        master = Master(self.instance, self.pool.patterns, self.pool.rows)
+        master = master_of(self.instance)(self.instance, self.pool.patterns, self.pool.rows)
         for pattern, n in self.fixed.items():
             master.servers[pattern].lowBound = n
         return master

@@ -14,11 +14,11 @@ from placement.patterns.content_pricing import ContentDraft, ContentPricing
 from placement.patterns.contents import Contents
 from placement.patterns.generation import Pool
 from placement.patterns.knapsack import Knapsack
-from placement.patterns.master import Master
 from placement.patterns.neighbours import neighbours
 from placement.patterns.pattern import Pattern, expand, patterns_of
 from placement.patterns.pricing import PricingProblem
 from placement.patterns.rows import CountRow
+from placement.patterns.sets_master import master_of
 from placement.routing_lp import best_routing
 from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings, solve_program
@@ -104,9 +104,10 @@ def integer(
     limits: Callable[[Pattern], tuple[int, int]] | None = None,
     *,
     node_limit: int = NODE_LIMIT,
+    share: float = 0.5,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved."""
-    master = Master(search.normal, patterns, search.pool.rows, integer=True)
+    master = master_of(search.normal)(search.normal, patterns, search.pool.rows, integer=True)
     if limits is not None:
         for pattern, n in master.servers.items():
             n.lowBound, n.upBound = limits(pattern)
@@ -129,7 +130,7 @@ def integer(
         gap=max(search.gap / (4 if few else 2), 1e-9),
         node_limit=node_limit,
         warm_start=started,
-        budget=search.budget.part(0.5),
+        budget=search.budget.part(share),
         target=master.value_of(search.pool.best_bound / (1 + search.gap)),
     )
     if outcome.limit_hit in ("time", "interrupt"):
@@ -139,11 +140,19 @@ def integer(
     return improved
 
 
+def round_near(search: Search) -> bool:
+    """Hold the relaxation's counts to within one of their floors; True where that was better."""
+    if not search.pool.fractions:
+        return False
+    used = list(search.pool.fractions)
+    return integer(search, used, _within(search.pool, 1), node_limit=NEAR_NODES)
+
+
 def round_up(search: Search) -> None:
     """Hold the relaxation's counts to within one of their floors; on few servers, none of them."""
     if not search.pool.fractions:
         return
-    integer(search, list(search.pool.fractions), _within(search.pool, 1), node_limit=NEAR_NODES)
+    round_near(search)
     few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
     if few and not search.closed() and not search.budget.expired:
         integer(search, list(search.pool.patterns))

@@ -30,6 +30,7 @@ from placement.patterns.rows import CountRow
 from placement.patterns.sharing import SharingCut, pairs_apart, separate
 from placement.routing_lp import Pairs
 from placement.solvers import SolverSettings, linear, solve_program
+from placement.together import apart, told
 
 RELATIVE_GAP = 1e-7
 THRESHOLDS = 6
@@ -216,8 +217,10 @@ class Pricing:
         whole, link = instance.locality_weights
         scale = float(instance.cluster.n_servers)
         work: dict[int, Pairs] = defaultdict(list)
+        prices = apart(instance) if told(instance) else {}
         for w in instance.active_workflows:
             flow = instance.workflows[w]
+            before = len(self.value)
             nodes = [int(m) for m in flow.node_model]
             for v, m in enumerate(nodes):
                 if m not in self.count:
@@ -241,6 +244,10 @@ class Pricing:
                     self._kept[w, e] = kept
                     for end in (u, v):
                         self.problem += linear([(kept, 1.0), (self.rate[w, end], -1.0)]) <= 0
+            if w in prices:
+                there = [(w, v) for v in range(len(nodes)) if (w, v) in self.rate]
+                paid = [(self.rate[at], -scale * prices[w][at[1]]) for at in there]
+                self.problem += linear([*self.value[before:], *paid]) <= 0
         for m, terms in work.items():
             self.problem += linear([(self.load[m], 1.0), *terms]) == 0
 

@@ -16,7 +16,7 @@ from placement.outcome import (
     Status,
     relative_gap,
 )
-from placement.patterns.bounding import add_patterns, add_placed, cut, tighten
+from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import WHOLE, branch
 from placement.patterns.certificate import stored
 from placement.patterns.content_pricing import ContentDraft
@@ -31,12 +31,13 @@ from placement.patterns.incumbent import (
     integer,
     neighbourhoods,
     offer_promising,
+    round_near,
     round_up,
     widen,
 )
 from placement.patterns.knapsack import knapsacks
-from placement.patterns.pattern import normalize, patterns_of
-from placement.patterns.position_pricing import PlacedPricing
+from placement.patterns.pattern import canonical, normalize, patterns_of
+from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import PricingProblem
 from placement.patterns.rows import rounding_rows
 from placement.server_search import search_servers
@@ -52,8 +53,17 @@ DIVE_SERVERS = 64
 FREED_SERVERS = 32
 """Clusters up to this size place a few servers anew at a time, over and over."""
 
-FIRST_SHARE, POSITION_SHARE = 0.4, 0.3
-"""Parts of the time left, on small shared clusters, for patterns and for their exact pricing."""
+FIRST_SHARE = 0.62
+"""Part of the time left, on small shared clusters, for patterns: plans made of many are better."""
+
+ROUNDED_GAP, COMBINED_SHARE = 0.015, 0.3
+"""Gap to the relaxation above which the plan rounded from it is sought among all patterns too."""
+
+BEYOND_GAP = 0.05
+"""Gap to the relaxation above which starts from beyond the cap are better than the rounded plan."""
+
+ANEW_SHARE = 0.85
+"""Part of the time left for placing servers anew on small shared clusters."""
 
 BEYOND_SHARE = 0.5
 """Part of the time for starts from beyond the cap, on small shared clusters."""
@@ -132,7 +142,8 @@ def solve_patterns(
     anew = oscillates(instance)
     if anew:
         kinds = range(len(instance.cluster.server_types))
-        pricings = [PlacedPricing(normal, t, pool.rows) for t in kinds]
+        pricings = [PositionPricing(normal, t, pool.rows) for t in kinds]
+        bound_apart(search)
     many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
     # The cuts bring their own patterns: where they are soon priced, one proof before is enough.
     proofs = 1 if many and search.knapsacks else MAX_ROUNDS
@@ -140,10 +151,7 @@ def solve_patterns(
         search, pricings, FIRST_SHARE if anew else None, drafts=False, proofs=proofs
     )
     if anew:
-        round_up(search)
-        add_placed(search, POSITION_SHARE)
-        _start_beyond(search)
-        _place_anew(search)
+        _search_shared(search)
     if many:
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
         cut(search)
@@ -206,6 +214,18 @@ def solve_patterns(
         duals=duals,
         deterministic=search.deterministic and not budget.expired,
     )
+
+
+def _search_shared(search: Search) -> None:
+    """Round the relaxation, place servers anew, and combine the contents met on the way."""
+    rounded = round_near(search)
+    if rounded and relative_gap(search.worth, search.pool.relaxation) > ROUNDED_GAP:
+        integer(search, list(search.pool.patterns), share=COMBINED_SHARE)
+    if relative_gap(search.worth, search.pool.relaxation) > BEYOND_GAP:
+        _start_beyond(search)
+    _place_anew(search, ANEW_SHARE)
+    if not search.closed() and not search.budget.expired:
+        integer(search, list(search.pool.patterns))
 
 
 def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
@@ -283,7 +303,7 @@ def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
     return None if bound is None else (worth, bound)
 
 
-def _place_anew(search: Search) -> None:
+def _place_anew(search: Search, share: float = 0.6) -> None:
     """Free a few servers of the incumbent at a time; the patterns found go to the pool."""
     if (
         search.instance.cluster.n_servers > FREED_SERVERS
@@ -293,7 +313,7 @@ def _place_anew(search: Search) -> None:
     ):
         return
     find = partial(search_servers, rounds=SEARCH_ROUNDS)
-    _improve(search, search.budget.part(0.6), find, "servers anew")
+    _improve(search, search.budget.part(share), find, "servers anew")
 
 
 def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name: str) -> None:
@@ -304,6 +324,11 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         search.worth = max(search.worth, worth)
         search.report(name)
 
+    kinds = search.instance.cluster.server_type
+
+    def keep(server: int, content: list[tuple[int, int]]) -> None:
+        search.pool.add(canonical(search.instance, int(kinds[server]), content))
+
     search.best = find(
         search.instance,
         search.settings,
@@ -312,6 +337,7 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         best_bound=search.pool.best_bound,
         gap=search.gap,
         report=better,
+        met=keep,
     )
     search.worth = evaluate(search.instance, search.best).objective
     search.deterministic &= not phase.expired
