@@ -7,25 +7,16 @@ memory, load and number of replicas limited GPU by GPU; sum_i x = n, sum_i g = h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pulp
 
 from placement.instance import Instance
-from placement.outcome import Budget
-from placement.patterns.duals import Duals
 from placement.patterns.pattern import Pattern, canonical
-from placement.patterns.pricing import Priced, Pricing
+from placement.patterns.pricing import Pricing
 from placement.patterns.rows import CountRow
 from placement.patterns.sharing import SharingCut
 from placement.routing_lp import Pairs
 from placement.solvers import SolverSettings, linear
-
-PLACED_GAP = 1e-2
-"""Relative gap of pricing over the positions of a given content: it serves patterns, no bound."""
-
-MOST_PLACED = 3
-"""Patterns met on the way that are kept: masters of few servers are slow with more."""
 
 
 class PositionPricing(Pricing):
@@ -72,40 +63,3 @@ class PositionPricing(Pricing):
     def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
         content = [at for at, x in self._position.items() if round(value(x))]
         return canonical(self.instance, self.kind, content)
-
-
-class PlacedPricing(Pricing):
-    """Pricing over counts for the bound, and over the positions of what it holds for patterns.
-
-    What counts in sum hold often has no place on the GPUs, and what is then laid out is worth
-    less: generation ends far from its bound. With the few models of the content alone, positions
-    are soon priced.
-    """
-
-    most_cuts = 2
-
-    def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
-        super().__init__(instance, kind, rows)
-        self._placed = PositionPricing(instance, kind, rows)
-        self._placed.gap = PLACED_GAP
-        self._most = {m: n.upBound for m, n in self._placed.count.items()}
-
-    def solve(
-        self,
-        duals: Duals,
-        settings: SolverSettings,
-        budget: Budget | None,
-        *,
-        gap: float = 0.0,
-    ) -> Priced | None:
-        """Price as `Pricing` does; the pattern is the best of the same models with positions."""
-        priced = super().solve(duals, settings, budget, gap=gap)
-        if priced is None:
-            return None
-        for m, n in self._placed.count.items():
-            n.upBound = self._most[m] if round(self.count[m].varValue or 0.0) else 0
-        placed = self._placed.solve(duals, settings, budget, gap=gap)
-        if placed is None:
-            return priced
-        others = (priced.pattern, *placed.others[-MOST_PLACED:])
-        return replace(priced, pattern=placed.pattern, value=placed.value, others=others)
