@@ -39,8 +39,8 @@ bound loses, and it loses no more than this.
 LEEWAY = 0.1
 """Part of the way from the relaxation to `enough` that a bound need not close."""
 
-QUICK_ROUNDS = 30
-"""Rounds of heuristic pricing after which one is exact, so that there is a bound."""
+QUICK_ROUNDS = 10
+"""Rounds of quick pricing after which one is proven, so that there soon is a bound."""
 
 QUICK_PATTERNS = 20
 """Patterns of each server type that heuristic pricing adds in a round."""
@@ -160,7 +160,7 @@ class _Run:
     Attributes
     ----------
     priced : int
-        Rounds beyond quick pricing.
+        Rounds in which quick pricing, if any, found nothing.
     centre : Duals or None
         Those of the best bound of this run.
     guess : Duals or None
@@ -169,7 +169,7 @@ class _Run:
         Least value of the relaxation that quick pricing believes in: no bound, but it tells good
         duals from bad ones.
     quick_rounds : int
-        Since the last that was priced otherwise.
+        Rounds of quick pricing.
     """
 
     instance: Instance
@@ -197,7 +197,7 @@ class _Run:
 
     def round(self, report: Callable[[Pool], None]) -> bool:
         """Solve a master and price; False where that is the end."""
-        pool, master = self.pool, self.master()
+        pool, master, added = self.pool, self.master(), False
         quick = bool(self.quick) and not self.priced
         if (
             self.budget.expired
@@ -211,29 +211,31 @@ class _Run:
         pool.fractions = master.fractions()
         if pool.rounds == 1:
             pool.set_aside()
-        duals: Duals | None = master.duals()
+        duals = master.duals()
         if quick:
-            duals = self._price_quickly(master.duals())
-            if duals is not None and _close_enough(pool, self.enough):
+            self.quick_rounds += 1
+            duals, added = self._price_quickly(duals)
+            if added and self.quick_rounds % QUICK_ROUNDS:
+                report(pool)
+                return True
+            if _close_enough(pool, self.enough):
                 return False
-        if duals is None:
-            report(pool)
-            return True
-        self.priced += 1
-        added = self._price(duals)
-        if added is None:
+            self.priced += not added
+        else:
+            self.priced += 1
+        priced = self._price(duals)
+        if priced is None:
             return False
         report(pool)
         return (
-            added
+            (priced or added)
             and relative_gap(pool.relaxation, pool.best_bound) > self.gap
             and pool.best_bound > self.enough
             and not _close_enough(pool, self.enough)
         )
 
-    def _price_quickly(self, duals: Duals) -> Duals | None:
-        """Add what knapsacks find; where nothing is new, the duals at which it is not."""
-        self.quick_rounds = self.quick_rounds % QUICK_ROUNDS + 1
+    def _price_quickly(self, duals: Duals) -> tuple[Duals, bool]:
+        """Add what knapsacks find; the duals at which they looked, and whether any was new."""
         at = duals
         for weight in (0.0,) if self.guess is None else (SMOOTHING, 0.0):
             at = duals if self.guess is None else self.guess.mix(duals, weight)
@@ -245,9 +247,8 @@ class _Run:
             if relative_gap(self.pool.relaxation, value) <= self.gap:
                 break
             if sum(self.pool.add(pattern) for worth in found for pattern in worth):
-                return None if self.quick_rounds < QUICK_ROUNDS else at
-        self.quick_rounds = 0
-        return at
+                return at, True
+        return at, False
 
     def _price(self, duals: Duals) -> bool | None:
         """Price, ever closer, until patterns are found; None where the time has ended."""

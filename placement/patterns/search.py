@@ -65,6 +65,9 @@ BEYOND_GAP = 0.05
 ANEW_SHARE = 0.85
 """Part of the time left for placing servers anew on small shared clusters."""
 
+PLAN_SHARE = 0.6
+"""Part of the time for the patterns of a first plan of many servers with many models."""
+
 BEYOND_SHARE = 0.5
 """Part of the time for starts from beyond the cap, on small shared clusters."""
 
@@ -145,6 +148,10 @@ def solve_patterns(
         pricings = [PositionPricing(normal, t, pool.rows) for t in kinds]
         bound_apart(search)
     many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
+    if many and search.knapsacks and not search.drafts:
+        # Proofs take long there: a plan first.
+        add_patterns(search, (), PLAN_SHARE)
+        round_up(search)
     # The cuts bring their own patterns: where they are soon priced, one proof before is enough.
     proofs = 1 if many and search.knapsacks else MAX_ROUNDS
     finished = add_patterns(
