@@ -11,7 +11,8 @@ from placement.bottleneck import compact_bottleneck, load_floor
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
-from placement.heuristics.local_search import compile_search
+from placement.heuristics.filling import UNSERVED_PENALTY
+from placement.heuristics.local_search import Judge, compile_search, filled_worth, local_search
 from placement.heuristics.partition import partition
 from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
@@ -157,6 +158,9 @@ def _solve_heuristic(
             return partition(seen, settings, seed=options.seed, budget=budget.part(0.8))
         if options.method == "selective-replication" and score is not None:
             return selective_replication(seen, score, budget=budget.part(0.8))
+        if options.method == "local-search":
+            judge = _judge(settings, budget)
+            return local_search(seen, seed=options.seed, budget=budget, judge=judge)
         return HEURISTICS[options.method](seen, options.seed, budget)
 
     placements = [placed(options.max_utilization)]
@@ -269,10 +273,23 @@ def _searched(
     once = instance.models_per_gpu == 1 or oscillates(instance)
     for slack in SEARCHED_CAPS[:1] if once else SEARCHED_CAPS:
         seen = replace(instance, load_cap=instance.load_cap * slack)
-        found.append(HEURISTICS["local-search"](seen, options.seed, budget))
+        judge = _judge(settings, budget)
+        found.append(local_search(seen, seed=options.seed, budget=budget, judge=judge))
         if budget.expired or best_routing(instance, found[-1], settings) is not None:
             return found[-1]
     return found[0]
+
+
+def _judge(settings: SolverSettings, budget: Budget) -> Judge:
+    """Locality under the best routing; what cannot be routed, or not in time, comes after that."""
+
+    def worth(instance: Instance, placement: Placement) -> float:
+        routed = None if budget.expired else best_routing(instance, placement, settings)
+        if routed is None:
+            return filled_worth(instance, placement) - UNSERVED_PENALTY
+        return evaluate(instance, routed).objective
+
+    return worth
 
 
 def _routed(

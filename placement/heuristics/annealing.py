@@ -11,6 +11,9 @@ from placement.heuristics.filling import UNSERVED_PENALTY, Demands, Servers, fil
 UNCOVERED_PENALTY = 100.0
 """Score lost with every used model without a replica: more than any demand left unserved."""
 
+EQUAL_SHARES = 1e-6
+"""Load for which a replica stands on a GPU where loads are compared: no more than a tie-break."""
+
 
 @nb.njit(cache=True)
 def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: no cover
@@ -47,7 +50,10 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     """Try `moves` moves from `servers`, cooling from `hot` to `cold`; return the best score.
 
     Each move rewrites one server (drop some replicas, add what a random workflow lacks, fill up
-    at random), copies another server's content, or swaps a replica between two servers.
+    at random), copies another server's content, or swaps a replica between two servers. What is
+    on a server goes to the GPUs with the fewest replicas in half of the moves, in the others to
+    those with the least load: list scheduling (Graham, SIAM Journal on Applied Mathematics 17,
+    1969), right but where loads differ from what they are estimated to be.
     `servers` and `best` are changed in place.
 
     Parameters
@@ -67,7 +73,11 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     kept_model = np.zeros((2, width), dtype=np.int64)
     kept_start = np.zeros((2, width), dtype=np.int64)
     kept_size = np.zeros(2, dtype=np.int64)
+    share = np.zeros(len(demand.gpus_required))
     for move in range(moves):
+        _shares(demand, servers, share)
+        if np.random.random() < 0.5:
+            share[:] = 0.0
         s = np.random.randint(n_servers)
         t = np.random.randint(n_servers)
         for i, server in enumerate((s, t)):
@@ -79,15 +89,15 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
             i, j = np.random.randint(servers.size[s]), np.random.randint(servers.size[t])
             a, b = servers.model[s, i], servers.model[t, j]
             servers.model[s, i], servers.model[t, j] = b, a
-            fits = _pack(demand, servers, s, memory_gb, capacity_gb[s], per_gpu) and _pack(
-                demand, servers, t, memory_gb, capacity_gb[t], per_gpu
+            fits = _pack(demand, servers, s, memory_gb, share, capacity_gb[s], per_gpu) and _pack(
+                demand, servers, t, memory_gb, share, capacity_gb[t], per_gpu
             )
         elif kind < 0.25 and s != t:
             servers.model[s] = servers.model[t]
             servers.size[s] = servers.size[t]
-            fits = _pack(demand, servers, s, memory_gb, capacity_gb[s], per_gpu)
+            fits = _pack(demand, servers, s, memory_gb, share, capacity_gb[s], per_gpu)
         else:
-            fits = _rewrite(demand, servers, s, used, memory_gb, capacity_gb[s], per_gpu)
+            fits = _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb[s], per_gpu)
         score = -np.inf
         if fits:
             score = score_of(demand, servers, used)
@@ -108,14 +118,28 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @nb.njit(cache=True)
-def _rewrite(demand, servers, s, used, memory_gb, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _shares(demand, servers, share):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Load of a replica of each model if all replicas of one model had the same, into `share`."""
+    count = np.zeros(len(share))
+    for s in range(len(servers.gpus)):
+        for r in range(servers.size[s]):
+            count[servers.model[s, r]] += 1.0
+    share[:] = 0.0
+    for w in range(len(demand.rate)):
+        for v in range(demand.node_ptr[w], demand.node_ptr[w + 1]):
+            share[demand.node_model[v]] += demand.rate[w] * demand.node_work[v]
+    share /= np.maximum(1.0, count)
+
+
+@nb.njit(cache=True)
+def _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Drop up to half of the replicas, then add: a workflow's missing models, then any."""
     size = servers.size[s]
     for _ in range(np.random.randint(1, 2 + size // 2) if size else 0):
         i = np.random.randint(servers.size[s])
         servers.model[s, i] = servers.model[s, servers.size[s] - 1]
         servers.size[s] -= 1
-    if not _pack(demand, servers, s, memory_gb, capacity_gb, per_gpu):
+    if not _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):
         return False
     if np.random.random() < 0.5:
         w = np.random.randint(len(demand.rate))
@@ -126,15 +150,15 @@ def _rewrite(demand, servers, s, used, memory_gb, capacity_gb, per_gpu):  # type
                 if servers.model[s, r] == m:
                     absent = False
             if absent:
-                _add(demand, servers, s, m, memory_gb, capacity_gb, per_gpu)
+                _add(demand, servers, s, m, memory_gb, share, capacity_gb, per_gpu)
     for _ in range(2 * servers.gpus[s]):
         m = used[np.random.randint(len(used))]
-        _add(demand, servers, s, m, memory_gb, capacity_gb, per_gpu)
+        _add(demand, servers, s, m, memory_gb, share, capacity_gb, per_gpu)
     return True
 
 
 @nb.njit(cache=True)
-def _add(demand, servers, s, model, memory_gb, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _add(demand, servers, s, model, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add a replica if the server can be packed with it."""
     size = servers.size[s]
     if size == servers.model.shape[1]:
@@ -143,37 +167,42 @@ def _add(demand, servers, s, model, memory_gb, capacity_gb, per_gpu):  # type: i
     before_start = servers.start[s].copy()
     servers.model[s, size] = model
     servers.size[s] = size + 1
-    if not _pack(demand, servers, s, memory_gb, capacity_gb, per_gpu):
+    if not _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):
         servers.model[s] = before_model
         servers.start[s] = before_start
         servers.size[s] = size
 
 
 @nb.njit(cache=True)
-def _pack(demand, servers, s, memory_gb, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Give every replica of s a block, large ones first, on the least crowded GPUs."""
+def _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Give every replica of s a block, large ones first, on the GPUs with the least `share`.
+
+    Equals go to the GPUs with the fewest replicas.
+    """
     size = servers.size[s]
     length = demand.gpus_required[servers.model[s, :size]]
     order = np.argsort(-(length * 1000.0 + memory_gb[servers.model[s, :size]]), kind="mergesort")
     servers.model[s, :size] = servers.model[s, :size][order]
     count = np.zeros(servers.gpus[s], dtype=np.int64)
     memory = np.zeros(servers.gpus[s])
+    load = np.zeros(servers.gpus[s])
     for r in range(size):
         m = servers.model[s, r]
         k = demand.gpus_required[m]
-        best, least = -1, 1 << 30
+        best, least = -1, np.inf
         for i in range(servers.gpus[s] - k + 1):
-            crowd = 0
+            crowd = 0.0
             for g in range(i, i + k):
                 if count[g] >= per_gpu or memory[g] + memory_gb[m] > capacity_gb:
-                    crowd = 1 << 30
+                    crowd = np.inf
                     break
-                crowd = max(crowd, count[g])
+                crowd = max(crowd, load[g] + EQUAL_SHARES * count[g])
             if crowd < least:
                 best, least = i, crowd
         if best < 0:
             return False
         servers.start[s, r] = best
+        load[best : best + k] += share[m]
         count[best : best + k] += 1
         memory[best : best + k] += memory_gb[m]
     return True

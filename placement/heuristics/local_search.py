@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 
 import numpy as np
@@ -24,24 +25,51 @@ SEARCHED_SERVERS = 24
 """Larger clusters are searched as one of about this size, or of the next that holds every model,
 and repeated (see `shrink`)."""
 
-HOT, COLD = 0.01, 1e-5
-"""Loss of locality accepted with probability 1/e, first and last."""
+RUNS = 4
+"""Annealing runs, each from a greedy placement; one more takes up the best of them."""
 
-MOVES, START_MOVES = 50_000, 40_000
+RUNS_SHARE = 0.75
+"""Part of the moves that these runs have between them."""
+
+HOT = (0.01, 0.1)
+"""Loss of locality accepted with probability 1/e at first, of every other run: one server holds
+little of the locality of a large cluster, and much of a small one's."""
+
+WARM, COLD = 0.002, 1e-5
+"""The same of the run that takes up the best, and of all runs at last."""
+
+MOVES, START_MOVES = 46_000, 40_000
 """Work limits: of the method, and where it makes one proposal among several."""
 
-MOVES_PER_GPU = 3_000
+MOVES_PER_GPU = 2_800
 """Small clusters are searched out sooner."""
 
 CHUNK = 2_000
-"""Moves between two looks at the clock."""
+"""Most moves between two looks at the clock."""
+
+Judge = Callable[[Instance, Placement], float]
+"""What a placement is worth; more is better."""
+
+
+def filled_worth(instance: Instance, placement: Placement) -> float:
+    """Score by water-filling: what the search itself goes by."""
+    return water_fill(instance, placement).score
 
 
 @announced("the local search")
 def local_search(
-    instance: Instance, *, seed: int = 0, budget: Budget | None = None, moves: int | None = None
+    instance: Instance,
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    moves: int | None = None,
+    judge: Judge = filled_worth,
 ) -> Placement:
-    """Improve the greedy placements by annealing; never worse by `water_fill` than they are.
+    """Improve the greedy placements by annealing; never worse, as `judge` has it, than they are.
+
+    Several short runs, from different starts and temperatures, find what one long run misses
+    that is caught in the surroundings of its start (Dodd, Slow annealing versus multiple fast
+    annealing runs, Parallel Computing 16, 1990).
 
     The number of moves, not the clock, ends the search unless `budget` expires first, so equal
     seeds give equal placements. A large cluster is searched at a fraction of its size, with its
@@ -54,6 +82,9 @@ def local_search(
     budget : Budget, optional
     moves : int, optional
         Work limit; by default `MOVES`, less on small clusters.
+    judge : callable, optional
+        Chooses among the starts and what the runs found; a routing program sees more than the
+        water-filling that guides them. On a large cluster it judges the fraction.
 
     Raises
     ------
@@ -66,21 +97,19 @@ def local_search(
     budget = budget or Budget()
     if moves is None:
         moves = min(MOVES, MOVES_PER_GPU * instance.cluster.n_gpus)
-    candidates = list(starts)
     small, placed = _fraction(instance)
-    if placed is not None:
-        found = _search(small, placed, seed, budget, moves)
-        candidates.append(repeat(instance, small, found))
-    else:
-        start = max(starts, key=lambda p: water_fill(instance, p).score)
-        candidates.append(_search(instance, start, seed, budget, moves))
-    return max(candidates, key=lambda p: water_fill(instance, p).score)
+    if placed is None:
+        found = _search(instance, starts, seed, budget, moves)
+        return max([*starts, *found], key=lambda p: judge(instance, p))
+    found = _search(small, [placed], seed, budget, moves)
+    best = max(found, key=lambda p: judge(small, p))
+    return max([*starts, repeat(instance, small, best)], key=lambda p: filled_worth(instance, p))
 
 
 @announced("the local search")
 def compile_search(instance: Instance, placement: Placement) -> None:
     """Have the search's loop compiled, or loaded, before a clock runs that would count it."""
-    _search(instance, placement, 0, Budget(), 0)
+    _search(instance, [placement], 0, Budget(), 0)
 
 
 def _fraction(instance: Instance) -> tuple[Instance, Placement | None]:
@@ -96,8 +125,30 @@ def _fraction(instance: Instance) -> tuple[Instance, Placement | None]:
 
 
 def _search(
-    instance: Instance, start: Placement, seed: int, budget: Budget, moves: int
-) -> Placement:
+    instance: Instance, starts: list[Placement], seed: int, budget: Budget, moves: int
+) -> list[Placement]:
+    """What each run found, the starts in turn, the better one first and last."""
+    order = sorted(starts, key=lambda p: -filled_worth(instance, p))
+    order += order[::-1]
+    short = int(moves * RUNS_SHARE / RUNS)
+    found = [
+        _run(instance, order[i % len(order)], [seed, i], budget, short, HOT[i % len(HOT)])
+        for i in range(RUNS)
+    ]
+    _, best = max(found, key=lambda f: f[0])
+    found.append(_run(instance, best, [seed, RUNS], budget, moves - RUNS * short, WARM))
+    return [placement for _, placement in found]
+
+
+def _run(
+    instance: Instance,
+    start: Placement,
+    seed: list[int],
+    budget: Budget,
+    moves: int,
+    hot: float,
+) -> tuple[float, Placement]:
+    """Score and placement of the best that one cooling finds."""
     demand = flatten_demand(instance)
     # Room for as many replicas as memory could ever allow on the largest server.
     used = np.array(instance.used_models, dtype=np.int64)
@@ -109,17 +160,18 @@ def _search(
     best_score = score_of(demand, current, used)
     types = instance.cluster.server_types
     capacity = np.array([t.gpu_memory_gb for t in types])[instance.cluster.server_type]
-    rounds, chunk = max(1, moves // CHUNK), min(CHUNK, moves)
-    ratio = (COLD / HOT) ** (1 / rounds)
+    rounds = max(1, ceil(moves / CHUNK))
+    ratio = (COLD / hot) ** (1 / rounds)
+    seeds = np.random.default_rng(seed).integers(2**32, size=rounds)
     for i in range(rounds):
         if budget.expired:
             break
         best_score = anneal(
             demand, current, best, best_score, used, instance.memory_per_gpu_gb,
-            capacity * (1 + TOLERANCE / 2), instance.models_per_gpu, chunk,
-            HOT * ratio**i, HOT * ratio ** (i + 1), seed * rounds + i,
+            capacity * (1 + TOLERANCE / 2), instance.models_per_gpu, moves // rounds,
+            hot * ratio**i, hot * ratio ** (i + 1), int(seeds[i]),
         )  # fmt: skip
-    return _placement(best)
+    return best_score, _placement(best)
 
 
 def _placement(servers: Servers) -> Placement:
