@@ -1,0 +1,82 @@
+"""The local search: repeatable, never worse than its starts, and out of their surroundings."""
+
+from pathlib import Path
+
+import pytest
+
+from placement.cluster import Cluster
+from placement.compact import solve_compact
+from placement.heuristics.greedy import greedy
+from placement.heuristics.local_search import filled_worth, local_search
+from placement.instance import Instance, build_instance
+from placement.outcome import Budget
+from placement.reading.config import read_config
+from placement.reading.requests import read_requests
+from placement.routing_lp import best_routing
+from placement.solution import Placement, evaluate, placement_violations
+from placement.solvers import SolverSettings
+from placement.trace import measure_demand
+from tests.placement.heuristics.cases import random_instance
+
+HIGHS = SolverSettings(threads=1)
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+def routed_worth(instance: Instance, placement: Placement) -> float:
+    """Locality by the routing program; nothing where not all demand can be served."""
+    routed = best_routing(instance, placement, HIGHS)
+    return evaluate(instance, routed).objective if routed else 0.0
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_search_is_repeatable_and_no_worse_than_its_starts(seed: int, exclusive: bool) -> None:
+    """By whichever judge: equal seeds, equal placements, and what greedy reaches at the least."""
+    instance = random_instance(seed, servers=3, exclusive=exclusive)
+    for judge in (filled_worth, routed_worth):
+        found, again = (local_search(instance, seed=seed, moves=400, judge=judge) for _ in range(2))
+        assert placement_violations(instance, found) == []
+        for a, b in zip(
+            (found.model, found.server, found.start),
+            (again.model, again.server, again.start),
+            strict=True,
+        ):
+            assert a.tolist() == b.tolist()
+        for affinity in (True, False):
+            start = greedy(instance, affinity=affinity)
+            assert judge(instance, found) >= judge(instance, start) - 1e-12
+
+
+def test_the_judge_decides() -> None:
+    """Of starts and finds, the one with the most of what the judge asks for is returned."""
+    instance = random_instance(3, servers=3)
+    seen: list[float] = []
+
+    def judge(_: Instance, placement: Placement) -> float:
+        seen.append(float((placement.model * placement.server).sum()))
+        return seen[-1]
+
+    found = local_search(instance, moves=400, judge=judge)
+    assert float((found.model * found.server).sum()) == max(seen) > min(seen)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_search_reaches_the_optimum_of_small_shared_clusters(seed: int) -> None:
+    """Two servers of three GPUs: as good as the proven optimum of the compact form."""
+    instance = random_instance(seed, servers=2, gpus=3, exclusive=False)
+    found = best_routing(instance, local_search(instance), HIGHS)
+    assert found is not None
+    optimum = solve_compact(instance, HIGHS, Budget(), start=found, gap=1e-6)
+    assert evaluate(instance, found).objective >= optimum.best_bound - 1e-5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_seed_leaves_the_surroundings_of_the_greedy_placement(seed: int) -> None:
+    """On two servers whose contents must change both at once, all requests end up whole."""
+    workload = read_config(CONFIGS / "small.yaml")
+    trace = read_requests(CONFIGS / "small_requests.yaml", workload)
+    instance = build_instance(
+        workload, measure_demand(workload, trace), Cluster.homogeneous(8, 4, 80.0)
+    )
+    assert filled_worth(instance, greedy(instance)) < 0.6
+    assert routed_worth(instance, local_search(instance, seed=seed)) == pytest.approx(1.0)
