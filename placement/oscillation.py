@@ -15,7 +15,7 @@ from placement.heuristics.local_search import local_search
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.routing_lp import best_routing, elastic_routing, shortfall
-from placement.server_search import Met, search_servers, worth_of
+from placement.server_search import NODE_LIMITS, Met, search_servers, worth_of
 from placement.solution import Solution
 from placement.solvers import SolverSettings
 
@@ -80,6 +80,7 @@ def search_beyond(
             gap=gap,
             rounds=ROUNDS,
             most_free=1,
+            node_limits=NODE_LIMITS[:1],
             report=lambda _: None,
             met=met,
         )

@@ -12,7 +12,7 @@ far above any locality, so it goes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -28,7 +28,9 @@ FREE_SHARED = 1
 """Servers freed at first; a shared one, with all its positions, keeps branch and bound busy."""
 
 MOST_FREE = 3
-NODE_LIMIT = 60
+NODE_LIMITS = (60, 400)
+"""Branch-and-bound nodes of one program, at first and where these find nothing more."""
+
 IMPROVED = 1e-6
 """Least gain in locality that counts."""
 
@@ -46,6 +48,7 @@ def search_servers(
     rounds: int,
     report: Callable[[float], None],
     most_free: int = MOST_FREE,
+    node_limits: Sequence[int] = NODE_LIMITS,
     met: Met | None = None,
 ) -> Solution:
     """Improve a solution until it is within `gap` of `best_bound` or the rounds are over.
@@ -56,6 +59,10 @@ def search_servers(
 
     Parameters
     ----------
+    most_free : int
+        Servers freed at a time at most.
+    node_limits : sequence of int
+        Branch-and-bound nodes of one program, at first and where these find nothing more.
     met : callable, optional
         Called with the number of a freed server and its (model, first GPU) of each replica, for
         every better content that branch and bound meets (HiGHS).
@@ -63,7 +70,10 @@ def search_servers(
     rng = np.random.default_rng(settings.seed)
     worth = worth_of(instance, solution)
     servers = instance.cluster.n_servers
-    free, draws = (FREE_SERVERS if instance.models_per_gpu == 1 else FREE_SHARED), 0
+    limits = iter(node_limits)
+    node_limit = next(limits)
+    first = FREE_SERVERS if instance.models_per_gpu == 1 else FREE_SHARED
+    free, draws = first, 0
     tried: set[frozenset[int]] = set()
     for _ in range(rounds):
         if budget.expired or best_bound - worth <= gap * abs(worth):
@@ -71,13 +81,17 @@ def search_servers(
         if draws >= (2 * servers if free == 1 else servers):
             draws, free = 0, free + 1
         if free > min(most_free, servers - 1):
-            break
+            more = next(limits, None)
+            if more is None:
+                break
+            node_limit, free, draws = more, min(first + 1, most_free), 0
+            tried.clear()
         draws += 1
         chosen = _torn_servers(instance, solution, free, rng)
         if frozenset(chosen) in tried:
             continue
         tried.add(frozenset(chosen))
-        found = _replace(instance, settings, budget, solution, chosen, met)
+        found = _replace(instance, settings, budget, solution, chosen, node_limit, met)
         value = worth_of(instance, found) if found is not None else worth
         if found is not None and value > worth + IMPROVED:
             solution, worth, draws = found, value, 0
@@ -125,6 +139,7 @@ def _replace(
     budget: Budget,
     solution: Solution,
     free: list[int],
+    node_limit: int,
     met: Met | None,
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
@@ -152,7 +167,7 @@ def _replace(
         program.problem,
         settings,
         gap=IMPROVED,
-        node_limit=NODE_LIMIT,
+        node_limit=node_limit,
         warm_start=True,
         budget=budget,
         light=instance.models_per_gpu > 1,
