@@ -146,7 +146,7 @@ def check_bound(plan: Plan, settings: SolverSettings, *, time_limit_s: float = 6
         bound = recompute_bound(plan.instance, plan.certificate.duals, settings)
         how = "the Lagrangian bound at the stored duals"
         if "split" in plan.certificate.duals or "enumerated" in plan.certificate.duals:
-            how = "the stored branching tree, each leaf priced or enumerated at its own duals,"
+            how = "the stored branching tree, each leaf priced or enumerated at its own duals"
         return BoundCheck(bound, stated, how)
     outcome = solve_compact(
         plan.instance, settings, Budget(time_limit_s), start=plan.solution(), gap=0.0
