@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from placement.cluster import Cluster, FloatArray, IntArray
+from placement.equality import ByContent
 from placement.instance import Instance, build_instance
 from placement.patterns.pattern import lay_out
 from placement.trace import Demand, Trace, measure_demand
@@ -39,8 +40,8 @@ class Holding:
     servers_for_load: float
 
 
-@dataclass(frozen=True)
-class Analysis:
+@dataclass(frozen=True, eq=False)
+class Analysis(ByContent):
     """Patterns of a trace.
 
     Parameters

@@ -10,14 +10,15 @@ from typing import Literal
 import numpy as np
 
 from placement.cluster import Cluster, FloatArray, IntArray
+from placement.equality import ByContent
 from placement.trace import Demand
 from placement.workload import Workload
 
 Objective = Literal["mixed", "workflow", "edges", "cooccurrence"]
 
 
-@dataclass(frozen=True)
-class WorkflowDemand:
+@dataclass(frozen=True, eq=False)
+class WorkflowDemand(ByContent):
     """One workflow w of the instance.
 
     Parameters
@@ -41,8 +42,8 @@ class WorkflowDemand:
     links: IntArray
 
 
-@dataclass(frozen=True)
-class Instance:
+@dataclass(frozen=True, eq=False)
+class Instance(ByContent):
     """Models, workflows, cluster and the rules of sharing: all that a placement must respect.
 
     Indices of models and workflows are those of the `Workload`; what nobody asks for stays in,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from placement.equality import ByContent
 from placement.instance import Instance
 from placement.solution import Evaluation, Solution
 
@@ -97,8 +98,8 @@ def relative_gap(incumbent: float, best_bound: float) -> float:
     return difference / abs(incumbent) if incumbent else float("inf")
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, eq=False)
+class Certificate(ByContent):
     """How good a plan is proven to be, and how that was proven.
 
     Parameters
@@ -196,8 +197,8 @@ class SolveOptions:
     balance_tolerance: float = 1e-7
 
 
-@dataclass(frozen=True)
-class FormOutcome:
+@dataclass(frozen=True, eq=False)
+class FormOutcome(ByContent):
     """What one form of the program (compact or patterns) returns for the locality objective.
 
     Parameters

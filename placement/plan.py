@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.cluster import Cluster, FloatArray, IntArray
+from placement.equality import ByContent
 from placement.instance import Instance, Objective
 from placement.outcome import Certificate, SolveResult
 from placement.solution import Evaluation, Flows, Placement, Solution, dense_flows
@@ -14,8 +15,8 @@ from placement.trace import Mode, Trace
 from placement.workload import Workload
 
 
-@dataclass(frozen=True)
-class Shares:
+@dataclass(frozen=True, eq=False)
+class Shares(ByContent):
     """Shares of servers: `server` int64 ascending and `share` float64, both of shape (K,)."""
 
     server: IntArray
@@ -39,8 +40,8 @@ class WorkflowRouting:
     spill: tuple[Shares, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, eq=False)
+class Plan(ByContent):
     """Replicas on a cluster, the routing of every workflow, expected metrics and certificate.
 
     The instance that was solved travels along, so that a plan can be verified by itself.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from placement.cluster import FloatArray
+from placement.equality import ByContent
 from placement.heuristics.local_search import START_MOVES, local_search
 from placement.instance import Instance
 from placement.neighbours import random_neighbour
@@ -46,8 +47,8 @@ ATTEMPTS = 20
 """Moves drawn for one that keeps the rules."""
 
 
-@dataclass(frozen=True)
-class Score:
+@dataclass(frozen=True, eq=False)
+class Score(ByContent):
     """How good a solution is, and where it hurts.
 
     Parameters
@@ -96,8 +97,8 @@ class Refinement:
     deterministic: bool
 
 
-@dataclass(frozen=True)
-class _Style:
+@dataclass(frozen=True, eq=False)
+class _Style(ByContent):
     """How a placement is routed: locality given up, and factors on the work of each model."""
 
     tolerance: float

@@ -15,6 +15,7 @@ import numpy as np
 import pulp
 
 from placement.cluster import IntArray
+from placement.equality import ByContent
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.solution import TOLERANCE, Flows, Placement, Solution, gpu_loads
@@ -29,8 +30,8 @@ SHORTFALL_PRICE = 10.0
 Pairs = list[tuple[pulp.LpVariable, float]]
 
 
-@dataclass(frozen=True)
-class Group:
+@dataclass(frozen=True, eq=False)
+class Group(ByContent):
     """Identical servers: their numbers, their speed, and the content of each."""
 
     servers: IntArray

@@ -26,7 +26,7 @@ from placement.workload import Workload
 Criterion = Literal["worst", "average"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario(Instance):
     """An instance whose placement holds the models of every scenario, called here or not."""
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from placement.instance import Instance
 
 TOLERANCE = 1e-6
 """Relative slack granted to solvers, which keep rows to about 1e-7."""
 
 
-@dataclass(frozen=True)
-class Placement:
+@dataclass(frozen=True, eq=False)
+class Placement(ByContent):
     """R replicas as arrays of shape (R,), in the order of server, first GPU, model.
 
     `start` is the first GPU of the block *within the server*, from 0.
@@ -45,8 +46,8 @@ class Placement:
         return np.bincount(self.model, minlength=n_models).astype(np.int64)
 
 
-@dataclass(frozen=True)
-class Flows:
+@dataclass(frozen=True, eq=False)
+class Flows(ByContent):
     """Routing rates a[w, v, s] as coordinates, each at most once: arrays of shape (F,)."""
 
     workflow: IntArray
@@ -55,8 +56,8 @@ class Flows:
     rate: FloatArray
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, eq=False)
+class Solution(ByContent):
     """A placement, its routing rates, and the busy fraction h of each replica, shape (R,)."""
 
     placement: Placement
@@ -64,8 +65,8 @@ class Solution:
     load: FloatArray
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False)
+class Evaluation(ByContent):
     """What a solution is worth by the formulas of DESIGN 5.
 
     Parameters

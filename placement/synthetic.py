@@ -12,6 +12,7 @@ import yaml
 
 from placement.atomic import replacing
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from placement.reading.document import DOCUMENT_FORMATS
 from placement.reading.source import find_format
 from placement.workload import Model, Workload
@@ -106,8 +107,8 @@ def write_config(path: str | os.PathLike[str], config: dict[str, Any]) -> None:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False, width=100))
 
 
-@dataclass(frozen=True)
-class SyntheticTrace:
+@dataclass(frozen=True, eq=False)
+class SyntheticTrace(ByContent):
     """Requests as arrays; `service_s[w]` has shape (requests of w, nodes of w)."""
 
     workload: Workload

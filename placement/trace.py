@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from placement.workload import Workload
 
 Mode = Literal["offline", "online"]
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, eq=False)
+class Trace(ByContent):
     """R requests in order of arrival, their N node executions end to end.
 
     Parameters
@@ -58,8 +59,8 @@ class Trace:
         return float(self.arrival_s[-1] - self.arrival_s[0]) if self.n_requests else 0.0
 
 
-@dataclass(frozen=True)
-class Demand:
+@dataclass(frozen=True, eq=False)
+class Demand(ByContent):
     """What a trace asks for, per workflow.
 
     Parameters

@@ -14,6 +14,7 @@ import numpy as np
 
 from placement.atomic import replacing
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from placement.reading.requests import TRACE_FORMATS
 from placement.reading.source import find_format
 from placement.synthetic import SyntheticTrace
@@ -36,8 +37,8 @@ BASE = ("request_id", "timestamp", "workflow_id")
 TIMES = "node_execution_times"
 
 
-@dataclass(frozen=True)
-class Chunk:
+@dataclass(frozen=True, eq=False)
+class Chunk(ByContent):
     """Consecutive requests; `service_s[w]` holds those of workflow w, rounded to `DIGITS`."""
 
     request_id: list[str]

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from runtime.result import RunResult
 
 
@@ -22,8 +23,8 @@ class Distribution:
     max: float
 
 
-@dataclass(frozen=True)
-class Metrics:
+@dataclass(frozen=True, eq=False)
+class Metrics(ByContent):
     """Everything reported about one run; times in seconds, efficiencies and overhead in percent.
 
     Parameters

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.cluster import Cluster, FloatArray, IntArray
+from placement.equality import ByContent
 from placement.solution import Placement
 from placement.trace import Mode, Trace
 from placement.workload import Workload
@@ -22,8 +23,8 @@ MOST_EXECUTIONS = 2**31 - 1
 """Executions are numbered with 32 bits."""
 
 
-@dataclass(frozen=True)
-class Problem:
+@dataclass(frozen=True, eq=False)
+class Problem(ByContent):
     """One simulation, ready to run: a struct of arrays that both engines share.
 
     Nodes of all workflows are numbered through (their *template* number): workflow w owns

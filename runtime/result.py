@@ -9,13 +9,14 @@ from typing import Literal
 import numpy as np
 
 from placement.cluster import FloatArray
+from placement.equality import ByContent
 from runtime.problem import BoolArray, Int32Array, Problem
 
 Scheduler = Literal["static", "baseline", "offline"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Course:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Course(ByContent):
     """N node executions in the order of ``Trace.service_s``; arrays of shape (N,).
 
     Parameters
@@ -37,7 +38,7 @@ class Course:
     switch_s: FloatArray | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RunResult(Course):
     """One finished run over N node executions of R requests.
 

@@ -12,13 +12,14 @@ from cli.views.scales import percent, shorten
 from cli.views.scene import Scene
 from cli.views.servers import group_servers
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 
 MOST_ENDS = 12
 WIDTH, HEIGHT, NODE, GAP, MARGIN = 1000, 440, 12, 8, 130
 
 
-@dataclass(frozen=True)
-class Traffic:
+@dataclass(frozen=True, eq=False)
+class Traffic(ByContent):
     """Edges between the ends that are drawn.
 
     Parameters

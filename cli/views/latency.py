@@ -12,14 +12,15 @@ from cli.views.palette import line_class
 from cli.views.scales import log_ticks, plain, seconds, shorten, ticks
 from cli.views.scene import Scene
 from placement.cluster import FloatArray
+from placement.equality import ByContent
 
 MOST_CURVES = 6
 POINTS = 240
 LEFT, TOP, WIDTH, HEIGHT = 56, 12, 860, 300
 
 
-@dataclass(frozen=True)
-class Curve:
+@dataclass(frozen=True, eq=False)
+class Curve(ByContent):
     """Latencies of one workflow's completed requests, ascending, float64 of shape (K,)."""
 
     name: str

@@ -9,6 +9,7 @@ import numpy as np
 
 from cli.views.scene import Scene
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 
 
 def executions_of(scene: Scene, workflow: int) -> tuple[IntArray, IntArray]:
@@ -58,8 +59,8 @@ def server_efficiency(scene: Scene) -> float:
     return float(whole[done].mean()) if done.any() else 0.0
 
 
-@dataclass(frozen=True)
-class Pairs:
+@dataclass(frozen=True, eq=False)
+class Pairs(ByContent):
     """Pairs of nodes of one request, by the models they call: int64 of shape (M, M), symmetric.
 
     `together` counts the pairs, `kept` those that ran on one server.

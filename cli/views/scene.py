@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from placement.plan import Plan
 from placement.trace import Trace
 from placement.workload import Workload
 
 
-@dataclass(frozen=True)
-class Executions:
+@dataclass(frozen=True, eq=False)
+class Executions(ByContent):
     """N node executions in the order of `Trace.service_s`; arrays of shape (N,).
 
     Parameters
@@ -30,8 +31,8 @@ class Executions:
     end_s: FloatArray
 
 
-@dataclass(frozen=True)
-class Scene:
+@dataclass(frozen=True, eq=False)
+class Scene(ByContent):
     """One plan at work.
 
     Parameters

@@ -8,13 +8,14 @@ import numpy as np
 
 from cli.views.scene import Scene
 from placement.cluster import FloatArray, IntArray, ServerType
+from placement.equality import ByContent
 
 ALONE = 12
 """Up to so many servers each is drawn for itself, even where two hold the same."""
 
 
-@dataclass(frozen=True)
-class ServerGroup:
+@dataclass(frozen=True, eq=False)
+class ServerGroup(ByContent):
     """Servers of one type with the same blocks at the same places.
 
     Parameters

@@ -13,14 +13,15 @@ from cli.views.scales import percent, plain, seconds, ticks
 from cli.views.scene import Scene
 from cli.views.servers import group_servers
 from placement.cluster import FloatArray
+from placement.equality import ByContent
 
 BINS = 120
 MOST_ROWS = 64
 LEFT, WIDTH = 128, 960
 
 
-@dataclass(frozen=True)
-class Heat:
+@dataclass(frozen=True, eq=False)
+class Heat(ByContent):
     """Busy shares over time: `busy` has a row per name, `edges_s` bounds its columns."""
 
     unit: str

@@ -24,6 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from placement.cluster import FloatArray, IntArray
+from placement.equality import ByContent
 from placement.instance import Instance, WorkflowDemand
 from placement.patterns.duals import Duals
 from placement.patterns.kept import WHOLE, KeptRow, Part, ServerRow
@@ -37,8 +38,8 @@ MOST_NODES = 10
 """Nodes of a workflow whose sets are still tabulated."""
 
 
-@dataclass(frozen=True)
-class Prices:
+@dataclass(frozen=True, eq=False)
+class Prices(ByContent):
     """Cost of a unit of rate of each node, and worth of a unit kept of each workflow and link."""
 
     demand: Mapping[tuple[int, int], float]
@@ -82,8 +83,8 @@ def fitting_models(instance: Instance, kind: int, only: Collection[int] | None =
     ]
 
 
-@dataclass(frozen=True)
-class Flow:
+@dataclass(frozen=True, eq=False)
+class Flow(ByContent):
     """One workflow w, and tables over the sets of its V nodes, as bit masks.
 
     Parameters

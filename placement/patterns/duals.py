@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from placement.equality import ByContent
 from placement.instance import Instance
 from placement.patterns.rows import CountRow
 
@@ -12,8 +13,8 @@ ABSURD = 1e6
 """No part of a bound on a number below 1 is this large (nor is NaN less than it)."""
 
 
-@dataclass(frozen=True)
-class Duals:
+@dataclass(frozen=True, eq=False)
+class Duals(ByContent):
     """pi[w, v] of the demand rows and mu of the count rows, of a normalized instance."""
 
     demand: dict[tuple[int, int], float]

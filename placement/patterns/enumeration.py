@@ -19,6 +19,7 @@ from math import floor
 
 import numpy as np
 
+from placement.equality import ByContent
 from placement.instance import Instance
 from placement.outcome import Budget
 from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing, value_exactly
@@ -42,8 +43,8 @@ GAP = 1e-7
 NODE_LIMIT = 20_000
 
 
-@dataclass(frozen=True)
-class Candidates:
+@dataclass(frozen=True, eq=False)
+class Candidates(ByContent):
     """Patterns that a plan better than `worth` can hold, with the most servers of each."""
 
     worth: float

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 import pulp
 
 from placement.cluster import FloatArray
+from placement.equality import ByContent
 from placement.joint_program import join, scenario_weights, set_criterion, tie
 from placement.outcome import Budget, relative_gap
 from placement.patterns.duals import zero_duals
@@ -47,8 +48,8 @@ DemandDuals = list[dict[tuple[int, int], float]]
 """pi^k[w, v] of each normalized scenario."""
 
 
-@dataclass(frozen=True)
-class Multipliers:
+@dataclass(frozen=True, eq=False)
+class Multipliers(ByContent):
     """theta of the scenarios, adding up to 1, and pi^k of their demand rows."""
 
     theta: FloatArray

@@ -20,6 +20,7 @@ from itertools import combinations
 import pulp
 
 from placement.cluster import ServerType
+from placement.equality import ByContent
 from placement.instance import Instance
 from placement.solution import TOLERANCE
 from placement.solvers import SolverSettings, linear, solve_program
@@ -30,8 +31,8 @@ MOST_MODELS = 14
 VIOLATION = 1e-6
 
 
-@dataclass(frozen=True)
-class SharingCut:
+@dataclass(frozen=True, eq=False)
+class SharingCut(ByContent):
     """sum of weight[m] * covered[m] <= gpus."""
 
     weight: Mapping[int, float]

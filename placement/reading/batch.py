@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from placement.cluster import FloatArray
+from placement.equality import ByContent
 
 Place = Callable[[int, str], str]
 """Names a field of the i-th request of a batch the way the format's faults do."""
 
 
-@dataclass(frozen=True)
-class Batch:
+@dataclass(frozen=True, eq=False)
+class Batch(ByContent):
     """Consecutive requests of a trace, not checked yet.
 
     Parameters
