@@ -195,7 +195,7 @@ def heuristic_plan(method: str, plan: Plan, workload: Workload, trace: Trace) ->
         allow_partial=bool(plan.dropped),
     )
     result = solve(instance, options)
-    return build_plan(result, workload, objective=plan.objective, mode=plan.mode)
+    return build_plan(result, workload)
 
 
 def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:

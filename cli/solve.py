@@ -237,10 +237,7 @@ def run(
             )
     more = {f"scenario {i + 2}": path for i, path in enumerate(options["scenarios"])}
     inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file, **more)
-    plan = build_plan(
-        result, workload, objective=options["objective"], mode=options["mode"], inputs=inputs
-    )
-    return plan, result, extra
+    return build_plan(result, workload, inputs=inputs), result, extra
 
 
 @contextmanager

@@ -10,7 +10,14 @@ import numpy as np
 
 from placement.compact import solve_compact
 from placement.instance import build_instance
-from placement.outcome import Budget, Status, relative_gap
+from placement.outcome import (
+    OPTIMAL_GAP,
+    Budget,
+    Status,
+    cap_for,
+    earned_status,
+    relative_gap,
+)
 from placement.patterns import recompute_bound
 from placement.plan import Plan, expected_metrics
 from placement.solution import evaluate, violations
@@ -19,6 +26,9 @@ from placement.trace import Trace, measure_demand
 from placement.workload import Workload
 
 TOLERANCE = 1e-6
+GAP_TOLERANCE = 1e-9
+"""Slack of a gap against the objective and bound that are stated with it."""
+
 BOUND_TOLERANCE = 1e-6
 """Slack of a recomputed bound: two optimal solves agree to about 1e-9, their duals' sums less."""
 
@@ -52,8 +62,7 @@ def _figure_faults(plan: Plan) -> list[str]:
         stated = plan.expected.get(name)
         if stated is None or not math.isclose(stated, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             faults.append(f"expected: {name} is stated as {stated}, the routing gives {value:.9g}")
-    if certificate.status not in get_args(Status):
-        faults.append(f"certificate: {certificate.status!r} is no status")
+    faults += _status_faults(plan)
     if not math.isclose(certificate.load_cap, instance.load_cap, rel_tol=TOLERANCE):
         faults.append(
             f"certificate: load_cap {certificate.load_cap:.6g} is not the rules' "
@@ -69,16 +78,57 @@ def _figure_faults(plan: Plan) -> list[str]:
             f"certificate: no bound can be below the plan itself: {certificate.best_bound:.9g} "
             f"against {objective:.9g}"
         )
-    gap = relative_gap(objective, certificate.best_bound)
-    if not math.isclose(certificate.gap, gap, rel_tol=1e-3, abs_tol=TOLERANCE):
+    gap = relative_gap(certificate.objective, certificate.best_bound)
+    if not math.isclose(certificate.gap, gap, rel_tol=TOLERANCE, abs_tol=GAP_TOLERANCE):
         faults.append(f"certificate: gap is stated as {certificate.gap:.6g}, it is {gap:.6g}")
+    return faults + _bottleneck_faults(plan, load)
+
+
+def _status_faults(plan: Plan) -> list[str]:
+    """The status against the gap, the gap asked for and the method."""
+    certificate, wanted = plan.certificate, plan.gap
+    status, gap = certificate.status, certificate.gap
+    if status not in get_args(Status):
+        return [f"certificate: {status!r} is no status; solve again"]
+    if status == "gap" and wanted is None:
+        return ["rules: status is 'gap', and no gap asked for is stated; solve again"]
+    if wanted is None and status in ("time limit", "work limit", "interrupted"):
+        wanted = OPTIMAL_GAP
+    earned = earned_status(certificate.method, gap, wanted or 0.0, status)
+    if status == earned:
+        return []
+    return [
+        f"certificate: status is {status!r}; a gap of {gap:.3g} by method {certificate.method!r} "
+        + (f"where {wanted:g} was asked for " if wanted is not None else "")
+        + f"is {earned!r}"
+    ]
+
+
+def _bottleneck_faults(plan: Plan, load: float) -> list[str]:
+    """The interval of U*, the least bottleneck load, and the cap that follows from it."""
+    certificate = plan.certificate
     lower, upper = certificate.bottleneck_lower, certificate.bottleneck_upper
-    slack = TOLERANCE * max(1.0, load)
-    if not 0 <= lower <= upper + slack:
+    faults = []
+    if not 0 <= lower <= upper * (1 + TOLERANCE):
         faults.append("certificate: the interval of the least bottleneck load is empty")
-    elif lower > load + slack:
+    elif lower > load * (1 + TOLERANCE):
         faults.append(
             f"certificate: bottleneck_lower is {lower:.6g}, and the plan itself has {load:.6g}"
+        )
+    slack, cap, target = certificate.headroom_slack, plan.instance.load_cap, plan.max_utilization
+    if slack < 0:
+        return [*faults, f"certificate: headroom_slack is {slack:g}, and must not be negative"]
+    if target is None and plan.mode == "online" and upper <= cap:
+        # An older file: the target is whatever the cap is, for the least load is below it.
+        target = cap
+    expected = cap_for(upper, 0.0 if plan.mode == "offline" else target or 0.0, slack)
+    # A plan routed for the mean of several demands may need the cap of them all; it claims nothing.
+    shared = certificate.status == "refined" and certificate.best_bound >= 1.0 and cap > expected
+    if not shared and not math.isclose(cap, expected, rel_tol=TOLERANCE, abs_tol=1e-12):
+        faults.append(
+            f"rules: load_cap is {cap:.6g}; {plan.mode}"
+            + (f" with a target of {target:g}" if plan.mode == "online" and target else "")
+            + f" and a least bottleneck load of {upper:.6g} it is {expected:.6g}"
         )
     return faults
 

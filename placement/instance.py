@@ -66,6 +66,8 @@ class Instance(ByContent):
         A GPU holds at most one replica.
     max_models_per_gpu : int or None
         Most replicas on one GPU where they may share.
+    objective : str
+        What counted as locality when `alpha` and the links were chosen.
     """
 
     model_ids: tuple[str, ...]
@@ -77,6 +79,7 @@ class Instance(ByContent):
     alpha: float = 0.5
     exclusive: bool = False
     max_models_per_gpu: int | None = None
+    objective: Objective = "mixed"
 
     @cached_property
     def total_rate(self) -> float:
@@ -184,4 +187,5 @@ def build_instance(
         alpha=alpha,
         exclusive=exclusive,
         max_models_per_gpu=max_models_per_gpu,
+        objective=objective,
     )

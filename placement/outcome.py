@@ -14,9 +14,15 @@ from placement.solution import Evaluation, Solution
 HEADROOM_SLACK = 0.05
 """eps of the cap (1 + eps) U* unless the user says otherwise (DESIGN 5)."""
 
-Status = Literal["optimal", "gap", "time limit", "interrupted", "heuristic", "refined"]
-"""`gap`: stopped within the gap asked for; `heuristic`: no bound was attempted; `refined`:
+Status = Literal[
+    "optimal", "gap", "time limit", "work limit", "interrupted", "heuristic", "refined"
+]
+"""`optimal`: the gap is at most `OPTIMAL_GAP`; `gap`: at most the gap asked for; `time limit`,
+`work limit`, `interrupted`: stopped before that; `heuristic`: no bound was attempted; `refined`:
 locality was given up for a simulated metric or for other demands."""
+
+OPTIMAL_GAP = 1e-6
+"""Relative gap up to which a plan is proven optimal: the tolerances of solvers leave no less."""
 
 
 class Infeasible(Exception):  # noqa: N818 - the field's word
@@ -98,6 +104,32 @@ def relative_gap(incumbent: float, best_bound: float) -> float:
     return difference / abs(incumbent) if incumbent else float("inf")
 
 
+def cap_for(bottleneck: float, target: float, slack: float) -> float:
+    """Cap on GPU loads online: the target where it can be kept, else (1 + slack) U*."""
+    return target if bottleneck <= target else (1 + slack) * bottleneck
+
+
+def earned_status(method: str, gap: float, wanted: float, stopped: Status) -> Status:
+    """Status that a plan may state: what its gap says, whatever its solver believed.
+
+    Parameters
+    ----------
+    wanted : float
+        The gap asked for.
+    stopped : Status
+        Why the solve ended, if not for its gap.
+    """
+    if method != "ilp":
+        return "heuristic"
+    if gap <= OPTIMAL_GAP:
+        return "optimal"
+    if stopped == "refined":
+        return stopped
+    if gap <= wanted:
+        return "gap"
+    return stopped if stopped in ("time limit", "interrupted") else "work limit"
+
+
 @dataclass(frozen=True, eq=False)
 class Certificate(ByContent):
     """How good a plan is proven to be, and how that was proven.
@@ -146,19 +178,6 @@ class Certificate(ByContent):
 
 
 @dataclass(frozen=True)
-class SolveResult:
-    """A plan, what it is worth, how that was proven, and the course of the solve."""
-
-    instance: Instance
-    solution: Solution
-    evaluation: Evaluation
-    certificate: Certificate
-    dropped_models: tuple[int, ...] = ()
-    dropped_workflows: tuple[int, ...] = ()
-    history: tuple[Progress, ...] = field(default=())
-
-
-@dataclass(frozen=True)
 class SolveOptions:
     """Everything a user can ask of a solve.
 
@@ -195,6 +214,26 @@ class SolveOptions:
     allow_partial: bool = False
     balance: bool = True
     balance_tolerance: float = 1e-7
+
+
+@dataclass(frozen=True)
+class SolveResult:
+    """A plan, what it is worth, how that was proven, and the course of the solve.
+
+    Parameters
+    ----------
+    options : SolveOptions
+        What the solve was asked for.
+    """
+
+    instance: Instance
+    solution: Solution
+    evaluation: Evaluation
+    certificate: Certificate
+    options: SolveOptions
+    dropped_models: tuple[int, ...] = ()
+    dropped_workflows: tuple[int, ...] = ()
+    history: tuple[Progress, ...] = field(default=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,10 +60,11 @@ class Plan(ByContent):
         ``max_utilization``, ``headroom``.
     inputs : dict of str to str
         SHA-256 of every input file by its role (config, requests, cluster).
-    objective : str
-        What counted as locality.
     mode : str
         ``online`` or ``offline``.
+    max_utilization, gap : float or None
+        Target load of the busiest GPU and relative gap that the solve was asked for; None where
+        the file does not say.
     dropped : tuple of str
         Workflows that a partial plan does not serve.
     intact : bool
@@ -78,10 +79,16 @@ class Plan(ByContent):
     expected: dict[str, float]
     certificate: Certificate
     inputs: dict[str, str]
-    objective: Objective = "mixed"
     mode: Mode = "online"
+    max_utilization: float | None = None
+    gap: float | None = None
     dropped: tuple[str, ...] = ()
     intact: bool = True
+
+    @property
+    def objective(self) -> Objective:
+        """What counted as locality."""
+        return self.instance.objective
 
     @property
     def cluster(self) -> Cluster:
@@ -163,11 +170,9 @@ def build_plan(
     result: SolveResult,
     workload: Workload,
     *,
-    objective: Objective = "mixed",
-    mode: Mode = "online",
     inputs: dict[str, str] | None = None,
 ) -> Plan:
-    """Turn the result of a solve into a plan.
+    """Turn the result of a solve into a plan that states what the solve was asked for.
 
     Parameters
     ----------
@@ -186,8 +191,9 @@ def build_plan(
         expected=expected_metrics(instance, result.evaluation),
         certificate=result.certificate,
         inputs=inputs or {},
-        objective=objective,
-        mode=mode,
+        mode=result.options.mode,
+        max_utilization=result.options.max_utilization,
+        gap=result.options.gap,
         dropped=tuple(instance.workflows[w].id for w in result.dropped_workflows),
     )
 

@@ -141,6 +141,8 @@ def _document(plan: Plan) -> dict[str, Any]:
             "mode": plan.mode,
             "alpha": instance.alpha,
             "load_cap": instance.load_cap,
+            "max_utilization": plan.max_utilization,
+            "gap": plan.gap,
             "exclusive": instance.exclusive,
             "max_models_per_gpu": instance.max_models_per_gpu,
         },

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from placement.cluster import Cluster, Network, ServerType
+from placement.cluster import Cluster, IntArray, Network, ServerType
 from placement.instance import Instance, WorkflowDemand
 from placement.outcome import Certificate
 from placement.plan import Plan, Shares, WorkflowRouting
@@ -89,8 +89,9 @@ class PlanReader:
             alpha=rules.alpha,
             exclusive=rules.exclusive,
             max_models_per_gpu=rules.max_models_per_gpu,
+            objective=rules.objective,
         )
-        placement = self._placement(instance)
+        placement, order = self._placement(instance)
         routing = tuple(self._routing(w, instance) for w in entry.workflows)
         certificate = self._certificate()
         if self.faults or certificate is None:
@@ -99,13 +100,14 @@ class PlanReader:
             instance=instance,
             node_ids=tuple(tuple(n.id for n in w.nodes) for w in entry.workflows),
             placement=placement,
-            load=np.array([r.load for r in entry.replicas], dtype=np.float64),
+            load=np.array([r.load for r in entry.replicas], dtype=np.float64)[order],
             routing=routing,
             expected={k: math.inf if v is None else v for k, v in entry.expected.items()},
             certificate=certificate,
             inputs=dict(entry.inputs),
-            objective=rules.objective,
             mode=rules.mode,
+            max_utilization=rules.max_utilization,
+            gap=rules.gap,
             dropped=tuple(entry.dropped),
         )
 
@@ -147,7 +149,8 @@ class PlanReader:
             links=np.array(links, dtype=np.int64).reshape(-1, 2),
         )
 
-    def _placement(self, instance: Instance) -> Placement:
+    def _placement(self, instance: Instance) -> tuple[Placement, IntArray]:
+        """Replicas in canonical order, whatever that of the file, and where each stood there."""
         cluster = instance.cluster
         model, server, start = [], [], []
         for i, replica in enumerate(self.entry.replicas):
@@ -174,7 +177,7 @@ class PlanReader:
             model.append(m)
             server.append(replica.server)
             start.append(replica.gpus[0] - first)
-        return Placement(*(np.array(a, dtype=np.int64) for a in (model, server, start)))
+        return Placement.in_order(model, server, start)
 
     def _routing(self, workflow: PlanWorkflow, instance: Instance) -> WorkflowRouting | None:
         entry = self.entry.routing.get(workflow.id)

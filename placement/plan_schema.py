@@ -48,6 +48,15 @@ class PlanRules(Entry):
     mode: Literal["online", "offline"] = Field(description="requests at their times, or all at 0")
     alpha: float = Field(ge=0, le=1, description="weight of whole workflows against edges")
     load_cap: float = Field(ge=0, description="most that a GPU may be loaded, a fraction of 1")
+    max_utilization: float | None = Field(
+        default=None,
+        ge=0,
+        description="target load: the cap where it can be kept online, else the cap is "
+        "(1 + headroom_slack) x bottleneck_upper",
+    )
+    gap: float | None = Field(
+        default=None, ge=0, description="relative gap to the bound at which the solve could stop"
+    )
     exclusive: bool = Field(description="whether a GPU holds at most one replica")
     max_models_per_gpu: int | None = Field(description="most replicas on one GPU; null: memory")
 

@@ -24,6 +24,7 @@ from placement.outcome import (
     ProgressCallback,
     SolveOptions,
     SolveResult,
+    earned_status,
     relative_gap,
 )
 from placement.routing_lp import balance_routing, best_routing
@@ -222,7 +223,7 @@ def refined_result(plain: SolveResult, refinement: Refinement, seconds: float) -
     gap = relative_gap(evaluation.objective, bound)
     certificate = replace(
         plain.certificate,
-        status="optimal" if gap <= 1e-6 else "refined",
+        status=earned_status(plain.options.method, gap, plain.options.gap, "refined"),
         objective=evaluation.objective,
         best_bound=max(bound, evaluation.objective),
         gap=gap,

@@ -15,6 +15,7 @@ from placement.outcome import (
     ProgressCallback,
     SolveOptions,
     SolveResult,
+    earned_status,
     relative_gap,
 )
 from placement.patterns import pattern_bottleneck
@@ -328,7 +329,7 @@ def _route_mean(plain: SolveResult, search: _Search) -> tuple[Placement, SolveRe
     gap = relative_gap(evaluation.objective, bound)
     certificate = replace(
         plain.certificate,
-        status="optimal" if gap <= 1e-6 else "refined",
+        status=earned_status(plain.options.method, gap, plain.options.gap, "refined"),
         objective=evaluation.objective,
         best_bound=max(bound, evaluation.objective),
         gap=gap,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from placement.cluster import FloatArray, IntArray
 from placement.equality import ByContent
@@ -32,9 +33,16 @@ class Placement(ByContent):
     @classmethod
     def sorted(cls, model: IntArray, server: IntArray, start: IntArray) -> Placement:
         """Build a placement in its canonical order."""
+        return cls.in_order(model, server, start)[0]
+
+    @classmethod
+    def in_order(
+        cls, model: ArrayLike, server: ArrayLike, start: ArrayLike
+    ) -> tuple[Placement, IntArray]:
+        """Build a placement in its canonical order; say which of the given each replica was."""
         model, server, start = (np.asarray(a, dtype=np.int64) for a in (model, server, start))
         order = np.lexsort((model, start, server))
-        return cls(model[order], server[order], start[order])
+        return cls(model[order], server[order], start[order]), order
 
     @property
     def n_replicas(self) -> int:
@@ -193,23 +201,32 @@ def violations(instance: Instance, solution: Solution, tolerance: float = TOLERA
     if faults:
         return faults
     cluster, flows, placement = instance.cluster, solution.flows, solution.placement
-    scale = max(1.0, instance.total_rate)
-    if (flows.rate < -tolerance * scale).any():
+    # Relative to each workflow's own rate: a rare one must be served as well.
+    rates = np.array([w.rate for w in instance.workflows])
+    if (flows.rate < -tolerance * rates[flows.workflow]).any():
         faults.append("a routing rate is negative")
     if (solution.load < -tolerance).any():
         faults.append("the load of a replica is negative")
     n_models = len(instance.model_ids)
     offered = np.zeros((n_models, cluster.n_servers))
+    held = np.zeros((n_models, cluster.n_servers), dtype=bool)
+    held[placement.model, placement.server] = True
     speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     for w, workflow in enumerate(instance.workflows):
         mine = flows.workflow == w
         served = np.bincount(flows.node[mine], flows.rate[mine], len(workflow.node_model))
-        for v in np.flatnonzero(np.abs(served - workflow.rate) > tolerance * scale):
+        for v in np.flatnonzero(np.abs(served - workflow.rate) > tolerance * workflow.rate):
             faults.append(
                 f"workflow {workflow.id}, node {v}: {served[v]:.6g}/s served of "
                 f"{workflow.rate:.6g}/s asked for"
             )
         node, server = flows.node[mine], flows.server[mine]
+        placed = held[workflow.node_model[node], server]
+        for f in np.flatnonzero(~placed & (flows.rate[mine] > tolerance * workflow.rate))[:5]:
+            faults.append(
+                f"workflow {workflow.id}, node {node[f]}: is routed to server {server[f]}, which "
+                f"has no replica of {instance.model_ids[workflow.node_model[node[f]]]}"
+            )
         np.add.at(
             offered,
             (workflow.node_model[node], server),

@@ -29,6 +29,8 @@ from placement.outcome import (
     SolveOptions,
     SolveResult,
     Status,
+    cap_for,
+    earned_status,
     relative_gap,
 )
 from placement.patterns import pattern_bottleneck, solve_patterns
@@ -134,10 +136,8 @@ def versions() -> dict[str, str]:
 
 def load_cap(options: SolveOptions, bottleneck: float) -> float:
     """Cap on GPU loads: the target rho, or (1 + eps) U* in overload and offline (DESIGN 5)."""
-    slack = 1 + options.headroom_slack
-    if options.mode == "offline":
-        return slack * bottleneck
-    return options.max_utilization if bottleneck <= options.max_utilization else slack * bottleneck
+    target = 0.0 if options.mode == "offline" else options.max_utilization
+    return cap_for(bottleneck, target, options.headroom_slack)
 
 
 def _solve_heuristic(
@@ -345,19 +345,20 @@ def _result(
     history: list[Progress],
 ) -> SolveResult:
     evaluation = evaluate(instance, found.solution)
-    status: Status = "interrupted" if budget.interrupted else found.status
+    gap = relative_gap(evaluation.objective, found.best_bound)
+    stopped: Status = "interrupted" if budget.interrupted else found.status
     return SolveResult(
         instance=instance,
         solution=found.solution,
         evaluation=evaluation,
         certificate=Certificate(
-            status=status,
+            status=earned_status(options.method, gap, options.gap, stopped),
             method=options.method,
             form=form,
             solver=options.solver,
             objective=evaluation.objective,
             best_bound=max(found.best_bound, evaluation.objective),
-            gap=relative_gap(evaluation.objective, found.best_bound),
+            gap=gap,
             proof=found.proof,
             load_cap=instance.load_cap,
             bottleneck_lower=bottleneck.lower,
@@ -369,6 +370,7 @@ def _result(
             duals=found.duals,
             versions=versions(),
         ),
+        options=options,
         dropped_models=coverage.dropped_models,
         dropped_workflows=coverage.dropped_workflows,
         history=tuple(history),

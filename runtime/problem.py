@@ -156,7 +156,10 @@ def build_problem(
     model, server = placement.model, placement.server
     order = np.lexsort((placement.start, server))
     if not np.array_equal(order, np.arange(len(order))):
-        raise ValueError("the replicas are not in the order of server and first GPU")
+        raise ValueError(
+            "the replicas are not in the order of server and first GPU; "
+            "build them with Placement.sorted"
+        )
     counts = placement.replicas_per_model(len(workload.models))
     model_replica = np.argsort(model, kind="stable").astype(np.int64)
     model_start = _starts(counts)

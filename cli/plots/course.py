@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli.views.course import STOPPED, scale_of, thinned
+from cli.views.course import ended, scale_of, thinned
 from cli.views.scales import percent
 from cli.views.scene import Scene
 from placement.outcome import Progress
@@ -33,7 +33,7 @@ def draw_course(figure: Figure, scene: Scene, history: Sequence[Progress]) -> No
     ax.set(
         xlabel="time (s)",
         ylabel="locality",
-        title=f"Gap {percent(certificate.gap, 2)}, {STOPPED[certificate.status]}",
+        title=f"Gap {percent(certificate.gap, 2)}, {ended(certificate.status)}",
     )
     values = [v for p in points for v in (p.incumbent, p.best_bound) if v is not None]
     if values:

@@ -15,11 +15,17 @@ STOPPED: dict[Status, str] = {
     "optimal": "proven optimal",
     "gap": "stopped with this gap proven",
     "time limit": "stopped by the time limit",
+    "work limit": "stopped by its work limits",
     "interrupted": "stopped by hand",
     "heuristic": "a heuristic that seeks no bound",
     "refined": "locality given up for a simulated metric or for other demands",
 }
 """How a solve ended, in words."""
+
+
+def ended(status: Status) -> str:
+    """Say how a solve ended; what is no status of ours speaks for itself."""
+    return STOPPED.get(status, status)
 
 
 def thinned(history: Sequence[Progress], most: int = MOST_POINTS) -> list[Progress]:
@@ -48,7 +54,7 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
     finding = tag(
         "p",
         f"Locality {certificate.objective:.5f}, proven bound {certificate.best_bound:.5f}, "
-        f"gap {percent(certificate.gap, 2)}: {STOPPED[certificate.status]}. "
+        f"gap {percent(certificate.gap, 2)}: {ended(certificate.status)}. "
         f"{_sentence(certificate.proof)}",
         class_="lead",
     )

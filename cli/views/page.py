@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from cli.views.comparison import plan_comparison
-from cli.views.course import STOPPED, solver_course
+from cli.views.course import ended, solver_course
 from cli.views.flows import server_flows
 from cli.views.latency import latency_distribution
 from cli.views.map import placement_map
@@ -122,7 +122,7 @@ def _tiles(scene: Scene) -> Markup:
         (
             "Gap to the bound",
             "–" if certificate.status == "heuristic" else percent(certificate.gap, 2),
-            f"{certificate.method}, {STOPPED[certificate.status]}",
+            f"{certificate.method}, {ended(certificate.status)}",
         ),
         (
             "Headroom",

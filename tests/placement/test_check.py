@@ -1,0 +1,208 @@
+"""What `check` refuses: figures that contradict each other, and traffic that goes nowhere."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from placement.check import check_plan
+from placement.cluster import Cluster
+from placement.instance import Objective, build_instance
+from placement.outcome import SolveOptions, SolveResult
+from placement.plan import Plan, Shares, WorkflowRouting, build_plan
+from placement.plan_file import read_plan, write_plan
+from placement.solve import solve
+from placement.trace import Demand, Trace
+from placement.workload import Edge, Model, Node, Workflow, Workload
+from runtime.simulate import simulate_plan
+
+RATES = np.array([1.0, 0.01])
+
+
+def workload() -> Workload:
+    """A common workflow of two steps and a rare one of one step, on three models."""
+    models = tuple(Model(m, m, 40.0, 1, 0.0, inference_time_mean_s=0.3) for m in "abc")
+    common = Workflow("common", "C", (Node("x", 0), Node("y", 1)), (Edge(0, 1),))
+    rare = Workflow("rare", "R", (Node("z", 2),), ())
+    return Workload(models, (common, rare))
+
+
+def result_of(
+    options: SolveOptions, *, rate: float = 1.0, objective: Objective = "mixed"
+) -> SolveResult:
+    """Solve for two servers of two GPUs."""
+    requests, seconds = np.array([1, 1]), (np.full(2, 0.3), np.full(1, 0.3))
+    demand = Demand(requests, RATES * rate, seconds, 1.0)
+    cluster = Cluster.homogeneous(4, 2)
+    return solve(build_instance(workload(), demand, cluster, objective=objective), options)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return build_plan(result_of(SolveOptions(time_limit_s=5)), workload())
+
+
+@pytest.mark.parametrize("objective", ["mixed", "workflow", "edges", "cooccurrence"])
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_a_plan_states_what_was_solved(objective: Objective, mode: Any, tmp_path: Path) -> None:
+    """Objective, alpha, mode, target and gap come from the result itself, and hold when read."""
+    options = SolveOptions(
+        method="greedy", mode=mode, max_utilization=0.7, gap=0.01, headroom_slack=0.1
+    )
+    write_plan(
+        tmp_path / "plan.json", build_plan(result_of(options, objective=objective), workload())
+    )
+    stated = read_plan(tmp_path / "plan.json")
+    assert stated.objective == objective
+    assert stated.instance.alpha == {"mixed": 0.5, "workflow": 1.0}.get(objective, 0.0)
+    assert (stated.mode, stated.max_utilization, stated.gap) == (mode, 0.7, 0.01)
+    assert stated.certificate.headroom_slack == 0.1
+    assert check_plan(stated) == []
+
+
+@pytest.mark.parametrize("rate", [1.0, 20.0])
+@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("method", ["ilp", "greedy", "local-search"])
+def test_honest_plans_hold(method: str, mode: Any, rate: float) -> None:
+    """Under the target and in overload, online and offline, by program and by heuristic."""
+    options = SolveOptions(method=method, mode=mode, time_limit_s=5)
+    assert check_plan(build_plan(result_of(options, rate=rate), workload())) == []
+
+
+def claiming(plan: Plan, **figures: Any) -> Plan:
+    """State other figures in the certificate."""
+    return replace(plan, certificate=replace(plan.certificate, **figures))
+
+
+def apart(plan: Plan, gap: float) -> Plan:
+    """State a bound that leaves this gap."""
+    objective = plan.certificate.objective
+    return claiming(plan, best_bound=objective * (1 + gap), gap=gap)
+
+
+LIES = [
+    ("optimal with a gap", 1e-3, "ilp", "optimal", 1e-4, "is 'work limit'"),
+    ("optimal within the gap asked for", 1e-3, "ilp", "optimal", 1e-2, "is 'gap'"),
+    ("within a gap that is not reached", 1e-3, "ilp", "gap", 1e-4, "is 'work limit'"),
+    ("stopped by time although close enough", 1e-3, "ilp", "time limit", 1e-2, "is 'gap'"),
+    ("a gap asked for that nobody states", 1e-3, "ilp", "gap", None, "no gap asked for"),
+    ("a heuristic that proves", 0.0, "greedy", "optimal", 1e-4, "is 'heuristic'"),
+    ("a program that proves nothing", 1e-3, "ilp", "heuristic", 1e-4, "is 'work limit'"),
+    ("an unknown status", 1e-3, "ilp", "perfect", 1e-4, "is no status"),
+]
+
+
+@pytest.mark.parametrize(("name", "gap", "method", "status", "wanted", "words"), LIES)
+def test_a_status_is_what_its_gap_says(
+    name: str, gap: float, method: str, status: Any, wanted: float | None, words: str, plan: Plan
+) -> None:
+    """Optimal up to 1e-6, gap up to the one asked for, heuristic for every heuristic."""
+    far = apart(replace(plan, gap=wanted), gap)
+    faults = check_plan(claiming(far, method=method, status=status))
+    assert len(faults) == 1, name
+    assert words in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("gap", "status", "wanted"),
+    [(9e-7, "optimal", 1e-4), (1e-3, "gap", 1e-3), (1e-3, "time limit", 1e-4), (1e-3, "work limit",
+     1e-4), (1e-3, "interrupted", None), (1e-3, "refined", 1e-2)],
+)  # fmt: skip
+def test_a_status_that_is_earned_holds(
+    gap: float, status: Any, wanted: float | None, plan: Plan
+) -> None:
+    """The other side of every limit."""
+    assert check_plan(claiming(apart(replace(plan, gap=wanted), gap), status=status)) == []
+
+
+def test_the_gap_is_that_of_the_figures_beside_it(plan: Plan) -> None:
+    """A gap just under the limit of optimality is found out where the bound says otherwise."""
+    far = apart(plan, 1.5e-6)
+    assert any("gap" in f for f in check_plan(claiming(far, gap=9e-7, status="optimal")))
+
+
+def test_the_cap_follows_from_the_least_load_and_the_mode(plan: Plan) -> None:
+    """A looser or a tighter cap, another mode, another target, another slack: each is said."""
+    upper = plan.certificate.bottleneck_upper
+    assert upper < 0.8
+    offline = (1 + plan.certificate.headroom_slack) * upper
+    for cap, mode, target, slack in (
+        (0.9, "online", 0.8, 0.05),
+        (0.8, "offline", 0.8, 0.05),
+        (0.8, "online", 0.9, 0.05),
+        (0.8, "online", upper / 2, 0.05),
+        (0.8, "online", 0.8, -0.1),
+    ):
+        stated = claiming(plan, load_cap=cap, headroom_slack=slack)
+        stated = replace(
+            stated,
+            instance=replace(plan.instance, load_cap=cap),
+            mode=mode,
+            max_utilization=target,
+        )
+        assert any("load_cap" in f or "slack" in f for f in check_plan(stated)), (cap, mode)
+    assert offline < 0.8
+    for upper, lower in ((0.1, 0.2), (0.9, 0.89), (0.5, -0.1)):
+        stated = claiming(plan, bottleneck_lower=lower, bottleneck_upper=upper)
+        assert any("bottleneck" in f for f in check_plan(stated))
+
+
+def with_rare(plan: Plan, home: Shares, spill: Shares) -> Plan:
+    """Route the second workflow, of which one request comes in ten million, in this way."""
+    common, rare = plan.instance.workflows
+    instance = replace(plan.instance, workflows=(common, replace(rare, rate=1e-7)))
+    routing = (plan.routing[0], WorkflowRouting(home, (spill,)))
+    return replace(plan, instance=instance, routing=routing)
+
+
+def of_rare(plan: Plan) -> list[str]:
+    return [f for f in check_plan(plan) if "rare" in f or "without a replica" in f]
+
+
+def test_a_rare_workflow_is_served_like_any_other(plan: Plan) -> None:
+    """One request in ten million: routed nowhere, by half, or where no replica is, it is missed."""
+    none = Shares(np.zeros(0, dtype=np.int64), np.zeros(0))
+    held = {
+        s
+        for m, s in zip(plan.placement.model, plan.placement.server, strict=True)
+        if plan.model_ids[m] == "c"
+    }
+    here = np.array([min(held)])
+    assert of_rare(with_rare(plan, Shares(here, np.ones(1)), none)) == []
+    for share in (0.0, 0.5, 1.001):
+        assert of_rare(with_rare(plan, Shares(here, np.array([share])), none))
+    assert of_rare(with_rare(plan, none, none))
+    model = np.where(plan.placement.model == 2, 0, plan.placement.model)
+    model[-1] = 2
+    away = replace(plan, placement=replace(plan.placement, model=model))
+    other = np.array([1 - plan.placement.server[-1]])
+    assert any(
+        "no replica of c" in f for f in of_rare(with_rare(away, Shares(other, np.ones(1)), none))
+    )
+
+
+def test_check_and_simulate_read_replicas_in_any_order(plan: Plan, tmp_path: Path) -> None:
+    """A file whose replicas are out of order is read as if they were in it; both commands agree."""
+    write_plan(tmp_path / "plan.json", plan)
+    data = orjson.loads((tmp_path / "plan.json").read_bytes())
+    data["replicas"].reverse()
+    for i, replica in enumerate(data["replicas"]):
+        replica["id"] = i
+    (tmp_path / "other.json").write_bytes(orjson.dumps(data))
+    one, other = read_plan(tmp_path / "plan.json"), read_plan(tmp_path / "other.json")
+    assert other.placement == one.placement
+    assert (other.load == one.load).all()
+    assert check_plan(replace(other, intact=True)) == []
+    trace = Trace(
+        request_ids=("r0", "r1"),
+        arrival_s=np.array([0.0, 1.0]),
+        workflow=np.array([0, 1]),
+        offset=np.array([0, 2, 3]),
+        service_s=np.full(3, 0.3),
+        start=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert simulate_plan(workload(), trace, other) == simulate_plan(workload(), trace, one)
