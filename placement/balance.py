@@ -122,7 +122,7 @@ def _fill_server(
         choices = [
             (float(load[i : i + k].max()), i)
             for i in range(kind.gpus - k + 1)
-            if (memory[i : i + k] + instance.memory_per_gpu_gb[m] <= kind.gpu_memory_gb).all()
+            if (memory[i : i + k] + instance.memory_per_gpu_gb[m] <= kind.room_gb).all()
             and (count[i : i + k] < instance.models_per_gpu).all()
             and (m, i) not in contents
         ]

@@ -22,6 +22,25 @@ def load_floor(instance: Instance) -> float:
     return float(instance.offered_load.sum()) / power
 
 
+PROVEN = 1e-6
+"""Relative amount by which a bound on theta must be below what the program allows to say anything.
+
+Also taken off the load that it proves: a solver keeps rows and integers to about as much.
+"""
+
+
+def proven_lower(bound: float, ceiling: float, floor: float) -> float:
+    """Lower bound on U* from a bound on theta of a program with theta <= ceiling.
+
+    The program's maximum is the lesser of `ceiling` and at least 1 / U*. So `bound` is one on
+    1 / U* only where it is below the ceiling; at the ceiling the program has proven nothing, be
+    it solved or stopped.
+    """
+    if not 0 < bound < ceiling * (1 - PROVEN):
+        return floor
+    return max(floor, (1 - PROVEN) / bound)
+
+
 def compact_bottleneck(
     instance: Instance,
     settings: SolverSettings,
@@ -71,8 +90,5 @@ def compact_bottleneck(
         found, solution = least_bottleneck(instance, program.placement(), settings)
         if found < upper:
             upper, best = found, solution
-    lower = max(floor, 1.0 / outcome.best_bound) if outcome.best_bound > 0 else floor
-    if target > 0 and lower >= target * (1 - 1e-9) and upper <= target * (1 + 1e-9):
-        # theta stopped at 1 / target: the program proved no more than the floor.
-        lower = floor
+    lower = proven_lower(outcome.best_bound, ceiling, floor)
     return Bottleneck(min(lower, upper), upper, best)

@@ -73,12 +73,7 @@ def ensure_coverage(
 
 
 def _types_for(instance: Instance, m: int) -> list[int]:
-    return [
-        t
-        for t, kind in enumerate(instance.cluster.server_types)
-        if instance.gpus_required[m] <= kind.gpus
-        and instance.memory_per_gpu_gb[m] <= kind.gpu_memory_gb * (1 + 1e-9)
-    ]
+    return [t for t, kind in enumerate(instance.cluster.server_types) if instance.fits(m, kind)]
 
 
 class _Packing:
@@ -115,7 +110,7 @@ class _Packing:
             return
         for held in cover:
             memory = [(x, float(instance.memory_per_gpu_gb[m])) for x, m in held]
-            self.problem += linear(memory) <= kind.gpu_memory_gb
+            self.problem += linear(memory) <= kind.room_gb
             self.problem += linear([(x, 1.0) for x, _ in held]) <= instance.models_per_gpu
 
 

@@ -73,12 +73,7 @@ class CompactProgram:
 
     def _fitting(self, s: int) -> list[int]:
         kind = self.instance.cluster.server_types[self.instance.cluster.server_type[s]]
-        return [
-            m
-            for m in self.instance.used_models
-            if self.instance.gpus_required[m] <= kind.gpus
-            and self.instance.memory_per_gpu_gb[m] <= kind.gpu_memory_gb * (1 + 1e-9)
-        ]
+        return [m for m in self.instance.used_models if self.instance.fits(m, kind)]
 
     def _keep_server(self, s: int, placement: Placement) -> None:
         """Let the replicas of s stand: their loads are all that is left to decide."""
@@ -122,7 +117,7 @@ class CompactProgram:
                     load[g].append((h, 1.0))
         limit = instance.max_models_per_gpu
         for g in range(kind.gpus):
-            self.problem += linear(memory[g]) <= kind.gpu_memory_gb, f"memory_{s}_{g}"
+            self.problem += linear(memory[g]) <= kind.room_gb, f"memory_{s}_{g}"
             self.problem += linear(load[g]) <= self.cap, f"load_{s}_{g}"
             if limit is not None:
                 self.problem += linear([(x, 1.0) for x, _ in memory[g]]) <= limit, f"most_{s}_{g}"

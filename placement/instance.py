@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray, IntArray
+from placement.cluster import Cluster, FloatArray, IntArray, ServerType
 from placement.equality import ByContent
 from placement.trace import Demand
 from placement.workload import Workload
@@ -80,6 +80,12 @@ class Instance(ByContent):
     exclusive: bool = False
     max_models_per_gpu: int | None = None
     objective: Objective = "mixed"
+
+    def fits(self, m: int, kind: ServerType) -> bool:
+        """Whether an empty server of a type can hold a replica of a model."""
+        return bool(
+            self.gpus_required[m] <= kind.gpus and self.memory_per_gpu_gb[m] <= kind.room_gb
+        )
 
     @cached_property
     def total_rate(self) -> float:

@@ -142,9 +142,6 @@ def _with(
     fits = room.fits(m)
     if server is not None:
         fits[np.arange(len(fits)) != server] = False
-    for model, s, i in rows:
-        if model == m:
-            fits[s, i] = False
     choices = np.argwhere(fits)
     if not len(choices):
         return None

@@ -124,7 +124,7 @@ def _spares(
             (float(load[i : i + k].max()), i)
             for i in range(kind.gpus - k + 1)
             if (m, i) not in places
-            and (taken[i : i + k] + memory[m] <= kind.gpu_memory_gb).all()
+            and (taken[i : i + k] + memory[m] <= kind.room_gb).all()
             and (here[i : i + k] < most).all()
         ]
         if not blocks:

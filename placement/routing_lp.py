@@ -239,7 +239,8 @@ def shortfall_weight(instance: Instance, w: int, v: int) -> float:
     """Share of all GPU-seconds that one execution a second of a node asks for."""
     flow = instance.workflows[w]
     k = instance.gpus_required[flow.node_model[v]]
-    return float(flow.work_s[v] * k / instance.offered_load.sum())
+    total = float(instance.offered_load.sum())
+    return float(flow.work_s[v] * k / total) if total > 0 else 0.0
 
 
 def shortfall(instance: Instance, solution: Solution) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from placement.cluster import FloatArray, IntArray
+from placement.cluster import MEMORY_TOLERANCE, FloatArray, IntArray
 from placement.equality import ByContent
 from placement.instance import Instance
 
@@ -23,7 +23,8 @@ TOLERANCE = 1e-6
 class Placement(ByContent):
     """R replicas as arrays of shape (R,), in the order of server, first GPU, model.
 
-    `start` is the first GPU of the block *within the server*, from 0.
+    `start` is the first GPU of the block *within the server*, from 0. No two replicas of a model
+    stand on the same GPUs: together they would serve no more than one, at twice the memory.
     """
 
     model: IntArray
@@ -32,14 +33,20 @@ class Placement(ByContent):
 
     @classmethod
     def sorted(cls, model: IntArray, server: IntArray, start: IntArray) -> Placement:
-        """Build a placement in its canonical order."""
-        return cls.in_order(model, server, start)[0]
+        """Build a placement in its canonical order; of replicas that are the same, one stays."""
+        found, _ = cls.in_order(model, server, start)
+        rows = np.stack([found.model, found.server, found.start])
+        rows = rows[:, np.append(True, np.diff(rows).any(axis=0))[: rows.shape[1]]]
+        return cls(*(np.ascontiguousarray(row) for row in rows))
 
     @classmethod
     def in_order(
         cls, model: ArrayLike, server: ArrayLike, start: ArrayLike
     ) -> tuple[Placement, IntArray]:
-        """Build a placement in its canonical order; say which of the given each replica was."""
+        """Build a placement in its canonical order; say which of the given each replica was.
+
+        Replicas that are the same stay, for `placement_violations` to name them.
+        """
         model, server, start = (np.asarray(a, dtype=np.int64) for a in (model, server, start))
         order = np.lexsort((model, start, server))
         return cls(model[order], server[order], start[order]), order
@@ -174,13 +181,22 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
             for r in np.flatnonzero(outside)[:5]
         ]
     faults = []
+    first: dict[tuple[int, int, int], int] = {}
+    columns = (placement.model, placement.server, placement.start)
+    for r, place in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        if first.setdefault(place, r) != r:
+            faults.append(
+                f"replica {r} ({instance.model_ids[place[0]]}): stands on the same GPUs as "
+                f"replica {first[place]} of the same model"
+            )
+    del faults[5:]
     ones = np.ones(placement.n_replicas)
     count = gpu_loads(instance, placement, ones)
     memory = gpu_loads(instance, placement, instance.memory_per_gpu_gb[placement.model])
     capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[
         cluster.server_type[cluster.gpu_server]
     ]
-    for g in np.flatnonzero(memory > capacity * (1 + TOLERANCE))[:5]:
+    for g in np.flatnonzero(memory > capacity * (1 + MEMORY_TOLERANCE))[:5]:
         faults.append(f"GPU {g}: {memory[g]:.3g} GB placed, {capacity[g]:g} GB there")
     if instance.exclusive or instance.max_models_per_gpu:
         limit = instance.models_per_gpu

@@ -28,7 +28,6 @@ import pulp
 from placement.cluster import ServerType
 from placement.instance import Instance, WorkflowDemand
 from placement.routing_lp import Pairs
-from placement.solution import TOLERANCE
 from placement.solvers import SolverSettings, duals, linear, solve_program
 
 MOST_NODES = 8
@@ -129,14 +128,14 @@ def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> boo
     for b, (k, need) in enumerate(blocks):
         starts = range(server.gpus - k + 1)
         places = [pulp.LpVariable(f"x_{b}_{i}", 0, 1, pulp.LpInteger) for i in starts]
-        if not places or need > server.gpu_memory_gb * (1 + 2 * TOLERANCE):
+        if not places or need > server.most_gb:
             return False
         problem += linear([(x, 1.0) for x in places]) == 1
         for i, x in enumerate(places):
             for g in range(i, i + k):
                 memory[g].append((x, need))
     for held in memory.values():
-        problem += linear(held) <= server.gpu_memory_gb * (1 + 2 * TOLERANCE)
+        problem += linear(held) <= server.most_gb
         problem += linear([(x, 1.0) for x, _ in held]) <= limit
     problem += linear([])
     outcome = solve_program(problem, SolverSettings(), node_limit=FITTING_NODES, light=True)

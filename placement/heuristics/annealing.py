@@ -192,6 +192,11 @@ def _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):  # type: 
         best, least = -1, np.inf
         for i in range(servers.gpus[s] - k + 1):
             crowd = 0.0
+            for q in range(r):
+                # A second replica on the same GPUs would add nothing.
+                if servers.model[s, q] == m and servers.start[s, q] == i:
+                    crowd = np.inf
+                    break
             for g in range(i, i + k):
                 if count[g] >= per_gpu or memory[g] + memory_gb[m] > capacity_gb:
                     crowd = np.inf

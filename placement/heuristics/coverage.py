@@ -91,7 +91,7 @@ def _hardness(instance: Instance, m: int) -> tuple[float, ...]:
     homes = sum(
         t.count * (t.gpus // int(instance.gpus_required[m]))
         for t in types
-        if t.gpu_memory_gb >= instance.memory_per_gpu_gb[m]
+        if t.room_gb >= instance.memory_per_gpu_gb[m]
     )
     return (homes, -instance.gpus_required[m], -instance.memory_per_gpu_gb[m], m)
 
@@ -101,7 +101,7 @@ def _share_least_loaded(room: Room, m: int, load: float, below: float = np.inf) 
     if not fits.any():
         return False
     peak = np.where(fits, room.block_load(m), np.inf)
-    # A second replica of a model on the GPUs of the first would add nothing.
+    # A server without the model comes first.
     peak[room.count[m] > 0] += 1e-9
     server, start = divmod(int(peak.argmin()), peak.shape[1])
     if not peak[server, start] < below:

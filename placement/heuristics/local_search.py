@@ -19,7 +19,7 @@ from placement.heuristics.greedy import greedy
 from placement.heuristics.scaling import repeat, shrink
 from placement.instance import Instance
 from placement.outcome import Budget, Infeasible
-from placement.solution import TOLERANCE, Placement
+from placement.solution import Placement
 
 SEARCHED_SERVERS = 24
 """Larger clusters are searched as one of about this size, or of the next that holds every model,
@@ -159,7 +159,7 @@ def _run(
     )
     best_score = score_of(demand, current, used)
     types = instance.cluster.server_types
-    capacity = np.array([t.gpu_memory_gb for t in types])[instance.cluster.server_type]
+    capacity = np.array([t.room_gb for t in types])[instance.cluster.server_type]
     rounds = max(1, ceil(moves / CHUNK))
     ratio = (COLD / hot) ** (1 / rounds)
     seeds = np.random.default_rng(seed).integers(2**32, size=rounds)
@@ -168,7 +168,7 @@ def _run(
             break
         best_score = anneal(
             demand, current, best, best_score, used, instance.memory_per_gpu_gb,
-            capacity * (1 + TOLERANCE / 2), instance.models_per_gpu, moves // rounds,
+            capacity, instance.models_per_gpu, moves // rounds,
             hot * ratio**i, hot * ratio ** (i + 1), int(seeds[i]),
         )  # fmt: skip
     return best_score, _placement(best)

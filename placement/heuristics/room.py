@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from placement.cluster import FloatArray
 from placement.instance import Instance
-from placement.solution import TOLERANCE, Placement
+from placement.solution import Placement
 
 BoolArray = NDArray[np.bool_]
 
@@ -22,9 +22,8 @@ class Room:
         cluster = instance.cluster
         self.instance = instance
         servers, gpus = cluster.n_servers, cluster.max_gpus_per_server
-        capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[cluster.server_type]
+        self._capacity_gb = np.array([t.room_gb for t in cluster.server_types])[cluster.server_type]
         exists = np.arange(gpus) < cluster.server_gpus[:, None]
-        self._capacity_gb = capacity * (1 + TOLERANCE / 2)
         self.memory_gb: FloatArray = np.where(exists, self._capacity_gb[:, None], -np.inf)
         self.replicas = np.zeros((servers, gpus), dtype=np.int64)
         self.load: FloatArray = np.zeros((servers, gpus))
@@ -32,9 +31,12 @@ class Room:
         self.empty = cluster.server_gpus.copy()
         """GPUs without a replica on each server, shape (S,)."""
         self._placed: list[tuple[int, int, int]] = []
+        self._starts: dict[int, list[tuple[int, int]]] = {}
 
     def fits(self, model: int, *, empty: bool = False) -> BoolArray:
         """Whether a block of the model can start at each GPU, shape (S, G - k + 1).
+
+        Where one stands already, a second would add nothing.
 
         Parameters
         ----------
@@ -45,6 +47,8 @@ class Room:
         limit = 1 if empty else self.instance.models_per_gpu
         free = (self.memory_gb >= self.instance.memory_per_gpu_gb[model]) & (self.replicas < limit)
         window: BoolArray = np.all(self._windows(free, model), axis=2)
+        for server, start in self._starts.get(model, ()) if limit > 1 else ():
+            window[server, start] = False
         return window
 
     def block_load(self, model: int) -> FloatArray:
@@ -61,6 +65,7 @@ class Room:
         self.load[server, block] += load
         self.count[model, server] += 1
         self._placed.append((model, server, start))
+        self._starts.setdefault(model, []).append((server, start))
 
     def placement(self) -> Placement:
         """Everything placed so far."""

@@ -81,8 +81,6 @@ def _candidates(instance: Instance, placement: Placement) -> list[tuple[int, int
     found = []
     for m in sorted(instance.used_models, key=lambda m: (-share[m], m))[:NEEDIEST]:
         fits, load = room.fits(m), room.block_load(m)
-        taken = placement.model == m
-        fits[placement.server[taken], placement.start[taken]] = False
         seen, choices = set(), []
         for s in np.flatnonzero(fits.any(axis=1)).tolist():
             held = (int(kind[s]), tuple(contents.get(s, ())))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pulp
 
-from placement.bottleneck import compact_bottleneck, load_floor
+from placement.bottleneck import compact_bottleneck, load_floor, proven_lower
 from placement.heuristics.scaling import repeated_greedy
 from placement.instance import Instance
 from placement.outcome import Bottleneck, Budget
@@ -51,9 +51,8 @@ def pattern_bottleneck(
     lower = floor
     for exclusive in {instance.exclusive, True}:
         bound, counts = _aggregate(replace(instance, exclusive=exclusive), settings, budget, target)
-        # At the ceiling 1 / target nothing is proven about smaller loads.
-        if exclusive == instance.exclusive and bound * target < 1 - 1e-9 and bound > 0:
-            lower = max(lower, 1.0 / bound)
+        if exclusive == instance.exclusive:
+            lower = proven_lower(bound, 1.0 / max(target, floor), lower)
         if counts is None or not exclusive:
             continue
         placement = _pack(instance, counts)
@@ -84,7 +83,7 @@ def _aggregate(
         models, loads = [], []
         for m in instance.used_models:
             k = int(instance.gpus_required[m])
-            if k > server.gpus or instance.memory_per_gpu_gb[m] > server.gpu_memory_gb:
+            if not instance.fits(m, server):
                 continue
             per_server = server.gpus // k if instance.exclusive else server.gpus - k + 1
             n = pulp.LpVariable(f"n_{m}_{t}", 0, server.count * per_server, pulp.LpInteger)

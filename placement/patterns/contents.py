@@ -75,11 +75,7 @@ def fitting_models(instance: Instance, kind: int, only: Collection[int] | None =
     """Used models that a server of a type can hold, of some or of all."""
     server = instance.cluster.server_types[kind]
     return [
-        m
-        for m in instance.used_models
-        if (only is None or m in only)
-        and instance.gpus_required[m] <= server.gpus
-        and instance.memory_per_gpu_gb[m] <= server.gpu_memory_gb * (1 + 1e-9)
+        m for m in instance.used_models if (only is None or m in only) and instance.fits(m, server)
     ]
 
 
@@ -204,7 +200,8 @@ class Contents:
         """Most that one workflow is worth where these nodes can be served, shape (2^V,)."""
         demand = flow.demand
         pi = np.array([prices.demand[flow.w, v] for v in range(len(demand.node_model))])
-        load = np.where(flow.column < 0, 0.0, sigma[flow.column]) * demand.work_s / self.speed
+        # A server type may hold none of the models: -1 then looks up the 0 at the end.
+        load = np.append(sigma, 0.0)[flow.column] * demand.work_s / self.speed
         best = -(flow.member @ (pi + load))
         for part, keeps in flow.parts.items():
             best += prices.kept[part] * keeps

@@ -22,7 +22,7 @@ def first_patterns(instance: Instance) -> list[Pattern]:
     """
     found: dict[Pattern, None] = {}
     for t, server in enumerate(instance.cluster.server_types):
-        fitting = [m for m in instance.used_models if instance.gpus_required[m] <= server.gpus]
+        fitting = [m for m in instance.used_models if instance.fits(m, server)]
         for m in fitting:
             found[fill(instance, t, [m], {})] = None
         by_work = sorted(fitting, key=lambda m: -instance.model_work[m])

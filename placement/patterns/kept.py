@@ -118,7 +118,7 @@ class ServerRow(KeptRow):
         return np.array(
             [
                 [
-                    _rounded(min(n * one, self.rate) / self.reference, fraction)
+                    _rounded(min(n * one, self.rate) / self.reference, fraction) if n else 0.0
                     for n in range(most + 1)
                 ]
                 for one in self.can_keep[kind]
@@ -184,7 +184,9 @@ def _can_keep(
     work = _work(instance, part)
     cap = instance.load_cap
     speeds = [t.speed for t in instance.cluster.server_types]
-    return tuple(work), tuple(tuple(cap * v / s for s in work.values()) for v in speeds)
+    # What takes no time is kept without limit.
+    each = [[cap * v / s if s > 0 else math.inf for s in work.values()] for v in speeds]
+    return tuple(work), tuple(map(tuple, each))
 
 
 def kept_rows(instance: Instance) -> Iterator[KeptRow]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.cluster import ServerType
 from placement.instance import Instance
-from placement.solution import TOLERANCE, Placement
+from placement.solution import Placement
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Shape:
 
     def __init__(self, instance: Instance, server: ServerType) -> None:
         self.instance = instance
-        self.memory_gb = np.full(server.gpus, server.gpu_memory_gb * (1 + TOLERANCE / 2))
+        self.memory_gb = np.full(server.gpus, server.room_gb)
         self.free = np.full(server.gpus, instance.models_per_gpu)
         self.load = np.zeros(server.gpus)
         self.content: list[tuple[int, int]] = []

@@ -52,7 +52,7 @@ class PositionPricing(Pricing):
             self.problem += linear([*carried, (self.load[m], -1.0)]) == 0
         limit = instance.max_models_per_gpu
         for gpu in range(server.gpus):
-            self.problem += linear(memory[gpu]) <= server.gpu_memory_gb
+            self.problem += linear(memory[gpu]) <= server.room_gb
             self.problem += linear(load[gpu]) <= instance.load_cap
             if limit is not None:
                 self.problem += linear([(x, 1.0) for x, _ in memory[gpu]]) <= limit

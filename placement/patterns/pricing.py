@@ -48,14 +48,13 @@ def space_rows(
     if instance.models_per_gpu == 1:
         return [linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus]
     rows = [
-        linear([(n, float(k[m] * memory[m])) for n, m in pairs])
-        <= server.gpus * server.gpu_memory_gb * (1 + 1e-6)
+        linear([(n, float(k[m] * memory[m])) for n, m in pairs]) <= server.gpus * server.most_gb
     ]
     limit = instance.max_models_per_gpu
     if limit is not None:
         rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus * limit)
     for j in range(1, THRESHOLDS + 1):
-        large = [(n, float(k[m])) for n, m in pairs if memory[m] > server.gpu_memory_gb / (j + 1)]
+        large = [(n, float(k[m])) for n, m in pairs if memory[m] > server.most_gb / (j + 1)]
         if large:
             rows.append(linear(large) <= j * server.gpus)
     return rows
@@ -118,9 +117,7 @@ class Pricing:
         self.count: dict[int, pulp.LpVariable] = {}
         self.load: dict[int, pulp.LpVariable] = {}
         for m in instance.used_models:
-            if k[m] > server.gpus or instance.memory_per_gpu_gb[m] > server.gpu_memory_gb * (
-                1 + 1e-9
-            ):
+            if not instance.fits(m, server):
                 continue
             exclusive = instance.models_per_gpu == 1
             most = server.gpus // int(k[m]) if exclusive else server.gpus - int(k[m]) + 1

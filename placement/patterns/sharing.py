@@ -22,7 +22,6 @@ import pulp
 from placement.cluster import ServerType
 from placement.equality import ByContent
 from placement.instance import Instance
-from placement.solution import TOLERANCE
 from placement.solvers import SolverSettings, linear, solve_program
 
 MOST_MODELS = 14
@@ -67,15 +66,11 @@ def separate(
     return SharingCut(_lift(instance, server, found), server.gpus)
 
 
-def _limit_gb(server: ServerType) -> float:
-    return server.gpu_memory_gb * (1 + 2 * TOLERANCE)
-
-
 def _configurations(
     instance: Instance, server: ServerType, models: list[int]
 ) -> list[frozenset[int]]:
     """Every set of these models that fits on one GPU."""
-    memory, limit = instance.memory_per_gpu_gb, _limit_gb(server)
+    memory, limit = instance.memory_per_gpu_gb, server.most_gb
     found: list[tuple[frozenset[int], float]] = [(frozenset(), 0.0)]
     for m in models:
         need = float(memory[m])
@@ -97,7 +92,7 @@ def _lift(instance: Instance, server: ServerType, found: dict[int, float]) -> di
     """Give the models outside the cut, the largest first, the most weight that they can have."""
     memory = instance.memory_per_gpu_gb
     weight = dict(found)
-    limit = _limit_gb(server)
+    limit = server.most_gb
     outside = sorted(set(instance.used_models) - set(weight), key=lambda m: (-memory[m], m))
     for m in outside:
         if len(weight) >= MOST_MODELS:
@@ -114,7 +109,7 @@ def _lift(instance: Instance, server: ServerType, found: dict[int, float]) -> di
 
 def pairs_apart(instance: Instance, server: ServerType, models: list[int]) -> list[SharingCut]:
     """The cliques of models no two of which fit on one GPU: the cuts met most often."""
-    memory, limit = instance.memory_per_gpu_gb, _limit_gb(server)
+    memory, limit = instance.memory_per_gpu_gb, server.most_gb
     found: dict[frozenset[int], None] = {}
     for m in models:
         larger = {o for o in models if memory[o] + min(memory[m], limit / 2) > limit and o != m}
