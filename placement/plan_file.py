@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
-import re
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +24,11 @@ from placement.reading.document import (
 from placement.reading.faults import InputError, input_error
 from placement.reading.shape import check_shape
 from placement.reading.source import find_format
+from placement.yaml_writer import flow, key
 
 FORMAT = "gswarm-place plan"
 VERSION = 1
 LIMIT_BYTES = 1 << 30
-
-PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 
 class InvalidPlan(InputError):  # noqa: N818 - what the file is
@@ -62,8 +58,11 @@ def write_plan(path: str | os.PathLike[str], plan: Plan) -> None:
     ------
     OSError
         Where the file cannot be written; an older file stays whole.
+    ValueError
+        Where a name holds half a surrogate pair, which no file can hold.
     """
     data = _document(plan)
+    _refuse_half_characters(plan)
     data["digest"] = plan_digest(data)
     if Path(path).suffix.lower() == ".json":
         write_atomically(path, orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
@@ -107,6 +106,17 @@ def plan_digest(data: dict[str, Any]) -> str:
     except TypeError:  # an integer or text that no plan holds
         return ""
     return hashlib.sha256(text).hexdigest()
+
+
+def _refuse_half_characters(plan: Plan) -> None:
+    names = (*plan.model_ids, *plan.workflow_ids, *(t.name for t in plan.cluster.server_types))
+    for name in (*names, *(n for nodes in plan.node_ids for n in nodes)):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"the name {name!r} holds half a surrogate pair, which no file can hold; rename it"
+            ) from None
 
 
 def _finite(value: float) -> float | None:
@@ -200,43 +210,26 @@ def _pairs(shares: Shares) -> list[list[float]]:
 
 
 def _yaml(data: dict[str, Any]) -> str:
-    """Block style above, one flow-style line per item below: JSON is YAML's flow style."""
+    """Block style above, one flow-style line per item below."""
     lines = []
-    for key, value in data.items():
+    for part, value in data.items():
         if isinstance(value, list) and value:
-            lines.append(f"{key}:")
-            lines += [f"  - {_flow(item)}" for item in value]
+            lines.append(f"{part}:")
+            lines += [f"  - {flow(item)}" for item in value]
         elif isinstance(value, dict) and value:
-            lines.append(f"{key}:")
+            lines.append(f"{part}:")
             for name, item in value.items():
+                head = "  " + key(name, "  ")
                 if isinstance(item, list) and item and isinstance(item[0], dict):
-                    lines.append(f"  {_key(name)}:")
-                    lines += [f"    - {_flow(entry)}" for entry in item]
-                elif key == "routing":
-                    lines.append(f"  {_key(name)}:")
-                    lines.append(f"    home: {_flow(item['home'])}")
-                    lines.append("    spill:")
-                    lines += [f"      {_key(n)}: {_flow(p)}" for n, p in item["spill"].items()]
+                    lines.append(head)
+                    lines += [f"    - {flow(entry)}" for entry in item]
+                elif part == "routing":
+                    lines += [head, f"    home: {flow(item['home'])}", "    spill:"]
+                    lines += [
+                        f"      {key(n, ' ' * 6)} {flow(p)}" for n, p in item["spill"].items()
+                    ]
                 else:
-                    lines.append(f"  {_key(name)}: {_flow(item)}")
+                    lines.append(f"{head} {flow(item)}")
         else:
-            lines.append(f"{key}: {_flow(value)}")
+            lines.append(f"{part}: {flow(value)}")
     return "\n".join(lines) + "\n"
-
-
-def _flow(value: Any) -> str:
-    # YAML takes 1e-05 for text: its floats need a point before the exponent.
-    if isinstance(value, float):
-        text = repr(value)
-        return text.replace("e", ".0e") if "e" in text and "." not in text else text
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(k)}: {_flow(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_flow(v) for v in value) + "]"
-    return json.dumps(value)
-
-
-def _key(name: str) -> str:
-    # What YAML could take for a number, a truth value or null is quoted.
-    plain = PLAIN_KEY.fullmatch(name) and name.lower() not in YAML_WORDS
-    return name if plain else json.dumps(name)

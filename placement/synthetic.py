@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
 from placement.atomic import replacing
 from placement.cluster import FloatArray, IntArray
@@ -16,6 +15,7 @@ from placement.equality import ByContent
 from placement.reading.document import DOCUMENT_FORMATS
 from placement.reading.source import find_format
 from placement.workload import Model, Workload
+from placement.yaml_writer import block
 
 # Sizes as they are served today: GPUs, GB of memory for the whole replica, seconds of one call.
 _SIZES = ((1, 6, 0.2), (1, 18, 0.8), (1, 30, 2.0), (2, 80, 2.5), (4, 170, 4.0), (8, 420, 5.0))
@@ -104,7 +104,7 @@ def write_config(path: str | os.PathLike[str], config: dict[str, Any]) -> None:
         if form == "json":
             temporary.write_text(json.dumps(config, indent=2) + "\n")
         else:
-            temporary.write_text(yaml.safe_dump(config, sort_keys=False, width=100))
+            temporary.write_text(block(config), encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from placement.reading.requests import TRACE_FORMATS
 from placement.reading.source import find_format
 from placement.synthetic import SyntheticTrace
 from placement.workload import Workload
+from placement.yaml_writer import key, quote
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,12 +93,12 @@ def _write_lines(path: Path, form: str, workload: Workload, chunks: Iterator[Chu
         file.write(head)
         for i, chunk in enumerate(chunks):
             file.write(join if i else "")
-            times = _times_text(workload, chunk)
+            times = _times_text(workload, chunk, key if form == "yaml" else _json_key)
             rows = zip(chunk.request_id, chunk.timestamp, chunk.workflow_id, times, strict=True)
             file.write(
                 join.join(
                     f'{{"request_id": "{name}", "timestamp": "{stamp}", '
-                    f'"workflow_id": {json.dumps(flow)}, "{TIMES}": {seconds}}}'
+                    f'"workflow_id": {quote(flow)}, "{TIMES}": {seconds}}}'
                     for name, stamp, flow, seconds in rows
                 )
             )
@@ -179,12 +179,18 @@ def _rounded(seconds: FloatArray) -> FloatArray:
     return np.asarray(np.round(seconds / down * up) / up * down)
 
 
-def _times_text(workload: Workload, chunk: Chunk) -> list[str]:
-    """Node times as JSON."""
+def _json_key(name: str) -> str:
+    return f"{quote(name)}:"
+
+
+def _times_text(
+    workload: Workload, chunk: Chunk, named: Callable[[str], str] = _json_key
+) -> list[str]:
+    """Node times as JSON, or with the keys of YAML."""
     text = [""] * len(chunk.workflow)
     for w, flow in enumerate(workload.workflows):
-        names = [json.dumps(v.id).replace("%", "%%") for v in flow.nodes]
-        template = "{" + ", ".join(f"{name}: %.{DIGITS}g" for name in names) + "}"
+        names = [named(v.id).replace("%", "%%") for v in flow.nodes]
+        template = "{" + ", ".join(f"{name} %.{DIGITS}g" for name in names) + "}"
         rows = np.flatnonzero(chunk.workflow == w).tolist()
         for r, values in zip(rows, chunk.service_s[w].tolist(), strict=True):
             text[r] = template % tuple(values)

@@ -6,10 +6,9 @@ import shlex
 from itertools import groupby
 from string import Formatter
 
-import yaml
-
 from cli.formats.slots import Slot, list_slots
 from placement.plan import Plan
+from placement.yaml_writer import block
 
 FIELDS = ("model", "gpus", "port", "memory", "server", "replica")
 
@@ -102,5 +101,4 @@ def compose_file(plan: Plan, command: LaunchCommand, image: str) -> str:
         for slot in list_slots(plan)
     }
     head = "# On server S: docker compose --profile server-S up\n"
-    text: str = yaml.safe_dump({"services": services}, sort_keys=False, allow_unicode=True)
-    return head + text
+    return head + block({"services": services})

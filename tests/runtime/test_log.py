@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import runtime.log
+from placement.cluster import Cluster
+from placement.solution import Placement
+from placement.workload import Node, Workflow, Workload
 from runtime.log import write_log
 from runtime.result import RunResult
 from runtime.simulate import simulate
-from tests.runtime.cases import random_case
+from runtime.timeline import write_timeline
+from tests.placement.names import several
+from tests.runtime.cases import model, random_case, trace_of
 
 FORMATS = ("json", "parquet")
 HOSTILE = ('a "quoted" name', "line\nbreak", "\\n", "},\n{", "naïve 模型 \u2028", "\t")
@@ -87,6 +94,47 @@ def test_both_formats_hold_the_same(tmp_path: Path) -> None:
         metadata = pl.read_parquet_metadata(tmp_path / "log.parquet")
         for key in ("summary", "gpu_assignments", "server_assignments"):
             assert json.loads(metadata[key]) == log[key]
+
+
+def test_the_summary_lists_the_gpus_by_number(tmp_path: Path) -> None:
+    """As the log of the original does, so that its readers find what they expect."""
+    done = run(2)
+    write_log(tmp_path / "log.json", done)
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert log["summary"]["gpus"] == list(range(done.problem.cluster.n_gpus))
+    assert [str(g) for g in log["summary"]["gpus"]] == list(log["gpu_assignments"])
+
+
+@given(names=several(3), suffix=st.sampled_from([".json", ".parquet", ".trace.json"]))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_logs_and_timelines_can_be_read_whatever_the_names_are(
+    names: list[str], suffix: str, tmp_path: Path
+) -> None:
+    """Requests, workflows, nodes and models of any script, and as long as they may be."""
+    nodes = (Node(names[0], 0), Node(names[1], 0))
+    workload = Workload((model(names[2]),), (Workflow(names[2], names[2], nodes),))
+    trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=np.int64), np.ones(2))
+    trace = replace(trace, request_ids=[names[0]])
+    where = Placement(*(np.zeros(1, dtype=np.int64) for _ in range(3)))
+    done = simulate(
+        workload, trace, Cluster.homogeneous(1), where, (None,), policy="earliest",
+        engine="reference",
+    )  # fmt: skip
+    path = tmp_path / f"log{suffix}"
+    if suffix == ".trace.json":
+        write_timeline(path, done)
+        shown = [e for e in json.loads(path.read_text())["traceEvents"] if e["ph"] == "X"]
+        assert {e["args"]["node"] for e in shown} == set(names[:2])
+        assert {e["args"]["request"] for e in shown} == {names[0]}
+        return
+    write_log(path, done)
+    rows = rows_of(path)
+    assert {row["node_id"] for row in rows} == set(names[:2])
+    assert {(row["request_id"], row["workflow_id"], row["model_name"]) for row in rows} == {
+        (names[0], names[2], names[2])
+    }
 
 
 @pytest.mark.parametrize("form", FORMATS)
