@@ -14,7 +14,7 @@ from runtime.resample import block_length, resample
 from runtime.result import RunResult
 
 CONFIDENCE = 0.95
-SETTINGS = ("gpus", "gpus_per_server", "simulate")
+SETTINGS = ("gpus_per_server", "simulate")
 """Numbers of a summary that are no metrics."""
 PERCENTAGES = ("server_efficiency", "average_utilization", "switch_overhead")
 

@@ -145,7 +145,7 @@ def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, objec
         "scheduler": run.scheduler,
         "routing": run.routing,
         "simulate": True,
-        "gpus": cluster.n_gpus,
+        "gpus": list(range(cluster.n_gpus)),
         "gpus_per_server": cluster.max_gpus_per_server,
         "makespan": m.makespan_s,
         "total_model_switches": m.switches,

@@ -79,7 +79,11 @@ def test_simulate_json_has_every_field(run: dict[str, Any]) -> None:
     assert set(summary["request_latency"]) == {"mean", "median", "p99", "min", "max"}
     assert summary["completed_requests"] == summary["total_requests"] == len(run["requests"])
     assert summary["simulate"] is True
-    assert (summary["mode"], summary["gpus"], summary["gpus_per_server"]) == ("online", 8, 4)
+    assert (summary["mode"], summary["gpus"], summary["gpus_per_server"]) == (
+        "online",
+        [*range(8)],
+        4,
+    )
     assert run["log"]["summary"] == summary
 
 
