@@ -1,0 +1,171 @@
+"""The placement problem of docs/model.md, read from the files by a few lines of our own."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+ROOM = 1e-9
+"""Share of a GPU's memory that thirds and tenths may exceed it by when they are added up."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A replica holds `gpus` consecutive GPUs and takes `memory` GB on each."""
+
+    gpus: int
+    memory: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """GPUs of one server, memory of each, and how fast they work."""
+
+    gpus: int
+    memory: float
+    speed: float
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow that some request asks for; `nodes` are (model, busy seconds of a call)."""
+
+    id: str
+    rate: float
+    names: tuple[str, ...]
+    nodes: tuple[tuple[str, float], ...]
+    links: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What must be placed and routed, and what counts; `most` replicas may share a GPU."""
+
+    models: Mapping[str, Model]
+    servers: tuple[Server, ...]
+    workflows: tuple[Workflow, ...]
+    alpha: float
+    most: int
+
+    @cached_property
+    def work(self) -> dict[str, float]:
+        """Busy seconds a second that each model's calls make, at speed 1."""
+        total: dict[str, float] = defaultdict(float)
+        for w in self.workflows:
+            for model, seconds in w.nodes:
+                total[model] += w.rate * seconds
+        return total
+
+    @cached_property
+    def floor(self) -> float:
+        """Load of every GPU if all of them worked all the time: no bottleneck is lower."""
+        power = sum(s.gpus * s.speed for s in self.servers)
+        return sum(self.models[m].gpus * load for m, load in self.work.items()) / power
+
+    @cached_property
+    def weights(self) -> list[tuple[float, float]]:
+        """Worth of a workflow kept whole, and of each of its links kept, at its full rate."""
+        rates = sum(w.rate for w in self.workflows)
+        links = sum(w.rate * len(w.links) for w in self.workflows)
+        return [
+            (
+                self.alpha * w.rate / rates,
+                (1 - self.alpha) * w.rate / links if links else 0.0,
+            )
+            for w in self.workflows
+        ]
+
+    @cached_property
+    def constant(self) -> float:
+        """Where nothing has links, nothing crosses: that part counts in full."""
+        return 0.0 if any(w.links for w in self.workflows) else 1 - self.alpha
+
+    def fits_alone(self, model: str) -> bool:
+        """Whether some server could hold the model, were it empty."""
+        m = self.models[model]
+        return any(m.gpus <= s.gpus and m.memory <= s.memory * (1 + ROOM) for s in self.servers)
+
+
+def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
+    """Read config.json, requests.jsonl and cluster.json; `options` are those of the command."""
+    config = json.loads((folder / "config.json").read_text())
+    requests = [json.loads(line) for line in (folder / "requests.jsonl").open()]
+    objective = options.get("objective", "mixed")
+    alpha = {"mixed": options.get("alpha", 0.5), "workflow": 1.0}.get(objective, 0.0)
+    models = {
+        name: Model(m["gpus_required"], m["memory_gb"] / m["gpus_required"])
+        for name, m in config["models"].items()
+    }
+    workflows = _demand(config, requests, pairs=objective == "cooccurrence")
+    most = 1 if options.get("exclusive") else options.get("max_models_per_gpu")
+    used = {m for w in workflows for m, _ in w.nodes}
+    return Problem(
+        {name: m for name, m in models.items() if name in used},
+        tuple(_servers(folder, options)),
+        tuple(workflows),
+        float(alpha),
+        most or len(models) * max(m.gpus for m in models.values()),
+    )
+
+
+def _servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
+    if "gpus" not in options:
+        kinds = json.loads((folder / "cluster.json").read_text())["server_types"].values()
+        return [
+            Server(k["gpus"], k.get("gpu_memory_gb", 80.0), k.get("speed", 1.0))
+            for k in kinds
+            for _ in range(k["count"])
+        ]
+    full, rest = divmod(options["gpus"], options["gpus_per_server"])
+    sizes = [options["gpus_per_server"]] * full + ([rest] if rest else [])
+    return [Server(size, options.get("gpu_memory_gb", 80.0), 1.0) for size in sizes]
+
+
+def _demand(
+    config: dict[str, Any], requests: Sequence[dict[str, Any]], *, pairs: bool
+) -> list[Workflow]:
+    times = [datetime.fromisoformat(r["timestamp"]) for r in requests]
+    span = (times[-1] - times[0]).total_seconds() or 1.0
+    found = []
+    for name, workflow in config["workflows"].items():
+        mine = [r for r in requests if r["workflow_id"] == name]
+        if not mine:
+            continue
+        names = tuple(n["id"] for n in workflow["nodes"])
+        index = {node: i for i, node in enumerate(names)}
+        nodes = []
+        for node in workflow["nodes"]:
+            model = config["models"][node["model"]]
+            each = [_seconds(node["id"], model, r) for r in mine]
+            nodes.append((node["model"], sum(each) / len(each) * _share_of_replica(model)))
+        links = (
+            combinations(range(len(names)), 2)
+            if pairs
+            else ((index[e["from"]], index[e["to"]]) for e in workflow.get("edges", ()))
+        )
+        found.append(Workflow(name, len(mine) / span, names, tuple(nodes), tuple(links)))
+    return found
+
+
+def _seconds(node: str, model: dict[str, Any], request: dict[str, Any]) -> float:
+    stated = request.get("node_execution_times", {}).get(node)
+    if stated is not None:
+        return float(stated)
+    if "tokens_per_second" in model:
+        return float(model["token_mean"] / model["tokens_per_second"])
+    return float(model["inference_time_mean"])
+
+
+def _share_of_replica(model: dict[str, Any]) -> float:
+    """What a second of service takes of a replica whose n places are full: slowdown(n) / n."""
+    n = model.get("max_concurrency", 1)
+    slowdown = model.get("slowdown", 0.0)
+    last = slowdown[-1] if isinstance(slowdown, list) else 1 + slowdown * (n - 1)
+    return float(last / n)

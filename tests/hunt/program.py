@@ -1,0 +1,251 @@
+"""The integer program of docs/model.md, position by position, given straight to HiGHS.
+
+Every flow is a share of its workflow's rate and every load a share of its model's work, so that
+all variables lie in [0, 1] whatever the unit of time. Slow and plain on purpose.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import highspy
+import numpy as np
+
+from tests.hunt.problem import ROOM, Problem
+
+TIME_LIMIT_S = 20.0
+
+ATTEMPTS = ((1e-9, "on"), (1e-9, "off"), (1e-8, "on"), (1e-8, "off"), (1e-7, "off"))
+"""Tolerance of rows and whole numbers, and presolve, until an answer is had."""
+
+Replica = tuple[str, int, int]
+"""Model, server, first GPU within the server."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What is attained by `placement` and what is proven: the optimum lies between the two."""
+
+    attained: float
+    proven: float
+    placement: tuple[Replica, ...] = ()
+
+
+class Program:
+    """Placement and routing of a problem; without a cap, nothing limits the loads.
+
+    Parameters
+    ----------
+    cap : float, optional
+        Most that a GPU may be loaded; `least` makes it a variable, in units of the floor.
+    fixed : sequence of Replica, optional
+        The placement, where it is given and only the routing is sought.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        cap: float | None = None,
+        least: bool = False,
+        fixed: Sequence[Replica] | None = None,
+    ) -> None:
+        self.problem = problem
+        self.cost: list[float] = []
+        self.whole: list[bool] = []
+        self.upper: list[float] = []
+        self.rows: list[tuple[float, float, dict[int, float]]] = []
+        self.x: dict[Replica, int] = {}
+        self.fixed = None if fixed is None else set(fixed)
+        self._place()
+        if cap is not None or least:
+            self._route()
+            if least:
+                self.cost = [0.0] * len(self.cost)
+            limit = self._variable(1.0, upper=np.inf) if least else None
+            self._load(problem.floor if cap is None else cap, limit)
+
+    def _variable(self, cost: float = 0.0, *, whole: bool = False, upper: float = 1.0) -> int:
+        self.cost.append(cost)
+        self.whole.append(whole)
+        self.upper.append(upper)
+        return len(self.cost) - 1
+
+    def _row(self, low: float, high: float, terms: dict[int, float]) -> None:
+        self.rows.append((low, high, terms))
+
+    def _place(self) -> None:
+        problem = self.problem
+        memory: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
+        for name, model in problem.models.items():
+            for s, server in enumerate(problem.servers):
+                if model.memory > server.memory * (1 + ROOM):
+                    continue
+                for i in range(server.gpus - model.gpus + 1):
+                    if self.fixed is not None and (name, s, i) not in self.fixed:
+                        continue
+                    x = self.x[name, s, i] = self._variable(whole=True)
+                    for g in range(i, i + model.gpus):
+                        memory[s, g][x] = model.memory / server.memory
+            self._row(1.0, np.inf, {x: 1.0 for (m, _, _), x in self.x.items() if m == name})
+        for terms in memory.values():
+            self._row(-np.inf, 1 + ROOM, terms)
+            self._row(-np.inf, problem.most, dict.fromkeys(terms, 1.0))
+
+    def _route(self) -> None:
+        problem = self.problem
+        servers = range(len(problem.servers))
+        self.work: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+        for w, (whole, link) in zip(problem.workflows, problem.weights, strict=True):
+            share = {(n, s): self._variable() for n in range(len(w.nodes)) for s in servers}
+            for n, (model, seconds) in enumerate(w.nodes):
+                self._row(1.0, 1.0, {share[n, s]: 1.0 for s in servers})
+                for s in servers:
+                    here = {x: -1.0 for (m, at, _), x in self.x.items() if (m, at) == (model, s)}
+                    self._row(-np.inf, 0.0, {share[n, s]: 1.0, **here})
+                    if w.rate * seconds > 0:
+                        part = w.rate * seconds / problem.work[model]
+                        self.work[model, s][share[n, s]] = part
+            for s in servers:
+                kept = self._variable(whole)
+                for n in range(len(w.nodes)):
+                    self._row(-np.inf, 0.0, {kept: 1.0, share[n, s]: -1.0})
+                for ends in w.links:
+                    kept = self._variable(link)
+                    for n in ends:
+                        self._row(-np.inf, 0.0, {kept: 1.0, share[n, s]: -1.0})
+
+    def _load(self, unit: float, limit: int | None) -> None:
+        """Share a model's work on a server among its replicas; no GPU above `limit` units."""
+        if not self.problem.floor:
+            return
+        problem = self.problem
+        load: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
+        done: dict[tuple[str, int], dict[int, float]] = defaultdict(dict)
+        for (m, s, i), x in self.x.items():
+            if not problem.work.get(m):
+                continue
+            h = self._variable()
+            done[m, s][h] = 1.0
+            self._row(-np.inf, 0.0, {h: 1.0, x: -1.0})
+            for g in range(i, i + problem.models[m].gpus):
+                load[s, g][h] = problem.work[m] / problem.servers[s].speed / unit
+        for key, terms in self.work.items():
+            self._row(0.0, 0.0, {**done[key], **{a: -part for a, part in terms.items()}})
+        for terms in load.values():
+            if limit is None:
+                self._row(-np.inf, 1.0, terms)
+            else:
+                self._row(-np.inf, 0.0, {**terms, limit: -1.0})
+
+    def solve(self, *, maximise: bool, relax: bool = False) -> tuple[float, float, list[float]]:
+        """Value, proven bound and variables; infinite on the wrong side where nothing holds.
+
+        At the tightest tolerances HiGHS now and then disowns its own answer; it is asked again.
+        """
+        model = self._model(maximise=maximise, relax=relax)
+        status = highspy.HighsModelStatus
+        for tolerance, presolve in ATTEMPTS:
+            h = _solver(tolerance, presolve)
+            h.passModel(model)
+            h.run()
+            if h.getModelStatus() in (status.kOptimal, status.kInfeasible, status.kTimeLimit):
+                break
+        else:
+            raise RuntimeError(f"the oracle's program ends as {h.getModelStatus()}")
+        worst = -np.inf if maximise else np.inf
+        if h.getModelStatus() == status.kInfeasible:
+            return worst, worst, []
+        info = h.getInfo()
+        found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        value = float(info.objective_function_value) if found else worst
+        values = list(h.getSolution().col_value) if found else []
+        if any(self.whole) and not relax:
+            return value, float(info.mip_dual_bound), values
+        return value, value if h.getModelStatus() == status.kOptimal else -worst, values
+
+    def _model(self, *, maximise: bool, relax: bool) -> highspy.HighsLp:
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = len(self.cost), len(self.rows)
+        lp.sense_ = highspy.ObjSense.kMaximize if maximise else highspy.ObjSense.kMinimize
+        lp.col_cost_ = np.array(self.cost)
+        fixed = self.fixed is not None
+        lp.col_lower_ = np.array([float(fixed and w) for w in self.whole])
+        lp.col_upper_ = np.array(self.upper)
+        lp.row_lower_ = np.array([low for low, _, _ in self.rows])
+        lp.row_upper_ = np.array([high for _, high, _ in self.rows])
+        starts = np.cumsum([0, *(len(terms) for _, _, terms in self.rows)])
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = starts
+        lp.a_matrix_.index_ = np.array([c for _, _, terms in self.rows for c in terms])
+        lp.a_matrix_.value_ = np.array([v for _, _, terms in self.rows for v in terms.values()])
+        if not relax:
+            kind = highspy.HighsVarType
+            lp.integrality_ = [kind.kInteger if w else kind.kContinuous for w in self.whole]
+        return lp
+
+    def placement(self, values: Sequence[float]) -> tuple[Replica, ...]:
+        """The replicas of a solution."""
+        return tuple(r for r, x in self.x.items() if values[x] > 0.5)
+
+
+def _solver(tolerance: float, presolve: str) -> highspy.Highs:
+    # The pool of threads is the process's, and refuses another size until it is reset.
+    highspy.Highs.resetGlobalScheduler(True)
+    h = highspy.Highs()
+    options = {
+        "output_flag": False,
+        "threads": 1,
+        "presolve": presolve,
+        "time_limit": TIME_LIMIT_S,
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": tolerance,
+        "mip_feasibility_tolerance": tolerance,
+        "primal_feasibility_tolerance": tolerance,
+        "dual_feasibility_tolerance": tolerance,
+    }
+    for name, value in options.items():
+        h.setOptionValue(name, value)
+    return h
+
+
+def fits(problem: Problem) -> bool:
+    """Whether every model that is called can have a replica at once."""
+    value, _, _ = Program(problem).solve(maximise=True)
+    return value > -np.inf
+
+
+def best_locality(problem: Problem, cap: float) -> Interval:
+    """The most locality under a cap on GPU loads; -inf where no placement keeps it."""
+    program = Program(problem, cap=cap)
+    value, proven, values = program.solve(maximise=True)
+    if not values:
+        return Interval(value, proven + problem.constant)
+    placement = program.placement(values)
+    return Interval(locality_of(problem, placement, cap), proven + problem.constant, placement)
+
+
+def locality_of(problem: Problem, placement: Sequence[Replica], cap: float) -> float:
+    """The most locality that routing over a placement gives; -inf where the cap cannot be kept."""
+    routing = Program(problem, cap=cap, fixed=placement)
+    value, _, _ = routing.solve(maximise=True, relax=True)
+    return value + problem.constant
+
+
+def least_load(problem: Problem) -> Interval:
+    """The least load of the busiest GPU: what a placement attains, and what none goes below."""
+    program = Program(problem, least=True)
+    value, proven, values = program.solve(maximise=False)
+    if not values:
+        return Interval(value, proven)
+    placement = program.placement(values)
+    return Interval(load_of(problem, placement), proven * problem.floor, placement)
+
+
+def load_of(problem: Problem, placement: Sequence[Replica]) -> float:
+    """The least load of the busiest GPU that routing over a placement gives."""
+    routing = Program(problem, least=True, fixed=placement)
+    value, _, _ = routing.solve(maximise=False, relax=True)
+    return value * problem.floor if problem.floor else 0.0
