@@ -1,6 +1,10 @@
 """`python -m cli` is `gswarm-place`."""
 
-from cli.main import main
+import os
 
 if __name__ == "__main__":
-    main(prog_name="gswarm-place")
+    try:
+        from cli.entry import main
+    except KeyboardInterrupt:  # in the moment before signals are heard
+        os._exit(130)
+    main()

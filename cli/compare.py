@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +22,7 @@ from cli.common import (
     output_options,
     sharing_options,
 )
+from cli.interruption import last_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -100,15 +103,75 @@ def command(**options: Any) -> None:
         {"--csv": options["csv_file"]},
         (options["config"], options["requests"], options["cluster_file"]),
     )
-    rows, failed = _run(methods, routings, schedulers, options)
-    if options["csv_file"] is not None and rows:
-        _write_csv(options["csv_file"], rows)
-    if options["as_json"]:
-        echo_json({"rows": rows, "failed": failed, "equal_headroom": options["equal_headroom"]})
-    elif not options["quiet"]:
-        _show(rows, failed, options["repeat"])
-    if not any(r["scheduler"] == "static" for r in rows):
+    wanted = [(method, routing) for method in methods for routing in routings]
+    found = Findings([*wanted, *((scheduler, "") for scheduler in schedulers)])
+    with last_words(partial(_say_unfinished, found, options)):
+        _run(found, methods, routings, schedulers, options)
+    if options["csv_file"] is not None and found.rows:
+        _write_csv(options["csv_file"], ranked(found.rows))
+    _say(found, options)
+    if not any(r["scheduler"] == "static" for r in found.rows):
         raise click.exceptions.Exit(1)
+
+
+@dataclass
+class Findings:
+    """What is to be compared, and what is known of it so far.
+
+    Parameters
+    ----------
+    wanted : list of (str, str)
+        Method and routing policy of every row; a scheduler and nothing.
+    rows : list of Row
+        Those measured.
+    failed : list of dict
+        Methods that found no plan, with what they said.
+    """
+
+    wanted: list[tuple[str, str]]
+    rows: list[Row] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def missing(self) -> list[str]:
+        """Rows that are not there yet, in words."""
+        there = {
+            (r["method"], r["routing"]) if r["scheduler"] == "static" else (r["scheduler"], "")
+            for r in self.rows
+        }
+        without = {f["method"] for f in self.failed}
+        return [
+            f"{method} under {routing}" if routing else method
+            for method, routing in self.wanted
+            if (method, routing) not in there and method not in without
+        ]
+
+
+def _say(found: Findings, options: dict[str, Any]) -> None:
+    rows = ranked(found.rows)
+    if options["as_json"]:
+        echo_json(
+            {
+                "rows": rows,
+                "failed": found.failed,
+                "missing": found.missing,
+                "equal_headroom": options["equal_headroom"],
+            }
+        )
+    elif not options["quiet"]:
+        _show(rows, found.failed, options["repeat"])
+
+
+def _say_unfinished(found: Findings, options: dict[str, Any]) -> None:
+    """Show what there is when the comparison is interrupted, and what is not there."""
+    if found.rows:
+        _say(found, options)
+    missing = found.missing
+    unwritten = f"; {options['csv_file']} is not written" if options["csv_file"] else ""
+    click.echo(
+        f"missing, {len(missing)} of {len(found.wanted)} rows: {', '.join(missing)}{unwritten}",
+        err=True,
+    )
 
 
 def _chosen(text: str, known: tuple[str, ...], option: str) -> list[str]:
@@ -137,12 +200,14 @@ def _schedulers(text: str | None, mode: str) -> list[str]:
 
 
 def _run(
-    methods: list[str], routings: list[str], schedulers: list[str], options: dict[str, Any]
-) -> tuple[list[Row], list[dict[str, str]]]:
-    """Rows, best first, and the methods that found no plan with what they said."""
-    from dataclasses import replace
-
-    from cli.comparison import Comparison, ranked
+    found: Findings,
+    methods: list[str],
+    routings: list[str],
+    schedulers: list[str],
+    options: dict[str, Any],
+) -> None:
+    """Find every row that is wanted."""
+    from cli.comparison import Comparison
     from cli.terminal import RunProgress, SolveProgress
     from placement.instance import build_instance
     from placement.outcome import Infeasible, SolveOptions
@@ -175,34 +240,45 @@ def _run(
     )
     quiet = options["quiet"] or options["as_json"]
     plans: dict[str, SolveResult] = {}
-    failed = []
     solving = SolveOptions(
         max_utilization=options["max_utilization"],
         headroom_slack=options["headroom_slack"],
         time_limit_s=options["time_limit"],
     )
+
+    def measure(plan: SolveResult) -> None:
+        for routing in routings:
+            with RunProgress(quiet=quiet) as progress:
+                found.rows.append(comparison.static_row(plan, routing, progress))
+
     for method in methods:
         try:
             with SolveProgress(quiet=quiet) as solve_progress:
                 plans[method] = comparison.solve(replace(solving, method=method), solve_progress)
         except Infeasible as error:
-            failed.append({"method": method, "reason": str(error)})
+            found.failed.append({"method": method, "reason": str(error)})
+        else:
+            if not options["equal_headroom"]:
+                measure(plans[method])
     if options["equal_headroom"] and plans:
         cap = max(plan.certificate.load_cap for plan in plans.values())
         for method, own in plans.items():
             with SolveProgress(quiet=quiet) as solve_progress:
-                plans[method] = comparison.solve_at_cap(
+                plan = comparison.solve_at_cap(
                     replace(solving, method=method), own, cap, solve_progress
                 )
-    rows: list[Row] = []
-    for plan in plans.values():
-        for routing in routings:
-            with RunProgress(quiet=quiet) as progress:
-                rows.append(comparison.static_row(plan, routing, progress))
+            measure(plan)
     for scheduler in schedulers:
         with RunProgress(quiet=quiet) as progress:
-            rows.append(comparison.switching_row(scheduler, progress))  # type: ignore[arg-type]
-    return ranked(rows), failed
+            found.rows.append(comparison.switching_row(scheduler, progress))  # type: ignore[arg-type]
+
+
+def ranked(rows: list[Row]) -> list[Row]:
+    """Best first: by server efficiency, crossings, then tail latency."""
+    return sorted(
+        rows,
+        key=lambda r: (-r["server_efficiency"], r["cross_server_communications"], r["p99"]),
+    )
 
 
 def _write_csv(file: str, rows: list[Row]) -> None:

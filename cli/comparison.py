@@ -196,11 +196,3 @@ def _metrics(summary: dict[str, Any]) -> Row:
         "switch_seconds": summary["total_switch_time"],
         "switch_overhead": summary["switch_overhead"],
     }
-
-
-def ranked(rows: list[Row]) -> list[Row]:
-    """Best first: by server efficiency, crossings, then tail latency."""
-    return sorted(
-        rows,
-        key=lambda r: (-r["server_efficiency"], r["cross_server_communications"], r["p99"]),
-    )

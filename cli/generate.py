@@ -93,7 +93,9 @@ def command(**options: Any) -> None:
     import numpy as np
 
     from placement.arrivals import read_arrivals
-    from placement.reading.config import read_config
+    from placement.atomic import together
+    from placement.reading.config import build_workload, read_config
+    from placement.reading.schema import ConfigFile
     from placement.synthetic import (
         rate_for_load,
         synthetic_config,
@@ -108,7 +110,7 @@ def command(**options: Any) -> None:
     recorded = None
     if options["arrivals_file"] is not None:
         recorded = read_arrivals(options["arrivals_file"], options["requests"])
-    path = options["config"]
+    path, config = options["config"], None
     if path is None:
         path = options["config_out"]
         config = synthetic_config(
@@ -117,14 +119,17 @@ def command(**options: Any) -> None:
             seed=seed,
             largest_block=int(options["largest_block"]),
         )
-        write_config(path, config)
-    workload = read_config(path)
+        workload = build_workload(ConfigFile.model_validate(config))
+    else:
+        workload = read_config(path)
     mix = np.random.default_rng([seed, 3]).dirichlet(np.full(len(workload.workflows), 3.0))
     rate = options["rate"]
     if options["load"] is not None:
         rate = rate_for_load(workload, options["load"], options["gpus"], mix)
     arrivals = _arrivals(recorded, rate, options)
-    with waiting("drawing and writing the trace"):
+    with waiting("drawing and writing the trace"), together():
+        if config is not None:
+            write_config(path, config)
         trace = synthetic_trace(workload, arrivals, seed=seed, mix=mix)
         write_requests(options["requests_out"], trace)
     span = float(arrivals[-1])

@@ -88,6 +88,7 @@ def command(**options: Any) -> None:
           --requests configs/small_requests.yaml
     """
     from cli.terminal import RunProgress
+    from placement.atomic import together
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.timeline import write_timeline
@@ -108,13 +109,14 @@ def command(**options: Any) -> None:
     if options["repeat"] is not None:
         with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
             intervals = repeat_run(run_trace, trace, options["repeat"], options["seed"], progress)
-    if options["log"] is not None:
-        with waiting("writing the log"):
-            write_log(options["log"], run, metrics)
     timeline = None
-    if options["trace"] is not None:
-        with waiting("writing the timeline"):
-            timeline = write_timeline(options["trace"], run)
+    with together():
+        if options["log"] is not None:
+            with waiting("writing the log"):
+                write_log(options["log"], run, metrics)
+        if options["trace"] is not None:
+            with waiting("writing the timeline"):
+                timeline = write_timeline(options["trace"], run)
     if options["as_json"]:
         extra = {} if intervals is None else {"intervals": intervals}
         echo_json({"summary": summarize(run, metrics), **extra})

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +20,7 @@ from cli.common import (
     output_options,
     sharing_options,
 )
+from cli.interruption import EarlyEnd, early_end
 from cli.refine import Judge, refine_options, refine_plan, show_refinement
 from cli.scenarios import (
     demands_of,
@@ -33,7 +31,7 @@ from cli.scenarios import (
 )
 
 if TYPE_CHECKING:
-    from placement.outcome import Budget, Certificate, SolveResult
+    from placement.outcome import Certificate, SolveResult
     from placement.plan import Plan
 
 METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "random")
@@ -130,8 +128,9 @@ def command(**options: Any) -> None:
         {"--output": options["output"], "--history": options["history"]},
         (options["config"], options["requests"], options["cluster_file"], *options["scenarios"]),
     )
-    plan, result, extra = run(**options)
-    _write(plan, result, options)
+    with early_end("stopping with the best plan so far; once more to quit") as end:
+        plan, result, extra = run(end, **options)
+        _write(plan, result, options)
     if options["as_json"]:
         echo_json(summary(result) | extra)
     elif not options["quiet"]:
@@ -143,6 +142,7 @@ def command(**options: Any) -> None:
 
 
 def run(
+    end: EarlyEnd,
     *,
     config: str,
     requests: str,
@@ -200,8 +200,9 @@ def run(
         allow_partial=options["allow_partial"],
     )
     budget = Budget(options["time_limit"])
+    end.stops(budget)
     extra: dict[str, Any] = {}
-    with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
+    with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress:
         if several:
             outcome = solve_scenarios(
                 instance,
@@ -215,7 +216,7 @@ def run(
             extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
         else:
             result = solve(instance, solve_options, progress=progress, budget=budget)
-    if options["refine"] is not None:
+    if options["refine"] is not None and not end.asked:
         judge = Judge(
             workload,
             trace,
@@ -225,7 +226,8 @@ def run(
             options["seed"],
         )
         budget = Budget(options["refine_budget"])
-        with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress, stops(budget):
+        end.stops(budget)
+        with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress:
             result, extra["refined"] = refine_plan(
                 result,
                 solve_options,
@@ -238,23 +240,6 @@ def run(
     more = {f"scenario {i + 2}": path for i, path in enumerate(options["scenarios"])}
     inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file, **more)
     return build_plan(result, workload, inputs=inputs), result, extra
-
-
-@contextmanager
-def stops(budget: Budget) -> Iterator[None]:
-    """The first Ctrl-C ends the solve with what it has; the second ends the program."""
-
-    def stop(number: int, frame: Any) -> None:
-        if budget.interrupted:
-            raise KeyboardInterrupt
-        budget.interrupt()
-        click.echo("stopping with the best plan so far; once more to quit", err=True)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def summary(result: SolveResult) -> dict[str, Any]:
@@ -288,21 +273,22 @@ def summary(result: SolveResult) -> dict[str, Any]:
 def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
     import orjson
 
-    from placement.atomic import write_atomically
+    from placement.atomic import together, write_atomically
     from placement.plan_file import write_plan
 
-    write_plan(options["output"], plan)
-    if options["history"] is not None:
-        events = [
-            {
-                "phase": p.phase,
-                "seconds": p.seconds,
-                "incumbent": p.incumbent,
-                "best_bound": p.best_bound,
-            }
-            for p in result.history
-        ]
-        write_atomically(options["history"], orjson.dumps(events, option=orjson.OPT_INDENT_2))
+    with together():
+        write_plan(options["output"], plan)
+        if options["history"] is not None:
+            events = [
+                {
+                    "phase": p.phase,
+                    "seconds": p.seconds,
+                    "incumbent": p.incumbent,
+                    "best_bound": p.best_bound,
+                }
+                for p in result.history
+            ]
+            write_atomically(options["history"], orjson.dumps(events, option=orjson.OPT_INDENT_2))
 
 
 def _above_least(certificate: Certificate) -> str:

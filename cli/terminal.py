@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cli.interruption import screen
 from placement.compilation import watching
 from placement.outcome import relative_gap
 
@@ -159,6 +160,7 @@ class Waiting:
     def __enter__(self) -> Waiting:
         if self._shown:
             self._watch.enter_context(watching(self._compiles))
+            self._watch.enter_context(screen(self._restore))
             self._live = Live(
                 get_renderable=self._render,
                 console=self._console,
@@ -177,6 +179,10 @@ class Waiting:
         self._watch.close()
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
+
+    def _restore(self) -> None:
+        if self._live is not None:
+            self._live.stop()
 
     def _compiles(self, what: str | None) -> None:
         self._compiling = what

@@ -88,6 +88,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         self.interior = interior
         self.target = target
         self.end = "error"
+        self._raised: list[BaseException] = []
 
     def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
         """Make a HiGHS that is silent before it is told anything else."""
@@ -166,6 +167,8 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         if self.watch is not None or self.on_solution is not None:
             self._listen(model, _sign(lp))
         model.run()
+        if self._raised:
+            raise self._raised.pop()
         if self.interior and not _is_solved(model) and model.getModelStatus() not in _STOPPED:
             model.setOptionValue("solver", "choose")
             model.setOptionValue("run_crossover", "on")
@@ -180,20 +183,22 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
         watch, on_solution = self.watch, self.on_solution
 
         def hear(event: Any, _: str, out: Any, into: Any, __: Any) -> None:
-            if event == kind.kCallbackMipImprovingSolution:
-                if on_solution is not None:
-                    on_solution(list(out.mip_solution))
-                return
-            if watch is None:
-                return
-            bounds: list[float | None] = [None, None]
-            if event in (kind.kCallbackMipInterrupt, kind.kCallbackMipLogging):
-                for i, value in enumerate((out.mip_primal_bound, out.mip_dual_bound)):
-                    bounds[i] = sign * value if abs(value) < finite else None
+            stop = False
             try:
-                stop = watch(bounds[0], bounds[1])
-            except KeyboardInterrupt:
-                # An exception must not cross the solver's C++ frames.
+                if event == kind.kCallbackMipImprovingSolution:
+                    if on_solution is not None:
+                        on_solution(list(out.mip_solution))
+                    return
+                if watch is None:
+                    return
+                bounds: list[float | None] = [None, None]
+                if event in (kind.kCallbackMipInterrupt, kind.kCallbackMipLogging):
+                    for i, value in enumerate((out.mip_primal_bound, out.mip_dual_bound)):
+                        bounds[i] = sign * value if abs(value) < finite else None
+                stop = bool(self._raised) or watch(bounds[0], bounds[1])
+            except BaseException as error:
+                # An exception must not cross the solver's C++ frames: it goes on behind them.
+                self._raised.append(error)
                 stop = True
             if stop and into is not None:
                 into.user_interrupt = True

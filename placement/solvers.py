@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pulp
 
+from placement.atomic import scratch_folder
 from placement.highs import LIGHT, OnSolution, QuietHiGHS
 from placement.outcome import Budget
 from placement.reading.faults import nearest
@@ -268,21 +267,21 @@ def _run_cbc(
     node_limit: int | None,
     warm_start: bool,
 ) -> Run:
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "cbc.log"
-        problem.solve(
-            pulp.PULP_CBC_CMD(
-                msg=False,
-                timeLimit=limit,
-                gapRel=gap,
-                maxNodes=node_limit,
-                threads=settings.threads,
-                warmStart=warm_start and problem.isMIP(),
-                keepFiles=False,
-                logPath=str(log),
-                options=[f"RandomSeed {settings.seed}", f"RandomCbcSeed {settings.seed}"],
-            )
+    with scratch_folder() as folder:
+        log = folder / "cbc.log"
+        solver = pulp.PULP_CBC_CMD(
+            msg=False,
+            timeLimit=limit,
+            gapRel=gap,
+            maxNodes=node_limit,
+            threads=settings.threads,
+            warmStart=warm_start and problem.isMIP(),
+            keepFiles=False,
+            logPath=str(log),
+            options=[f"RandomSeed {settings.seed}", f"RandomCbcSeed {settings.seed}"],
         )
+        solver.tmpDir = str(folder)
+        problem.solve(solver)
         text = log.read_text(errors="replace") if log.exists() else ""
     status, hit = _pulp_status(problem)
     if "Stopped on node limit" in text or "Exiting on maximum nodes" in text:

@@ -31,6 +31,11 @@ def read_config(path: str | os.PathLike[str]) -> Workload:
         _refuse_other_kind(path, document.data)
     config, faults = check_shape(ConfigFile, document, _faults_of_the_rest)
     raise_faults(document, faults + _entry_faults(config.models, config.workflows, config.models))
+    return build_workload(config)
+
+
+def build_workload(config: ConfigFile) -> Workload:
+    """Turn a valid config into the workload."""
     models = tuple(build_model(key, entry) for key, entry in config.models.items())
     index = {m.id: i for i, m in enumerate(models)}
     return Workload(

@@ -1,8 +1,12 @@
+import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from placement.atomic import check_writable, replacing, write_atomically
+from placement.atomic import check_writable, replacing, together, write_atomically
 
 
 @pytest.mark.parametrize("content", ["grün\n", b"\x00\xff"])
@@ -63,3 +67,121 @@ def test_unwritable_places_are_named(tmp_path):
         with pytest.raises(OSError):
             write_atomically(place, "x")
     check_writable(tmp_path / "plan.yaml")
+
+
+def test_files_written_together_appear_together(tmp_path):
+    """Until the last is written none is there; then all are, and no temporary file."""
+    with together():
+        write_atomically(tmp_path / "plan.yaml", "plan")
+        assert not (tmp_path / "plan.yaml").exists()
+        with together():
+            write_atomically(tmp_path / "history.json", "history")
+        assert not (tmp_path / "history.json").exists()
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "plan.yaml": "plan",
+        "history.json": "history",
+    }
+
+
+def test_where_one_fails_none_appears(tmp_path):
+    """A fault in the second file leaves the old first one, and nothing else."""
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(OSError, match="none"), together():
+        write_atomically(tmp_path / "old", "new")
+        write_atomically(tmp_path / "fresh", "new")
+        write_atomically(tmp_path / "none" / "x", "new")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("old", "old")]
+
+
+def test_a_place_lost_at_the_last_moment_takes_the_others_back(tmp_path):
+    """Where the second cannot take its place, the first, which is new, goes too."""
+    with pytest.raises(OSError, match="second"), together():
+        write_atomically(tmp_path / "first", "new")
+        write_atomically(tmp_path / "second", "new")
+        (tmp_path / "second").mkdir()
+    assert [p.name for p in tmp_path.iterdir()] == ["second"]
+
+
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """Only its own kind, only beside the same file, only where the process is gone."""
+    gone, here = dead_pid(), os.getppid()
+    left = tmp_path / f".plan.yaml.{gone}.tmp"
+    others = [f".plan.yaml.{here}.tmp", f".other.yaml.{gone}.tmp", ".plan.yaml.tmp", "a.1.tmp"]
+    for name in (left.name, *others):
+        (tmp_path / name).write_text("half")
+    write_atomically(tmp_path / "plan.yaml", "new")
+    assert {p.name for p in tmp_path.iterdir()} == {"plan.yaml", *others}
+
+
+def test_a_file_that_is_locked_is_somebodys(tmp_path):
+    """On a shared folder a number says little; the lock of a writer elsewhere is respected."""
+    fcntl = pytest.importorskip("fcntl")
+    busy = tmp_path / f".plan.yaml.{dead_pid()}.tmp"
+    with busy.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_atomically(tmp_path / "plan.yaml", "new")
+        assert busy.exists()
+    write_atomically(tmp_path / "plan.yaml", "new")
+    assert not busy.exists()
+
+
+@pytest.mark.parametrize("length", [200, 255])
+def test_the_longest_names_can_be_written(tmp_path, length):
+    """A name that the file system takes can be written, though the temporary one is longer."""
+    names = ["x" * (length - 1) + end for end in "ab"]
+    with together():
+        for name in names:
+            write_atomically(tmp_path / name, name)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {n: n for n in names}
+    with pytest.raises(OSError, match="too long"):
+        check_writable(tmp_path / ("x" * 256))
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    """Whatever fails on the way, the error names the file asked for, and nothing stays."""
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "plan.yaml"
+    with pytest.raises(OSError, match="No space left") as failed:
+        write_atomically(path, "x")
+    assert failed.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    """Only the temporary file's name is hidden from the user."""
+    with pytest.raises(FileNotFoundError) as failed, replacing(tmp_path / "x"):
+        (tmp_path / "missing").read_text()
+    assert failed.value.filename == str(tmp_path / "missing")
+
+
+DISCARD = """
+import os, sys, threading
+from placement.atomic import *
+from placement.atomic import discard_unfinished
+with scratch_folder() as folder, together(), replacing(sys.argv[1]) as one:
+    print(folder)
+    one.write_text("half")
+    write_atomically(sys.argv[2], "whole")
+    ending = threading.Thread(target=discard_unfinished)
+    ending.start()
+    ending.join()
+    os._exit(0)
+"""
+
+
+def test_an_end_in_the_middle_leaves_nothing(tmp_path):
+    """Half-written files, those that wait for others and scratch folders are all thrown away."""
+    command = [sys.executable, "-c", DISCARD, tmp_path / "a", tmp_path / "b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not Path(done.stdout.strip()).exists()
+    assert list(tmp_path.iterdir()) == []

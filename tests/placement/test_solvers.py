@@ -147,6 +147,17 @@ def test_an_interrupted_budget_stops_the_run() -> None:
     assert (again.status, again.limit_hit) == ("none", "interrupt")
 
 
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_a_callback_raises_comes_out_behind_the_solver(fault: type[BaseException]) -> None:
+    """Ctrl-C and faults end the run and are not lost in the solver's own code."""
+
+    def on_progress(incumbent: float | None, bound: float | None) -> None:
+        raise fault
+
+    with pytest.raises(fault):
+        solve_program(knapsack(80, rows=60), SolverSettings(), on_progress=on_progress)
+
+
 def test_solvers_keep_stdout_clean(capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing reaches stdout or stderr, not even HiGHS's banner."""
     for name in SOLVERS:
