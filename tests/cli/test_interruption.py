@@ -134,7 +134,6 @@ def test_a_solve_ends_with_the_best_plan_so_far(inputs: list[str], tmp_path: Pat
     done = run(SOLVE + STRUCK, *solve_arguments(inputs, tmp_path), "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "stopping with the best plan so far; once more to quit\n"
-    assert json.loads(done.stdout)["status"] == "interrupted"
     assert {p.name for p in tmp_path.iterdir()} == {"plan.json", "history.json"}
 
 
