@@ -61,7 +61,8 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
     "--repeat",
     type=click.IntRange(2, 100_000),
     metavar="N",
-    help="Also run N resampled traces and give 95% intervals; every row sees the same traces.",
+    help="Also run N resampled traces and say where each figure falls on another trace of this "
+    "traffic, 95 times of 100; every row sees the same traces.",
 )
 @headroom_options
 @click.option(
@@ -282,7 +283,7 @@ def ranked(rows: list[Row]) -> list[Row]:
 
 
 def _write_csv(file: str, rows: list[Row]) -> None:
-    """One row each; an interval becomes two columns, its mean and its half width."""
+    """One row each; a range becomes three columns: mean, low, high."""
     from placement.atomic import replacing
 
     flat = []
@@ -290,7 +291,7 @@ def _write_csv(file: str, rows: list[Row]) -> None:
         parts = {
             f"{metric}_{part}": row["intervals"][metric][part]
             for metric in row.get("intervals", {})
-            for part in ("mean", "half_width")
+            for part in ("mean", "low", "high")
         }
         flat.append({k: v for k, v in row.items() if k != "intervals"} | parts)
     with replacing(file) as path, path.open("w", newline="") as opened:
@@ -322,13 +323,12 @@ def _show(rows: list[Row], failed: list[dict[str, str]], repeat: int | None) -> 
         )
     console.print(runs)
     if repeat:
-        spread = table(f"{repeat} resampled", "router", "SE %", "CSC", "P99 s", left=2)
+        spread = table("on another trace", "router", "SE %", "CSC", "P99 s", left=2)
         for row in rows:
             cells = [row["intervals"][metric] for metric in INTERVALS]
-            spread.add_row(
-                *_names(row), *(f"{c['mean']:,.1f} ±{c['half_width']:,.1f}" for c in cells)
-            )
+            spread.add_row(*_names(row), *(f"{c['low']:,.1f}..{c['high']:,.1f}" for c in cells))
         console.print(spread)
+        console.print(f"95 times of 100, from {repeat} resampled traces")
     plans = {row["method"]: row for row in rows if row["scheduler"] == "static"}
     if plans:
         console.print(_plans(list(plans.values())))

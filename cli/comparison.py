@@ -36,7 +36,7 @@ class Comparison:
     Parameters
     ----------
     repeat : int
-        Resampled traces for intervals beside the trace itself; all rows see the same ones.
+        Resampled traces beside the trace itself, for ranges; all rows see the same ones.
     """
 
     workload: Workload
@@ -181,7 +181,7 @@ class Comparison:
 
 
 def _metrics(summary: dict[str, Any]) -> Row:
-    """Metrics of a row: from a summary, or from the intervals that have its shape."""
+    """Metrics of a row: from a summary, or from the ranges that have its shape."""
     latency = summary["request_latency"]
     return {
         "server_efficiency": summary["server_efficiency"],

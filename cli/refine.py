@@ -183,7 +183,7 @@ def refine_plan(
 def _report(
     plain: SolveResult, refined: SolveResult, found: Refinement, judge: Judge
 ) -> dict[str, Any]:
-    from runtime.intervals import interval
+    from runtime.intervals import traffic_range
     from runtime.metrics import measure
 
     pair = (plain, refined)
@@ -193,15 +193,15 @@ def _report(
         for trace in judge.traces(TRAINING, UNSEEN)
     ]
     gains = [judge.value(before) - judge.value(after) for before, after in unseen]
-    gained = interval(gains)
+    gained = traffic_range(gains)
     _, read, _ = METRICS[judge.metric]
     rows = {}
     for name, (_, value, _) in METRICS.items():
         rows[name] = {
             "before": value(on_trace[0]),
             "after": value(on_trace[1]),
-            "unseen_before": interval([value(b) for b, _ in unseen]).mean,
-            "unseen_after": interval([value(a) for _, a in unseen]).mean,
+            "unseen_before": traffic_range([value(b) for b, _ in unseen]).mean,
+            "unseen_after": traffic_range([value(a) for _, a in unseen]).mean,
         }
     return {
         "metric": judge.metric,
@@ -209,7 +209,12 @@ def _report(
         "evaluations": found.evaluations,
         "kept": bool(found.steps) and gained.mean > 0,
         "gain": abs(read(on_trace[0]) - read(on_trace[1])) if found.steps else 0.0,
-        "unseen_gain": {"mean": gained.mean, "half_width": gained.half_width, "traces": UNSEEN},
+        "unseen_gain": {
+            "mean": gained.mean,
+            "low": gained.low,
+            "high": gained.high,
+            "traces": UNSEEN,
+        },
         "metrics": rows,
         "locality": {
             "before": plain.evaluation.objective,
@@ -235,7 +240,10 @@ def show_refinement(report: dict[str, Any]) -> None:
     shown.add_row("locality", f"{locality['before']:.5f}", f"{locality['after']:.5f}", "", "")
     console.print(shown)
     gain = report["unseen_gain"]
-    judged = f"{gain['mean']:,.3f} ± {gain['half_width']:,.3f} over {gain['traces']} unseen traces"
+    judged = (
+        f"{gain['mean']:,.3f} over {gain['traces']} unseen traces "
+        f"(another: {gain['low']:,.3f}..{gain['high']:,.3f}, 95%)"
+    )
     if report["kept"]:
         console.print(
             f"gained on {report['metric']}: {report['gain']:,.3f} on the trace, {judged} "

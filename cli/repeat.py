@@ -1,4 +1,4 @@
-"""`simulate --repeat`: the metrics of resampled traces, with their intervals."""
+"""`simulate --repeat`: the range of every metric over traffic."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def repeat_options(function: F) -> F:
             type=click.IntRange(1, 100_000),
             metavar="N",
             help="Also run N resampled traces (stationary block bootstrap of arrivals and "
-            "requests) and give 95% intervals for every metric.",
+            "requests) and say where each metric falls on another trace of this traffic, "
+            "95 times of 100.",
         ),
     ):
         function = option(function)
@@ -58,7 +59,7 @@ def repeat_run(
     seed: int,
     progress: ProgressCallback,
 ) -> dict[str, Any]:
-    """Run resampled traces; the interval of every metric."""
+    """Run resampled traces; the range of every metric over traffic."""
     from runtime.intervals import intervals, replicate
 
     done = 0
@@ -74,15 +75,13 @@ def repeat_run(
 
 
 def show_intervals(found: dict[str, Any], repeat: int) -> None:
-    """Print mean +- half width of every metric, and where one more trace would fall."""
+    """Print the mean of every metric, and where it falls on another trace of the same traffic."""
     from cli.terminal import output, table
 
-    shown = table(
-        f"{repeat} resampled traces", "mean", "± 95%", "one trace: from", "to", title=None
-    )
+    shown = table(f"{repeat} resampled traces", "mean", "another trace: from", "to (95%)")
     for name, label in SHOWN.items():
         entry = found[name]
-        if "half_width" in entry:
+        if "low" in entry:
             shown.add_row(label, *_cells(entry))
             continue
         for moment in MOMENTS:
@@ -90,9 +89,9 @@ def show_intervals(found: dict[str, Any], repeat: int) -> None:
             shown.add_row(f"{label}, {part} s", *_cells(entry[moment]))
     output().print(shown)
     if repeat == 1:
-        output().print("one replication has no interval; take --repeat 10 or more")
+        output().print("one resampled trace shows no range; take --repeat 10 or more")
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:
-    values = (entry["mean"], entry["half_width"], entry["low"], entry["high"])
+    values = (entry["mean"], entry["low"], entry["high"])
     return ["" if v is None else f"{v:,.3f}" for v in values]

@@ -1,4 +1,11 @@
-"""What the metrics of several replications say: means with their Student-t intervals."""
+"""What the metrics of several runs say: of independent ones, and of resampled traces.
+
+The runs of a simulation model that is drawn anew each time are independent, and their mean comes
+as close to the expected value as there are runs. Traces resampled from one trace are not: they
+scatter about that trace, which is itself one of those that the traffic might have been. However
+many are run, their mean stays as far from the expected value as chance has put the trace. What
+they do show is how far chance puts a trace, and so where the figure falls on another one.
+"""
 
 from __future__ import annotations
 
@@ -21,51 +28,79 @@ PERCENTAGES = ("server_efficiency", "average_utilization", "switch_overhead")
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """One metric over n replications; all but the mean need two of them.
+    """One metric over n independent runs; all but the mean need two of them.
 
     Parameters
     ----------
     mean : float
     half_width : float or None
-        t s / sqrt(n): the expected value over resampled traces lies within mean +- half_width.
+        t s / sqrt(n): the expected value lies within mean +- half_width.
     sd : float or None
-        Standard deviation s between replications.
-    low, high : float or None
-        mean -+ t s sqrt(1 + 1/n). One more trace of this kind falls between them; and, as s
-        estimates how far the trace at hand may be off by chance, they are the bootstrap's
-        confidence interval for the traffic that the trace is a sample of.
+        Standard deviation s between runs.
     """
 
     mean: float
     half_width: float | None
     sd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRange:
+    """One metric over traffic, from n resampled traces; all but the mean need two of them.
+
+    Parameters
+    ----------
+    mean : float
+        Over the resampled traces.
+    sd : float or None
+        Standard deviation s between them: how far chance puts the metric of one trace.
+    low, high : float or None
+        mean -+ t s sqrt(2 + 1/n). The metric of another trace of the same traffic falls between
+        them: it is off by s, and so is the trace that the resampled ones scatter about.
+    """
+
+    mean: float
+    sd: float | None
     low: float | None
     high: float | None
 
 
-def interval(
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """Student-t interval of the expected value from independent runs."""
+    sample = np.asarray(values, dtype=np.float64)
+    n, mean = len(sample), float(sample.mean())
+    if n < 2:
+        return Interval(mean, None, None)
+    s = float(sample.std(ddof=1))
+    return Interval(mean, _quantile(n, confidence) * s / float(np.sqrt(n)), s)
+
+
+def traffic_range(
     values: Sequence[float],
     confidence: float = CONFIDENCE,
     *,
     least: float = -np.inf,
     most: float = np.inf,
-) -> Interval:
-    """Student-t interval of a sample; `least` and `most` are what the metric can attain."""
+) -> TrafficRange:
+    """Where a metric falls on another trace; `least` and `most` are what it can attain."""
     sample = np.asarray(values, dtype=np.float64)
     n, mean = len(sample), float(sample.mean())
     if n < 2:
-        return Interval(mean, None, None, None, None)
+        return TrafficRange(mean, None, None, None)
     s = float(sample.std(ddof=1))
-    t = float(stdtrit(n - 1, 0.5 + confidence / 2))
-    reach = t * s * np.sqrt(1 + 1 / n)
+    reach = _quantile(n, confidence) * s * np.sqrt(2 + 1 / n)
     low, high = max(least, mean - reach), min(most, mean + reach)
-    return Interval(mean, t * s / float(np.sqrt(n)), s, float(low), float(high))
+    return TrafficRange(mean, s, float(low), float(high))
+
+
+def _quantile(n: int, confidence: float) -> float:
+    return float(stdtrit(n - 1, 0.5 + confidence / 2))
 
 
 def intervals(
     summaries: Sequence[Mapping[str, object]], confidence: float = CONFIDENCE
 ) -> dict[str, object]:
-    """Interval of every metric of `summarize` as a JSON-ready object of the same shape."""
+    """`TrafficRange` of every metric of `summarize`, JSON-ready, in an object of its shape."""
     found: dict[str, object] = {}
     for name, first in summaries[0].items():
         column = [s[name] for s in summaries]
@@ -74,7 +109,7 @@ def intervals(
         elif isinstance(first, int | float) and name not in SETTINGS:
             numbers = [float(c) for c in column if isinstance(c, int | float)]
             most = 100.0 if name in PERCENTAGES else np.inf
-            found[name] = asdict(interval(numbers, confidence, least=0.0, most=most))
+            found[name] = asdict(traffic_range(numbers, confidence, least=0.0, most=most))
     return found
 
 

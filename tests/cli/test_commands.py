@@ -72,14 +72,16 @@ def test_compare_ranks_placements_routers_and_schedulers(tmp_path: Path) -> None
     assert efficiency == sorted(efficiency, reverse=True)
     for row in rows:
         assert (row["switches"] > 0) == (row["scheduler"] != "static")
-        assert row["intervals"]["p99"]["half_width"] >= 0
+        assert row["intervals"]["p99"]["low"] <= row["intervals"]["p99"]["high"]
     by_pair = {(r["method"], r["routing"]): r for r in rows}
     ilp, greedy = by_pair["ilp", "plan"], by_pair["greedy", "plan"]
     assert greedy["objective"] <= ilp["objective"] + 1e-6 <= ilp["best_bound"] + 2e-6
     with table.open(newline="") as file:
         written = list(csv.DictReader(file))
     assert [float(r["p99"]) for r in written] == [r["p99"] for r in rows]
-    assert [float(r["p99_mean"]) for r in written] == [r["intervals"]["p99"]["mean"] for r in rows]
+    for part in ("mean", "low", "high"):
+        told = [float(r[f"p99_{part}"]) for r in written]
+        assert told == [r["intervals"]["p99"][part] for r in rows]
 
 
 def test_one_method_without_a_plan_does_not_end_the_comparison() -> None:
@@ -215,10 +217,12 @@ def test_repeat_adds_intervals_and_leaves_the_summary_alone(plan: Path) -> None:
     assert repeated["summary"] == alone["summary"]
     assert repeated == json.loads(call(*command, "--repeat", "3", "--seed", "5").output)
     latency = repeated["intervals"]["request_latency"]["p99"]
-    assert latency["low"] <= latency["mean"] - latency["half_width"] < latency["mean"]
+    assert set(latency) == {"mean", "sd", "low", "high"}
+    assert latency["low"] < latency["mean"] < latency["high"]
     once = json.loads(call(*command, "--repeat", "1").output)["intervals"]
-    assert once["makespan"]["half_width"] is None
-    assert "±" in call(*command[:-1], "--repeat", "3").output
+    assert once["makespan"]["low"] is None
+    shown = call(*command[:-1], "--repeat", "3").output
+    assert "another trace: from" in shown and "±" not in shown
 
 
 def test_refine_reports_what_the_simulator_gained(tmp_path: Path) -> None:
