@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from cli.notices import notices
+
 COMMANDS = {
     "analyze": "What a trace asks for: usage, pairs of models, offered load.",
     "solve": "Place the models by an integer program, with a proven bound.",
@@ -80,7 +82,8 @@ class Commands(click.Group):
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            with notices():
+                code = super().main(*args, standalone_mode=False, **extra)
         except Exception as error:
             if os.environ.get("GSWARM_PLACE_DEBUG"):
                 raise

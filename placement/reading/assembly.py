@@ -12,7 +12,7 @@ import numpy as np
 
 from placement.cluster import FloatArray, IntArray
 from placement.reading.batch import Batch
-from placement.reading.faults import FaultList, show, suggest
+from placement.reading.faults import FaultList, Spot, show, suggest
 from placement.reading.schema import MAX_SECONDS
 from placement.reading.timestamps import Clock
 from placement.trace import Trace
@@ -84,7 +84,11 @@ class TraceBuilder:
         if set(map(type, ids)) != {str} or "" in ids:
             ids = [str(x) if type(x) is int else x for x in ids]
             for i, name in enumerate(ids):
-                if not isinstance(name, str) or not name:
+                if isinstance(name, str) and name:
+                    continue
+                if self.faults.full:
+                    self.faults.count()
+                else:
                     _note(self.faults, batch.place(i, "request_id"), name, "text", "name it")
             ids = [x if isinstance(x, str) else "" for x in ids]
         before = len(self.seen)
@@ -96,13 +100,16 @@ class TraceBuilder:
     def _note_repeats(self, batch: Batch, ids: Sequence[str]) -> None:
         seen = set(self.ids)
         for i, name in enumerate(ids):
-            if name and name in seen:
+            if not name or name not in seen:
+                seen.add(name)
+            elif self.faults.full:
+                self.faults.count()
+            else:
                 self.faults.add(
                     batch.place(i, "request_id"),
                     f"{name!r} is the id of an earlier request",
                     "give every request its own id",
                 )
-            seen.add(name)
 
     def _check_order(self, batch: Batch, ids: Sequence[str], micros: IntArray) -> None:
         if not self.ordered:  # stamps that could not be read have no order
@@ -128,9 +135,13 @@ class TraceBuilder:
         for i, name in enumerate(names):
             known = isinstance(name, str) and name in self.index
             found[i] = self.index[name] if known else -1
-            if not isinstance(name, str):
+            if known:
+                continue
+            if self.faults.full:
+                self.faults.count()
+            elif not isinstance(name, str):
                 _note(self.faults, batch.place(i, "workflow_id"), name, "text", "name a workflow")
-            elif not known:
+            else:
                 self.faults.add(
                     batch.place(i, "workflow_id"),
                     f"{name!r} is no workflow of the config",
@@ -185,6 +196,9 @@ class TraceBuilder:
             if given is None:
                 continue
             if not isinstance(given, dict):
+                if self.faults.full:
+                    self.faults.count()
+                    continue
                 place = batch.place(i, "node_execution_times")
                 _note(self.faults, place, given, "a mapping", "write node: seconds")
                 continue
@@ -210,10 +224,17 @@ class TraceBuilder:
         for v, name in enumerate(names):
             with np.errstate(invalid="ignore"):
                 bad = (values[:, v] < 0) | (values[:, v] > MAX_SECONDS)
-            for r in np.flatnonzero(bad):
+            for n, r in enumerate(np.flatnonzero(bad)):
+                if self.faults.full:
+                    self.faults.count(int(bad.sum()) - n)
+                    break
                 self._bad_time(batch, int(rows[r]), name, float(values[r, v]))
         for name in batch.columns.keys() - set(names):
-            for i in rows[~np.isnan(batch.columns[name][rows])]:
+            given = rows[~np.isnan(batch.columns[name][rows])]
+            for n, i in enumerate(given):
+                if self.faults.full:
+                    self.faults.count(len(given) - n)
+                    break
                 self._unknown_node(batch, int(i), name, names)
         return values
 
@@ -236,6 +257,9 @@ class TraceBuilder:
                 )
 
     def _unknown_node(self, batch: Batch, i: int, name: Any, names: list[str]) -> None:
+        if self.faults.full:
+            self.faults.count()
+            return
         self.faults.add(
             batch.place(i, "node_execution_times"),
             f"{name!r} is no node of workflow {batch.workflow_ids[i]!r}",
@@ -243,6 +267,9 @@ class TraceBuilder:
         )
 
     def _bad_time(self, batch: Batch, i: int, name: str, seconds: Any) -> None:
+        if self.faults.full:
+            self.faults.count()
+            return
         self.faults.add(
             batch.place(i, f"node_execution_times.{name}"),
             f"is {show(seconds)}",
@@ -254,7 +281,7 @@ def _all_valid(values: FloatArray) -> bool:
     return bool(((values >= 0) & (values <= MAX_SECONDS)).all())  # NaN compares false
 
 
-def _note(faults: FaultList, place: str, value: Any, expected: str, mend: str) -> None:
+def _note(faults: FaultList, place: str | Spot, value: Any, expected: str, mend: str) -> None:
     if value is None or value == "":
         faults.add(place, "is missing", mend)
     else:

@@ -8,8 +8,9 @@ from typing import Any
 
 from placement.cluster import FloatArray
 from placement.equality import ByContent
+from placement.reading.faults import Spot
 
-Place = Callable[[int, str], str]
+Place = Callable[[int, str], str | Spot]
 """Names a field of the i-th request of a batch the way the format's faults do."""
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import networkx as nx
 
 from placement.reading.document import PlacedFault, load_document, raise_faults
-from placement.reading.faults import input_error, suggest
+from placement.reading.faults import Place, input_error, suggest
 from placement.reading.schema import ConfigFile, ModelEntry, WorkflowEntry
 from placement.reading.shape import check_shape, well_shaped
-from placement.reading.yaml_text import Place
 from placement.workload import Edge, Model, Node, Workflow, Workload
 
 

@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from placement.reading.faults import FaultList
-from placement.reading.json_text import json_lines, parse_json
+from placement.reading.faults import FaultList, Place, Spot
+from placement.reading.json_lines import json_lines
+from placement.reading.json_text import parse_json
 from placement.reading.source import DOCUMENT_LIMIT_BYTES, decode, find_format, read_bytes
-from placement.reading.yaml_text import Place, dotted_place, parse_yaml, yaml_lines
+from placement.reading.yaml_text import dotted_place, parse_yaml, yaml_lines
 
 DOCUMENT_FORMATS = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 
@@ -30,7 +31,7 @@ class Document:
         if not around:
             return {}
         if self.format == "json":
-            found = json_lines(self.text.encode(), around)
+            found = json_lines(self.text, around)
         else:
             found = yaml_lines(self.path, self.text, around)
         lines = {}
@@ -66,8 +67,13 @@ def load_document(
     return Document(path, data, text, form)
 
 
-def raise_faults(document: Document, faults: Sequence[PlacedFault]) -> None:
+def raise_faults(document: Document, faults: Sequence[PlacedFault], more: int = 0) -> None:
     """Report faults of a document together, each with its line.
+
+    Parameters
+    ----------
+    more : int
+        Further faults that were only counted.
 
     Raises
     ------
@@ -75,10 +81,8 @@ def raise_faults(document: Document, faults: Sequence[PlacedFault]) -> None:
         Where there is at least one.
     """
     collected = FaultList(document.path)
-    shown = faults[:100]  # more lines than are ever shown need no search
-    lines = document.lines({f.place for f in shown}) if shown else {}
     for fault in faults:
-        line = lines.get(fault.place)
-        key = dotted_place(fault.place)
-        collected.add(f"{key} (line {line})" if line else key, fault.wrong, fault.mend)
+        spot = Spot(document, fault.place, dotted_place(fault.place))
+        collected.add(spot, fault.wrong, fault.mend)
+    collected.count(more)
     collected.raise_if_any()

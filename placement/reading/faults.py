@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from typing import Protocol
 
 SHOWN_FAULTS = 20
 """Faults reported one by one; a file of the wrong kind may hold a fault in every row."""
+
+COMPARED_CHARACTERS = 100
+COMPARED_NAMES = 2_000
+"""What is looked at to find the nearest name: comparing takes the product of two lengths."""
+
+Place = tuple[str | int, ...]
+
+
+class LineFinder(Protocol):
+    """What knows the lines of a document."""
+
+    def lines(self, places: Collection[Place]) -> Mapping[Place, int]:
+        """Find the line of each place, where it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place whose line is looked up when its fault is shown, with all others in one pass.
+
+    Parameters
+    ----------
+    document : LineFinder
+    place : tuple of str and int
+    text : str
+        How faults name it.
+    """
+
+    document: LineFinder
+    place: Place
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +53,20 @@ class Fault:
     ----------
     file : str
         The file as the user named it.
-    key : str
+    key : str or Spot
         Where in the file: a key such as ``models.llm7b.memory_gb``, a row, or nothing.
     wrong, mend : str
         What is wrong, and what to do about it.
     """
 
     file: str
-    key: str
+    key: str | Spot
     wrong: str
     mend: str
 
     def __str__(self) -> str:
-        place = f"{self.file}: {self.key}" if self.key else self.file
+        key = str(self.key)
+        place = f"{self.file}: {key}" if key else self.file
         return f"{place}: {self.wrong}; {self.mend}"
 
 
@@ -79,12 +114,19 @@ class FaultList:
         """Whether further faults are only counted."""
         return len(self.faults) >= SHOWN_FAULTS
 
-    def add(self, key: str, wrong: str, mend: str) -> None:
-        """Note a fault; beyond the first `SHOWN_FAULTS` it is only counted."""
+    def add(self, key: str | Spot, wrong: str, mend: str) -> None:
+        """Note a fault; beyond the first `SHOWN_FAULTS` it is only counted.
+
+        Where the sentence is dear, see first whether the list is `full`, and then `count`.
+        """
         if self.full:
             self.more += 1
         else:
             self.faults.append(Fault(os.fspath(self.file), key, wrong, mend))
+
+    def count(self, faults: int = 1) -> None:
+        """Count faults of which nothing is shown, as the list is full."""
+        self.more += faults
 
     def raise_if_any(self) -> None:
         """Raise what was collected.
@@ -95,14 +137,46 @@ class FaultList:
             Where at least one fault was added.
         """
         if self.faults:
-            raise InputError(self.faults, self.more)
+            raise InputError(with_lines(self.faults), self.more)
+
+
+def with_lines(faults: list[Fault]) -> list[Fault]:
+    """Look up the lines of all spots, in one pass over each document.
+
+    Parameters
+    ----------
+    faults : list of Fault
+
+    Returns
+    -------
+    list of Fault
+        With text for every key.
+    """
+    documents: dict[int, tuple[LineFinder, set[Place]]] = {}
+    for fault in faults:
+        if isinstance(fault.key, Spot):
+            document = fault.key.document
+            documents.setdefault(id(document), (document, set()))[1].add(fault.key.place)
+    found = {name: document.lines(places) for name, (document, places) in documents.items()}
+    named = []
+    for fault in faults:
+        if isinstance(fault.key, Spot):
+            line = found[id(fault.key.document)].get(fault.key.place)
+            text = f"{fault.key.text} (line {line})" if line else fault.key.text
+            fault = replace(fault, key=text)
+        named.append(fault)
+    return named
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
     """Name the valid name that `name` was probably meant to be, if any is close."""
-    names = list(valid)
-    lowered = {n.lower(): n for n in reversed(names)}
-    matches = get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    wanted = name[:COMPARED_CHARACTERS].lower()
+    lowered = {n[:COMPARED_CHARACTERS].lower(): n for n in reversed(list(valid))}
+    candidates = list(lowered)
+    if len(candidates) > COMPARED_NAMES:
+        ends = wanted[:2], wanted[-2:]
+        candidates = [n for n in candidates if n[:2] == ends[0] or n[-2:] == ends[1]]
+    matches = get_close_matches(wanted, candidates[:COMPARED_NAMES], n=1, cutoff=0.6)
     return lowered[matches[0]] if matches else None
 
 

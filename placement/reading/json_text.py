@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from placement.reading.faults import FaultList, InputError, input_error
-from placement.reading.yaml_text import Place, dotted_place
+from placement.reading.faults import FaultList, InputError, Place, input_error
+from placement.reading.yaml_text import dotted_place
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,\n]|[^\s{}\[\]:,"]+')
 _KEY_END = re.compile(rb'"[ \t\r\n]*:')
-_ESCAPED_QUOTE = re.compile(rb"\\u0022", re.IGNORECASE)
+_ESCAPED_MARK = re.compile(rb"\\u00(22|3a)", re.IGNORECASE)
 
 
 def parse_json(path: str | os.PathLike[str], raw: bytes, line: int | None = None) -> Any:
@@ -38,7 +39,7 @@ def parse_json(path: str | os.PathLike[str], raw: bytes, line: int | None = None
     except orjson.JSONDecodeError as error:
         raise _syntax_error(path, raw, error, line) from None
     faults = FaultList(path)
-    if may_repeat_keys(raw, data):
+    if may_repeat_keys(raw, data) and _repeats_keys(raw):
         for place, at, repeated in _walk(raw.decode()):
             if repeated:
                 key = f"{dotted_place(place)} (line {line or at})"
@@ -51,9 +52,10 @@ def may_repeat_keys(raw: bytes, data: Any) -> bool:
     """Tell whether `raw` may hold a key twice; False is certain.
 
     A repeated key is one that the parsed data lack, so writing them again gives fewer ends of
-    keys. Both texts count quotes inside strings alike, unless the quote is written ``\\u0022``.
+    keys. Both texts count what looks like an end inside a string alike, unless its quote or colon
+    is written by its number.
     """
-    if _ESCAPED_QUOTE.search(raw):
+    if _ESCAPED_MARK.search(raw):
         return True
     try:
         again = orjson.dumps(data)
@@ -62,15 +64,20 @@ def may_repeat_keys(raw: bytes, data: Any) -> bool:
     return len(_KEY_END.findall(raw)) != again.count(b'":')
 
 
-def json_lines(raw: bytes, places: Collection[Place]) -> dict[Place, int]:
-    """Find the lines (from 1) of some places of a valid JSON text."""
-    lines: dict[Place, int] = {}
-    for place, line, _ in _walk(raw.decode()):
-        if place in places:
-            lines.setdefault(place, line)
-            if len(lines) == len(places):
-                break
-    return lines
+def _repeats_keys(raw: bytes) -> bool:
+    """Tell for certain, at the speed of the standard library's parser."""
+
+    repeats = False
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        nonlocal repeats
+        repeats = repeats or len({key for key, _ in found}) < len(found)
+
+    try:
+        json.loads(raw, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):  # nested too deep for it, or a number too long
+        return True
+    return repeats
 
 
 def _walk(text: str) -> Iterator[tuple[Place, int, bool]]:

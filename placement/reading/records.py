@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,17 @@ import orjson
 
 from placement.reading.batch import Batch
 from placement.reading.document import Document, PlacedFault, load_document, raise_faults
-from placement.reading.faults import FaultList, input_error, nearest, show
+from placement.reading.faults import FaultList, Place, Spot, input_error, nearest, show
 from placement.reading.json_text import may_repeat_keys, parse_json
 from placement.reading.shape import close_field
 from placement.reading.source import TRACE_LIMIT_BYTES, check_file, decode
-from placement.reading.yaml_text import Place
+from placement.reading.unread import UnreadFields
 
 REQUIRED = ("request_id", "timestamp", "workflow_id")
 OPTIONAL = ("node_execution_times", "input_data", "node_configs", "metadata")
 CHUNK_BYTES = 2**25
-MAX_LINE_BYTES = 2**26
+MOST_GUESSED = 1000
+"""Sets of fields for which is looked up what a misspelt one was meant to be."""
 
 
 def read_document_batch(path: str | os.PathLike[str]) -> Batch:
@@ -46,9 +49,10 @@ def read_document_batch(path: str | os.PathLike[str]) -> Batch:
         wrong = f"is {show(records)}, not a list of requests"
         raise_faults(document, [PlacedFault(base, wrong, "write a list of requests")])
     place = _document_place(document, base)
-    faults = FaultList(path)
-    _check_records(records, place, faults)
+    faults, unread = FaultList(path), UnreadFields(path)
+    _check_records(records, place, faults, unread)
     faults.raise_if_any()
+    unread.warn()
     return _batch(records, place)
 
 
@@ -61,7 +65,7 @@ def read_jsonl_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
         Where a line is no JSON object with the required fields.
     """
     check_file(path)
-    faults = FaultList(path)
+    faults, unread = FaultList(path), UnreadFields(path)
     first_line = 1
     with Path(path).open("rb") as file:
         while lines := file.readlines(CHUNK_BYTES):
@@ -73,10 +77,11 @@ def read_jsonl_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
             texts = [text for text in lines if not text.isspace()]
             records = _parse_lines(path, texts, numbers)
             place = _line_place(numbers)
-            _check_records(records, place, faults)
+            _check_records(records, place, faults, unread)
             faults.raise_if_any()
             if records:
                 yield _batch(records, place)
+    unread.warn()
 
 
 def _parse_lines(path: str | os.PathLike[str], texts: list[bytes], numbers: list[int]) -> list[Any]:
@@ -90,28 +95,58 @@ def _parse_lines(path: str | os.PathLike[str], texts: list[bytes], numbers: list
     return [parse_json(path, text, line) for text, line in zip(texts, numbers, strict=True)]
 
 
-def _check_records(records: list[Any], place: Any, faults: FaultList) -> None:
-    """Note requests that are no mappings or lack a field, and misspelt optional fields."""
+def _check_records(records: list[Any], place: Any, faults: FaultList, unread: UnreadFields) -> None:
+    """Note requests that are no mappings or lack a field, misspelt fields and unread ones."""
     if set(map(type, records)) <= {dict}:
         fields = set().union(*records)
         whole = all(sum(name in r for r in records) == len(records) for name in REQUIRED)
         if whole and fields <= {*REQUIRED, *OPTIONAL}:
             return
+    looked_up: dict[tuple[str, ...], _Fields] = {}
     for i, record in enumerate(records):
         if not isinstance(record, dict):
-            faults.add(place(i, ""), f"is {show(record)}, not a request", "write a mapping")
+            if faults.full:
+                faults.count()
+            else:
+                faults.add(place(i, ""), f"is {show(record)}, not a request", "write a mapping")
             continue
-        absent = [name for name in (*REQUIRED, *OPTIONAL) if name not in record]
-        unknown = [k for k in record if k not in REQUIRED and k not in OPTIONAL]
-        misspelt = {k: meant for k in unknown if (meant := close_field(k, absent))}
-        for name in REQUIRED:
-            if name in absent:
-                close = next((k for k, meant in misspelt.items() if meant == name), None)
-                mend = f"add it, or did you misspell it as {close!r}?" if close else "add it"
-                faults.add(place(i, name), "is missing", mend)
-        for key, meant in misspelt.items():
-            if meant in OPTIONAL:
-                faults.add(place(i, key), "is no field of a request", f"did you mean {meant!r}?")
+        names = tuple(record)
+        found = looked_up.get(names)
+        if found is None:
+            found = _look_up(names, guess=len(looked_up) < MOST_GUESSED)
+            looked_up[names] = found
+        if faults.full:
+            faults.count(len(found.faults))
+        else:
+            for name, wrong, mend in found.faults:
+                faults.add(place(i, name), wrong, mend)
+        for name in found.unread:
+            unread.add(name, partial(place, i, name), (*REQUIRED, *OPTIONAL))
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """What is wrong with the fields of a request, by their names alone."""
+
+    faults: list[tuple[str, str, str]]
+    unread: list[str]
+
+
+def _look_up(names: tuple[str, ...], *, guess: bool) -> _Fields:
+    """Look for fields that are missing, misspelt or unknown; `guess` what was meant."""
+    absent = tuple(name for name in (*REQUIRED, *OPTIONAL) if name not in names)
+    unknown = [k for k in names if k not in REQUIRED and k not in OPTIONAL]
+    misspelt = {k: meant for k in unknown if guess and (meant := close_field(k, absent))}
+    faults = []
+    for name in REQUIRED:
+        if name in absent:
+            close = next((k for k, meant in misspelt.items() if meant == name), None)
+            mend = f"add it, or did you misspell it as {close!r}?" if close else "add it"
+            faults.append((name, "is missing", mend))
+    for key, meant in misspelt.items():
+        if meant in OPTIONAL:
+            faults.append((key, "is no field of a request", f"did you mean {meant!r}?"))
+    return _Fields(faults, [k for k in unknown if k not in misspelt])
 
 
 def _batch(records: list[dict[str, Any]], place: Any) -> Batch:
@@ -125,11 +160,9 @@ def _batch(records: list[dict[str, Any]], place: Any) -> Batch:
 
 
 def _document_place(document: Document, base: tuple[str, ...]) -> Any:
-    def place(i: int, name: str) -> str:
+    def place(i: int, name: str) -> Spot:
         parts: Place = (*base, i, *(name.split(".", 1) if name else ()))
-        line = document.lines([parts]).get(parts)
-        head = f"{''.join(base)}[{i}]" + (f".{name}" if name else "")
-        return f"{head} (line {line})" if line else head
+        return Spot(document, parts, f"{''.join(base)}[{i}]" + (f".{name}" if name else ""))
 
     return place
 

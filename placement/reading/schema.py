@@ -127,6 +127,7 @@ class WorkflowEntry(Entry):
     name: Identifier | None = Field(default=None, description="name shown to people")
     nodes: list[NodeEntry] = Field(min_length=1, description="its steps")
     edges: list[EdgeEntry] = Field(default=[], description="what waits for what")
+    description: str | None = Field(default=None, description="for people")
 
 
 class ConfigFile(Entry):

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache, lru_cache, partial
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from placement.reading.document import Document, PlacedFault, raise_faults
-from placement.reading.faults import nearest, show
+from placement.reading.faults import Place, Spot, nearest, show
 from placement.reading.schema import Entry
-from placement.reading.yaml_text import Place
+from placement.reading.unread import UnreadFields
+from placement.reading.yaml_text import dotted_place
 
 EntryT = TypeVar("EntryT", bound=Entry)
+
+MOST_EXPLAINED = 100
+"""Faults of shape that are put in words; further ones are counted."""
+
+LONGEST_FIELD = 40
+"""A longer name is no misspelling of any field."""
 
 _EXPECTED = {
     "float_type": ("a number", "write a number, without quotes"),
@@ -53,6 +62,7 @@ def check_shape(
     Returns
     -------
     entry : instance of `kind`
+        Fields that nothing reads are left out, with an `InputWarning` for each.
     misspelt : list of PlacedFault
         Unknown fields that look like an optional one, to be reported with what else is wrong.
 
@@ -65,11 +75,12 @@ def check_shape(
     try:
         entry = kind.model_validate(data)
     except ValidationError as error:
-        faults = [_explain(detail, data) for detail in error.errors(include_url=False)]
-        faults += _misspelt_faults(kind, data, faults) + more(data)
-        raise_faults(document, faults)
+        details = error.errors(include_url=False, include_context=True)
+        faults = [_explain(detail, data) for detail in details[:MOST_EXPLAINED]]
+        faults += _misspelt_faults(kind, document, faults) + more(data)
+        raise_faults(document, faults, len(details[MOST_EXPLAINED:]))
         raise AssertionError("a validation error without a fault") from error
-    return entry, _misspelt_faults(kind, data, [])
+    return entry, _misspelt_faults(kind, document, [])
 
 
 def well_shaped(kind: type[EntryT], entries: Any) -> dict[str, EntryT]:
@@ -81,13 +92,30 @@ def well_shaped(kind: type[EntryT], entries: Any) -> dict[str, EntryT]:
     return found
 
 
-def _misspelt_faults(kind: Any, data: Any, known: list[PlacedFault]) -> list[PlacedFault]:
+def _misspelt_faults(
+    kind: type[Entry], document: Document, known: list[PlacedFault]
+) -> list[PlacedFault]:
+    """Faults of fields that look like an absent one; the others get a warning."""
     missing = {f.place for f in known if f.wrong == "is missing"}
-    return [
-        PlacedFault((*place, key), "is no field that is known here", f"did you mean {meant!r}?")
-        for place, key, meant in _misspelt(kind, data, ())
-        if (*place, meant) not in missing
-    ]
+    faults = []
+    unread = UnreadFields(document.path)
+    for place, key, entry in _unknown(kind, document.data, ()):
+        fields = _fields_of(entry)
+        holder = _at(document.data, place)
+        meant = close_field(key, tuple(name for name in fields.known if name not in holder))
+        here = (*place, key)
+        if meant is None:
+            unread.add((entry, key), partial(_spot, document, here), fields.known)
+        elif (*place, meant) not in missing:
+            wrong = "is no field that is known here"
+            faults.append(PlacedFault(here, wrong, f"did you mean {meant!r}?"))
+    if not known:
+        unread.warn()
+    return faults
+
+
+def _spot(document: Document, place: Place) -> Spot:
+    return Spot(document, place, dotted_place(place))
 
 
 def _explain(detail: Any, data: Any) -> PlacedFault:
@@ -141,30 +169,55 @@ def _real_place(loc: tuple[str | int, ...], data: Any) -> Place:
     return tuple(place)
 
 
-def _misspelt(kind: Any, data: Any, place: Place) -> Iterator[tuple[Place, str, str]]:
-    """Find unknown fields that resemble a field that is absent: (place, unknown, meant)."""
-    entry, container = _entry_of(kind)
-    if entry is None:
+@dataclass(frozen=True)
+class _Fields:
+    """Names of the fields of a schema, and those that hold further schemas."""
+
+    known: dict[str, None]  # in their order
+    nested: tuple[tuple[str, type[BaseModel], type | None], ...]
+
+
+@cache
+def _fields_of(entry: type[BaseModel]) -> _Fields:
+    fields = {f.alias or name: f for name, f in entry.model_fields.items()}
+    inner = {name: _entry_of(f.annotation) for name, f in fields.items()}
+    nested = tuple((name, e, container) for name, (e, container) in inner.items() if e)
+    return _Fields(dict.fromkeys(fields), nested)
+
+
+def _unknown(
+    entry: type[BaseModel], data: Any, place: Place
+) -> Iterator[tuple[Place, str, type[BaseModel]]]:
+    """Find fields that are not in the schema: where, the field, and the schema that lacks it."""
+    if not isinstance(data, dict):
         return
-    if container is list and isinstance(data, list):
-        for i, item in enumerate(data):
-            yield from _misspelt(entry, item, (*place, i))
-    elif container is dict and isinstance(data, dict):
-        for key, item in data.items():
-            yield from _misspelt(entry, item, (*place, key))
-    elif container is None and isinstance(data, dict):
-        fields = {f.alias or name: f for name, f in entry.model_fields.items()}
-        absent = [name for name in fields if name not in data]
-        for key in data:
-            if key not in fields and (close := close_field(key, absent)):
-                yield place, key, close
-        for name, field in fields.items():
-            if name in data:
-                yield from _misspelt(field.annotation, data[name], (*place, name))
+    fields = _fields_of(entry)
+    for key in data:
+        if key not in fields.known:
+            yield place, key, entry
+    for name, inner, container in fields.nested:
+        value = data.get(name)
+        if container is None:
+            yield from _unknown(inner, value, (*place, name))
+        elif container is list and isinstance(value, list):
+            for i, item in enumerate(value):
+                yield from _unknown(inner, item, (*place, name, i))
+        elif container is dict and isinstance(value, dict):
+            for key, item in value.items():
+                yield from _unknown(inner, item, (*place, name, key))
 
 
-def close_field(key: str, absent: list[str]) -> str | None:
+def _at(data: Any, place: Place) -> Any:
+    for part in place:
+        data = data[part]
+    return data
+
+
+@lru_cache(10_000)
+def close_field(key: str, absent: tuple[str, ...]) -> str | None:
     """Name the absent field that `key` nearly spells; another word is no misspelling."""
+    if not absent or len(key) > LONGEST_FIELD:
+        return None
     found = get_close_matches(key.lower().replace("-", "_"), absent, n=1, cutoff=0.8)
     return found[0] if found else None
 

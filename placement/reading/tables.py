@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +19,12 @@ import polars as pl
 from placement.cluster import FloatArray
 from placement.reading.batch import Batch
 from placement.reading.csv_text import check_widths, explain_broken, one_line_a_row, read_header
-from placement.reading.faults import FaultList, InputError, input_error, show
+from placement.reading.faults import SHOWN_FAULTS, FaultList, InputError, input_error, show
 from placement.reading.json_text import may_repeat_keys, parse_json
 from placement.reading.records import OPTIONAL, REQUIRED
 from placement.reading.shape import close_field
 from placement.reading.source import check_file
+from placement.reading.unread import UnreadFields
 from placement.silence import silenced
 
 TIMES = "node_execution_times"
@@ -92,16 +93,21 @@ def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
 
 
 def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:
-    faults = FaultList(path)
-    absent = [n for n in (*REQUIRED, *OPTIONAL) if n not in names]
+    faults, unread = FaultList(path), UnreadFields(path)
+    known = (*REQUIRED, *OPTIONAL)
+    absent = tuple(n for n in known if n not in names)
     for name in names:
-        meant = close_field(name, absent)
-        if meant and name not in (*REQUIRED, *OPTIONAL) and not name.startswith(TIMES + "."):
+        if name in known or name.startswith(TIMES + "."):
+            continue
+        if meant := close_field(name, absent):
             faults.add(f"column {name}", "is no column that is known here", f"is it {meant!r}?")
+        else:
+            unread.add(name, partial("column {}".format, name), known)
     for name in REQUIRED:
         if name not in names:
             faults.add(f"column {name}", "is missing", "add it; every request needs one")
     faults.raise_if_any()
+    unread.warn()
 
 
 def _without_blank_end(table: pl.DataFrame) -> pl.DataFrame:
@@ -132,9 +138,10 @@ def _unnest(path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName
         elif kind in (pl.Categorical, pl.Enum) or whole:
             table = table.with_columns(pl.col(name).cast(pl.String))
         if kind.is_temporal() and table[name].null_count():
-            rows = table[name].is_null().arg_true().to_list()
-            for row in rows:
+            empty = table[name].is_null()
+            for row in empty.arg_true().head(SHOWN_FAULTS).to_list():
                 faults.add(f"{row_name(row)}, {name}", "is missing", "add it")
+            faults.count(max(0, int(empty.sum()) - SHOWN_FAULTS))
     times = table.schema.get(TIMES)
     if isinstance(times, pl.Struct):
         fields = [f.name for f in times.fields]
@@ -194,6 +201,8 @@ def _parse_times(path: str | os.PathLike[str], texts: list[str | None], place: A
     faults = FaultList(path)
     values = []
     for i, part in enumerate(parts):
+        if faults.full:
+            break  # another is not shown, and to look for it takes as long as to read it
         try:
             values.append(parse_json(path, part))
         except InputError as error:
@@ -218,6 +227,7 @@ def _numbers(column: pl.Series, place: Any, faults: FaultList) -> FloatArray:
     else:
         faults.add(f"column {column.name}", f"holds {column.dtype}", "write seconds as numbers")
         return np.zeros(len(column))
-    for i in bad.arg_true().to_list():
+    for i in bad.arg_true().head(SHOWN_FAULTS).to_list():
         faults.add(place(i, column.name), f"is {show(column[i])}", "write seconds as a number")
+    faults.count(max(0, int(bad.sum()) - SHOWN_FAULTS))
     return numbers.cast(pl.Float64).fill_null(float("nan")).to_numpy()

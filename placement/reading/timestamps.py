@@ -12,12 +12,16 @@ import numpy as np
 import polars as pl
 
 from placement.cluster import IntArray
-from placement.reading.faults import FaultList, show
+from placement.reading.faults import FaultList, Spot, show
 
 EPOCH = datetime(1970, 1, 1)
+FIRST_US, LAST_US = ((t - EPOCH) // timedelta(microseconds=1) for t in (datetime.min, datetime.max))
+"""What a calendar date can be: the years 1 to 9999."""
 _ISO_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 _OFFSET = re.compile(r"(?:Z|[+-]\d\d:\d\d)$")
 _FASTEST = "%Y-%m-%dT%H:%M:%S%.f"
+_FASTEST_FORM = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]+)?$"
+"""What both readers take for the same moment: polars knows years beyond 9999 and leap seconds."""
 _MEND = "write ISO 8601, such as 2026-01-31T12:00:00.5"
 
 
@@ -38,13 +42,13 @@ class Clock:
     _offset: timedelta | None = field(default=None, init=False)
     _started: bool = field(default=False, init=False)
 
-    def read(self, stamps: Sequence[Any], place: Callable[[int], str]) -> IntArray:
+    def read(self, stamps: Sequence[Any], place: Callable[[int], str | Spot]) -> IntArray:
         """Read stamps (text, or polars date-times) as microseconds since 1970, shape (B,).
 
         A stamp that is wrong is noted as a fault of ``place(i)`` and given as 0.
         """
         if isinstance(stamps, pl.Series) and stamps.dtype.is_temporal():
-            return self._read_temporal(stamps)
+            return self._read_temporal(stamps, place)
         values = stamps.to_list() if isinstance(stamps, pl.Series) else stamps
         fast = self._read_fast(values)
         return self._read_each(values, place) if fast is None else fast
@@ -68,23 +72,41 @@ class Clock:
         offset = zone.utcoffset(None) if zone else None
         if self._started and offset != self._offset:
             return None
+        if not texts.str.contains(_FASTEST_FORM).all():
+            return None
         micros = texts.str.to_datetime(_FASTEST, time_unit="us", strict=False)
-        if micros.null_count():
+        found_us = micros.cast(pl.Int64).to_numpy()
+        if micros.null_count() or found_us.min() < FIRST_US:  # polars has a year 0
             return None
         if not self._started:
             self._started, self._offset, self.zone = True, offset, zone
-        return micros.cast(pl.Int64).to_numpy()
+        return found_us
 
-    def _read_temporal(self, stamps: pl.Series) -> IntArray:
+    def _read_temporal(self, stamps: pl.Series, place: Callable[[int], str | Spot]) -> IntArray:
         zone = getattr(stamps.dtype, "time_zone", None)
         self._started = True
         if zone is not None:
             # One column has one zone; in UTC its order and differences are plain numbers.
             stamps = stamps.dt.convert_time_zone("UTC")
             self.zone = pl.Series([EPOCH]).dt.replace_time_zone("UTC")[0].tzinfo
-        return stamps.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
+        if stamps.dtype == pl.Date:
+            per_us, unit = 86_400_000_000, "days"
+        else:
+            unit = getattr(stamps.dtype, "time_unit", "us")
+            per_us = {"ms": 1000, "us": 1}.get(unit, 0)
+        counts = stamps.to_physical().cast(pl.Int64).to_numpy()
+        if not per_us:
+            return np.asarray(counts // 1000)  # nanoseconds reach from 1677 to 2262
+        beyond = (counts < FIRST_US // per_us) | (counts > LAST_US // per_us)
+        for n, i in enumerate(np.flatnonzero(beyond)):
+            if self.faults.full:
+                self.faults.count(int(beyond.sum()) - n)
+                break
+            wrong = f"is {counts[i]} {unit} since 1970, outside the years 1 to 9999"
+            self.faults.add(place(int(i)), wrong, _MEND)
+        return np.asarray(np.where(beyond, 0, counts) * per_us)
 
-    def _read_each(self, stamps: Sequence[Any], place: Callable[[int], str]) -> IntArray:
+    def _read_each(self, stamps: Sequence[Any], place: Callable[[int], str | Spot]) -> IntArray:
         micros = np.zeros(len(stamps), dtype=np.int64)
         for i, stamp in enumerate(stamps):
             moment = _parse(stamp)

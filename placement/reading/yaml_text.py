@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 import yaml
 
-from placement.reading.faults import FaultList, InputError
-
-Place = tuple[str | int, ...]
+from placement.reading.faults import FaultList, InputError, Place
 
 MAX_DEPTH = 64
 MAX_EXPANDED_VALUES = 100_000
@@ -64,8 +63,13 @@ def yaml_lines(
 ) -> dict[Place, int]:
     """Find the lines (from 1) of some places of a text that `parse_yaml` has accepted."""
     builder = _Builder(path, frozenset(places))
-    builder.build(text)
+    with suppress(_AllFound):
+        builder.build(text)
     return builder.lines
+
+
+class _AllFound(Exception):  # noqa: N818 - no error: the rest of the text need not be read
+    pass
 
 
 class _Frame:
@@ -112,6 +116,8 @@ class _Builder:
         return self.root
 
     def take(self, event: Any) -> None:
+        if self.wanted and len(self.lines) == len(self.wanted):
+            raise _AllFound
         kind = type(event)
         if kind is yaml.ScalarEvent:
             self.take_scalar(event)
