@@ -142,11 +142,11 @@ def _place_evenly(
     floor: float,
 ) -> Solution | None:
     """Minimise the squared loads over all placements worth `floor`, from this one."""
-    program = CompactProgram(instance, cap=instance.load_cap)
+    program = CompactProgram(instance)
     program.route()
     locality = program.locality()
     if locality:
-        least = floor - instance.locality_constant
+        least = program.scale * (floor - instance.locality_constant)
         program.problem += linear(locality) >= least, "locality"
     program.problem += linear([(q, -weight) for q, weight in program.squared_loads()])
     program.order_identical_servers()

@@ -6,21 +6,11 @@ import pulp
 
 from placement.compact import NODE_LIMIT, CompactProgram
 from placement.instance import Instance
+from placement.normalization import load_floor, normalize, restore
 from placement.outcome import Bottleneck, Budget, ProgressCallback
 from placement.routing_lp import least_bottleneck
 from placement.solution import Solution
 from placement.solvers import SolverSettings, linear, solve_program
-
-
-def load_floor(instance: Instance) -> float:
-    """Lower bound on U* from the total work alone: all GPUs busy all the time at best speed.
-
-    A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
-    the GPUs' speeds add up to at least the offered load over U*.
-    """
-    power = sum(t.count * t.gpus * t.speed for t in instance.cluster.server_types)
-    return float(instance.offered_load.sum()) / power
-
 
 PROVEN = 1e-6
 """Relative amount by which a bound on theta must be below what the program allows to say anything.
@@ -39,6 +29,13 @@ def proven_lower(bound: float, ceiling: float, floor: float) -> float:
     if not 0 < bound < ceiling * (1 - PROVEN):
         return floor
     return max(floor, (1 - PROVEN) / bound)
+
+
+def restored(instance: Instance, normal: Instance, found: Bottleneck) -> Bottleneck:
+    """Give what is known of U* of a normalized instance the loads of the instance itself."""
+    unit = normal.load_unit or 1.0
+    solution = restore(instance, normal, found.solution)
+    return Bottleneck(found.lower * unit, found.upper * unit, solution)
 
 
 def compact_bottleneck(
@@ -65,6 +62,18 @@ def compact_bottleneck(
     gap : float
         Relative gap at which to stop.
     """
+    normal = normalize(instance)
+    if normal is not instance:
+        found = compact_bottleneck(
+            normal,
+            settings,
+            budget,
+            target=target / (normal.load_unit or 1.0),
+            start=start,
+            gap=gap,
+            progress=progress,
+        )
+        return restored(instance, normal, found)
     upper, best = least_bottleneck(instance, start.placement, settings)
     floor = load_floor(instance)
     if upper <= max(target, floor * (1 + gap)):
@@ -72,7 +81,7 @@ def compact_bottleneck(
     # Nothing is gained by more room than the work needs; nor is anything lost, for U* >= floor.
     ceiling = min(1.0 / target if target > 0 else float("inf"), 1.0 / floor)
     theta = pulp.LpVariable("theta", 0, ceiling)
-    program = CompactProgram(instance, cap=1.0, scale=theta)
+    program = CompactProgram(instance, theta=theta)
     program.scaled_demand()
     program.order_identical_servers()
     program.problem += linear([(theta, 1.0)])
@@ -87,8 +96,8 @@ def compact_bottleneck(
         budget=budget,
     )
     if outcome.found:
-        found, solution = least_bottleneck(instance, program.placement(), settings)
-        if found < upper:
-            upper, best = found, solution
+        load, solution = least_bottleneck(instance, program.placement(), settings)
+        if load < upper:
+            upper, best = load, solution
     lower = proven_lower(outcome.best_bound, ceiling, floor)
     return Bottleneck(min(lower, upper), upper, best)

@@ -109,8 +109,8 @@ class _Packing:
             self.problem += linear(sizes) <= kind.gpus
             return
         for held in cover:
-            memory = [(x, float(instance.memory_per_gpu_gb[m])) for x, m in held]
-            self.problem += linear(memory) <= kind.room_gb
+            memory = [(x, float(instance.memory_per_gpu_gb[m]) / kind.room_gb) for x, m in held]
+            self.problem += linear(memory) <= 1
             self.problem += linear([(x, 1.0) for x, _ in held]) <= instance.models_per_gpu
 
 

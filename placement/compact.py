@@ -18,6 +18,7 @@ import numpy as np
 import pulp
 
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Budget, FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.rounding import whole_replicas
 from placement.routing_lp import TANGENTS, Pairs, best_routing, shortfall_weight
@@ -30,26 +31,35 @@ NODE_LIMIT = 200_000
 
 
 class CompactProgram:
-    """The rows that every objective shares; `scale` is 1, or theta where headroom is sought.
+    """The rows that every objective shares.
 
     Parameters
     ----------
+    theta : pulp.LpVariable, optional
+        Where headroom is sought: loads are then at most 1 for theta times the demand.
     kept : tuple of Placement and set of int, optional
         Servers that hold what they hold in this placement, and nothing else. Not to be used with
         `order_identical_servers`, which renumbers them.
+
+    Attributes
+    ----------
+    instance : Instance
+        Normalized.
+    scale : float
+        Objectives are this many times the locality: far above a solver's tolerances.
     """
 
     def __init__(
         self,
         instance: Instance,
         *,
-        cap: float,
-        scale: pulp.LpVariable | None = None,
+        theta: pulp.LpVariable | None = None,
         kept: tuple[Placement, Set[int]] | None = None,
     ) -> None:
-        self.instance = instance
-        self.cap = cap
-        self.scale = scale
+        self.instance = instance = normalize(instance)
+        self.theta = theta
+        self.cap = instance.load_cap if theta is None else 1.0
+        self.scale = float(instance.cluster.n_servers)
         self.problem = pulp.LpProblem("compact", pulp.LpMaximize)
         # (m, s) -> [(x, h, start)]; in the count form one entry with start -1.
         self.replicas: dict[tuple[int, int], list[tuple[pulp.LpVariable, pulp.LpVariable, int]]]
@@ -113,11 +123,11 @@ class CompactProgram:
                 self.replicas[m, s].append((x, h, i))
                 self.problem += linear([(h, 1), (x, -self.cap)]) <= 0, f"replica_{m}_{s}_{i}"
                 for g in range(i, i + k):
-                    memory[g].append((x, float(instance.memory_per_gpu_gb[m])))
+                    memory[g].append((x, float(instance.memory_per_gpu_gb[m]) / kind.room_gb))
                     load[g].append((h, 1.0))
         limit = instance.max_models_per_gpu
         for g in range(kind.gpus):
-            self.problem += linear(memory[g]) <= kind.room_gb, f"memory_{s}_{g}"
+            self.problem += linear(memory[g]) <= 1, f"memory_{s}_{g}"
             self.problem += linear(load[g]) <= self.cap, f"load_{s}_{g}"
             if limit is not None:
                 self.problem += linear([(x, 1.0) for x, _ in memory[g]]) <= limit, f"most_{s}_{g}"
@@ -173,17 +183,17 @@ class CompactProgram:
                 for s in self._servers(m)
                 for _, h, _ in self.replicas[m, s]
             ]
-            demand = (self.scale, -float(instance.model_work[m]))
+            demand = (self.theta, -float(instance.model_work[m]))
             self.problem += linear([*carried, demand]) >= 0, f"scaled_{m}"
 
     def locality(self) -> Pairs:
-        """Add c and l, and return the objective without its constant part."""
+        """Add c and l, and return `scale` times the objective without its constant part."""
         instance = self.instance
-        whole, link = instance.locality_weights
         terms: Pairs = []
         prices = apart(instance) if told(instance) else {}
         for w in instance.active_workflows:
             workflow = instance.workflows[w]
+            whole, link = (self.scale * x for x in instance.locality_weights(w))
             nodes = range(len(workflow.node_model))
             for s in range(instance.cluster.n_servers):
                 before = len(terms)
@@ -200,7 +210,7 @@ class CompactProgram:
                         self.problem += linear([(kept, 1), (self.rate[w, v, s], -1)]) <= 0
                 if w in prices:
                     there = [(w, v, s) for v in nodes if (w, v, s) in self.rate]
-                    paid = [(self.rate[at], -prices[w][at[1]]) for at in there]
+                    paid = [(self.rate[at], -self.scale * prices[w][at[1]]) for at in there]
                     self.problem += linear([*terms[before:], *paid]) <= 0
         return terms
 
@@ -299,11 +309,11 @@ def solve_compact(
     RuntimeError
         No solution was found and no `start` was given.
     """
-    program = CompactProgram(instance, cap=instance.load_cap)
+    program = CompactProgram(instance)
     program.round_up()
     program.route()
-    constant = instance.locality_constant
-    program.problem += linear(program.locality()) + constant
+    scale = program.scale
+    program.problem += linear(program.locality()) + scale * instance.locality_constant
     program.order_identical_servers()
     best = evaluate(instance, start).objective if start is not None else -np.inf
     if start is not None:
@@ -311,8 +321,9 @@ def solve_compact(
 
     def report(incumbent: float | None, bound: float | None) -> None:
         if progress is not None:
-            seen = max(best, incumbent) if incumbent is not None else best
-            progress(Progress("locality (compact)", budget.elapsed_s, seen, bound))
+            seen = max(best, incumbent / scale) if incumbent is not None else best
+            known = None if bound is None else bound / scale
+            progress(Progress("locality (compact)", budget.elapsed_s, seen, known))
 
     outcome = solve_program(
         program.problem,
@@ -330,7 +341,7 @@ def solve_compact(
             solution, best = found, evaluate(instance, found).objective
     if solution is None:
         raise RuntimeError(f"the compact program ended without a plan ({outcome.status})")
-    bound = max(best, min(outcome.best_bound, 1.0))
+    bound = max(best, min(outcome.best_bound / scale, 1.0))
     stopped: dict[str | None, Status] = {"time": "time limit", "interrupt": "interrupted"}
     closed = relative_gap(best, bound) <= 1e-6
     return FormOutcome(

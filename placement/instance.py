@@ -33,6 +33,8 @@ class WorkflowDemand(ByContent):
         Busy seconds t_wv that one execution costs each GPU of the replica at speed 1.
     links : int64, shape (E, 2)
         Pairs of nodes (u, v) whose locality counts: the edges, or the co-occurring pairs.
+    unit : float
+        Requests that a rate of 1 stands for: 1, but for the workflows of a normalized instance.
     """
 
     id: str
@@ -40,6 +42,12 @@ class WorkflowDemand(ByContent):
     node_model: IntArray
     work_s: FloatArray
     links: IntArray
+    unit: float = 1.0
+
+    @property
+    def request_rate(self) -> float:
+        """The rate in requests, which compares with that of other workflows."""
+        return self.rate * self.unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +76,9 @@ class Instance(ByContent):
         Most replicas on one GPU where they may share.
     objective : str
         What counted as locality when `alpha` and the links were chosen.
+    load_unit : float or None
+        Busy fraction that a load of 1 stands for in a normalized instance (`normalization`); None
+        where rates, work and loads are as measured.
     """
 
     model_ids: tuple[str, ...]
@@ -80,6 +91,7 @@ class Instance(ByContent):
     exclusive: bool = False
     max_models_per_gpu: int | None = None
     objective: Objective = "mixed"
+    load_unit: float | None = None
 
     def fits(self, m: int, kind: ServerType) -> bool:
         """Whether an empty server of a type can hold a replica of a model."""
@@ -90,12 +102,12 @@ class Instance(ByContent):
     @cached_property
     def total_rate(self) -> float:
         """Requests per second over all workflows, the sum of lambda_w."""
-        return float(sum(w.rate for w in self.workflows))
+        return float(sum(w.request_rate for w in self.workflows))
 
     @cached_property
     def total_link_rate(self) -> float:
         """Links per second over all workflows, the sum of lambda_w |E_w|."""
-        return float(sum(w.rate * len(w.links) for w in self.workflows))
+        return float(sum(w.request_rate * len(w.links) for w in self.workflows))
 
     @cached_property
     def active_workflows(self) -> tuple[int, ...]:
@@ -129,15 +141,15 @@ class Instance(ByContent):
             return 1
         return self.max_models_per_gpu or len(self.model_ids)
 
-    @cached_property
-    def locality_weights(self) -> tuple[float, float]:
+    def locality_weights(self, w: int) -> tuple[float, float]:
         """Value of one unit of c[w, s] and of l[w, uv, s] in the locality objective.
 
         A workload without links has nothing to cross servers, so its link locality is 1 by
         definition and no l carries weight.
         """
-        whole = self.alpha / self.total_rate if self.total_rate else 0.0
-        link = (1 - self.alpha) / self.total_link_rate if self.total_link_rate else 0.0
+        unit = self.workflows[w].unit
+        whole = self.alpha * unit / self.total_rate if self.total_rate else 0.0
+        link = (1 - self.alpha) * unit / self.total_link_rate if self.total_link_rate else 0.0
         return whole, link
 
     @property

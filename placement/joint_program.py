@@ -85,7 +85,8 @@ def solve_compact_scenarios(
     deterministic : bool
         False where the clock ended it.
     """
-    programs = [CompactProgram(s, cap=s.load_cap) for s in scenarios]
+    programs = [CompactProgram(s) for s in scenarios]
+    scale = programs[0].scale
     values = []
     for program in programs:
         program.route()
@@ -103,7 +104,7 @@ def solve_compact_scenarios(
             for (x, _, _), (y, _, _) in zip(entries, first[key], strict=True)
         ]
         tie(joint, pairs)
-    set_criterion(joint, criterion, values, [s.locality_constant for s in scenarios])
+    set_criterion(joint, criterion, values, [scale * s.locality_constant for s in scenarios])
     outcome = solve_program(
         joint,
         settings,
@@ -112,6 +113,6 @@ def solve_compact_scenarios(
         warm_start=start is not None,
         budget=budget,
     )
-    bound = min(1.0, outcome.best_bound)
+    bound = min(1.0, outcome.best_bound / scale)
     placement = programs[0].placement() if outcome.found else None
     return placement, bound, outcome.limit_hit in (None, "nodes")

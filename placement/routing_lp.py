@@ -17,9 +17,13 @@ import pulp
 from placement.cluster import IntArray
 from placement.equality import ByContent
 from placement.instance import Instance
+from placement.normalization import normalize, restore
 from placement.outcome import Budget
-from placement.solution import TOLERANCE, Flows, Placement, Solution, gpu_loads
+from placement.solution import TOLERANCE, Flows, Placement, Solution, gpu_loads, settle
 from placement.solvers import SolverSettings, linear, solve_program
+
+LEAST_PART = 1e-12
+"""Part of a workflow's rate below which nothing is routed."""
 
 TANGENTS = 16
 """Tangents to the square in the spread of loads; the error is at most (cap / 16)^2 / 4."""
@@ -66,10 +70,17 @@ class RoutingProgram:
     ----------
     sense : int
         ``pulp.LpMaximize`` or ``pulp.LpMinimize``.
-    cap : float or pulp.LpVariable
-        Most load of one GPU.
+    cap : pulp.LpVariable, optional
+        Most load of one GPU, in `instance.load_unit`; the instance's by default.
     elastic : bool
         Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
+
+    Attributes
+    ----------
+    instance : Instance
+        Normalized.
+    scale : float
+        Objectives are this many times the locality: far above a solver's tolerances.
     """
 
     def __init__(
@@ -77,11 +88,14 @@ class RoutingProgram:
         instance: Instance,
         placement: Placement,
         sense: int,
-        cap: float | pulp.LpVariable,
+        cap: pulp.LpVariable | None = None,
         *,
         elastic: bool = False,
     ) -> None:
-        self.instance = instance
+        self.given = instance
+        self.instance = normalize(instance)
+        self.scale = float(instance.cluster.n_servers)
+        self.elastic = elastic
         self.placement = placement
         self.groups = group_servers(instance, placement)
         self.problem = pulp.LpProblem("routing", sense)
@@ -94,9 +108,9 @@ class RoutingProgram:
             self._capacity(g)
 
     def _at_most_cap(self, terms: Pairs, count: float) -> pulp.LpConstraint:
-        if isinstance(self._cap, pulp.LpVariable):
+        if self._cap is not None:
             return linear([*terms, (self._cap, -count)]) <= 0
-        return linear(terms) <= count * self._cap
+        return linear(terms) <= count * self.instance.load_cap
 
     def _flows(self, elastic: bool) -> None:
         holds = [set(group.model.tolist()) for group in self.groups]
@@ -138,12 +152,12 @@ class RoutingProgram:
             self.problem += self._at_most_cap(terms, count), f"gpu_{i}_{g}"
 
     def locality(self) -> Pairs:
-        """Add c and l, and return the locality without its constant part."""
+        """Add c and l, and return `scale` times the locality without its constant part."""
         instance = self.instance
-        whole_weight, link_weight = instance.locality_weights
         terms: Pairs = []
         for w in instance.active_workflows:
             workflow = instance.workflows[w]
+            whole_weight, link_weight = (self.scale * x for x in instance.locality_weights(w))
             nodes = range(len(workflow.node_model))
             for g in range(len(self.groups)):
                 if whole_weight and all((w, v, g) in self.rate for v in nodes):
@@ -163,7 +177,7 @@ class RoutingProgram:
     def spread(self) -> Pairs:
         """Add a piecewise linear square of each GPU's load, and return their sum."""
         terms: Pairs = []
-        cap = float(self._cap) if not isinstance(self._cap, pulp.LpVariable) else 1.0
+        cap = self.instance.load_cap if self._cap is None else 1.0
         for g, group in enumerate(self.groups):
             count = len(group.servers)
             covers: dict[int, list[int]] = {}
@@ -187,7 +201,7 @@ class RoutingProgram:
         workflow, node, server, rate = [], [], [], []
         for (w, v, g), a in self.rate.items():
             value = a.varValue or 0.0
-            if value > 1e-12 * self.instance.total_rate:
+            if value > LEAST_PART * self.instance.workflows[w].rate:
                 servers = self.groups[g].servers
                 workflow += [w] * len(servers)
                 node += [v] * len(servers)
@@ -198,16 +212,15 @@ class RoutingProgram:
         for (r, g), h in self.load.items():
             servers = self.groups[g].servers
             load[first[servers] + r] = max(0.0, h.varValue or 0.0) / len(servers)
-        return Solution(
-            placement,
-            Flows(
-                np.array(workflow, dtype=np.int64),
-                np.array(node, dtype=np.int64),
-                np.array(server, dtype=np.int64),
-                np.array(rate, dtype=np.float64),
-            ),
-            load,
+        flows = Flows(
+            np.array(workflow, dtype=np.int64),
+            np.array(node, dtype=np.int64),
+            np.array(server, dtype=np.int64),
+            np.array(rate, dtype=np.float64),
         )
+        solution = Solution(placement, flows, load)
+        settled = settle(self.instance, solution, elastic=self.elastic)
+        return restore(self.given, self.instance, settled, elastic=self.elastic)
 
 
 def best_routing(
@@ -218,7 +231,7 @@ def best_routing(
     budget: Budget | None = None,
 ) -> Solution | None:
     """Route a placement for the most locality; None where `load_cap` cannot be kept in time."""
-    program = RoutingProgram(instance, placement, pulp.LpMaximize, instance.load_cap)
+    program = RoutingProgram(instance, placement, pulp.LpMaximize)
     program.problem += linear(program.locality())
     if not solve_program(program.problem, settings, budget=budget).found:
         return None
@@ -229,8 +242,8 @@ def elastic_routing(
     instance: Instance, placement: Placement, settings: SolverSettings
 ) -> Solution | None:
     """Serve as much as a placement can under the cap, for the most locality; None without one."""
-    program = RoutingProgram(instance, placement, pulp.LpMaximize, instance.load_cap, elastic=True)
-    prices = [(u, -SHORTFALL_PRICE * part) for u, part in program.unserved]
+    program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
+    prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
     program.problem += linear([*program.locality(), *prices])
     return program.solution() if solve_program(program.problem, settings).found else None
 
@@ -277,11 +290,11 @@ def balance_routing(
     budget: Budget | None = None,
 ) -> Solution | None:
     """Route for the least sum of squared GPU loads among routings worth `least_locality`."""
-    program = RoutingProgram(instance, placement, pulp.LpMinimize, instance.load_cap)
+    program = RoutingProgram(instance, placement, pulp.LpMinimize)
     locality = program.locality()
     if locality:
         floor = least_locality - instance.locality_constant
-        program.problem += linear(locality) >= floor, "locality"
+        program.problem += linear(locality) >= program.scale * floor, "locality"
     program.problem += linear(program.spread())
     if not solve_program(program.problem, settings, budget=budget).found:
         return None

@@ -113,12 +113,13 @@ def _torn_servers(
     lost = np.zeros(len(instance.workflows))
     for w in instance.active_workflows:
         _, rate = dense_flows(instance, solution.flows, w)
-        lost[w] = max(0.0, instance.workflows[w].rate - float(rate.min(axis=0).sum()))
+        flow = instance.workflows[w]
+        lost[w] = flow.unit * max(0.0, flow.rate - float(rate.min(axis=0).sum()))
     chosen: list[int] = []
     if lost.sum() > 0:
         w = int(rng.choice(len(lost), p=lost / lost.sum()))
         servers, rate = dense_flows(instance, solution.flows, w)
-        torn = (rate.max(axis=0) - rate.min(axis=0)) > 1e-9 * instance.total_rate
+        torn = (rate.max(axis=0) - rate.min(axis=0)) > 1e-9 * instance.workflows[w].rate
         chosen = rng.permutation(servers[torn]).tolist()[:count]
     others = (s for s in rng.permutation(instance.cluster.n_servers).tolist())
     return chosen + list(_take(others, set(chosen), count - len(chosen)))
@@ -144,10 +145,10 @@ def _replace(
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
     short = shortfall(instance, solution) > 0
-    program = CompactProgram(instance, cap=instance.load_cap, kept=(solution.placement, kept))
+    program = CompactProgram(instance, kept=(solution.placement, kept))
     program.round_up()
     program.route(elastic=short)
-    prices = [(u, -SHORTFALL_PRICE * part) for u, part in program.unserved]
+    prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
     program.problem += linear([*program.locality(), *prices])
     program.start_at(solution.placement, solution.placement.server)
 

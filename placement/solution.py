@@ -137,6 +137,43 @@ def gpu_loads(instance: Instance, placement: Placement, load: FloatArray) -> Flo
     return np.cumsum(step)[:-1]
 
 
+def settle(instance: Instance, solution: Solution, *, elastic: bool = False) -> Solution:
+    """Mend what a solver's tolerances leave over: rates that add up, loads that carry them.
+
+    Parameters
+    ----------
+    elastic : bool
+        Leave the rates of nodes that are not served in full as they are.
+    """
+    placement, flows = solution.placement, solution.flows
+    rate = flows.rate
+    nodes = np.array([len(w.node_model) for w in instance.workflows])
+    number = (np.cumsum(nodes) - nodes)[flows.workflow] + flows.node
+    if len(rate):
+        asked = np.repeat([w.rate for w in instance.workflows], nodes)
+        served = np.bincount(number, rate, len(asked))
+        mended = served > (asked * (1 - TOLERANCE) if elastic else 0.0)
+        rate = rate * np.divide(asked, served, out=np.ones(len(asked)), where=mended)[number]
+    servers = instance.cluster.n_servers
+    models = np.concatenate([w.node_model for w in instance.workflows])
+    seconds = np.concatenate([w.work_s for w in instance.workflows])
+    speed = np.array([t.speed for t in instance.cluster.server_types])[instance.cluster.server_type]
+    place, here = np.unique(placement.model * servers + placement.server, return_inverse=True)
+    at = models[number] * servers + flows.server
+    column = np.minimum(np.searchsorted(place, at), max(0, len(place) - 1))
+    held = place[column] == at if len(place) else np.zeros(len(at), dtype=bool)
+    work = rate * seconds[number] / speed[flows.server]
+    offered = np.bincount(column[held], work[held], len(place))
+    load = np.maximum(solution.load, 0.0)
+    carried = np.bincount(here, load, len(place))
+    # Where the solver saw no load at all, the replicas share what there is.
+    load = np.where(carried[here] > 0, load, 1.0)
+    load = load * (offered / np.bincount(here, load, len(place)))[here]
+    return Solution(
+        placement, Flows(flows.workflow, flows.node, flows.server, np.asarray(rate)), load
+    )
+
+
 def evaluate(instance: Instance, solution: Solution) -> Evaluation:
     """Recompute the localities and the loads from the routing rates alone.
 
@@ -146,9 +183,10 @@ def evaluate(instance: Instance, solution: Solution) -> Evaluation:
     whole = links = 0.0
     for w in instance.active_workflows:
         _, rate = dense_flows(instance, solution.flows, w)
-        whole += float(rate.min(axis=0).sum()) if rate.size else 0.0
-        pairs = instance.workflows[w].links
-        links += float(np.minimum(rate[pairs[:, 0]], rate[pairs[:, 1]]).sum())
+        flow = instance.workflows[w]
+        whole += flow.unit * float(rate.min(axis=0).sum()) if rate.size else 0.0
+        pairs = flow.links
+        links += flow.unit * float(np.minimum(rate[pairs[:, 0]], rate[pairs[:, 1]]).sum())
     se = whole / instance.total_rate if instance.total_rate else 1.0
     locality = links / instance.total_link_rate if instance.total_link_rate else 1.0
     loads = gpu_loads(instance, solution.placement, solution.load)

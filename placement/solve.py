@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from placement.balance import balance
-from placement.bottleneck import compact_bottleneck, load_floor
+from placement.bottleneck import compact_bottleneck
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS, SEES_CAP
@@ -17,6 +18,7 @@ from placement.heuristics.partition import partition
 from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
+from placement.normalization import load_floor, normalize, restore
 from placement.oscillation import oscillates
 from placement.outcome import (
     Bottleneck,
@@ -124,9 +126,40 @@ def solve(
     coverage = ensure_coverage(instance, settings, allow_partial=options.allow_partial)
     if not coverage.instance.active_workflows:
         raise Infeasible("no request can be served: no workflow fits the cluster")
+    given = coverage.instance
+    normal = normalize(given, 0.0 if options.mode == "offline" else options.max_utilization)
+    unit = normal.load_unit or 1.0
+    coverage = replace(coverage, instance=normal)
+    scaled = replace(options, max_utilization=options.max_utilization / unit)
     if options.method == "ilp":
-        return _solve_ilp(coverage, options, settings, budget, note, history)
-    return _solve_heuristic(coverage, options, settings, budget, note, history, score)
+        result = _solve_ilp(coverage, scaled, settings, budget, note, history)
+    else:
+        result = _solve_heuristic(coverage, scaled, settings, budget, note, history, score)
+    return _restored(given, options, result)
+
+
+def _restored(given: Instance, options: SolveOptions, result: SolveResult) -> SolveResult:
+    """Give the result of a normalized instance the rates and loads of the instance as given."""
+    unit = result.instance.load_unit or 1.0
+    certificate = result.certificate
+    cap = result.instance.load_cap * unit
+    if math.isclose(cap, options.max_utilization, rel_tol=1e-12):
+        cap = options.max_utilization
+    instance = replace(given, load_cap=cap)
+    solution = restore(instance, result.instance, result.solution)
+    return replace(
+        result,
+        instance=instance,
+        solution=solution,
+        evaluation=evaluate(instance, solution),
+        certificate=replace(
+            certificate,
+            load_cap=instance.load_cap,
+            bottleneck_lower=certificate.bottleneck_lower * unit,
+            bottleneck_upper=certificate.bottleneck_upper * unit,
+        ),
+        options=options,
+    )
 
 
 def versions() -> dict[str, str]:
@@ -242,7 +275,8 @@ def _prepare(
     instance = replace(instance, load_cap=options.max_utilization)
     placements = [repeated_greedy(instance)]
     upper, solution = least_bottleneck(instance, placements[0], settings)
-    note(Progress("headroom", budget.elapsed_s, None, None, f"bottleneck load {upper:.3f}"))
+    busiest = f"bottleneck load {upper * (instance.load_unit or 1.0):.3f}"
+    note(Progress("headroom", budget.elapsed_s, None, None, busiest))
     phase = budget.part(0.2)
     bottleneck = _bottleneck(instance, settings, phase, target, solution)
     in_time = not phase.expired

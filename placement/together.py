@@ -53,10 +53,10 @@ def told(instance: Instance) -> bool:
 
 def node_prices(instance: Instance) -> dict[int, Prices]:
     """Least prices of every active workflow's nodes: locality for each request per second."""
-    whole, link = instance.locality_weights
     prices = {}
     for w in instance.active_workflows:
         flow = instance.workflows[w]
+        whole, link = instance.locality_weights(w)
         if len(flow.node_model) > MOST_NODES or _fits(instance, flow, range(len(flow.node_model))):
             prices[w] = _as_if_together(flow, whole, link)
         else:
@@ -69,13 +69,13 @@ def apart(instance: Instance) -> dict[int, Prices]:
     return {
         w: prices
         for w, prices in node_prices(instance).items()
-        if sum(prices) < _all_kept(instance, instance.workflows[w]) - 1e-9
+        if sum(prices) < _all_kept(instance, w) * (1 - 1e-9)
     }
 
 
-def _all_kept(instance: Instance, flow: WorkflowDemand) -> float:
-    whole, link = instance.locality_weights
-    return whole + link * len(flow.links)
+def _all_kept(instance: Instance, w: int) -> float:
+    whole, link = instance.locality_weights(w)
+    return whole + link * len(instance.workflows[w].links)
 
 
 def _as_if_together(flow: WorkflowDemand, whole: float, link: float) -> Prices:
@@ -91,6 +91,11 @@ def _least_prices(instance: Instance, flow: WorkflowDemand, whole: float, link: 
     """Duals of the best fractional division of the nodes into sets that fit together."""
     nodes = range(len(flow.node_model))
     links = flow.links.tolist()
+    all_kept = whole + link * len(links)
+    if all_kept <= 0:
+        return (0.0,) * len(nodes)
+    # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
+    whole, link = whole / all_kept, link / all_kept
     worth: dict[tuple[int, ...], float] = {}
     for size in range(1, len(nodes) + 1):
         for part in combinations(nodes, size):
@@ -108,7 +113,7 @@ def _least_prices(instance: Instance, flow: WorkflowDemand, whole: float, link: 
     prices = [max(0.0, found[f"node_{v}"]) for v in nodes]
     # A solver's duals may be a hair too small; each set must be paid in full.
     short = max(kept - sum(prices[v] for v in part) for part, kept in worth.items())
-    return tuple(p + max(0.0, short) for p in prices)
+    return tuple(all_kept * (p + max(0.0, short)) for p in prices)
 
 
 def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int]) -> bool:
@@ -133,9 +138,9 @@ def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> boo
         problem += linear([(x, 1.0) for x in places]) == 1
         for i, x in enumerate(places):
             for g in range(i, i + k):
-                memory[g].append((x, need))
+                memory[g].append((x, need / server.most_gb))
     for held in memory.values():
-        problem += linear(held) <= server.most_gb
+        problem += linear(held) <= 1
         problem += linear([(x, 1.0) for x, _ in held]) <= limit
     problem += linear([])
     outcome = solve_program(problem, SolverSettings(), node_limit=FITTING_NODES, light=True)

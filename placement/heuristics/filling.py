@@ -20,6 +20,9 @@ from placement.solution import Placement
 UNSERVED_PENALTY = 10.0
 """Score lost when nothing is served; far above any locality, so overload is mended first."""
 
+RARE = 1e-3
+"""Least weight of a node left unserved, over that of an average one."""
+
 # Rates and residual capacities below these count as none: the noise of repeated subtraction.
 _EPS = 1e-9
 
@@ -34,12 +37,10 @@ class Demands(NamedTuple):
     node_model, node_work : shape (sum of V,)
     link_u, link_v : int64, shape (sum of E,)
         Ends of each link, as positions in `node_model`.
-    rate, whole_value : float64, shape (W,)
-        lambda_w, and the value of one whole workflow per second.
-    link_value : float
-        Value of one local link per second.
-    total_rate : float
-        Node executions per second over all workflows.
+    rate, whole_value, link_value : float64, shape (W,)
+        lambda_w, and the values of a unit of rate of the whole workflow and of one local link.
+    missing : float64, shape (W,)
+        Share of all node executions that a unit of rate of one node is.
     gpus_required : int64, shape (M,)
     load_cap : float
     """
@@ -52,8 +53,8 @@ class Demands(NamedTuple):
     link_v: IntArray
     rate: FloatArray
     whole_value: FloatArray
-    link_value: float
-    total_rate: float
+    link_value: FloatArray
+    missing: FloatArray
     gpus_required: IntArray
     load_cap: float
 
@@ -88,22 +89,28 @@ class Filling:
 
 def flatten_demand(instance: Instance) -> Demands:
     """Lay the active workflows end to end for the compiled kernels."""
-    whole, link = instance.locality_weights
     k = instance.gpus_required
+
+    def value(w: int) -> tuple[float, float]:
+        whole, link = instance.locality_weights(w)
+        return whole + link * len(instance.workflows[w].links), link
 
     def density(w: int) -> float:
         f = instance.workflows[w]
         gpu_seconds = float((f.work_s * k[f.node_model]).sum())
-        return (whole + link * len(f.links)) / max(gpu_seconds, 1e-12)
+        return value(w)[0] / max(gpu_seconds, 1e-300)
 
-    flows = [
-        instance.workflows[w] for w in sorted(instance.active_workflows, key=lambda w: -density(w))
-    ]
+    order = sorted(instance.active_workflows, key=lambda w: -density(w))
+    flows = [instance.workflows[w] for w in order]
     node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
     link_ptr = np.cumsum([0] + [len(f.links) for f in flows]).astype(np.int64)
     links = [f.links + base for f, base in zip(flows, node_ptr, strict=False)]
     ends = np.concatenate(links) if links else np.zeros((0, 2), dtype=np.int64)
     rate = np.array([f.rate for f in flows])
+    unit = np.array([f.unit for f in flows])
+    nodes = np.diff(node_ptr)
+    # A rare workflow must be served too, whatever little it is worth.
+    share = np.maximum(rate * unit / (rate * unit * nodes).sum(), RARE / nodes.sum())
     return Demands(
         node_ptr=node_ptr,
         node_model=np.concatenate([f.node_model for f in flows]).astype(np.int64),
@@ -112,9 +119,9 @@ def flatten_demand(instance: Instance) -> Demands:
         link_u=np.ascontiguousarray(ends[:, 0]).astype(np.int64),
         link_v=np.ascontiguousarray(ends[:, 1]).astype(np.int64),
         rate=rate,
-        whole_value=np.array([whole + link * len(f.links) for f in flows]),
-        link_value=link,
-        total_rate=float((rate * np.diff(node_ptr)).sum()),
+        whole_value=np.array([value(w)[0] for w in order]),
+        link_value=np.array([value(w)[1] for w in order]),
+        missing=share / rate,
         gpus_required=k,
         load_cap=instance.load_cap,
     )
@@ -218,8 +225,8 @@ def fill(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: n
                     break
                 if has[s, demand.node_model[v]]:
                     _fill_group(demand, servers, s, v, v + 1, active, left, free, need)
-            unserved += left[v]
-    return value, unserved / demand.total_rate
+            unserved += left[v] * demand.missing[w]
+    return value, unserved
 
 
 @nb.njit(cache=True)
@@ -247,7 +254,7 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has):  # type: 
             return value
         value += (
             links
-            * demand.link_value
+            * demand.link_value[w]
             * _fill_group(demand, servers, s, first, last, active, left, free, need)
         )
     return value

@@ -89,8 +89,8 @@ def cooccurrence(instance: Instance) -> FloatArray:
     pairs = np.zeros((len(instance.model_ids),) * 2)
     for w in (instance.workflows[i] for i in instance.active_workflows):
         u, v = w.node_model[w.links[:, 0]], w.node_model[w.links[:, 1]]
-        np.add.at(pairs, (u, v), w.rate)
-        np.add.at(pairs, (v, u), w.rate)
+        np.add.at(pairs, (u, v), w.request_rate)
+        np.add.at(pairs, (v, u), w.request_rate)
     np.fill_diagonal(pairs, 0.0)
     return pairs
 

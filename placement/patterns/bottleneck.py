@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pulp
 
-from placement.bottleneck import compact_bottleneck, load_floor, proven_lower
+from placement.bottleneck import compact_bottleneck, proven_lower, restored
 from placement.heuristics.scaling import repeated_greedy
 from placement.instance import Instance
+from placement.normalization import load_floor, normalize
 from placement.outcome import Bottleneck, Budget
 from placement.patterns.pricing import space_rows
 from placement.routing_lp import Pairs, least_bottleneck
@@ -44,6 +45,11 @@ def pattern_bottleneck(
     start : Placement, optional
         The greedy one by default.
     """
+    normal = normalize(instance)
+    if normal is not instance:
+        unit = normal.load_unit or 1.0
+        found = pattern_bottleneck(normal, settings, budget, target=target / unit, start=start)
+        return restored(instance, normal, found)
     upper, best = least_bottleneck(instance, start or repeated_greedy(instance), settings)
     floor = load_floor(instance)
     if upper <= max(target, floor * (1 + CLOSED)):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.patterns import kept
 from placement.patterns.branching import Node, leaf_bound, recompute_tree
 from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing
@@ -14,7 +15,6 @@ from placement.patterns.duals import Duals, as_json, zero_duals
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.generation import Pool, counted
 from placement.patterns.kept import KeptRow
-from placement.patterns.pattern import normalize
 from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import Pricing, PricingProblem
 from placement.patterns.rows import CountRow
@@ -61,7 +61,7 @@ def recompute_bound(
     Where the duals are those of a branching tree, so many for each of its leaves. Nothing is
     trusted: any multipliers give a valid bound, bad ones only a weak one.
     """
-    normal, _ = normalize(instance)
+    normal = normalize(instance)
     positions = duals.get("pricing") == "positions"
     contents = listed_contents(normal)
 

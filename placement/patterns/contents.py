@@ -48,9 +48,10 @@ class Prices(ByContent):
 
 def prices_at(instance: Instance, count_rows: Sequence[CountRow], duals: Duals) -> Prices:
     """Prices of the Lagrangian relaxation; what is worth less than nothing need not be kept."""
-    whole, link = (weight * instance.cluster.n_servers for weight in instance.locality_weights)
     kept: dict[Part, float] = {}
     for w in instance.active_workflows:
+        servers = instance.cluster.n_servers
+        whole, link = (weight * servers for weight in instance.locality_weights(w))
         kept[w, WHOLE] = whole
         kept |= {(w, e): link for e in range(len(instance.workflows[w].links))}
     for row, mu in zip(count_rows, duals.rows, strict=True):

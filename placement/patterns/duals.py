@@ -47,8 +47,8 @@ def lagrangian(
     Relaxing the demand rows sum_s a[w,v,s] = lambda_w with any multipliers, and the count rows
     with multipliers of the right sign, leaves one problem per server, whose maximum is at most
     the pricing problem's proven bound (Geoffrion, Lagrangean relaxation for integer programming,
-    Math. Prog. Study 2, 1974). `instance` is normalized: its rates add up to the number of
-    servers. It bounds every plan that keeps the rows; all plans keep `rounding_rows`.
+    Math. Prog. Study 2, 1974). `instance` is normalized. It bounds every plan that keeps the
+    rows; all plans keep `rounding_rows`.
     """
     return min(1.0, relaxed(instance, rows, duals, bounds))
 

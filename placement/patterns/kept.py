@@ -197,9 +197,9 @@ def kept_rows(instance: Instance) -> Iterator[KeptRow]:
 
 def _parts(instance: Instance) -> list[Part]:
     """Workflows and links whose locality counts."""
-    whole, link = instance.locality_weights
     found: list[Part] = []
     for w in instance.active_workflows:
+        whole, link = instance.locality_weights(w)
         found += [(w, WHOLE)] if whole else []
         found += [(w, e) for e in range(len(instance.workflows[w].links))] if link else []
     return found

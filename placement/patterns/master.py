@@ -90,11 +90,11 @@ class Master:
         speed = instance.cluster.server_types[pattern.kind].speed
         carried = self._capacity(p, pattern, n)
         work: dict[int, Pairs] = defaultdict(list)
-        whole, link = instance.locality_weights
         scale = float(instance.cluster.n_servers)
         replicas = pattern.counts()
         for w in instance.active_workflows:
             flow = instance.workflows[w]
+            whole, link = instance.locality_weights(w)
             rate: dict[int, pulp.LpVariable] = {}
             for v, m in enumerate(flow.node_model.tolist()):
                 if m in pattern.models:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -30,25 +30,6 @@ class Pattern:
         for m, _ in self.content:
             found[m] = found.get(m, 0) + 1
         return found
-
-
-def normalize(instance: Instance) -> tuple[Instance, float]:
-    """Scale rates to one request per second and server; the loads stay as they are.
-
-    Reduced costs are then of the order of 1, far above a solver's tolerances, whatever the rates
-    of the trace are.
-
-    Returns
-    -------
-    instance : Instance
-    unit : float
-        Requests per second that make 1 here.
-    """
-    unit = instance.total_rate / instance.cluster.n_servers
-    workflows = tuple(
-        replace(w, rate=w.rate / unit, work_s=w.work_s * unit) for w in instance.workflows
-    )
-    return replace(instance, workflows=workflows), unit
 
 
 def patterns_of(instance: Instance, placement: Placement) -> dict[Pattern, int]:

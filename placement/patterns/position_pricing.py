@@ -46,13 +46,13 @@ class PositionPricing(Pricing):
                 carried.append((g, 1.0))
                 self.problem += linear([(g, 1.0), (x, -instance.load_cap)]) <= 0
                 for gpu in range(i, i + k):
-                    memory[gpu].append((x, float(instance.memory_per_gpu_gb[m])))
+                    memory[gpu].append((x, float(instance.memory_per_gpu_gb[m]) / server.room_gb))
                     load[gpu].append((g, 1.0))
             self.problem += linear([*held, (n, -1.0)]) == 0
             self.problem += linear([*carried, (self.load[m], -1.0)]) == 0
         limit = instance.max_models_per_gpu
         for gpu in range(server.gpus):
-            self.problem += linear(memory[gpu]) <= server.room_gb
+            self.problem += linear(memory[gpu]) <= 1
             self.problem += linear(load[gpu]) <= instance.load_cap
             if limit is not None:
                 self.problem += linear([(x, 1.0) for x, _ in memory[gpu]]) <= limit

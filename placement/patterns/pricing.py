@@ -211,12 +211,12 @@ class Pricing:
 
     def _flows(self, speed: float) -> None:
         instance = self.instance
-        whole, link = instance.locality_weights
         scale = float(instance.cluster.n_servers)
         work: dict[int, Pairs] = defaultdict(list)
         prices = apart(instance) if told(instance) else {}
         for w in instance.active_workflows:
             flow = instance.workflows[w]
+            whole, link = instance.locality_weights(w)
             before = len(self.value)
             nodes = [int(m) for m in flow.node_model]
             for v, m in enumerate(nodes):

@@ -29,11 +29,12 @@ import pulp
 from placement.cluster import FloatArray
 from placement.equality import ByContent
 from placement.joint_program import join, scenario_weights, set_criterion, tie
+from placement.normalization import normalize
 from placement.outcome import Budget, relative_gap
 from placement.patterns.duals import zero_duals
 from placement.patterns.first import first_patterns
 from placement.patterns.master import Master
-from placement.patterns.pattern import Pattern, expand, lay_out, normalize, patterns_of
+from placement.patterns.pattern import Pattern, expand, lay_out, patterns_of
 from placement.patterns.pricing import RELATIVE_GAP, Pricing
 from placement.scenarios import Criterion, Scenario
 from placement.solution import Placement
@@ -127,12 +128,16 @@ class ScenarioPricing:
             return None
         counts = {m: round(n.varValue or 0.0) for m, n in self.parts[0].count.items()}
         loads = {
-            m: max((p.load[m].varValue or 0.0) for p in self.parts) / n
+            m: max(self._load(k, m) for k in range(len(self.parts))) / n
             for m, n in counts.items()
             if n > 0
         }
         pattern = lay_out(self.scenarios[0], self.kind, counts, loads)
         return pattern, max(0.0, outcome.best_bound)
+
+    def _load(self, k: int, m: int) -> float:
+        """Load of a model in a scenario, in the unit that all have in common."""
+        return (self.parts[k].load[m].varValue or 0.0) * (self.scenarios[k].load_unit or 1.0)
 
 
 def scenario_bound(
@@ -176,7 +181,7 @@ def generate_scenarios(
     gap: float,
 ) -> ScenarioPool:
     """Column generation from the patterns of the starts, until relaxation and bound meet."""
-    normal = [_normal(s) for s in scenarios]
+    normal = [normalize(s) for s in scenarios]
     pool = ScenarioPool()
     for start in starts:
         for pattern in patterns_of(scenarios[0], start):
@@ -230,7 +235,7 @@ def integer_scenarios(
 
     Each comes with False where the clock ended its search.
     """
-    normal = [_normal(s) for s in scenarios]
+    normal = [normalize(s) for s in scenarios]
     held = patterns_of(scenarios[0], start)
     near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]
     for patterns, part in ((near, 0.4), (list(pool.patterns), 0.9)):
@@ -251,9 +256,3 @@ def integer_scenarios(
         yield None if found is None else expand(scenarios[0], found), settled
         if found is not None:
             held = {p: n for p, n in found.items() if p in pool.patterns}
-
-
-def _normal(scenario: Scenario) -> Scenario:
-    normal, _ = normalize(scenario)
-    assert isinstance(normal, Scenario)
-    return normal

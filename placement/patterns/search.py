@@ -7,6 +7,7 @@ from functools import partial
 
 from placement.compact import solve_compact
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.oscillation import oscillates, search_beyond
 from placement.outcome import (
     Budget,
@@ -36,7 +37,7 @@ from placement.patterns.incumbent import (
     widen,
 )
 from placement.patterns.knapsack import knapsacks
-from placement.patterns.pattern import canonical, normalize, patterns_of
+from placement.patterns.pattern import canonical, patterns_of
 from placement.patterns.position_pricing import PositionPricing
 from placement.patterns.pricing import PricingProblem
 from placement.patterns.rows import rounding_rows
@@ -116,7 +117,7 @@ def solve_patterns(
     RuntimeError
         No plan was found and no `start` was given.
     """
-    normal, _ = normalize(instance)
+    normal = normalize(instance)
     pool = Pool(rows=rounding_rows(normal))
     search = Search(
         instance=instance,

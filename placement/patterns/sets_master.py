@@ -33,9 +33,9 @@ class SetsMaster(Master):
         scale = float(instance.cluster.n_servers)
         carried = self._capacity(p, pattern, n)
         work: dict[int, Pairs] = defaultdict(list)
-        whole, link = instance.locality_weights
         for w in instance.active_workflows:
             flow = instance.workflows[w]
+            whole, link = instance.locality_weights(w)
             models, links = flow.node_model.tolist(), flow.links.tolist()
             for s, part in enumerate(_sets(flow, pattern)):
                 y = pulp.LpVariable(f"y_{w}_{s}_{p}", 0)

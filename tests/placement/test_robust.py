@@ -9,6 +9,7 @@ import pytest
 
 from placement.instance import Instance
 from placement.joint_program import solve_compact_scenarios
+from placement.normalization import normalize
 from placement.outcome import Budget, SolveOptions
 from placement.patterns.scenarios import (
     Multipliers,
@@ -94,7 +95,7 @@ def test_any_multipliers_bound_both_criteria() -> None:
         _, demands = demands_of(seed)
         scenarios = make_scenarios(demands, 1.5)
         best = brute_force(scenarios, "worst")
-        normal = [_normalized(s) for s in scenarios]
+        normal = [normalize(s) for s in scenarios]
         theta = rng.dirichlet(np.ones(len(normal)))
         prices = [
             {
@@ -111,14 +112,6 @@ def test_any_multipliers_bound_both_criteria() -> None:
         ]
         bounds = [p[1] for p in priced if p is not None]
         assert scenario_bound(normal, at, bounds) >= best - 1e-6
-
-
-def _normalized(scenario: Scenario) -> Scenario:
-    from placement.patterns.pattern import normalize
-
-    normal, _ = normalize(scenario)
-    assert isinstance(normal, Scenario)
-    return normal
 
 
 @pytest.mark.parametrize("criterion", ["worst", "average"])

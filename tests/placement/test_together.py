@@ -19,7 +19,7 @@ HIGHS = SolverSettings(threads=1)
 
 def kept(instance: Instance, w: int, rate: np.ndarray) -> float:
     """Locality of rates of one workflow's nodes on one server, shape (V,)."""
-    whole, link = instance.locality_weights
+    whole, link = instance.locality_weights(w)
     pairs = instance.workflows[w].links.tolist()
     return float(whole * rate.min() + link * sum(min(rate[u], rate[v]) for u, v in pairs))
 

@@ -7,13 +7,13 @@ import pytest
 
 from placement.compact import solve_compact
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Budget
 from placement.patterns import recompute_bound
 from placement.patterns.branching import Node, branch
 from placement.patterns.certificate import pricings_for
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
-from placement.patterns.pattern import normalize
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.solution import evaluate
 from placement.solvers import SolverSettings
@@ -26,7 +26,7 @@ HIGHS = SolverSettings(threads=1)
 
 def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, float, float]:
     """Branch down to a known optimum; the tree, its bound, the root's."""
-    normal, _ = normalize(instance)
+    normal = normalize(instance)
     pool = Pool(rows=rounding_rows(normal) if rounded else ())
     for pattern in first_patterns(normal):
         pool.add(pattern)
@@ -83,7 +83,7 @@ def test_splits_close_what_the_root_leaves_open_and_are_proven_anew(rounded: boo
         tree, bound, root = tree_of(instance, best, rounded=rounded)
         assert bound == pytest.approx(best, abs=1e-5)
         if root > best + 1e-4 and rounded:
-            normal, _ = normalize(instance)
+            normal = normalize(instance)
             stored = json.loads(json.dumps(tree.as_json(normal)))
             assert recompute_bound(instance, stored, HIGHS) == pytest.approx(bound, abs=1e-5)
         opened += root > best + 1e-4

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Budget
 from placement.patterns.content_pricing import (
     LOOKED_AT,
@@ -21,7 +22,7 @@ from placement.patterns.contents import (
 )
 from placement.patterns.duals import Duals, zero_duals
 from placement.patterns.kept import kept_rows, server_rows
-from placement.patterns.pattern import fill, normalize
+from placement.patterns.pattern import fill
 from placement.patterns.pricing import Pricing
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.solvers import SolverSettings
@@ -33,7 +34,7 @@ HIGHS = SolverSettings(threads=1)
 def tiny(seed: int) -> Instance:
     """A normalized exclusive instance of two server types."""
     instance = random_instance(seed, servers=4, gpus=4, exclusive=True, mixed_types=seed % 2 == 0)
-    return normalize(instance)[0]
+    return normalize(instance)
 
 
 def branched(instance: Instance, rng: np.random.Generator) -> tuple[CountRow, ...]:

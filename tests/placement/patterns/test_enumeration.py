@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from placement.heuristics import HEURISTICS
+from placement.normalization import normalize
 from placement.outcome import Budget
 from placement.patterns import recompute_bound, solve_patterns
 from placement.patterns.contents import listed_contents
@@ -11,7 +12,6 @@ from placement.patterns.duals import Duals, zero_duals
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
-from placement.patterns.pattern import normalize
 from placement.patterns.rows import CountRow, rounding_rows
 from placement.routing_lp import best_routing
 from placement.solvers import SolverSettings
@@ -27,7 +27,7 @@ def test_the_program_over_the_candidates_has_the_optimum_of_brute_force(seed: in
     """From below the optimum it is found; from above, what was taken for granted is the bound."""
     instance = case(3000 + seed, exclusive=True)
     best = oracle.best_locality(instance)
-    normal, _ = normalize(instance)
+    normal = normalize(instance)
     rows, contents = rounding_rows(normal), listed_contents(normal)
     rng = np.random.default_rng(seed)
     drawn = Duals(
@@ -52,7 +52,7 @@ def test_a_part_keeps_its_own_optimum(seed: int) -> None:
     """With a limit on a model's replicas, contents with room left are listed as well."""
     instance = case(3100 + seed, exclusive=True)
     best = oracle.best_locality(instance)
-    normal, _ = normalize(instance)
+    normal = normalize(instance)
     weight = (1.0,) * len(normal.cluster.server_types)
     parts = []
     for limit in ({"most": 1.0}, {"least": 2.0}):

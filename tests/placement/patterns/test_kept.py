@@ -7,6 +7,7 @@ import pytest
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Budget
 from placement.patterns import recompute_bound
 from placement.patterns.certificate import pricings_for, stored
@@ -14,7 +15,7 @@ from placement.patterns.cutting import add_broken_rows
 from placement.patterns.first import first_patterns
 from placement.patterns.generation import Pool, generate
 from placement.patterns.kept import WHOLE, KeptRow, kept_rows, server_rows
-from placement.patterns.pattern import normalize, patterns_of
+from placement.patterns.pattern import patterns_of
 from placement.patterns.rows import rounding_rows
 from placement.routing_lp import best_routing
 from placement.solution import Solution, dense_flows, evaluate
@@ -61,7 +62,7 @@ def test_no_plan_breaks_a_row_and_a_row_more_is_broken(exclusive: bool, mixed_ty
 
 def bounds_of(instance: Instance) -> tuple[Instance, Pool, list[float]]:
     """Generate patterns without the rows, then with those that are broken; the bound of each."""
-    normal, _ = normalize(instance)
+    normal = normalize(instance)
     pool = Pool(rows=rounding_rows(normal))
     for pattern in first_patterns(normal):
         pool.add(pattern)

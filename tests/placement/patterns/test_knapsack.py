@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Budget
 from placement.patterns.content_pricing import NEAR, ContentDraft, value_exactly
 from placement.patterns.contents import Contents, count_contents, listed_contents, prices_at
@@ -13,7 +14,7 @@ from placement.patterns.duals import lagrangian
 from placement.patterns.generation import Pool, counted, generate
 from placement.patterns.kept import kept_rows
 from placement.patterns.knapsack import Knapsack, WorkflowParts, knapsacks
-from placement.patterns.pattern import Pattern, normalize
+from placement.patterns.pattern import Pattern
 from placement.patterns.pricing import Pricing
 from placement.patterns.rows import rounding_rows
 from placement.solvers import SolverSettings
@@ -179,7 +180,7 @@ def test_a_draft_looks_at_the_contents_that_were_worth_most(
 
 def test_knapsacks_are_for_exclusive_gpus() -> None:
     """Where models share GPUs, counts in sum say too little."""
-    shared = normalize(random_instance(1, servers=4, gpus=4, exclusive=False))[0]
+    shared = normalize(random_instance(1, servers=4, gpus=4, exclusive=False))
     assert knapsacks(shared) == []
     assert len(knapsacks(tiny(0))) == len(tiny(0).cluster.server_types)
 

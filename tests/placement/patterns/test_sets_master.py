@@ -2,9 +2,9 @@
 
 import pytest
 
+from placement.normalization import normalize
 from placement.patterns.first import first_patterns
 from placement.patterns.master import Master
-from placement.patterns.pattern import normalize
 from placement.patterns.rows import rounding_rows
 from placement.patterns.sets_master import SetsMaster
 from placement.solvers import SolverSettings, solve_program
@@ -16,7 +16,7 @@ HIGHS = SolverSettings(threads=1)
 @pytest.mark.parametrize("seed", range(8))
 def test_plans_over_sets_are_plans_of_the_master_worth_no_less(seed: int) -> None:
     """The master over all flows serves the same servers at least as well, and is best itself."""
-    instance, _ = normalize(random_instance(seed, servers=3, load=0.55, exclusive=False))
+    instance = normalize(random_instance(seed, servers=3, load=0.55, exclusive=False))
     patterns, rows = first_patterns(instance), rounding_rows(instance)
     sets = SetsMaster(instance, patterns, rows, integer=True)
     assert solve_program(sets.problem, HIGHS).found
@@ -33,10 +33,12 @@ def test_plans_over_sets_are_plans_of_the_master_worth_no_less(seed: int) -> Non
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_kept_adds_up_to_the_locality(seed: int) -> None:
     """The parts that rounding cuts see are those that the objective counts."""
-    instance, _ = normalize(random_instance(seed, servers=3, load=0.3, exclusive=False))
+    instance = normalize(random_instance(seed, servers=3, load=0.3, exclusive=False))
     master = SetsMaster(instance, first_patterns(instance))
     assert solve_program(master.problem, HIGHS).found
     assert sum(u.varValue for u in master.unserved) == pytest.approx(0.0, abs=1e-7)
-    whole, link = instance.locality_weights
-    total = sum(rate * (whole if e < 0 else link) for (_, e), rate in master.kept().items())
+    total = sum(
+        rate * instance.locality_weights(w)[0 if e < 0 else 1]
+        for (w, e), rate in master.kept().items()
+    )
     assert total + instance.locality_constant == pytest.approx(master.locality(), abs=1e-6)
