@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import pulp
@@ -76,8 +77,11 @@ class ProgramOutcome:
         return self.status in ("optimal", "feasible")
 
 
+@cache
 def solver_name(name: str) -> str:
     """PuLP's name of a solver, whatever the case; ``CBC`` means the one that comes with PuLP.
+
+    Asked once a name: PuLP looks for the program of every solver it knows, 10 ms each time.
 
     Raises
     ------
