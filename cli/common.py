@@ -155,7 +155,7 @@ def sharing_options(function: F) -> F:
             click.option("--exclusive", is_flag=True, help="A GPU holds at most one replica."),
             click.option(
                 "--max-models-per-gpu",
-                type=click.IntRange(1),
+                type=click.IntRange(1, 1_000_000),
                 help="Most replicas on one GPU; without it, memory alone decides.",
             ),
         ],

@@ -63,8 +63,8 @@ LONGEST_S = 1e9
     type=Number(above_low=True, high=1000),
     help="Instead of --rate: offered load as a fraction of --gpus.",
 )
-@click.option("--gpus", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--gpus", type=click.IntRange(1, 10_000_000), default=32, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--config-out",
     type=click.Path(),

@@ -88,10 +88,15 @@ class Commands(click.Group):
             if os.environ.get("GSWARM_PLACE_DEBUG"):
                 raise
             sys.exit(_explain(error))
+        except BaseException as error:
+            # A panic of polars is no Exception, so that nobody catches it by chance.
+            if type(error).__name__ != "PanicException":
+                raise
+            sys.exit(_explain(error))
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: BaseException) -> int:
     """Print an error in words, and return the exit code."""
     from placement.outcome import Infeasible
     from placement.reading.faults import InputError

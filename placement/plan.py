@@ -166,6 +166,10 @@ class Plan(ByContent):
         return Solution(self.placement, flows, self.load)
 
 
+METRICS = ("server_efficiency", "edge_locality", "csc_rate", "max_utilization", "headroom")
+"""What a plan promises, by `expected_metrics`."""
+
+
 def build_plan(
     result: SolveResult,
     workload: Workload,

@@ -11,7 +11,7 @@ import numpy as np
 from placement.cluster import Cluster, IntArray, Network, ServerType
 from placement.instance import Instance, WorkflowDemand
 from placement.outcome import Certificate
-from placement.plan import Plan, Shares, WorkflowRouting
+from placement.plan import METRICS, Plan, Shares, WorkflowRouting
 from placement.plan_schema import PlanDocument, PlanWorkflow
 from placement.reading.document import PlacedFault
 from placement.reading.faults import suggest
@@ -50,6 +50,8 @@ class PlanReader:
         self._refuse_repeats(("workflows",), [w.id for w in entry.workflows])
         for i, flow in enumerate(entry.workflows):
             self._refuse_repeats(("workflows", i, "nodes"), [n.id for n in flow.nodes])
+        if absent := [name for name in METRICS if name not in entry.expected]:
+            self._fault(("expected",), f"lacks {', '.join(absent)}")
         flows = {w.id: {n.id for n in w.nodes} for w in entry.workflows}
         for name, routing in entry.routing.items():
             if name not in flows:

@@ -46,11 +46,11 @@ class OwnPolicy:
         """
         try:
             chosen = self._rule(view)
-        except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it may exit, too
             raise ValueError(
-                f"{self.origin}: line {line}: choosing a replica raised "
-                f"{type(error).__name__}: {error}; mend the policy"
+                f"{self.origin}:{_line(error)} choosing a replica {_raised(error)}; mend the policy"
             ) from error
         try:
             return operator.index(chosen)
@@ -79,32 +79,54 @@ def load_policy(origin: str) -> RoutingPolicy:
     if not (colon and place and name):
         raise ValueError(f"{origin!r} names no routing policy; {MEND}")
     module = _import_file(place) if place.endswith(".py") else _import_module(place)
-    if not hasattr(module, name):
+    found = _attribute(origin, module, name)
+    if found is _ABSENT:
         near = get_close_matches(name, vars(module), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"define it in {place}"
         raise ValueError(f"{origin}: {place} has no {name!r}; {hint}")
-    found = getattr(module, name)
     if isinstance(found, type):
         try:
             found = found()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise ValueError(
-                f"{origin}: {name}() raised {type(error).__name__}: {error}; "
+                f"{origin}: {name}() {_raised(error)}; "
                 "let the class be made without arguments, or name an instance"
             ) from error
-    rule = getattr(found, "choose", found)
+    rule = _attribute(origin, found, "choose")
+    rule = found if rule is _ABSENT else rule
     if not callable(rule):
         raise ValueError(
             f"{origin}: is {type(found).__name__}, no routing policy; "
             "name an object with a method choose(view), or a function of view"
         )
-    shown = getattr(found, "name", name)
+    shown = _attribute(origin, found, "name")
     return OwnPolicy(origin, shown if isinstance(shown, str) else name, rule)
+
+
+_ABSENT = object()
+
+
+def _attribute(origin: str, holder: Any, name: str) -> Any:
+    """Take an attribute, which the user's code may compute."""
+    try:
+        return getattr(holder, name, _ABSENT)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ValueError(
+            f"{origin}: looking up {name!r} {_raised(error)}; mend the policy"
+        ) from error
 
 
 def _import_file(place: str) -> ModuleType:
     path = Path(place)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise ValueError(f"{place}: {getattr(error, 'strerror', error)}; {MEND}") from error
+    if not there:
         raise ValueError(f"{place}: there is no such file; {MEND}")
     spec = spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -112,7 +134,9 @@ def _import_file(place: str) -> ModuleType:
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ValueError(_cannot_import(place, error)) from error
     return module
 
@@ -122,13 +146,28 @@ def _import_module(place: str) -> ModuleType:
     sys.path.insert(0, here)
     try:
         return import_module(place)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ValueError(_cannot_import(place, error)) from error
     finally:
         sys.path.remove(here)
 
 
-def _cannot_import(place: str, error: Exception) -> str:
+def _cannot_import(place: str, error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{place}: line {error.lineno}: is no valid Python ({error.msg}); mend it"
-    return f"{place}: importing it raised {type(error).__name__}: {error}; mend it"
+    return f"{place}: importing it {_raised(error)}; mend it"
+
+
+def _line(error: BaseException) -> str:
+    """Name the last line of the user's own file that was running."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call from here
+    own = [f.lineno for f in frames if f.filename == frames[0].filename]
+    return f" line {own[-1]}:" if own else ""
+
+
+def _raised(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"ended the program (SystemExit: {error})"
+    return f"raised {type(error).__name__}: {error}"

@@ -43,6 +43,12 @@ class View:
         End of service of every execution committed so far.
     """
 
+    # A policy that means to keep something here is told so.
+    __slots__ = (
+        "_of_model", "_parents", "_server", "end_s", "execution", "free_s", "model", "node",
+        "now_s", "problem", "replica_of", "request", "unfinished",
+    )  # fmt: skip
+
     def __init__(
         self,
         problem: Problem,

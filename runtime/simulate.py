@@ -106,7 +106,15 @@ def simulate(
 
         course = run_compiled(problem, policy.name, progress)
     else:
-        course = run_reference(problem, policy, progress)
+        try:
+            course = run_reference(problem, policy, progress)
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            if built_in:
+                raise
+            raise ValueError(
+                f"the routing policy {policy.name!r} has changed what its view holds "
+                f"({type(error).__name__}: {error}); let it read the view only"
+            ) from error
     return finished_run(problem, course, "static", policy.name)
 
 

@@ -85,11 +85,17 @@ def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
         with silenced(2):
             table = pl.read_parquet(Path(path), columns=wanted)
     except BROKEN as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0][:120]
-        raise input_error(
-            path, "", f"is no valid Parquet ({reason})", "check that the file is complete"
-        ) from None
-    yield from _batches(path, table, lambda i: f"row {i + 1}")
+        raise _broken_parquet(path, error) from None
+    try:
+        yield from _batches(path, table, lambda i: f"row {i + 1}")
+    except BROKEN as error:  # what its footer promises and its pages do not hold
+        raise _broken_parquet(path, error) from None
+
+
+def _broken_parquet(path: str | os.PathLike[str], error: BaseException) -> InputError:
+    reason = (str(error).strip().splitlines() or ["no reason given"])[0][:120]
+    wrong = f"is no valid Parquet ({reason})"
+    return input_error(path, "", wrong, "check that the file is complete")
 
 
 def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:

@@ -29,7 +29,7 @@ VALUES = {
     "--max-utilization": ["0", "-1", "1.1", "nan"],
     "--headroom-slack": ["-0.1", "101", "nan", "inf", "little"],
     "--alpha": ["-0.1", "1.1", "nan"],
-    "--max-models-per-gpu": ["0", "-1", "x"],
+    "--max-models-per-gpu": ["0", "-1", "x", "1" + "0" * 30],
     "--method": ["ilq"],
     "--mode": ["onlin"],
     "--form": ["dense"],

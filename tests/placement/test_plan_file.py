@@ -116,6 +116,7 @@ def found(path: Path) -> list[str]:
 
 
 TAMPERED = [
+    ("a promise left out", lambda d: d["expected"].pop("max_utilization")),
     ("a replica on other GPUs", lambda d: d["replicas"][0].update(gpus=d["replicas"][-1]["gpus"])),
     ("a hole in a block", lambda d: _long(d)["gpus"].__setitem__(-1, _long(d)["gpus"][-1] + 1)),
     ("a replica on no server", lambda d: d["replicas"][0].update(server=999)),

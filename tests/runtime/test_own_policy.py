@@ -123,6 +123,16 @@ def test_ctrl_c_in_a_run_leaves_the_old_files(
         ("own.py:fails", "line 2: choosing a replica raised KeyError: 'x'; mend the policy"),
         ("own.py:nothing", "returned None instead of the number of a replica"),
         ("own.py:outside", "chose replica 12345 for model"),
+        ("own.py:leaves", "choosing a replica ended the program (SystemExit: 0); mend the policy"),
+        ("own.py:panics", "choosing a replica raised BaseException: boom; mend the policy"),
+        ("own.py:keeps", "raised AttributeError: 'View' object has no attribute 'mine'"),
+        ("own.py:empties", "has changed what its view holds (IndexError"),
+        ("own.py:Leaving", "Leaving() ended the program (SystemExit: 3)"),
+        ("own.py:Computed", "looking up 'choose' raised RuntimeError: not now; mend the policy"),
+        ("lazy.py:rule", "looking up 'rule' raised RuntimeError: no rule; mend the policy"),
+        ("leaving.py:rule", "importing it ended the program (SystemExit: 0); mend it"),
+        ("leaving:rule", "importing it ended the program (SystemExit: 0); mend it"),
+        ("a" * 300 + ".py:rule", "File name too long; write module:name"),
     ],
 )
 def test_mistakes_are_sentences(
@@ -133,8 +143,20 @@ def test_mistakes_are_sentences(
         "def fails(view):\n    return {}['x']\n"
         "def nothing(view):\n    pass\n"
         "def outside(view):\n    return 12345\n"
-        "class Needy:\n    def __init__(self, must): pass\n" + SHORTEST
+        "class Needy:\n    def __init__(self, must): pass\n"
+        "def leaves(view):\n    raise SystemExit(0)\n"
+        "def panics(view):\n    raise BaseException('boom')\n"
+        "def keeps(view):\n    view.mine = 1\n"
+        "def empties(view):\n    view.unfinished.clear()\n    return view.replicas()[0]\n"
+        "class Leaving:\n    def __init__(self): raise SystemExit(3)\n"
+        "class Computed:\n"
+        "    @property\n"
+        "    def choose(self): raise RuntimeError('not now')\n" + SHORTEST
     )
+    (tmp_path / "lazy.py").write_text(
+        "def __getattr__(name):\n    raise RuntimeError('no ' + name)\n"
+    )
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
     (tmp_path / "broken.py").write_text("\ndef rule(:\n")
     (tmp_path / "raising.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
