@@ -22,13 +22,15 @@ import numpy as np
 from benchmarks.suite_cases import Case, inputs_of
 from cli.refine import Judge, refine_plan
 from placement.atomic import write_atomically
+from placement.budget import Budget
 from placement.cluster import Cluster
 from placement.instance import Instance, build_instance
-from placement.outcome import Budget, SolveOptions, SolveResult
+from placement.least_load import least_bottleneck
+from placement.outcome import SolveOptions, SolveResult
 from placement.plan import route
 from placement.refine import LOSS
 from placement.robust import solve_scenarios
-from placement.routing_lp import best_routing, least_bottleneck
+from placement.routing_lp import best_routing
 from placement.scenarios import Criterion, mean_demand, window_demands
 from placement.solution import evaluate
 from placement.solve import solve

@@ -28,7 +28,7 @@ from cli.entry import SIGNALS
 if TYPE_CHECKING:
     from types import FrameType
 
-    from placement.outcome import Budget
+    from placement.budget import Budget
 
 GRACE_S = 10.0
 """How long a command that was asked to end early may take before it is ended."""

@@ -11,7 +11,8 @@ import click
 from cli.common import Number
 
 if TYPE_CHECKING:
-    from placement.outcome import Budget, ProgressCallback, SolveOptions, SolveResult
+    from placement.budget import Budget
+    from placement.outcome import ProgressCallback, SolveOptions, SolveResult
     from placement.refine import Refinement, Score
     from placement.solution import Solution
     from placement.trace import Mode, Trace

@@ -157,8 +157,9 @@ def run(
     The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
     """
     from cli.terminal import SolveProgress
+    from placement.budget import Budget
     from placement.instance import build_instance
-    from placement.outcome import Budget, SolveOptions
+    from placement.outcome import SolveOptions
     from placement.plan import build_plan
     from placement.reading.cluster import check_fits
     from placement.robust import solve_scenarios

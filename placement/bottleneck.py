@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pulp
 
+from placement.budget import Budget
 from placement.compact import NODE_LIMIT, CompactProgram
 from placement.instance import Instance
+from placement.least_load import least_bottleneck
 from placement.normalization import load_floor, normalize, restore
-from placement.outcome import Bottleneck, Budget, ProgressCallback
-from placement.routing_lp import least_bottleneck
+from placement.outcome import Bottleneck, ProgressCallback
 from placement.solution import Solution
 from placement.solvers import SolverSettings, linear, solve_program
 
@@ -74,7 +75,7 @@ def compact_bottleneck(
             progress=progress,
         )
         return restored(instance, normal, found)
-    upper, best = least_bottleneck(instance, start.placement, settings)
+    upper, best = least_bottleneck(instance, start.placement, settings, budget=budget.outer)
     floor = load_floor(instance)
     if upper <= max(target, floor * (1 + gap)):
         return Bottleneck(min(floor, upper), upper, best)
@@ -96,7 +97,9 @@ def compact_bottleneck(
         budget=budget,
     )
     if outcome.found:
-        load, solution = least_bottleneck(instance, program.placement(), settings)
+        load, solution = least_bottleneck(
+            instance, program.placement(), settings, budget=budget.outer
+        )
         if load < upper:
             upper, best = load, solution
     lower = proven_lower(outcome.best_bound, ceiling, floor)

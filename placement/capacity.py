@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import pulp
 
-from placement.cluster import LAST_SERVER
+from placement.budget import Budget
+from placement.cluster import LAST_SERVER, Cluster
 from placement.heuristics.coverage import cover_anew
 from placement.instance import Instance
 from placement.outcome import Infeasible
 from placement.solvers import SolverSettings, linear, solve_program
 
-TIME_LIMIT_S = 20.0
+NODE_LIMIT = 20_000
 """Limit of one packing program; a larger cluster than necessary may be advised beyond it."""
 
 
@@ -34,7 +35,11 @@ class Coverage:
 
 
 def ensure_coverage(
-    instance: Instance, settings: SolverSettings, *, allow_partial: bool = False
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget | None = None,
+    *,
+    allow_partial: bool = False,
 ) -> Coverage:
     """Check that every used model can have a replica at once.
 
@@ -42,6 +47,9 @@ def ensure_coverage(
 
     Parameters
     ----------
+    budget : Budget, optional
+        Half of the time left is for the program that decides, half of the rest for that of the
+        advice.
     allow_partial : bool
         Instead of failing, keep the workflows with the most requests that fit together.
 
@@ -53,12 +61,13 @@ def ensure_coverage(
     homeless = [m for m in instance.used_models if not _types_for(instance, m)]
     if not homeless:
         try:
-            cover_anew(instance)
+            cover_anew(_no_more_than_needed(instance))
         except Infeasible:
             pass
         else:
             return Coverage(instance)
-    kept = _most_requests(instance, settings)
+    budget = budget or Budget()
+    kept = _most_requests(instance, settings, budget.part(0.5))
     lost = tuple(w for w in instance.active_workflows if w not in kept)
     if not lost:
         return Coverage(instance)
@@ -68,8 +77,17 @@ def ensure_coverage(
     partial = replace(instance, workflows=workflows)
     dropped = tuple(m for m in instance.used_models if m not in partial.used_models)
     if not allow_partial or not kept:
-        raise Infeasible(_explain(instance, homeless, dropped, settings))
+        raise Infeasible(_explain(instance, homeless, dropped, settings, budget.part(0.5)))
     return Coverage(partial, dropped, lost)
+
+
+def _no_more_than_needed(instance: Instance) -> Instance:
+    """The instance with no more servers of a type than models: one replica each asks no more."""
+    types = tuple(
+        replace(kind, count=min(kind.count, len(instance.used_models)))
+        for kind in instance.cluster.server_types
+    )
+    return replace(instance, cluster=Cluster(types, instance.cluster.network))
 
 
 def _types_for(instance: Instance, m: int) -> list[int]:
@@ -114,7 +132,7 @@ class _Packing:
             self.problem += linear([(x, 1.0) for x, _ in held]) <= instance.models_per_gpu
 
 
-def _most_requests(instance: Instance, settings: SolverSettings) -> set[int]:
+def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget) -> set[int]:
     """Workflows that fit together with the most requests per second."""
     # No more servers of a type than models are ever needed.
     types = [
@@ -134,12 +152,31 @@ def _most_requests(instance: Instance, settings: SolverSettings) -> set[int]:
             held = [(x, -1.0) for x in packing.placed[m]]
             packing.problem += linear([(z, 1.0), *held]) <= 0
     packing.problem += linear(value)
-    outcome = solve_program(packing.problem, settings, time_limit_s=TIME_LIMIT_S)
-    return {w for w, z in served.items() if outcome.found and round(z.varValue or 0.0)}
+    outcome = solve_program(packing.problem, settings, node_limit=NODE_LIMIT, budget=budget)
+    found = {w for w, z in served.items() if outcome.found and round(z.varValue or 0.0)}
+    return found if outcome.status == "optimal" else max(found, _most_used(instance), key=len)
+
+
+def _most_used(instance: Instance) -> set[int]:
+    """Workflows that first-fit decreasing places together, taken by their requests."""
+    kept: set[int] = set()
+    for w in sorted(instance.active_workflows, key=lambda w: -instance.workflows[w].rate):
+        flows = tuple(
+            replace(flow, rate=flow.rate if v in kept or v == w else 0.0)
+            for v, flow in enumerate(instance.workflows)
+        )
+        part = replace(instance, workflows=flows)
+        if all(_types_for(part, m) for m in part.used_models):
+            try:
+                cover_anew(_no_more_than_needed(part))
+            except Infeasible:
+                continue
+            kept.add(w)
+    return kept
 
 
 def _servers_needed(
-    instance: Instance, t: int, others: list[int], settings: SolverSettings
+    instance: Instance, t: int, others: list[int], settings: SolverSettings, budget: Budget
 ) -> tuple[int, bool] | None:
     """Fewest servers of type t beside the `others` that hold every used model, and if proven."""
     fixed = [
@@ -160,14 +197,18 @@ def _servers_needed(
         if s:
             packing.problem += linear([(opened[s - 1], 1.0), (y, -1.0)]) >= 0
     packing.problem += linear([(y, 1.0) for y in opened])
-    outcome = solve_program(packing.problem, settings, time_limit_s=TIME_LIMIT_S)
+    outcome = solve_program(packing.problem, settings, node_limit=NODE_LIMIT, budget=budget)
     if not outcome.found:
         return None
     return sum(round(y.varValue or 0.0) for y in opened), outcome.status == "optimal"
 
 
 def _explain(
-    instance: Instance, homeless: list[int], dropped: tuple[int, ...], settings: SolverSettings
+    instance: Instance,
+    homeless: list[int],
+    dropped: tuple[int, ...],
+    settings: SolverSettings,
+    budget: Budget,
 ) -> str:
     cluster = instance.cluster
     ids, k, memory = instance.model_ids, instance.gpus_required, instance.memory_per_gpu_gb
@@ -196,7 +237,7 @@ def _explain(
     if not short:
         short.append("GPUs and memory would do in sum, but the blocks do not fit the servers")
     t = max(range(len(cluster.server_types)), key=lambda i: cluster.server_types[i].gpus)
-    advice = _advice(instance, t, settings)
+    advice = _advice(instance, t, settings, budget)
     return (
         f"the used models do not fit on {cluster.n_gpus} GPUs together: no room for "
         f"{_names(instance, list(dropped))}; {', '.join(short)}; {advice}, "
@@ -205,11 +246,11 @@ def _explain(
     )
 
 
-def _advice(instance: Instance, t: int, settings: SolverSettings) -> str:
+def _advice(instance: Instance, t: int, settings: SolverSettings, budget: Budget) -> str:
     types = instance.cluster.server_types
     # A smaller last server is a remainder of --gpus, and goes when the number of GPUs changes.
     others = [i for i, o in enumerate(types) if i != t and o.name != LAST_SERVER]
-    needed = _servers_needed(instance, t, others, settings)
+    needed = _servers_needed(instance, t, others, settings, budget)
     kind = types[t]
     if needed is None:
         return f"use servers with more than {kind.gpus} GPUs or {kind.gpu_memory_gb:g} GB"

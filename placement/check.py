@@ -8,16 +8,10 @@ from typing import get_args
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.compact import solve_compact
 from placement.instance import build_instance
-from placement.outcome import (
-    OPTIMAL_GAP,
-    Budget,
-    Status,
-    cap_for,
-    earned_status,
-    relative_gap,
-)
+from placement.outcome import OPTIMAL_GAP, Status, cap_for, earned_status, relative_gap
 from placement.patterns import recompute_bound
 from placement.plan import Plan, expected_metrics
 from placement.solution import evaluate, violations

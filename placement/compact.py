@@ -17,9 +17,10 @@ from collections.abc import Set
 import numpy as np
 import pulp
 
+from placement.budget import Budget
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.outcome import Budget, FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.rounding import whole_replicas
 from placement.routing_lp import TANGENTS, Pairs, best_routing, shortfall_weight
 from placement.solution import Placement, Solution, evaluate
@@ -336,7 +337,7 @@ def solve_compact(
     )
     solution = start
     if outcome.found:
-        found = best_routing(instance, program.placement(), settings)
+        found = best_routing(instance, program.placement(), settings, budget=budget.outer)
         if found is not None and evaluate(instance, found).objective > best:
             solution, best = found, evaluate(instance, found).objective
     if solution is None:
@@ -352,5 +353,4 @@ def solve_compact(
             "branch and bound over the compact integer program, whose feasible points are all "
             f"plans: its best bound, proven by {settings.name}, is one on every plan"
         ),
-        deterministic=outcome.limit_hit in (None, "nodes"),
     )

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pulp
 
+from placement.budget import Budget
 from placement.compact import NODE_LIMIT, CompactProgram
-from placement.outcome import Budget
 from placement.routing_lp import Pairs
 from placement.scenarios import Criterion, Scenario, even_weights
 from placement.solution import Placement
@@ -73,7 +73,7 @@ def solve_compact_scenarios(
     *,
     start: Placement | None,
     gap: float,
-) -> tuple[Placement | None, float, bool]:
+) -> tuple[Placement | None, float]:
     """Branch and bound over one set of replicas with the routing of every scenario.
 
     Returns
@@ -82,8 +82,6 @@ def solve_compact_scenarios(
         The best found; None where the time ended first.
     best_bound : float
         Proven by the solver: the program's feasible points are all placements with all routings.
-    deterministic : bool
-        False where the clock ended it.
     """
     programs = [CompactProgram(s) for s in scenarios]
     scale = programs[0].scale
@@ -115,4 +113,4 @@ def solve_compact_scenarios(
     )
     bound = min(1.0, outcome.best_bound / scale)
     placement = programs[0].placement() if outcome.found else None
-    return placement, bound, outcome.limit_hit in (None, "nodes")
+    return placement, bound

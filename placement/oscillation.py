@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from placement.budget import Budget
 from placement.heuristics.local_search import local_search
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.routing_lp import best_routing, elastic_routing, shortfall
 from placement.server_search import NODE_LIMITS, Met, search_servers, worth_of
 from placement.solution import Solution
@@ -67,8 +67,8 @@ def search_beyond(
         phase = budget.part(ATTEMPT_SHARE)
         wider = replace(instance, load_cap=instance.load_cap * slack)
         placement = local_search(wider, seed=seed, budget=phase)
-        start = best_routing(instance, placement, settings)
-        start = start or elastic_routing(instance, placement, settings)
+        start = best_routing(instance, placement, settings, budget=budget)
+        start = start or elastic_routing(instance, placement, settings, budget=budget)
         if start is None:
             continue
         found = search_servers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,59 +26,6 @@ OPTIMAL_GAP = 1e-6
 
 class Infeasible(Exception):  # noqa: N818 - the field's word
     """No plan holds every used model; the message names models, what is missing and the mend."""
-
-
-class Budget:
-    """Time and interruption, shared by every phase of one solve.
-
-    Parameters
-    ----------
-    seconds : float or None
-        Wall-clock seconds from now; None never expires.
-    """
-
-    def __init__(self, seconds: float | None = None) -> None:
-        self._begin = time.monotonic()
-        self._seconds = seconds
-        self._parent: Budget | None = None
-        self._interrupted = False
-
-    def part(self, fraction: float) -> Budget:
-        """Give a phase a fraction of the time left; an interruption reaches parts and whole."""
-        left = self.remaining_s
-        part = Budget(None if left == float("inf") else left * fraction)
-        part._parent = self
-        return part
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the solve began."""
-        return time.monotonic() - (self._parent or self)._begin
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the solve was asked to stop."""
-        return self._interrupted or (self._parent is not None and self._parent.interrupted)
-
-    @property
-    def remaining_s(self) -> float:
-        """Seconds left, at least 0; infinite without a limit."""
-        if self.interrupted:
-            return 0.0
-        if self._seconds is None:
-            return float("inf")
-        return max(0.0, self._seconds - (time.monotonic() - self._begin))
-
-    @property
-    def expired(self) -> bool:
-        """Whether the solve must come to an end now."""
-        return self.remaining_s <= 0
-
-    def interrupt(self) -> None:
-        """Ask every phase to stop with what it has (Ctrl-C)."""
-        self._interrupted = True
-        if self._parent is not None:
-            self._parent.interrupt()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +99,8 @@ class Certificate(ByContent):
         Wall-clock seconds of the solve. A plan file leaves it out, so that equal inputs give
         equal bytes.
     deterministic : bool
-        False where the clock, and not a work limit, decided when to stop.
+        Whether the clock had no say in it (`Budget.cut_short`): on any machine, under any load,
+        with any longer time limit the plan is the same.
     versions : dict of str to str
         Of this tool and of the solver's packages.
     """
@@ -213,7 +160,7 @@ class SolveOptions:
     seed: int = 0
     allow_partial: bool = False
     balance: bool = True
-    balance_tolerance: float = 1e-7
+    balance_tolerance: float = 1e-9
 
 
 @dataclass(frozen=True)
@@ -251,8 +198,6 @@ class FormOutcome(ByContent):
         One sentence: why `best_bound` is valid.
     duals : dict or None
         JSON-ready data from which `check --bound` recomputes the bound with one pricing solve.
-    deterministic : bool
-        False where the clock decided when to stop.
     """
 
     solution: Solution
@@ -260,7 +205,6 @@ class FormOutcome(ByContent):
     status: Status
     proof: str
     duals: dict[str, object] | None = None
-    deterministic: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,19 @@ the best; each is feasible for the same program, so the bound on the locality ho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.cluster import FloatArray
 from placement.equality import ByContent
 from placement.heuristics.local_search import START_MOVES, local_search
 from placement.instance import Instance
 from placement.neighbours import random_neighbour
 from placement.outcome import (
-    Budget,
     Infeasible,
     Progress,
     ProgressCallback,
@@ -194,9 +195,7 @@ def refine(
         floor=plain.evaluation.objective * (1 - loss) - 1e-9,
         tolerances=tuple(t for t in TOLERANCES if t <= max(loss, TOLERANCES[0])),
     )
-    by_clock = False
-    for proposal, placement, settled in _placements(plain, options, caps, budget):
-        by_clock |= not settled
+    for proposal, placement in _placements(plain, options, caps, budget):
         for tolerance in search.tolerances:
             if search.over:
                 break
@@ -212,7 +211,7 @@ def refine(
         start_value=first.value,
         evaluations=search.tried,
         steps=tuple(search.steps),
-        deterministic=not (by_clock or budget.expired),
+        deterministic=not budget.cut_short,
     )
 
 
@@ -237,34 +236,28 @@ def refined_result(plain: SolveResult, refinement: Refinement, seconds: float) -
 
 def _placements(
     plain: SolveResult, options: SolveOptions, caps: Sequence[float], budget: Budget
-) -> Iterator[tuple[str, Placement, bool]]:
-    """The plain placement, then placements for lower caps; each with whether the clock stayed out.
+) -> Iterator[tuple[str, Placement]]:
+    """The plain placement, then placements for lower caps.
 
     A plan for a lower cap leaves every queue more room; it keeps the plain plan's cap as well.
     """
-    yield "the plain placement", plain.solution.placement, True
+    yield "the plain placement", plain.solution.placement
     instance = plain.instance
     for share in caps:
         cap = share * instance.load_cap
         lower = replace(instance, load_cap=cap)
         part = budget.part(0.1)
         found = local_search(lower, seed=options.seed, budget=part, moves=START_MOVES)
-        yield f"local search under a cap of {cap:.2f}", found, not part.expired
+        yield f"local search under a cap of {cap:.2f}", found
         if cap <= plain.certificate.bottleneck_upper or options.mode == "offline":
             continue
         # In turn each gets a part of what is left, so that simulations have most of it.
-        limit = min(options.time_limit_s or float("inf"), 0.2 * budget.remaining_s)
-        again = replace(
-            options,
-            max_utilization=cap,
-            time_limit_s=None if limit == float("inf") else limit,
-        )
+        part = budget.part(0.2, options.time_limit_s or math.inf)
         try:
-            result = solve(lower, again)
+            result = solve(lower, replace(options, max_utilization=cap), budget=part)
         except Infeasible:
             continue
-        settled = result.certificate.deterministic
-        yield f"{options.method} under a cap of {cap:.2f}", result.solution.placement, settled
+        yield f"{options.method} under a cap of {cap:.2f}", result.solution.placement
 
 
 def _climb(search: _Search, rng: np.random.Generator) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from placement.balance import balance
+from placement.budget import Budget
 from placement.heuristics.local_search import CHUNK, START_MOVES, local_search
 from placement.instance import Instance
 from placement.joint_program import solve_compact_scenarios
+from placement.least_load import least_bottleneck
 from placement.outcome import (
-    Budget,
     Progress,
     ProgressCallback,
     SolveOptions,
@@ -20,7 +21,7 @@ from placement.outcome import (
 )
 from placement.patterns import pattern_bottleneck
 from placement.patterns.scenarios import generate_scenarios, integer_scenarios
-from placement.routing_lp import balance_routing, best_routing, least_bottleneck
+from placement.routing_lp import balance_routing, best_routing
 from placement.scenarios import (
     Criterion,
     Scenario,
@@ -32,20 +33,15 @@ from placement.scenarios import (
     worth,
 )
 from placement.solution import Evaluation, Placement, Solution, evaluate
-from placement.solve import NO_BOUND, load_cap, solve
+from placement.solve import NO_BOUND, solve
 from placement.solvers import SolverSettings
+from placement.starts import load_cap
 
 COMPACT_SERVERS = 2
 """Largest cluster for which the compact form is taken at once."""
 
 TIGHTENED_SERVERS = 8
 """Largest cluster for which what time is left goes to the compact form."""
-
-BALANCE = 0.15
-"""Part of the time limit that balancing the mean demand's routing may take."""
-
-DEFAULT_LIMIT_S = 60.0
-"""Stands for the limit where there is none."""
 
 PROOFS = {
     "patterns": (
@@ -113,17 +109,13 @@ def solve_scenarios(
     """
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings(options.solver, options.threads, options.seed)
-    part = budget.part(0.25)
-    limit = None if part.remaining_s == float("inf") else part.remaining_s
-    plain = solve(mean, replace(options, time_limit_s=limit), progress=progress, budget=part)
+    plain = solve(mean, options, progress=progress, budget=budget.part(0.25))
     scenarios = make_scenarios(demands, options.max_utilization)
-    found, settled = _starts(scenarios, options, budget)
-    starts = [plain.solution.placement, *found]
+    starts = [plain.solution.placement, *_starts(scenarios, options, budget)]
     cap, starts = _cap(scenarios, starts, settings, options, budget)
     scenarios = make_scenarios(demands, cap)
     values = [worth(criterion, scenarios, start, settings) for start in starts]
     search = _Search(scenarios, criterion, settings, options, budget, progress)
-    search.deterministic = settled
     best = starts[max(range(len(starts)), key=lambda i: values[i])]
     search.offer(best, max(values))
     _improve(search, [s for s, v in zip(starts, values, strict=True) if v > float("-inf")])
@@ -142,7 +134,6 @@ class _Search:
     value: float = float("-inf")
     bound: float = 1.0
     proof: str = "no locality exceeds 1"
-    deterministic: bool = True
 
     def offer(self, placement: Placement | None, value: float | None = None) -> None:
         """Keep a placement where it is better."""
@@ -170,8 +161,8 @@ class _Search:
 
 def _starts(
     scenarios: Sequence[Scenario], options: SolveOptions, budget: Budget
-) -> tuple[list[Placement], bool]:
-    """Placements for each scenario and for the largest demand of all; False if the clock chose.
+) -> list[Placement]:
+    """Placements for each scenario and for the largest demand of all.
 
     The heuristic's moves are shared out, so that many scenarios take no longer. The heaviest
     scenario and the envelope of all get the integer program. A search for one scenario may leave
@@ -180,16 +171,12 @@ def _starts(
     part = budget.part(0.15)
     moves = max(CHUNK, START_MOVES // len(scenarios))
     found = [local_search(i, seed=options.seed, budget=part, moves=moves) for i in scenarios]
-    settled = not part.expired
     heaviest = max(scenarios, key=lambda s: float(s.offered_load.sum()))
     for instance in (envelope(scenarios), heaviest):
-        part = budget.part(0.2)
-        limit = None if part.remaining_s == float("inf") else part.remaining_s
-        alone = solve(instance, replace(options, time_limit_s=limit, balance=False), budget=part)
-        settled &= alone.certificate.deterministic
+        alone = solve(instance, replace(options, balance=False), budget=budget.part(0.2))
         found.append(alone.solution.placement)
     placed = set(scenarios[0].used_models)
-    return [p for p in found if placed <= set(p.model.tolist())], settled
+    return [p for p in found if placed <= set(p.model.tolist())]
 
 
 def _cap(
@@ -202,7 +189,7 @@ def _cap(
     """The cap that all scenarios can keep; where it is above the target, one more start."""
 
     def bottleneck(placement: Placement) -> float:
-        return max(least_bottleneck(s, placement, settings)[0] for s in scenarios)
+        return max(least_bottleneck(s, placement, settings, budget=budget)[0] for s in scenarios)
 
     least = min(map(bottleneck, starts))
     target = 0.0 if options.mode == "offline" else options.max_utilization
@@ -225,7 +212,6 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
         pool = generate_scenarios(
             scenarios, search.criterion, starts, search.settings, part, gap=gap / 4
         )
-        search.deterministic &= not part.expired
         search.tighten(pool.best_bound, "patterns")
         search.report()
         if search.best is not None and not search.closed():
@@ -238,14 +224,13 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
                 start=search.best,
                 gap=gap / 4,
             )
-            for placement, settled in plans:
-                search.deterministic &= settled
+            for placement in plans:
                 search.offer(placement)
                 search.report()
                 if search.closed():
                     break
     if servers <= TIGHTENED_SERVERS and not search.closed() and not search.budget.expired:
-        placement, bound, settled = solve_compact_scenarios(
+        placement, bound = solve_compact_scenarios(
             scenarios,
             search.criterion,
             search.settings,
@@ -253,7 +238,6 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
             start=search.best,
             gap=gap,
         )
-        search.deterministic &= settled
         search.offer(placement)
         search.tighten(bound, "compact")
         search.report()
@@ -282,7 +266,7 @@ def _outcome(plain: SolveResult, search: _Search, plain_value: float) -> RobustO
             f"{search.proof}"
         ),
         seconds=search.budget.elapsed_s,
-        deterministic=result.certificate.deterministic and search.deterministic,
+        deterministic=not search.budget.cut_short,
     )
     return RobustOutcome(
         result=replace(result, certificate=certificate),
@@ -296,7 +280,7 @@ def _outcome(plain: SolveResult, search: _Search, plain_value: float) -> RobustO
         scenarios=tuple(scenarios),
         solutions=tuple(even),
         evaluations=tuple(evaluate(i, s) for i, s in zip(scenarios, even, strict=True)),
-        deterministic=search.deterministic,
+        deterministic=not search.budget.cut_short,
     )
 
 
@@ -315,14 +299,14 @@ def _route_mean(plain: SolveResult, search: _Search) -> tuple[Placement, SolveRe
     )
     routed = best_routing(instance, placement, settings)
     if routed is None:
-        least, routed = least_bottleneck(instance, placement, settings)
+        least, routed = least_bottleneck(
+            instance, placement, settings, budget=search.budget.closing()
+        )
         instance = replace(instance, load_cap=max(least, search.scenarios[0].load_cap))
         routed = best_routing(instance, placement, settings) or routed
         bound, proof, duals = 1.0, NO_BOUND, None
     tolerance = search.options.balance_tolerance
-    limit = BALANCE * (search.options.time_limit_s or DEFAULT_LIMIT_S)
-    seconds = min(limit, max(1.0, search.budget.remaining_s))
-    even = balance(instance, routed, settings, Budget(seconds), tolerance=tolerance)
+    even = balance(instance, routed, settings, search.budget.closing(), tolerance=tolerance)
     if worth(search.criterion, search.scenarios, even.placement, settings) >= search.value - 1e-9:
         placement, routed = even.placement, even
     evaluation = evaluate(instance, routed)

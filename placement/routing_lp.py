@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import pulp
 
+from placement.budget import Budget
 from placement.cluster import IntArray
 from placement.equality import ByContent
 from placement.instance import Instance
 from placement.normalization import normalize, restore
-from placement.outcome import Budget
-from placement.solution import TOLERANCE, Flows, Placement, Solution, gpu_loads, settle
+from placement.solution import TOLERANCE, Flows, Placement, Solution, settle
 from placement.solvers import SolverSettings, linear, solve_program
 
 LEAST_PART = 1e-12
@@ -239,13 +239,18 @@ def best_routing(
 
 
 def elastic_routing(
-    instance: Instance, placement: Placement, settings: SolverSettings
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    *,
+    budget: Budget | None = None,
 ) -> Solution | None:
     """Serve as much as a placement can under the cap, for the most locality; None without one."""
     program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
     prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
     program.problem += linear([*program.locality(), *prices])
-    return program.solution() if solve_program(program.problem, settings).found else None
+    found = solve_program(program.problem, settings, budget=budget).found
+    return program.solution() if found else None
 
 
 def shortfall_weight(instance: Instance, w: int, v: int) -> float:
@@ -266,19 +271,6 @@ def shortfall(instance: Instance, solution: Solution) -> float:
         for v in np.flatnonzero(flow.rate - served > TOLERANCE * flow.rate):
             missing += float(flow.rate - served[v]) * shortfall_weight(instance, w, int(v))
     return missing
-
-
-def least_bottleneck(
-    instance: Instance, placement: Placement, settings: SolverSettings
-) -> tuple[float, Solution]:
-    """Least attainable load of the busiest GPU of a placement, and a routing that attains it."""
-    bottleneck = pulp.LpVariable("U", 0)
-    program = RoutingProgram(instance, placement, pulp.LpMinimize, bottleneck)
-    program.problem += linear([(bottleneck, 1.0)])
-    if not solve_program(program.problem, settings).found:
-        raise ValueError("a used model has no replica: no routing serves every request")
-    solution = program.solution()
-    return float(gpu_loads(instance, placement, solution.load).max(initial=0.0)), solution
 
 
 def balance_routing(

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.compact import CompactProgram
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.routing_lp import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
 from placement.solution import Solution, dense_flows, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
@@ -177,5 +177,7 @@ def _replace(
     if not outcome.found:
         return None
     placement = program.placement()
-    found = best_routing(instance, placement, settings)
-    return elastic_routing(instance, placement, settings) if found is None and short else found
+    found = best_routing(instance, placement, settings, budget=budget.outer)
+    if found is None and short:
+        return elastic_routing(instance, placement, settings, budget=budget.outer)
+    return found

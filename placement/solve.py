@@ -9,20 +9,17 @@ from importlib.metadata import version
 
 from placement.balance import balance
 from placement.bottleneck import compact_bottleneck
+from placement.budget import Budget
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
-from placement.heuristics import HEURISTICS, SEES_CAP
-from placement.heuristics.filling import UNSERVED_PENALTY
-from placement.heuristics.local_search import Judge, compile_search, filled_worth, local_search
-from placement.heuristics.partition import partition
+from placement.heuristics import HEURISTICS
 from placement.heuristics.scaling import repeated_greedy
-from placement.heuristics.selective import Score, selective_replication
+from placement.heuristics.selective import Score
 from placement.instance import Instance
+from placement.least_load import least_bottleneck
 from placement.normalization import load_floor, normalize, restore
-from placement.oscillation import oscillates
 from placement.outcome import (
     Bottleneck,
-    Budget,
     Certificate,
     FormOutcome,
     Infeasible,
@@ -30,32 +27,32 @@ from placement.outcome import (
     ProgressCallback,
     SolveOptions,
     SolveResult,
-    Status,
-    cap_for,
     earned_status,
     relative_gap,
 )
 from placement.patterns import pattern_bottleneck, solve_patterns
-from placement.routing_lp import balance_routing, best_routing, least_bottleneck
-from placement.solution import Placement, Solution, evaluate
+from placement.routing_lp import balance_routing
+from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings, solver_name
+from placement.starts import CHEAP, Placer, best_of, load_cap, propose, route_all, search_wider
 
 COMPACT_SERVERS = 2
 """Largest cluster whose bottleneck the compact form bounds before the patterns do."""
 
-HEADROOM_SEARCH = 1.1
-"""A heuristic that seeks headroom is shown this much more than the least load imaginable."""
-
-MOST_SEARCHED_SERVERS = 64
-"""Largest cluster whose program starts from local search; beyond it, patterns alone gain more."""
-
-SEARCHED_CAPS = (1.0, 1.1, 1.2)
-"""Caps on GPU loads under which local search is tried, over the instance's."""
-
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
-LEAST_BALANCE_S = 1.0
-BALANCE_SHARE = 0.25
+HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.3, 0.2, 0.3
+"""Parts of the time left that the steps before the integer program have at most: heuristics that
+are soon done, local search, the least bottleneck load, and the routing of what they placed."""
+
+ROUNDING = 1e-9
+"""Locality that a solution may lose to floats where its loads are balanced."""
+
+FIRST_SHARE = 0.3
+"""Part of the time for the loads of the first placement; where it is too little, they are even."""
+
+PROGRAM_SHARE = 0.85
+"""Part of the time left for the integer program; balance comes after it."""
 
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
@@ -64,12 +61,11 @@ Sink = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class _Start:
-    """The best heuristic start under the cap, what is known of U*, and whether no clock chose."""
+    """The best heuristic start under the cap, and what is known of U*."""
 
     instance: Instance
     bottleneck: Bottleneck
     solution: Solution
-    deterministic: bool
 
 
 def solve(
@@ -123,7 +119,7 @@ def solve(
         if progress is not None:
             progress(event)
 
-    coverage = ensure_coverage(instance, settings, allow_partial=options.allow_partial)
+    coverage = ensure_coverage(instance, settings, budget, allow_partial=options.allow_partial)
     if not coverage.instance.active_workflows:
         raise Infeasible("no request can be served: no workflow fits the cluster")
     given = coverage.instance
@@ -167,12 +163,6 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("gswarm-place", "pulp", "highspy")}
 
 
-def load_cap(options: SolveOptions, bottleneck: float) -> float:
-    """Cap on GPU loads: the target rho, or (1 + eps) U* in overload and offline (DESIGN 5)."""
-    target = 0.0 if options.mode == "offline" else options.max_utilization
-    return cap_for(bottleneck, target, options.headroom_slack)
-
-
 def _solve_heuristic(
     coverage: Coverage,
     options: SolveOptions,
@@ -183,31 +173,13 @@ def _solve_heuristic(
     score: Score | None,
 ) -> SolveResult:
     note(Progress(options.method, budget.elapsed_s, None, None))
-    instance = replace(coverage.instance, load_cap=options.max_utilization)
-
-    def placed(cap: float) -> Placement:
-        seen = replace(instance, load_cap=cap)
-        if options.method == "partition":
-            return partition(seen, settings, seed=options.seed, budget=budget.part(0.8))
-        if options.method == "selective-replication" and score is not None:
-            return selective_replication(seen, score, budget=budget.part(0.8))
-        if options.method == "local-search":
-            judge = _judge(settings, budget)
-            return local_search(seen, seed=options.seed, budget=budget, judge=judge)
-        return HEURISTICS[options.method](seen, options.seed, budget)
-
-    placements = [placed(options.max_utilization)]
-    upper, solution = least_bottleneck(instance, placements[0], settings)
-    if options.method in SEES_CAP and load_cap(options, upper) != options.max_utilization:
-        # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
-        placements.append(placed(HEADROOM_SEARCH * load_floor(instance)))
-        other = least_bottleneck(instance, placements[1], settings)
-        upper, solution = min((upper, solution), other, key=lambda pair: pair[0])
-        if not budget.expired:
-            placements.append(placed(load_cap(options, upper)))
-    instance = replace(instance, load_cap=load_cap(options, upper))
-    candidates = [solution, *_routed(instance, placements, settings)]
-    solution = max(candidates, key=lambda s: evaluate(instance, s).objective)
+    placer = Placer(
+        replace(coverage.instance, load_cap=options.max_utilization), options, settings, score
+    )
+    found = propose(placer, options.method, budget)
+    instance = replace(placer.instance, load_cap=load_cap(options, found.upper))
+    candidates = [found.solution, *route_all(instance, found.placements, settings, budget)]
+    solution = best_of(instance, candidates)
     objective = evaluate(instance, solution).objective
     if options.balance:
         # The router is no part of the method: its rates are evened as those of the program are.
@@ -215,11 +187,11 @@ def _solve_heuristic(
         even = balance_routing(
             instance, solution.placement, settings, least_locality=floor, budget=budget
         )
-        solution = even or solution
+        solution = _not_worse(instance, even, solution)
     note(Progress(options.method, budget.elapsed_s, objective, 1.0))
-    found = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
-    bottleneck = Bottleneck(0.0, upper, solution)
-    return _result(coverage, instance, found, bottleneck, "routing", options, budget, history)
+    outcome = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
+    bottleneck = Bottleneck(min(load_floor(instance), found.upper), found.upper, solution)
+    return _result(coverage, instance, outcome, bottleneck, "none", options, budget, history)
 
 
 def _solve_ilp(
@@ -235,31 +207,29 @@ def _solve_ilp(
     worth = evaluate(instance, start.solution).objective
     note(Progress("start", budget.elapsed_s, worth, 1.0))
     found, form = _locality(start, options, settings, budget, note)
-    found = replace(found, deterministic=found.deterministic and start.deterministic)
+    found = replace(found, solution=best_of(instance, [found.solution, start.solution]))
     if options.balance:
         worth = evaluate(instance, found.solution).objective
         note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
-        clock = _balance_budget(options, budget)
         even = balance(
-            instance, found.solution, settings, clock, tolerance=options.balance_tolerance
+            instance,
+            found.solution,
+            settings,
+            budget.closing(),
+            tolerance=options.balance_tolerance,
         )
-        settled = found.deterministic and not clock.expired
-        found = replace(found, solution=even, deterministic=settled)
+        found = replace(found, solution=_not_worse(instance, even, found.solution))
     worth = evaluate(instance, found.solution).objective
     note(Progress("done", budget.elapsed_s, worth, found.best_bound))
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
 
 
-def _balance_budget(options: SolveOptions, budget: Budget) -> Budget:
-    if budget.expired:
-        # A solve cut short still owes a plan with sensible rates.
-        return Budget(LEAST_BALANCE_S)
-    left = budget.remaining_s
-    if left == float("inf"):
-        return budget.part(1.0)
-    limit = left if options.time_limit_s is None else options.time_limit_s
-    wanted = min(BALANCE_SHARE * limit, max(LEAST_BALANCE_S, left))
-    return budget.part(min(1.0, wanted / left))
+def _not_worse(instance: Instance, even: Solution | None, solution: Solution) -> Solution:
+    """The balanced solution, unless that lost locality beyond what floats round."""
+    if even is None:
+        return solution
+    worth = evaluate(instance, solution).objective
+    return even if evaluate(instance, even).objective >= worth - ROUNDING else solution
 
 
 def _prepare(
@@ -272,65 +242,34 @@ def _prepare(
     """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
     note(Progress("start", budget.elapsed_s, None, None))
     target = 0.0 if options.mode == "offline" else options.max_utilization
-    instance = replace(instance, load_cap=options.max_utilization)
-    placements = [repeated_greedy(instance)]
-    upper, solution = least_bottleneck(instance, placements[0], settings)
+    placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
+    placements = [repeated_greedy(placer.instance)]
+    first = least_bottleneck(
+        placer.instance, placements[0], settings, budget=budget.part(FIRST_SHARE)
+    )
+    known = [first]
+    for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), SEARCH_SHARE)):
+        with budget.phase(methods[-1], share) as phase:
+            for method in methods:
+                if phase.expired:
+                    break
+                found = propose(placer, method, phase)
+                placements += found.placements
+                known.append((found.upper, found.solution))
+    upper, solution = min(known, key=lambda pair: pair[0])
     busiest = f"bottleneck load {upper * (instance.load_unit or 1.0):.3f}"
     note(Progress("headroom", budget.elapsed_s, None, None, busiest))
-    phase = budget.part(0.2)
-    bottleneck = _bottleneck(instance, settings, phase, target, solution)
-    in_time = not phase.expired
+    with budget.phase("headroom", HEADROOM_SHARE) as phase:
+        bottleneck = _bottleneck(placer.instance, settings, phase, target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
-    if instance.cluster.n_servers <= MOST_SEARCHED_SERVERS:
-        # The search sees the cap that counts, and starts where the greedy left it.
-        compile_search(instance, placements[0])
-        phase = budget.part(0.3)
-        placements.append(_searched(instance, options, settings, phase))
-        in_time &= not phase.expired
+    with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
+        if not phase.expired:
+            placements.append(search_wider(placer, instance, phase))
     placements.append(bottleneck.solution.placement)
-    candidates = [bottleneck.solution, *_routed(instance, placements, settings)]
-    best = max(candidates, key=lambda s: evaluate(instance, s).objective)
-    return _Start(instance, bottleneck, best, in_time)
-
-
-def _searched(
-    instance: Instance, options: SolveOptions, settings: SolverSettings, budget: Budget
-) -> Placement:
-    """Search locally; where the search finds nothing under the cap, once more under wider ones.
-
-    The search routes by filling servers in turn, which may fail close to the cap where the
-    routing program does not: what it finds under a wider cap is routed under the real one.
-    Small shared clusters leave the wider caps to `search_beyond`; where GPUs are exclusive, the
-    first integer program over patterns is there sooner.
-    """
-    found = []
-    once = instance.models_per_gpu == 1 or oscillates(instance)
-    for slack in SEARCHED_CAPS[:1] if once else SEARCHED_CAPS:
-        seen = replace(instance, load_cap=instance.load_cap * slack)
-        judge = _judge(settings, budget)
-        found.append(local_search(seen, seed=options.seed, budget=budget, judge=judge))
-        if budget.expired or best_routing(instance, found[-1], settings) is not None:
-            return found[-1]
-    return found[0]
-
-
-def _judge(settings: SolverSettings, budget: Budget) -> Judge:
-    """Locality under the best routing; what cannot be routed, or not in time, comes after that."""
-
-    def worth(instance: Instance, placement: Placement) -> float:
-        routed = None if budget.expired else best_routing(instance, placement, settings)
-        if routed is None:
-            return filled_worth(instance, placement) - UNSERVED_PENALTY
-        return evaluate(instance, routed).objective
-
-    return worth
-
-
-def _routed(
-    instance: Instance, placements: list[Placement], settings: SolverSettings
-) -> list[Solution]:
-    routed = (best_routing(instance, placement, settings) for placement in placements)
-    return [solution for solution in routed if solution is not None]
+    with budget.phase("routing", ROUTING_SHARE) as phase:
+        routed = route_all(instance, placements, settings, phase)
+    best = best_of(instance, [bottleneck.solution, *routed])
+    return _Start(instance, bottleneck, best)
 
 
 def _bottleneck(
@@ -360,7 +299,7 @@ def _locality(
         start.instance,
         settings,
         # Balance comes after and is part of what was promised within the limit.
-        budget.part(0.85),
+        budget.part(PROGRAM_SHARE),
         start=start.solution,
         gap=options.gap,
         progress=note,
@@ -380,7 +319,9 @@ def _result(
 ) -> SolveResult:
     evaluation = evaluate(instance, found.solution)
     gap = relative_gap(evaluation.objective, found.best_bound)
-    stopped: Status = "interrupted" if budget.interrupted else found.status
+    stopped = found.status
+    if budget.cut_short:
+        stopped = "interrupted" if budget.interrupted else "time limit"
     return SolveResult(
         instance=instance,
         solution=found.solution,
@@ -400,7 +341,7 @@ def _result(
             headroom_slack=options.headroom_slack,
             seconds=budget.elapsed_s,
             seed=options.seed,
-            deterministic=found.deterministic and not budget.interrupted,
+            deterministic=not budget.cut_short,
             duals=found.duals,
             versions=versions(),
         ),

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import pulp
 
 from placement.atomic import scratch_folder
+from placement.budget import Budget
 from placement.highs import LIGHT, OnSolution, QuietHiGHS
-from placement.outcome import Budget
 from placement.reading.faults import nearest
 
 ProgramStatus = Literal["optimal", "feasible", "infeasible", "unbounded", "none"]
@@ -111,7 +111,6 @@ def solve_program(
     *,
     gap: float = 0.0,
     abs_gap: float = 0.0,
-    time_limit_s: float | None = None,
     node_limit: int | None = None,
     warm_start: bool = False,
     budget: Budget | None = None,
@@ -132,12 +131,13 @@ def solve_program(
         Relative gap at which to stop.
     abs_gap : float
         Absolute gap at which to stop (HiGHS).
-    time_limit_s, node_limit : float, int, optional
-        Limits of this run; the budget's remaining time limits it too.
+    node_limit : int, optional
+        Branch-and-bound nodes of this run.
     warm_start : bool
         Start from the variables' values where the solver can.
     budget : Budget, optional
-        Stops the run when it expires or is interrupted (HiGHS), else limits its time.
+        Stops the run when it expires or is interrupted (HiGHS), else limits its time; it is told
+        where that was what ended the run.
     on_progress : callable, optional
     on_solution : callable, optional
         Called with the values, by `LpVariable.index`, of every better integer point (HiGHS).
@@ -156,16 +156,10 @@ def solve_program(
     """
     name = solver_name(settings.name)
     begin = time.monotonic()
-    left = min(
-        float("inf") if time_limit_s is None else time_limit_s,
-        float("inf") if budget is None else budget.remaining_s,
-    )
-    if left <= 0:
-        interrupted = budget is not None and budget.interrupted
-        return ProgramOutcome(
-            "none", None, _no_bound(problem), 0.0, "interrupt" if interrupted else "time"
-        )
-    limit = None if left == float("inf") else left
+    if budget is not None and budget.expired:
+        cause: Limit = "interrupt" if budget.interrupted else "time"
+        return ProgramOutcome("none", None, _no_bound(problem), 0.0, cause)
+    limit = None if budget is None else budget.limit_s
     if name == "HiGHS":
         manner: dict[str, Any] = {
             "on_solution": on_solution, "interior": interior, "target": target,
@@ -179,9 +173,11 @@ def solve_program(
             problem, settings, gap, limit, node_limit, warm_start, budget, on_progress, manner
         )
     elif name == "PULP_CBC_CMD":
-        status, bound, hit = _run_cbc(problem, settings, gap, limit, node_limit, warm_start)
+        status, bound, hit = _run_cbc(problem, settings, gap, budget, node_limit, warm_start)
     else:
-        status, bound, hit = _run_other(problem, name, settings, limit)
+        status, bound, hit = _run_other(problem, name, settings, budget)
+    if hit == "time" and budget is not None:
+        budget.cut()
     objective = _value(problem) if status in ("optimal", "feasible") else None
     if objective is not None:
         # A bound on the wrong side of the incumbent is rounding, never proof of the impossible.
@@ -267,10 +263,11 @@ def _run_cbc(
     problem: pulp.LpProblem,
     settings: SolverSettings,
     gap: float,
-    limit: float | None,
+    budget: Budget | None,
     node_limit: int | None,
     warm_start: bool,
 ) -> Run:
+    limit = None if budget is None else budget.limit_s
     with scratch_folder() as folder:
         log = folder / "cbc.log"
         solver = pulp.PULP_CBC_CMD(
@@ -301,15 +298,16 @@ def _run_cbc(
         return status, sign * float(printed[-1]) + constant, hit
     if status == "optimal":
         return status, objective, hit
-    return status, _relaxed(problem, "PULP_CBC_CMD"), hit
+    return status, _relaxed(problem, "PULP_CBC_CMD", budget), hit
 
 
 def _run_other(
-    problem: pulp.LpProblem, name: str, settings: SolverSettings, limit: float | None
+    problem: pulp.LpProblem, name: str, settings: SolverSettings, budget: Budget | None
 ) -> Run:
     # No gap is asked for: PuLP does not return these solvers' bounds, so only an optimum proves
     # anything, and a run cut short falls back to the linear relaxation.
-    options: dict[str, Any] = {"msg": False, "timeLimit": limit}
+    options: dict[str, Any] = {"msg": False}
+    options["timeLimit"] = None if budget is None else budget.limit_s
     if settings.threads is not None:
         options["threads"] = settings.threads
     problem.solve(pulp.getSolver(name, **options))
@@ -317,7 +315,7 @@ def _run_other(
     if status == "optimal":
         return status, _value(problem), hit
     if status == "feasible":
-        return status, _relaxed(problem, name), hit
+        return status, _relaxed(problem, name, budget), hit
     return status, _no_bound(problem), hit
 
 
@@ -335,11 +333,14 @@ def _pulp_status(problem: pulp.LpProblem) -> tuple[ProgramStatus, Limit | None]:
             return "none", "time"
 
 
-def _relaxed(problem: pulp.LpProblem, name: str) -> float:
-    """Objective of the linear relaxation; the variables keep their values."""
+def _relaxed(problem: pulp.LpProblem, name: str, budget: Budget | None) -> float:
+    """Objective of the linear relaxation, if there is time; the variables keep their values."""
+    if budget is not None and budget.expired:
+        return _no_bound(problem)
+    limit = None if budget is None else budget.limit_s
     values = [(v, v.varValue) for v in problem.variables()]
     relaxation = problem.copy()
-    relaxation.solve(pulp.getSolver(name, msg=False, mip=False))
+    relaxation.solve(pulp.getSolver(name, msg=False, mip=False, timeLimit=limit))
     bound = _no_bound(problem)
     if relaxation.sol_status == pulp.LpSolutionOptimal:
         bound = pulp.value(relaxation.objective)

@@ -36,6 +36,9 @@ MOST_NODES = 8
 MOST_SERVERS = 32
 """Clusters up to this size are told; larger ones have whole servers enough to learn it."""
 
+MOST_SETS = 10_000
+"""Sets of nodes, over all workflows, beyond which programs are not told: the search takes long."""
+
 FITTING_NODES = 1_000
 """Branch-and-bound nodes after which models count as fitting together."""
 
@@ -48,7 +51,10 @@ Block = tuple[int, float]
 
 def told(instance: Instance) -> bool:
     """Whether programs of this instance have rows on what does not fit together."""
-    return instance.models_per_gpu > 1 and instance.cluster.n_servers <= MOST_SERVERS
+    if instance.models_per_gpu == 1 or instance.cluster.n_servers > MOST_SERVERS:
+        return False
+    nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    return sum(1 << n for n in nodes if n <= MOST_NODES) <= MOST_SETS
 
 
 def node_prices(instance: Instance) -> dict[int, Prices]:
@@ -97,12 +103,17 @@ def _least_prices(instance: Instance, flow: WorkflowDemand, whole: float, link: 
     # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
     whole, link = whole / all_kept, link / all_kept
     worth: dict[tuple[int, ...], float] = {}
+    too_large: list[frozenset[int]] = []
     for size in range(1, len(nodes) + 1):
         for part in combinations(nodes, size):
             inside = sum(u in part and v in part for u, v in links)
             kept = link * inside + (whole if size == len(nodes) else 0.0)
-            if (size == 1 or kept > 0) and _fits(instance, flow, part):
+            if size > 1 and (kept <= 0 or any(q <= set(part) for q in too_large)):
+                continue
+            if _fits(instance, flow, part):
                 worth[part] = kept
+            else:
+                too_large.append(frozenset(part))
     problem = pulp.LpProblem("together", pulp.LpMaximize)
     share = {part: pulp.LpVariable("y_" + "_".join(map(str, part)), 0) for part in worth}
     for v in nodes:
@@ -125,9 +136,20 @@ def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int]) -> bool
     return any(blocks_fit(server, blocks, limit) for server in instance.cluster.server_types)
 
 
+def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
+    """Whether every block can have its own GPUs: most need no program."""
+    return sum(k for k, _ in blocks) <= server.gpus and all(
+        need <= server.gpu_memory_gb for _, need in blocks
+    )
+
+
 @lru_cache(maxsize=CACHED)
 def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> bool:
     """Whether a server can hold these blocks, at most `limit` on one GPU; True where unproven."""
+    if _fit_side_by_side(server, blocks):
+        return True
+    if sum(k * need for k, need in blocks) > server.gpus * server.most_gb:
+        return False
     problem = pulp.LpProblem("fit", pulp.LpMaximize)
     memory: dict[int, Pairs] = defaultdict(list)
     for b, (k, need) in enumerate(blocks):

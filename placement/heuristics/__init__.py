@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from placement.budget import Budget
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import local_search
 from placement.heuristics.random import random_placement
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.solution import Placement
 
 Heuristic = Callable[[Instance, int, Budget | None], Placement]

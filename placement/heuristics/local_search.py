@@ -7,6 +7,7 @@ from math import ceil
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.compilation import announced
 from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.filling import (
@@ -18,7 +19,7 @@ from placement.heuristics.filling import (
 from placement.heuristics.greedy import greedy
 from placement.heuristics.scaling import repeat, shrink
 from placement.instance import Instance
-from placement.outcome import Budget, Infeasible
+from placement.outcome import Infeasible
 from placement.solution import Placement
 
 SEARCHED_SERVERS = 24

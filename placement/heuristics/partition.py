@@ -13,14 +13,16 @@ from math import ceil
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.cluster import Cluster, FloatArray, IntArray
 from placement.compact import solve_compact
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import local_search
 from placement.instance import Instance
-from placement.outcome import Budget, Infeasible
+from placement.least_load import least_bottleneck
+from placement.outcome import Infeasible
 from placement.patterns import solve_patterns
-from placement.routing_lp import best_routing, least_bottleneck
+from placement.routing_lp import best_routing
 from placement.solution import Placement, evaluate
 from placement.solvers import SolverSettings
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.heuristics.coverage import cover, cover_anew, relieve
 from placement.heuristics.greedy import AffinityChooser, FirstFitChooser, place_all
 from placement.heuristics.room import Room
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.solution import Placement
 
 Score = Callable[[Placement], float]

@@ -8,12 +8,14 @@ import numpy as np
 import pulp
 
 from placement.bottleneck import compact_bottleneck, proven_lower, restored
+from placement.budget import Budget
 from placement.heuristics.scaling import repeated_greedy
 from placement.instance import Instance
+from placement.least_load import least_bottleneck
 from placement.normalization import load_floor, normalize
-from placement.outcome import Bottleneck, Budget
+from placement.outcome import Bottleneck
 from placement.patterns.pricing import space_rows
-from placement.routing_lp import Pairs, least_bottleneck
+from placement.routing_lp import Pairs
 from placement.solution import Placement
 from placement.solvers import SolverSettings, linear, solve_program
 
@@ -50,7 +52,9 @@ def pattern_bottleneck(
         unit = normal.load_unit or 1.0
         found = pattern_bottleneck(normal, settings, budget, target=target / unit, start=start)
         return restored(instance, normal, found)
-    upper, best = least_bottleneck(instance, start or repeated_greedy(instance), settings)
+    upper, best = least_bottleneck(
+        instance, start or repeated_greedy(instance), settings, budget=budget.outer
+    )
     floor = load_floor(instance)
     if upper <= max(target, floor * (1 + CLOSED)):
         return Bottleneck(min(floor, upper), upper, best)
@@ -63,7 +67,7 @@ def pattern_bottleneck(
             continue
         placement = _pack(instance, counts)
         if placement is not None:
-            load, solution = least_bottleneck(instance, placement, settings)
+            load, solution = least_bottleneck(instance, placement, settings, budget=budget.outer)
             if load < upper:
                 upper, best = load, solution
     if upper > max(target, lower * (1 + CLOSED)) and (

@@ -74,7 +74,6 @@ def add_patterns(
         enough=enough,
         proofs=proofs,
     )
-    search.deterministic &= not phase.expired
     return not phase.expired
 
 

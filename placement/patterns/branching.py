@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
+from placement.budget import Budget
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.patterns import kept
 from placement.patterns.duals import Duals, as_json, from_json, lagrangian
 from placement.patterns.generation import Pool, generate

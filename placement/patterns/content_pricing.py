@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pulp
 
+from placement.budget import Budget
 from placement.cluster import FloatArray, IntArray
-from placement.outcome import Budget
 from placement.patterns.contents import Contents, Prices, prices_at
 from placement.patterns.duals import Duals
 from placement.patterns.kept import WHOLE, Part
@@ -81,7 +81,9 @@ class ContentPricing:
             batch = batch[:BATCH]
             if not len(batch) or bound[batch[0]] <= best + max(EXACT, gap):
                 break
-            values, sigma = value_exactly(contents, batch, prices, settings)
+            values, sigma = value_exactly(contents, batch, prices, settings, budget)
+            if np.isinf(values).all():
+                break
             bound[batch] = np.minimum(bound[batch], values + fixed[batch])
             exact |= dict(zip(batch.tolist(), bound[batch].tolist(), strict=True))
             best = max(best, float(bound[batch].max()))
@@ -92,6 +94,8 @@ class ContentPricing:
                 tighter = contents.bound(prices, multipliers, rows) + fixed[rows]
                 bound[rows] = np.minimum(bound[rows], tighter)
             self.sigma = mean
+        if not exact:
+            return None
         order = sorted(exact, key=lambda r: (-exact[r], r))
         pattern, *others = [contents.pattern(r) for r in order[: MOST_OTHERS + 1]]
         return Priced(pattern, exact[order[0]], max(0.0, float(bound.max())), tuple(others))
@@ -113,7 +117,7 @@ class ContentPricing:
             if budget.expired:
                 break
             batch = slice(first, first + BATCH)
-            exact, _ = value_exactly(contents, looked_at[batch], prices, settings)
+            exact, _ = value_exactly(contents, looked_at[batch], prices, settings, budget)
             value[batch] = exact + fixed[looked_at[batch]]
         return [contents.pattern(int(looked_at[i])) for i in _largest(value, count)]
 
@@ -173,7 +177,11 @@ def _largest(values: FloatArray, count: int) -> IntArray:
 
 
 def value_exactly(
-    contents: Contents, rows: IntArray, prices: Prices, settings: SolverSettings
+    contents: Contents,
+    rows: IntArray,
+    prices: Prices,
+    settings: SolverSettings,
+    budget: Budget | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Values of some contents at some prices, and the multipliers of their load rows.
 
@@ -188,7 +196,7 @@ def value_exactly(
     worth = [_server(problem, contents, b, int(row), prices) for b, row in enumerate(rows)]
     problem += linear([term for terms in worth for term in terms])
     sigma = np.full((len(rows), len(contents.models)), np.nan)
-    if solve_program(problem, settings).status != "optimal":
+    if solve_program(problem, settings, budget=budget).status != "optimal":
         return np.full(len(rows), np.inf), sigma
     duals = read_duals(problem)
     for b, row in enumerate(rows.tolist()):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from placement.budget import Budget
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.patterns.duals import Duals
 from placement.patterns.generation import Pool
 from placement.patterns.kept import KeptRow, broken, kept_rows, server_rows

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor
 
+from placement.budget import Budget
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.patterns.generation import Pool, generate
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing import PricingProblem

@@ -19,9 +19,9 @@ from math import floor
 
 import numpy as np
 
+from placement.budget import Budget
 from placement.equality import ByContent
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing, value_exactly
 from placement.patterns.contents import Contents, prices_at
 from placement.patterns.duals import Duals, relaxed
@@ -114,7 +114,7 @@ def _within(
             return None
         order = np.lexsort((rows, -bound))
         batch, rest = rows[order[:BATCH]], order[BATCH:]
-        values, sigma = value_exactly(contents, batch, prices, settings)
+        values, sigma = value_exactly(contents, batch, prices, settings, budget)
         values += fixed[batch]
         found |= {int(r): float(v) for r, v in zip(batch, values, strict=True) if v >= least}
         rows, bound = rows[rest], bound[rest]

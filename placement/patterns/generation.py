@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 
+from placement.budget import Budget
 from placement.instance import Instance
-from placement.outcome import Budget, relative_gap
+from placement.outcome import relative_gap
 from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
 from placement.patterns.kept import KeptRow
 from placement.patterns.knapsack import Knapsack
@@ -144,10 +145,10 @@ def generate(
     for _ in range(rounds):
         if not run.round(report) or run.priced >= proofs:
             break
-    if pool.patterns and not budget.interrupted:
+    if pool.patterns:
         # The corner next to the interior point: few patterns, nearly whole numbers of servers.
         master = run.master()
-        if solve_program(master.problem, settings).found:
+        if solve_program(master.problem, settings, budget=budget.outer).found:
             pool.relaxation = master.locality()
             pool.fractions = master.fractions()
             pool.reduced = master.reduced_costs()

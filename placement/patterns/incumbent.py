@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from placement.budget import Budget
 from placement.instance import Instance
-from placement.outcome import Budget, Progress, ProgressCallback, relative_gap
+from placement.outcome import Progress, ProgressCallback, relative_gap
 from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
 from placement.patterns.content_pricing import ContentDraft, ContentPricing
@@ -56,7 +57,6 @@ class Search:
     progress: ProgressCallback | None
     best: Solution | None
     worth: float
-    deterministic: bool = True
     tree: Node | None = None
     contents: Sequence[Contents] = field(default_factory=list)
     knapsacks: Sequence[Knapsack] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Search:
         placement = expand(self.instance, servers)
         if set(self.instance.used_models) - set(placement.model.tolist()):
             return False
-        routed = best_routing(self.instance, placement, self.settings)
+        routed = best_routing(self.instance, placement, self.settings, budget=self.budget.outer)
         if routed is None:
             return False
         worth = evaluate(self.instance, routed).objective
@@ -133,8 +133,6 @@ def integer(
         budget=search.budget.part(share),
         target=master.value_of(search.pool.best_bound / (1 + search.gap)),
     )
-    if outcome.limit_hit in ("time", "interrupt"):
-        search.deterministic = False
     improved = outcome.found and search.offer(dict(master.counts()))
     search.report("integer plan")
     return improved

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import pulp
 
+from placement.budget import Budget
 from placement.instance import Instance
 from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.pricing import Pricing
@@ -57,7 +58,7 @@ class PositionPricing(Pricing):
             if limit is not None:
                 self.problem += linear([(x, 1.0) for x, _ in memory[gpu]]) <= limit
 
-    def _broken_cut(self, settings: SolverSettings) -> SharingCut | None:
+    def _broken_cut(self, settings: SolverSettings, budget: Budget | None) -> SharingCut | None:
         return None  # what is held has its GPUs
 
     def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:

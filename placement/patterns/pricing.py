@@ -21,8 +21,8 @@ from typing import Protocol
 
 import pulp
 
+from placement.budget import Budget
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.patterns.duals import Duals
 from placement.patterns.kept import WHOLE, KeptRow, Part, ServerRow
 from placement.patterns.pattern import Pattern, lay_out
@@ -285,7 +285,7 @@ class Pricing:
                 light=True,
                 on_solution=met.append,
             )
-            cut = self._broken_cut(settings) if outcome.status == "optimal" else None
+            cut = self._broken_cut(settings, budget) if outcome.status == "optimal" else None
             if cut is None:
                 break
             self._add_cut(cut)
@@ -302,12 +302,12 @@ class Pricing:
             tuple(other for other in dict.fromkeys(others) if other != pattern),
         )
 
-    def _broken_cut(self, settings: SolverSettings) -> SharingCut | None:
+    def _broken_cut(self, settings: SolverSettings, budget: Budget | None) -> SharingCut | None:
         if self.instance.models_per_gpu == 1:
             return None
         counts = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
         server = self.instance.cluster.server_types[self.kind]
-        return separate(self.instance, server, counts, settings)
+        return separate(self.instance, server, counts, settings, budget)
 
     def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
         counts = {m: round(value(n)) for m, n in self.count.items()}

@@ -26,11 +26,12 @@ from dataclasses import dataclass, field
 
 import pulp
 
+from placement.budget import Budget
 from placement.cluster import FloatArray
 from placement.equality import ByContent
 from placement.joint_program import join, scenario_weights, set_criterion, tie
 from placement.normalization import normalize
-from placement.outcome import Budget, relative_gap
+from placement.outcome import relative_gap
 from placement.patterns.duals import zero_duals
 from placement.patterns.first import first_patterns
 from placement.patterns.master import Master
@@ -230,11 +231,8 @@ def integer_scenarios(
     *,
     start: Placement,
     gap: float,
-) -> Iterator[tuple[Placement | None, bool]]:
-    """Whole numbers of servers: near the relaxation's counts first, then over the whole pool.
-
-    Each comes with False where the clock ended its search.
-    """
+) -> Iterator[Placement | None]:
+    """Whole numbers of servers: near the relaxation's counts first, then over the whole pool."""
     normal = [normalize(s) for s in scenarios]
     held = patterns_of(scenarios[0], start)
     near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]
@@ -252,7 +250,6 @@ def integer_scenarios(
             budget=budget.part(part),
         )
         found = dict(master.masters[0].counts()) if outcome.found else None
-        settled = outcome.limit_hit in (None, "nodes")
-        yield None if found is None else expand(scenarios[0], found), settled
+        yield None if found is None else expand(scenarios[0], found)
         if found is not None:
             held = {p: n for p, n in found.items() if p in pool.patterns}

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from placement.budget import Budget
 from placement.compact import solve_compact
 from placement.instance import Instance
 from placement.normalization import normalize
 from placement.oscillation import oscillates, search_beyond
-from placement.outcome import (
-    Budget,
-    FormOutcome,
-    Progress,
-    ProgressCallback,
-    Status,
-    relative_gap,
-)
+from placement.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import WHOLE, branch
 from placement.patterns.certificate import stored
@@ -204,7 +198,6 @@ def solve_patterns(
         )
         search.best = found.solution
         search.worth = evaluate(instance, found.solution).objective
-        search.deterministic &= found.deterministic
         if found.best_bound < bound:
             bound, proof, duals = found.best_bound, found.proof, None
     if search.best is None:
@@ -212,7 +205,7 @@ def solve_patterns(
     status: Status = "gap"
     if relative_gap(search.worth, bound) <= 1e-6:
         status = "optimal"
-    elif relative_gap(search.worth, bound) > gap and (budget.expired or not search.deterministic):
+    elif relative_gap(search.worth, bound) > gap and budget.cut_short:
         status = "interrupted" if budget.interrupted else "time limit"
     return FormOutcome(
         solution=search.best,
@@ -220,7 +213,6 @@ def solve_patterns(
         status=status,
         proof=proof,
         duals=duals,
-        deterministic=search.deterministic and not budget.expired,
     )
 
 
@@ -240,7 +232,6 @@ def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
     """Dive, then combine what the dive has priced with all the rest."""
     phase = search.budget.part(0.5)
     found = dive(search.normal, search.settings, phase, search.pool, pricings)
-    search.deterministic &= not phase.expired
     if found is not None:
         search.offer(found)
     search.report("dive")
@@ -281,7 +272,6 @@ def _close(search: Search) -> None:
         improve=improve,
         report=report,
     )
-    search.deterministic &= not phase.expired
     if least < pool.best_bound - 1e-12:
         search.tree, pool.best_bound = tree, least
 
@@ -305,7 +295,6 @@ def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
     held = patterns_of(search.instance, search.best.placement)
     start = held if held.keys() <= listed.most.keys() else None
     found, bound = solve_over(*args, listed, start)
-    search.deterministic &= not phase.expired
     if found is not None:
         search.offer(found)
     return None if bound is None else (worth, bound)
@@ -348,7 +337,6 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         met=keep,
     )
     search.worth = evaluate(search.instance, search.best).objective
-    search.deterministic &= not phase.expired
     for pattern in patterns_of(search.instance, search.best.placement):
         search.pool.add(pattern)
 

@@ -19,6 +19,7 @@ from itertools import combinations
 
 import pulp
 
+from placement.budget import Budget
 from placement.cluster import ServerType
 from placement.equality import ByContent
 from placement.instance import Instance
@@ -44,7 +45,11 @@ def covered(instance: Instance, counts: Mapping[int, int]) -> dict[int, int]:
 
 
 def separate(
-    instance: Instance, server: ServerType, counts: Mapping[int, int], settings: SolverSettings
+    instance: Instance,
+    server: ServerType,
+    counts: Mapping[int, int],
+    settings: SolverSettings,
+    budget: Budget | None = None,
 ) -> SharingCut | None:
     """Find a cut that these counts break, lifted to all models; None where there is none."""
     touched = covered(instance, counts)
@@ -56,7 +61,7 @@ def separate(
     for q in _maximal(feasible):
         problem += linear([(weight[m], 1.0) for m in q]) <= 1
     problem += linear([(weight[m], float(touched[m])) for m in models])
-    outcome = solve_program(problem, settings)
+    outcome = solve_program(problem, settings, budget=budget)
     if not outcome.found or (outcome.objective or 0.0) <= server.gpus + VIOLATION:
         return None
     # Weights that are a hair too heavy would cut off real contents.

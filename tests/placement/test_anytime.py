@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.instances import cluster_of, problem
+from placement.budget import Budget
 from placement.heuristics import HEURISTICS
 from placement.heuristics.local_search import local_search
 from placement.instance import Instance
-from placement.outcome import Budget, Progress, SolveOptions
+from placement.outcome import Progress, SolveOptions
 from placement.plan import build_plan
 from placement.plan_file import write_plan
 from placement.solution import Placement, violations

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from placement.bottleneck import PROVEN, compact_bottleneck, load_floor, proven_lower
+from placement.budget import Budget
 from placement.heuristics.greedy import greedy
-from placement.outcome import Budget
+from placement.least_load import least_bottleneck
 from placement.patterns import pattern_bottleneck
-from placement.routing_lp import least_bottleneck
 from placement.solvers import SolverSettings
 from tests.placement import oracle
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from placement.bottleneck import compact_bottleneck
+from placement.budget import Budget
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
-from placement.outcome import Budget, SolveOptions
-from placement.routing_lp import best_routing, least_bottleneck
+from placement.least_load import least_bottleneck
+from placement.outcome import SolveOptions
+from placement.routing_lp import best_routing
 from placement.solution import evaluate, violations
 from placement.solve import solve
 from placement.solvers import SolverSettings

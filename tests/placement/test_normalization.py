@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from placement.instance import Instance
+from placement.least_load import least_bottleneck
 from placement.normalization import normalize, restore
 from placement.outcome import SolveOptions
-from placement.routing_lp import RoutingProgram, best_routing, least_bottleneck
+from placement.routing_lp import RoutingProgram, best_routing
 from placement.solution import Flows, Solution, evaluate, settle, violations
 from placement.solve import solve
 from placement.solvers import SolverSettings

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.cluster import Cluster
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance, WorkflowDemand
+from placement.least_load import least_bottleneck
 from placement.oscillation import search_beyond
-from placement.outcome import Budget
-from placement.routing_lp import best_routing, elastic_routing, least_bottleneck, shortfall
+from placement.routing_lp import best_routing, elastic_routing, shortfall
 from placement.solution import Placement, Solution, evaluate, violations
 from placement.solvers import SolverSettings
 from tests.placement.heuristics.cases import random_instance

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.instance import Instance
 from placement.joint_program import solve_compact_scenarios
 from placement.normalization import normalize
-from placement.outcome import Budget, SolveOptions
+from placement.outcome import SolveOptions
 from placement.patterns.scenarios import (
     Multipliers,
     ScenarioPricing,
@@ -78,7 +79,7 @@ def test_compact_and_patterns_against_brute_force(criterion: Criterion, exclusiv
         best = brute_force(scenarios, criterion)
         if best == float("-inf"):
             continue
-        placement, bound, _ = solve_compact_scenarios(
+        placement, bound = solve_compact_scenarios(
             scenarios, criterion, SETTINGS, Budget(), start=None, gap=0.0
         )
         assert placement is not None

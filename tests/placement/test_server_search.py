@@ -2,10 +2,10 @@
 
 import pytest
 
+from placement.budget import Budget
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.routing_lp import best_routing
 from placement.server_search import search_servers
 from placement.solution import Solution, evaluate, violations

@@ -4,7 +4,7 @@ import numpy as np
 import pulp
 import pytest
 
-from placement.outcome import Budget
+from placement.budget import Budget
 from placement.solvers import SolverSettings, SolverUnavailable, duals, solve_program
 
 SOLVERS = ["HiGHS", "CBC"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from placement import compact
+from placement.budget import Budget
 from placement.cluster import ServerType
 from placement.compact import solve_compact
 from placement.instance import Instance
-from placement.outcome import Budget
 from placement.solvers import SolverSettings
 from placement.together import apart, blocks_fit, node_prices
 from tests.placement.oracle import best_locality, contents, random_instance

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from placement.budget import Budget
 from placement.cluster import Cluster
 from placement.compact import solve_compact
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import filled_worth, local_search
 from placement.instance import Instance, build_instance
-from placement.outcome import Budget
 from placement.reading.config import read_config
 from placement.reading.requests import read_requests
 from placement.routing_lp import best_routing

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.cluster import Cluster, ServerType
 from placement.heuristics import HEURISTICS
 from placement.heuristics.room import Room
 from placement.instance import Instance, WorkflowDemand
-from placement.outcome import Budget, SolveOptions
+from placement.outcome import SolveOptions
 from placement.solution import Placement, placement_violations
 from placement.solve import solve
 

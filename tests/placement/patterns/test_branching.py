@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from placement.budget import Budget
 from placement.compact import solve_compact
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.outcome import Budget
 from placement.patterns import recompute_bound
 from placement.patterns.branching import Node, branch
 from placement.patterns.certificate import pricings_for

@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.outcome import Budget
 from placement.patterns.content_pricing import (
     LOOKED_AT,
     PROVING_BATCHES,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.heuristics import HEURISTICS
 from placement.normalization import normalize
-from placement.outcome import Budget
 from placement.patterns import recompute_bound, solve_patterns
 from placement.patterns.contents import listed_contents
 from placement.patterns.duals import Duals, zero_duals

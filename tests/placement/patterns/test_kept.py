@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from placement.budget import Budget
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.outcome import Budget
 from placement.patterns import recompute_bound
 from placement.patterns.certificate import pricings_for, stored
 from placement.patterns.cutting import add_broken_rows

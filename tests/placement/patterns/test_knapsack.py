@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.outcome import Budget
 from placement.patterns.content_pricing import NEAR, ContentDraft, value_exactly
 from placement.patterns.contents import Contents, count_contents, listed_contents, prices_at
 from placement.patterns.duals import lagrangian

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.budget import Budget
 from placement.cluster import Cluster, ServerType
 from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS
-from placement.outcome import Budget
 from placement.patterns import pattern_bottleneck, recompute_bound, solve_patterns
 from placement.routing_lp import best_routing
 from placement.solution import evaluate, violations
