@@ -21,17 +21,46 @@ def watching(watcher: Watcher) -> Iterator[None]:
         _watchers.remove(watcher)
 
 
+class NotCompiled(Exception):  # noqa: N818 - a state, not a fault
+    """Code that was to be loaded would have to be compiled."""
+
+
 @contextmanager
-def announced(what: str) -> Iterator[None]:
+def only_loaded() -> Iterator[None]:
+    """Raise `NotCompiled` where calls inside this context would compile."""
+    from numba.core import event  # whoever loads compiled code has loaded numba
+
+    class Compilation(event.Listener):
+        def on_start(self, event: object) -> None:
+            raise NotCompiled
+
+        def on_end(self, event: object) -> None:
+            """Nothing that began has got this far."""
+
+    with event.install_listener("numba:compile", Compilation()):
+        yield
+
+
+@contextmanager
+def announced(what: str, *, at_once: bool = False) -> Iterator[None]:
     """Tell the watchers where calls inside this context compile, and not load what was kept.
 
     Parameters
     ----------
     what : str
         Name of the code, as a sentence about it would have it: ``the event loop``.
+    at_once : bool
+        It is known that something is being compiled, here or elsewhere.
     """
     if not _watchers:
         yield
+        return
+    if at_once:
+        _tell(what)
+        try:
+            yield
+        finally:
+            _tell(None)
         return
     from numba.core import event  # whoever announces a compilation has loaded numba
 

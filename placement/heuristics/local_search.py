@@ -8,8 +8,8 @@ from math import ceil
 import numpy as np
 
 from placement.budget import Budget
-from placement.compilation import announced
 from placement.heuristics.annealing import anneal, score_of
+from placement.heuristics.compiled import ready
 from placement.heuristics.filling import (
     Servers,
     flatten_demand,
@@ -45,6 +45,9 @@ MOVES, START_MOVES = 46_000, 40_000
 MOVES_PER_GPU = 2_800
 """Small clusters are searched out sooner."""
 
+ROUNDING = 1e-12
+"""What floats may take off the score of a placement that keeps all."""
+
 CHUNK = 2_000
 """Most moves between two looks at the clock."""
 
@@ -57,7 +60,6 @@ def filled_worth(instance: Instance, placement: Placement) -> float:
     return water_fill(instance, placement).score
 
 
-@announced("the local search")
 def local_search(
     instance: Instance,
     *,
@@ -96,6 +98,8 @@ def local_search(
     if not instance.active_workflows:
         return starts[0]
     budget = budget or Budget()
+    if not ready(budget):
+        return starts[0]
     if moves is None:
         moves = min(MOVES, MOVES_PER_GPU * instance.cluster.n_gpus)
     small, placed = _fraction(instance)
@@ -105,12 +109,6 @@ def local_search(
     found = _search(small, [placed], seed, budget, moves)
     best = max(found, key=lambda p: judge(small, p))
     return max([*starts, repeat(instance, small, best)], key=lambda p: filled_worth(instance, p))
-
-
-@announced("the local search")
-def compile_search(instance: Instance, placement: Placement) -> None:
-    """Have the search's loop compiled, or loaded, before a clock runs that would count it."""
-    _search(instance, [placement], 0, Budget(), 0)
 
 
 def _fraction(instance: Instance) -> tuple[Instance, Placement | None]:
@@ -132,10 +130,12 @@ def _search(
     order = sorted(starts, key=lambda p: -filled_worth(instance, p))
     order += order[::-1]
     short = int(moves * RUNS_SHARE / RUNS)
-    found = [
-        _run(instance, order[i % len(order)], [seed, i], budget, short, HOT[i % len(HOT)])
-        for i in range(RUNS)
-    ]
+    found: list[tuple[float, Placement]] = []
+    for i in range(RUNS):
+        start, hot = order[i % len(order)], HOT[i % len(HOT)]
+        found.append(_run(instance, start, [seed, i], budget, short, hot))
+        if _is_all(instance, found[-1][0]):
+            return [placement for _, placement in found]
     _, best = max(found, key=lambda f: f[0])
     found.append(_run(instance, best, [seed, RUNS], budget, moves - RUNS * short, WARM))
     return [placement for _, placement in found]
@@ -165,7 +165,7 @@ def _run(
     ratio = (COLD / hot) ** (1 / rounds)
     seeds = np.random.default_rng(seed).integers(2**32, size=rounds)
     for i in range(rounds):
-        if budget.expired:
+        if _is_all(instance, best_score) or budget.expired:
             break
         best_score = anneal(
             demand, current, best, best_score, used, instance.memory_per_gpu_gb,
@@ -173,6 +173,11 @@ def _run(
             hot * ratio**i, hot * ratio ** (i + 1), int(seeds[i]),
         )  # fmt: skip
     return best_score, _placement(best)
+
+
+def _is_all(instance: Instance, score: float) -> bool:
+    """Whether a score is the most that there can be: all requests and links kept."""
+    return score >= 1.0 - instance.locality_constant - ROUNDING
 
 
 def _placement(servers: Servers) -> Placement:
