@@ -9,7 +9,7 @@ from placement.budget import Budget
 from placement.heuristics import HEURISTICS
 from placement.heuristics.local_search import local_search
 from placement.instance import Instance
-from placement.outcome import Progress, SolveOptions
+from placement.outcome import Progress, SolveOptions, earned_status
 from placement.plan import build_plan
 from placement.plan_file import write_plan
 from placement.solution import Placement, violations
@@ -69,7 +69,8 @@ def test_an_interrupt_in_any_phase_leaves_a_plan_and_a_bound(servers: int) -> No
                 budget.interrupt()
 
         got = solve(instance, SolveOptions(threads=1), progress=stop, budget=budget)
-        assert got.certificate.status == "interrupted", phase
+        gap = got.certificate.gap
+        assert got.certificate.status == earned_status("ilp", gap, 1e-4, "interrupted"), phase
         assert violations(got.instance, got.solution) == [], phase
         assert got.certificate.best_bound >= got.certificate.objective, phase
         assert not got.certificate.deterministic, phase
