@@ -13,6 +13,7 @@ from placement.instance import Instance, WorkflowDemand
 from placement.outcome import Certificate
 from placement.plan import METRICS, Plan, Shares, WorkflowRouting
 from placement.plan_schema import PlanDocument, PlanWorkflow
+from placement.reading.cluster import MAX_GPUS
 from placement.reading.document import PlacedFault
 from placement.reading.faults import suggest
 from placement.solution import Placement
@@ -72,6 +73,11 @@ class PlanReader:
         """
         entry = self.entry
         part = entry.cluster
+        gpus = sum(t.count * t.gpus for t in part.server_types)
+        if gpus > MAX_GPUS:
+            # Nothing is built for these: there are arrays of all servers and of all GPUs.
+            self._fault(("cluster", "server_types"), f"add up to {gpus:,} GPUs, of {MAX_GPUS:,}")
+            raise PlanFaults(self.faults)
         network = {
             name: math.inf if value is None else value
             for name, value in part.network.model_dump().items()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from placement.reading.schema import Entry
+from placement.reading.schema import MAX_SERVERS, Entry
 
 Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
@@ -17,8 +17,8 @@ class PlanServerType(Entry):
     """A server type of the cluster; servers and GPUs are numbered through in this order."""
 
     name: str = Field(description="name of the type")
-    count: int = Field(ge=0, description="servers of the type")
-    gpus: int = Field(ge=1, description="GPUs of one server")
+    count: int = Field(ge=0, le=MAX_SERVERS, description="servers of the type")
+    gpus: int = Field(ge=1, le=100_000, description="GPUs of one server")
     gpu_memory_gb: float = Field(gt=0, description="memory of one GPU in GB")
     speed: float = Field(gt=0, description="an execution of t seconds takes t / speed here")
 
@@ -58,14 +58,16 @@ class PlanRules(Entry):
         default=None, ge=0, description="relative gap to the bound at which the solve could stop"
     )
     exclusive: bool = Field(description="whether a GPU holds at most one replica")
-    max_models_per_gpu: int | None = Field(description="most replicas on one GPU; null: memory")
+    max_models_per_gpu: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        description="most replicas on one GPU; null: memory"
+    )
 
 
 class PlanModel(Entry):
     """A model as the plan counts it."""
 
     id: str = Field(description="key of the model in the config")
-    gpus_required: int = Field(ge=1, description="GPUs of one replica")
+    gpus_required: int = Field(ge=1, le=100_000, description="GPUs of one replica")
     memory_per_gpu_gb: float = Field(ge=0, description="memory of a replica on each of its GPUs")
 
 
@@ -84,7 +86,7 @@ class PlanWorkflow(Entry):
 
     id: str = Field(description="key of the workflow in the config")
     rate: float = Field(ge=0, description="requests a second")
-    nodes: list[PlanNode] = Field(description="its steps")
+    nodes: list[PlanNode] = Field(min_length=1, description="its steps")
     links: Pairs = Field(description="pairs of node ids that count as links")
 
 
@@ -114,8 +116,10 @@ class PlanDocument(Entry):
     version: Literal[1] = Field(description="version of the format")
     cluster: PlanCluster = Field(description="servers and network")
     rules: PlanRules = Field(description="what the solve was asked for")
-    models: list[PlanModel] = Field(description="models of the config")
-    workflows: list[PlanWorkflow] = Field(description="workflows of the config, with their demand")
+    models: list[PlanModel] = Field(min_length=1, description="models of the config")
+    workflows: list[PlanWorkflow] = Field(
+        min_length=1, description="workflows of the config, with their demand"
+    )
     replicas: list[PlanReplica] = Field(description="what sits where")
     routing: dict[str, PlanRouting] = Field(description="by workflow, where its requests go")
     dropped: list[str] = Field(description="workflows not served (--allow-partial)")

@@ -262,6 +262,36 @@ def _with_first(instance: Instance, first: WorkflowDemand) -> Instance:
     return replace(instance, workflows=(first, *instance.workflows[1:]))
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("cluster", "server_types", 0, "count"), 9_000_000, "GPUs"),
+        (("cluster", "server_types", 0, "count"), 10**19, "count"),
+        (("cluster", "server_types", 0, "gpus"), 10**30, "gpus"),
+        (("models", 0, "gpus_required"), 2**63, "gpus_required"),
+        (("rules", "max_models_per_gpu"), 10**30, "max_models_per_gpu"),
+        (("replicas", 0, "server"), 10**30, "server"),
+        (("replicas", 0, "gpus", 0), 10**30, "gpus"),
+        (("models",), [], "models"),
+        (("workflows",), [], "workflows"),
+    ],
+)
+def test_sizes_that_nothing_holds_are_refused_in_words(
+    place: tuple[Any, ...], value: Any, words: str, plan: Plan, tmp_path: Path
+) -> None:
+    """Neither memory for servers that a line of text names, nor numbers beyond 64 bits."""
+    path = tmp_path / "plan.yaml"
+    write_plan(path, plan)
+    data = yaml.safe_load(path.read_text())
+    holder = data
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match=words):
+        read_plan(path)
+
+
 def test_what_is_no_plan_is_refused_in_words(tmp_path: Path) -> None:
     """Text, numbers, other files: a sentence that names the file, never a traceback."""
     path = tmp_path / "plan.yaml"
