@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from placement.outcome import Progress
-from placement.reading.faults import input_error
+from placement.reading.faults import input_error, show
 from placement.reading.json_text import parse_json
 from placement.reading.source import read_bytes
 
@@ -32,12 +32,15 @@ def read_history(path: str | os.PathLike[str]) -> tuple[Progress, ...]:
 def _event(path: str | os.PathLike[str], i: int, entry: Any) -> Progress:
     if not isinstance(entry, dict) or not isinstance(entry.get("phase"), str):
         raise input_error(path, f"[{i}].phase", "is missing or no text", MEND)
-    for key in ("seconds", "incumbent", "best_bound"):
-        value: Any = entry.get(key)
-        if value is None and key != "seconds":
-            continue
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and math.isfinite(value):
-            continue
-        raise input_error(path, f"[{i}].{key}", f"{value!r} is no finite number", MEND)
-    return Progress(entry["phase"], entry["seconds"], entry["incumbent"], entry["best_bound"])
+    figures = [_figure(path, i, entry, key) for key in ("seconds", "incumbent", "best_bound")]
+    return Progress(entry["phase"], figures[0] or 0.0, figures[1], figures[2])
+
+
+def _figure(path: str | os.PathLike[str], i: int, entry: dict[str, Any], key: str) -> float | None:
+    value = entry.get(key)
+    if value is None and key != "seconds":
+        return None
+    # Beyond 2**64 the reader gives floats, so no whole number is too large to be one.
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise input_error(path, f"[{i}].{key}", f"{show(value)} is no finite number", MEND)
