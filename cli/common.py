@@ -301,10 +301,19 @@ def waiting(doing: str) -> Waiting:
 
 
 def hash_inputs(**paths: str | None) -> dict[str, str]:
-    """SHA-256 of every file given, by its role."""
+    """SHA-256 of every file given, by its role.
+
+    Raises
+    ------
+    InputError
+        Where one is missing or is no file: /dev/zero has no end.
+    """
+    from placement.reading.source import check_file
+
     found = {}
     for role, path in paths.items():
         if path is not None:
+            check_file(path)
             with Path(path).open("rb") as file:
                 found[role] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

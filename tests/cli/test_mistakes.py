@@ -208,3 +208,16 @@ def test_generate_says_what_is_wrong_before_it_writes(
     assert result.exit_code == 2, result.output
     assert words in result.output
     assert tree(tmp_path) == before
+
+
+def test_check_reads_no_file_that_has_no_end(tmp_path: Path) -> None:
+    """Hashing what is no regular file would never end; a missing one is named with its mend."""
+    config, requests = write_inputs(tmp_path, requests=5)
+    plan = solve_plan(tmp_path, config, requests)
+    for option in ("--config", "--requests", "--cluster"):
+        done = gswarm("check", plan, option, "/dev/zero")
+        assert done.exit_code == 2
+        assert "/dev/zero: is no regular file; write its content" in done.output
+        done = gswarm("check", plan, option, tmp_path / "confg.json")
+        assert done.exit_code == 2
+        assert f"does not exist; did you mean '{config}'?" in done.output
