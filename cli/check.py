@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import Number, echo_json, hash_inputs, load_inputs, output_options, waiting
+from placement.visible import visible
 
 if TYPE_CHECKING:
     from placement.plan import Plan
@@ -111,7 +112,7 @@ def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quie
         echo_json({"holds": not faults, "faults": faults, "bound": proof})
     else:
         for fault in faults:
-            click.echo(f"does not hold: {fault}", err=True)
+            click.echo(f"does not hold: {visible(fault)}", err=True)
         if not faults and not quiet:
             click.echo("the plan holds: space, flows, loads and every stated figure")
         if proof is not None and proof["holds"] and not quiet:

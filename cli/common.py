@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from placement.visible import visible
 
 if TYPE_CHECKING:
     from cli.terminal import Waiting
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from placement.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+BEYOND_ASCII = re.compile("[^\n -~]")
 
 FINITE_LIMIT = 1e12
 
@@ -279,16 +287,27 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | None
     """
     from placement.atomic import check_writable
 
-    taken = {os.path.realpath(path): "is an input; it would be lost" for path in inputs if path}
+    taken = {_identity(path): "is an input; it would be lost" for path in inputs if path}
     for option, path in outputs.items():
         if path is None:
             continue
         check_writable(path)
-        where = Path(os.path.realpath(path))
-        if str(where) in taken:
-            raise click.UsageError(f"{option} {path}: {taken[str(where)]}; name another file")
+        where = Path(path)
+        if _identity(path) in taken:
+            raise click.UsageError(
+                f"{option} {visible(path)}: {taken[_identity(path)]}; name another file"
+            )
         if where.is_file() or not where.exists():  # a pipe or terminal takes several
-            taken[str(where)] = f"is the file of {option} too"
+            taken[_identity(path)] = f"is the file of {option} too"
+
+
+def _identity(path: str) -> object:
+    """Tell one file from another, whatever they are called: a file may have several names."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def waiting(doing: str) -> Waiting:
@@ -323,5 +342,8 @@ def echo_json(data: Any) -> None:
     """Print one JSON object; what is not finite becomes null."""
     import orjson
 
-    text = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-    click.echo(text.decode())
+    text = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
+    # JSON lets into its texts what an 8-bit terminal obeys, and what other encodings lack.
+    utf8 = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    beyond = OBEYED if utf8 else BEYOND_ASCII
+    click.echo(beyond.sub(lambda found: json.dumps(found[0])[1:-1], text))

@@ -23,6 +23,7 @@ from cli.common import (
     sharing_options,
 )
 from cli.interruption import last_words
+from placement.visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -168,7 +169,7 @@ def _say_unfinished(found: Findings, options: dict[str, Any]) -> None:
     if found.rows:
         _say(found, options)
     missing = found.missing
-    unwritten = f"; {options['csv_file']} is not written" if options["csv_file"] else ""
+    unwritten = f"; {visible(options['csv_file'])} is not written" if options["csv_file"] else ""
     click.echo(
         f"missing, {len(missing)} of {len(found.wanted)} rows: {', '.join(missing)}{unwritten}",
         err=True,

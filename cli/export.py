@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -111,18 +112,24 @@ def command(plan_file: str, form: str, **options: Any) -> None:
     """
     from placement.atomic import write_atomically
     from placement.plan_file import read_plan
+    from placement.visible import visible
 
     output = options["output"]
     if output is None and (form in PICTURES or options["as_json"]):
         raise click.UsageError(f"--format {form}: say where to write it with --output FILE")
-    check_outputs({"--output": output}, (plan_file, options["config"], options["requests"]))
+    check_outputs(
+        {"--output": output},
+        (plan_file, options["config"], options["requests"], options["history"]),
+    )
     if form in PICTURES:
         _check_picture(form, options)
     plan = read_plan(plan_file)
     if form in PICTURES:
         _write_picture(plan, form, options)
     elif output is None:
-        click.echo(_text(plan, form, options), nl=False)
+        text = _text(plan, form, options)
+        # A program gets every byte; a terminal would obey some of them.
+        click.echo(visible(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
         return
     else:
         write_atomically(output, _text(plan, form, options))
@@ -130,7 +137,7 @@ def command(plan_file: str, form: str, **options: Any) -> None:
         counts = {"replicas": plan.placement.n_replicas, "servers": plan.cluster.n_servers}
         echo_json({"format": form, "output": output, **counts})
     elif not options["quiet"]:
-        click.echo(f"written to {output}", err=True)
+        click.echo(f"written to {visible(output)}", err=True)
 
 
 def _text(plan: Plan, form: str, options: dict[str, Any]) -> str:

@@ -103,6 +103,7 @@ def command(**options: Any) -> None:
         write_config,
     )
     from placement.trace_file import write_requests
+    from placement.visible import visible
 
     _check(options)
     seed = options["seed"]
@@ -147,7 +148,7 @@ def command(**options: Any) -> None:
     elif not options["quiet"]:
         click.echo(
             f"{len(arrivals):,} requests over {span:,.1f} s to {len(workload.workflows)} workflows "
-            f"of {len(workload.models)} models: {options['requests_out']}"
+            f"of {len(workload.models)} models: {visible(options['requests_out'])}"
         )
 
 

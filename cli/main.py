@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -10,6 +11,10 @@ from typing import Any
 import click
 
 from cli.notices import notices
+from placement.visible import visible
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Faults of a disk, not of what was asked for."""
 
 COMMANDS = {
     "analyze": "What a trace asks for: usage, pairs of models, offered load.",
@@ -104,6 +109,7 @@ def _explain(error: BaseException) -> int:
 
     match error:
         case click.ClickException():
+            error.message = visible(error.message, keep="\n")
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
@@ -118,8 +124,7 @@ def _explain(error: BaseException) -> int:
         case Infeasible():
             return _say(str(error), 1)
         case OSError():
-            where = f"{error.filename}: " if error.filename else ""
-            return _say(f"{where}{error.strerror or error}", 2)
+            return _say(_about_file(error), 1 if error.errno in FULL else 2)
         case MemoryError():
             return _say("out of memory; use a smaller trace or a larger machine", 1)
         case ValueError():
@@ -132,9 +137,21 @@ def _explain(error: BaseException) -> int:
             )
 
 
+def _about_file(error: OSError) -> str:
+    """Say which file, what is wrong with it and what to do."""
+    where = f"{visible(os.fsdecode(error.filename))}: " if error.filename else ""
+    mend = {
+        errno.ENOSPC: "free some space, or write to another disk",
+        errno.EDQUOT: "free some space, or write to another disk",
+        errno.EROFS: "write to another disk",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }.get(error.errno or 0)
+    return f"{where}{error.strerror or error}" + (f"; {mend}" if mend else "")
+
+
 def _say(text: str, code: int) -> int:
-    for line in text.splitlines():
-        click.echo(f"error: {line}", err=True)
+    for line in text.split("\n"):
+        click.echo(f"error: {visible(line)}", err=True)
     return code
 
 

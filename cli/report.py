@@ -94,6 +94,7 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     from cli.views.page import report_page
     from placement.atomic import write_atomically
     from placement.plan_file import read_plan
+    from placement.visible import visible
 
     check_outputs(
         {"--output": options["output"]},
@@ -122,7 +123,7 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     if options["as_json"]:
         echo_json(_summary(scene, other, options["output"], len(page), history))
     elif not options["quiet"]:
-        click.echo(f"written to {options['output']} ({len(page) / 1e6:.1f} MB)")
+        click.echo(f"written to {visible(options['output'])} ({len(page) / 1e6:.1f} MB)")
 
 
 def run_both(

@@ -43,7 +43,8 @@ def command(kind: Any, output: str | None, quiet: bool, **_: bool) -> None:
     import orjson
 
     from placement.atomic import write_atomically
+    from placement.visible import visible
 
     write_atomically(output, orjson.dumps(schema, option=orjson.OPT_INDENT_2) + b"\n")
     if not quiet:
-        click.echo(f"written to {output}", err=True)
+        click.echo(f"written to {visible(output)}", err=True)

@@ -89,6 +89,7 @@ def command(**options: Any) -> None:
     """
     from cli.terminal import RunProgress
     from placement.atomic import together
+    from placement.visible import visible
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.timeline import write_timeline
@@ -125,10 +126,12 @@ def command(**options: Any) -> None:
         if intervals is not None:
             show_intervals(intervals, options["repeat"])
         if options["log"] is not None:
-            click.echo(f"log written to {options['log']}")
+            click.echo(f"log written to {visible(options['log'])}")
     if timeline is not None and not options["quiet"]:
         notice = f" ({timeline.notice})" if timeline.notice else ""
-        click.echo(f"timeline written to {options['trace']}{notice}", err=options["as_json"])
+        click.echo(
+            f"timeline written to {visible(options['trace'])}{notice}", err=options["as_json"]
+        )
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -214,7 +217,7 @@ def show(run: RunResult, metrics: Metrics) -> None:
     console = output()
     m = metrics
     router = "" if run.routing == "none" else f", routing {run.routing}"
-    facts = table(f"{run.scheduler}{router}, {run.problem.mode}", "", left=2)
+    facts = table(plain(f"{run.scheduler}{router}, {run.problem.mode}"), "", left=2)
     facts.add_row("requests", f"{m.completed_requests:,} completed, {m.failed_requests:,} failed")
     facts.add_row("node executions", f"{m.total_nodes_executed:,}")
     facts.add_row("makespan", f"{m.makespan_s:,.3f} s")

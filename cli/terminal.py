@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.interruption import screen
 from placement.compilation import watching
 from placement.outcome import relative_gap
+from placement.visible import visible
 
 if TYPE_CHECKING:
     from placement.outcome import Progress
@@ -87,7 +88,7 @@ def placement_map(plan: Plan) -> Table:
     for m in used:
         # A letter and its model stay on one line.
         legend.append(f"{letter[m]}\u00a0", style=f"bold {colour[m]}")
-        legend.append(plan.model_ids[m].replace(" ", "\u00a0") + "   ")
+        legend.append(visible(plan.model_ids[m]).replace(" ", "\u00a0") + "   ")
     shown.add_row("", legend)
     return shown
 
@@ -133,8 +134,8 @@ def _server_text(
 
 
 def plain(text: str) -> str:
-    """Keep a name from being read as markup."""
-    return escape(text)
+    """Keep a name from being read as markup, and from being obeyed by the terminal."""
+    return escape(visible(text))
 
 
 class Waiting:

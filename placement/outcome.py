@@ -9,6 +9,7 @@ from typing import Literal
 from placement.equality import ByContent
 from placement.instance import Instance
 from placement.solution import Evaluation, Solution
+from placement.visible import visible
 
 HEADROOM_SLACK = 0.05
 """eps of the cap (1 + eps) U* unless the user says otherwise (DESIGN 5)."""
@@ -26,6 +27,9 @@ OPTIMAL_GAP = 1e-6
 
 class Infeasible(Exception):  # noqa: N818 - the field's word
     """No plan holds every used model; the message names models, what is missing and the mend."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
 
 
 @dataclass(frozen=True, slots=True)

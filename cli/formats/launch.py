@@ -43,6 +43,21 @@ class LaunchCommand:
 
     def words(self, slot: Slot) -> list[str]:
         """Command of one replica, word by word; ports count up on each server."""
+        words = self._filled(slot)
+        for template, word in zip(self._words, words, strict=True):
+            if word.startswith("-") and not template.startswith("-"):
+                raise ValueError(
+                    f"the command of replica {slot.replica} has {word!r} where a name belongs, and "
+                    "would take it for an option; rename the model"
+                )
+            if "\0" in word:
+                raise ValueError(
+                    f"the command of replica {slot.replica} has {word!r}, and no command line can "
+                    "hold the character 0; rename the model"
+                )
+        return words
+
+    def _filled(self, slot: Slot) -> list[str]:
         values = {
             "model": slot.model,
             "gpus": str(len(slot.gpus)),

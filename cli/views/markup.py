@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from placement.visible import visible
+
 VOID = {"meta", "input", "br", "link"}
 
 
@@ -36,10 +38,15 @@ def join(children: Child) -> Markup:
     if isinstance(children, Markup):
         return children
     if isinstance(children, str):
-        return Markup(escape(children))
+        return Markup(_shown(children))
     if isinstance(children, float | int):
         return Markup(number(children))
     return Markup("".join(join(c) for c in children))
+
+
+def _shown(text: str) -> str:
+    """Escape markup, and the characters that no page may hold."""
+    return escape(visible(text, keep="\n"))
 
 
 def number(value: float) -> str:
@@ -54,7 +61,7 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
     if value is True:
         return f" {name}"
     text = value if isinstance(value, str) else number(value)
-    return f' {name}="{escape(text)}"'
+    return f' {name}="{_shown(text)}"'
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from placement.cluster import IntArray
+from placement.visible import visible
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -73,6 +74,7 @@ def shorten(text: str, width: float, per_character: float = 6.6) -> str:
 
     The middle goes: names of one family differ at their ends.
     """
+    text = visible(text)
     room = int(width / per_character)
     if len(text) <= room:
         return text

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Protocol
 
+from placement.visible import visible
+
 SHOWN_FAULTS = 20
 """Faults reported one by one; a file of the wrong kind may hold a fault in every row."""
 
@@ -67,7 +69,7 @@ class Fault:
     def __str__(self) -> str:
         key = str(self.key)
         place = f"{self.file}: {key}" if key else self.file
-        return f"{place}: {self.wrong}; {self.mend}"
+        return visible(f"{place}: {self.wrong}; {self.mend}")
 
 
 class InputError(ValueError):
@@ -86,7 +88,7 @@ class InputError(ValueError):
         self.more = more
         lines = [str(f) for f in self.faults]
         if more:
-            lines.append(f"{self.faults[0].file}: and {more} more; mend these first")
+            lines.append(f"{visible(self.faults[0].file)}: and {more} more; mend these first")
         super().__init__("\n".join(lines))
 
 

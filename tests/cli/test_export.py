@@ -195,3 +195,42 @@ def test_bars_of_flows_are_the_edges_of_the_run(case):
     stay, cross = figure.axes[0].containers[:2]
     assert sum(bar.get_width() for bar in stay) == count[source == target].sum()
     assert sum(bar.get_width() for bar in cross) == count[source != target].sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("--trust-remote-code", "take it for an option"), ("a\0b", "character 0")]
+)
+def test_a_name_that_no_command_line_can_hold_is_refused(name, words, tmp_path):
+    """Quoting guards against the shell, not against the program: such a name is not launched."""
+    config, requests = write_inputs(tmp_path)
+    config.write_text(config.read_text().replace('"small"', json.dumps(name)))
+    plan = solve_plan(tmp_path, config, requests)
+    for form in ("launch", "compose"):
+        done = gswarm("export", "--plan", plan, "--format", form)
+        assert done.exit_code == 2
+        assert words in done.stderr
+        assert "rename the model" in done.stderr
+
+
+def test_launch_scripts_run_no_part_of_a_name(tmp_path):
+    """Quotes, substitutions and line breaks of a name reach the program as one argument."""
+    name = "a'; touch hit; '$(touch hit)`touch hit`\ntouch hit\n\x1b[31m\"|&;<>#"
+    config, requests = write_inputs(tmp_path)
+    config.write_text(config.read_text().replace('"small"', json.dumps(name)))
+    plan = solve_plan(tmp_path, config, requests)
+    script = tmp_path / "launch.sh"
+    code = "import json, sys; sys.stdout.write(json.dumps(sys.argv[1:]) + chr(10))"
+    echo = f"{sys.executable} -c '{code}' {{model}}"
+    done = gswarm("export", "--plan", plan, "--format", "launch", "--command", echo, "-o", script)
+    assert done.exit_code == 0, done.output
+    seen = set()
+    for server in ("0", "1"):
+        ran = subprocess.run(
+            ["sh", script, server], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        seen |= {json.loads(line)[0] for line in ran.stdout.splitlines()}
+    assert name in seen
+    assert not (tmp_path / "hit").exists()
+    compose = gswarm("export", "--plan", plan, "--format", "compose", "--command", "run {model}")
+    services = yaml.safe_load(compose.stdout)["services"].values()
+    assert ["run", name.replace("$", "$$")] in [s["entrypoint"] for s in services]
