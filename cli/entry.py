@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
+def heard() -> list[int]:
+    """Signals that end the command: not those that the caller ignores, as nohup does.
+
+    SIGINT is always one: shells ignore it for whatever they start in the background, and who
+    sends it to such a process by its number means it.
+    """
+    numbers = [int(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)]
+    return [n for n in numbers if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+
+
 def main() -> None:
     """Run the command line as a process of its own."""
     _leave_on_signals()
@@ -35,11 +45,8 @@ def main() -> None:
 
 
 def _leave_on_signals() -> None:
-    for name in SIGNALS:
-        number = getattr(signal, name, None)
-        # What the caller ignores (nohup, a job in the background) stays ignored.
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _leave)
+    for number in heard():
+        signal.signal(number, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.entry import SIGNALS
+from cli.entry import heard
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -117,30 +117,18 @@ def screen(restore: Callable[[], None]) -> Iterator[None]:
 
 def listen() -> None:
     """Hear signals from now on, in a thread of their own."""
-    numbers = [number for number in map(_number, SIGNALS) if _is_heard(number)]
-    if not numbers:
-        return
     receive, send = os.pipe()
     os.set_blocking(send, False)
     signal.set_wakeup_fd(send, warn_on_full_buffer=False)
     threading.Thread(target=_hear, args=(receive,), daemon=True, name="signals").start()
-    for number in numbers:
+    for number in heard():
         signal.signal(number, _wake)
 
 
 def ignore() -> None:
     """Hear nothing any more: the work is done, and what is left takes no time."""
-    for number in map(_number, SIGNALS):
-        if _is_heard(number):
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _number(name: str) -> int:
-    return int(getattr(signal, name, 0))
-
-
-def _is_heard(number: int) -> bool:
-    return number > 0 and signal.getsignal(number) != signal.SIG_IGN
+    for number in heard():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _wake(number: int, frame: FrameType | None) -> None:
@@ -158,7 +146,7 @@ def _hear(descriptor: int) -> None:
             if number == signal.SIGINT and _early is not None and _early.is_possible:
                 _early.ask()
                 _tell(_early.notice)
-            elif number in map(_number, SIGNALS):
+            elif signal.Signals(number).name in _WORDS:
                 _end(number)
         if early is not None and early is _early and time.monotonic() > early.deadline:
             _end(signal.SIGINT)
@@ -181,8 +169,7 @@ def _speak(number: int) -> None:
     for restore in list(_screens):
         with suppress(Exception):
             restore()
-    word = next(w for name, w in _WORDS.items() if _number(name) == number)
-    _tell(word)
+    _tell(_WORDS[signal.Signals(number).name])
     if number == signal.SIGINT:
         for say in list(_last_words):
             with suppress(Exception):

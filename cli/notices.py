@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from placement.visible import visible
+
 
 @contextmanager
 def notices() -> Iterator[None]:
@@ -25,7 +27,7 @@ def notices() -> Iterator[None]:
         text = " ".join(str(message).splitlines())
         if not quiet and text not in shown:
             shown.add(text)
-            click.echo(f"warning: {text}", err=True)
+            click.echo(f"warning: {visible(text)}", err=True)
 
     with warnings.catch_warnings():
         before = warnings.showwarning
