@@ -268,6 +268,8 @@ def _run_cbc(
     warm_start: bool,
 ) -> Run:
     limit = None if budget is None else budget.limit_s
+    # CBC takes a seed of 0 to mean the time of day.
+    seed = settings.seed % (2**31 - 1) + 1
     with scratch_folder() as folder:
         log = folder / "cbc.log"
         solver = pulp.PULP_CBC_CMD(
@@ -279,7 +281,7 @@ def _run_cbc(
             warmStart=warm_start and problem.isMIP(),
             keepFiles=False,
             logPath=str(log),
-            options=[f"RandomSeed {settings.seed}", f"RandomCbcSeed {settings.seed}"],
+            options=[f"RandomSeed {seed}", f"RandomCbcSeed {seed}"],
         )
         solver.tmpDir = str(folder)
         problem.solve(solver)

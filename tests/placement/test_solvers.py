@@ -180,3 +180,18 @@ def test_one_seed_one_answer() -> None:
         solve_program(problem, SolverSettings(threads=1, seed=7))
         runs.append([v.varValue for v in problem.variables()])
     assert runs[0] == runs[1]
+
+
+def test_cbc_repeats_itself() -> None:
+    """Of many equal optima it takes the same one each time; a seed of 0 is no time of day to it."""
+    chosen = set()
+    for _ in range(6):
+        problem = pulp.LpProblem("ties", pulp.LpMaximize)
+        x = [[pulp.LpVariable(f"x{i}_{j}", cat="Binary") for j in range(8)] for i in range(8)]
+        problem += pulp.lpSum(x[i][j] for i in range(8) for j in range(8))
+        for i in range(8):
+            problem += pulp.lpSum((2 + (i + j) % 3) * x[i][j] for j in range(8)) <= 7
+            problem += pulp.lpSum((2 + (i * j) % 3) * x[j][i] for j in range(8)) <= 7
+        assert solve_program(problem, SolverSettings("CBC", seed=0)).status == "optimal"
+        chosen.add(tuple(round(v.value()) for row in x for v in row))
+    assert len(chosen) == 1
