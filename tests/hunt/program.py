@@ -145,6 +145,9 @@ class Program:
 
         At the tightest tolerances HiGHS now and then disowns its own answer; it is asked again.
         """
+        worst = -np.inf if maximise else np.inf
+        if any(low > 0 and not terms for low, _, terms in self.rows):
+            return worst, worst, []
         model = self._model(maximise=maximise, relax=relax)
         status = highspy.HighsModelStatus
         for tolerance, presolve in ATTEMPTS:
@@ -155,7 +158,6 @@ class Program:
                 break
         else:
             raise RuntimeError(f"the oracle's program ends as {h.getModelStatus()}")
-        worst = -np.inf if maximise else np.inf
         if h.getModelStatus() == status.kInfeasible:
             return worst, worst, []
         info = h.getInfo()
