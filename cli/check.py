@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from placement.visible import visible
 
 if TYPE_CHECKING:
     from placement.plan import Plan
+    from placement.verify.proof import Verdict
 
 
 @click.command()
@@ -31,9 +33,18 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Check that it was made for this cluster file.",
 )
-@click.option("--bound", is_flag=True, help="Prove the bound anew, from the stored duals.")
+@click.option(
+    "--bound", is_flag=True, help="Prove the bound anew, by code that no solver of plans shares."
+)
 @click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
-@click.option("--time-limit", type=Number(), default=60.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--time-limit",
+    type=Number(),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of --bound; where it ends first, the bound is neither proven nor refuted.",
+)
 @output_options
 def command(
     plan_file: str,
@@ -52,18 +63,20 @@ def command(
     stated figure is recomputed, without a solver. With --config and --requests, models, rates and
     service times are compared with those files, too. With --bound the stored duals are priced once
     more: any duals give a valid bound, so a bound that is stated too low is found out.
-    Exits with 1 where the plan does not hold.
+    Exits with 1 where the plan does not hold, and where the time limit ends before it is known
+    whether the bound does.
 
     \b
     Example:
       gswarm-place check plan.yaml --bound
     """
-    from placement.check import check_bound, check_plan
+    from placement.check import check_plan
     from placement.plan_file import InvalidPlan, read_plan
-    from placement.solvers import SolverSettings, solver_name
+    from placement.solvers import solver_name
+    from placement.verify import check_bound
 
     if bound:
-        solver_name(solver)
+        solver = solver_name(solver)
     try:
         plan = read_plan(plan_file)
     except InvalidPlan as error:
@@ -73,14 +86,9 @@ def command(
     proof = None
     if bound and not faults:
         with waiting("proving the bound anew"):
-            found = check_bound(plan, SolverSettings(solver), time_limit_s=time_limit)
-        proof = {
-            "recomputed": found.recomputed,
-            "stated": found.stated,
-            "how": found.how,
-            "holds": found.holds,
-        }
-        if not found.holds:
+            found = check_bound(plan, solver=solver, time_limit_s=time_limit)
+        proof = asdict(found) | {"holds": _truth(found.verdict)}
+        if found.verdict == "does not hold":
             faults.append(
                 f"certificate: best_bound {found.stated:.9g} is not proven: "
                 f"{found.how} gives {found.recomputed:.9g}"
@@ -107,9 +115,14 @@ def _other_inputs(
     return faults
 
 
+def _truth(verdict: Verdict) -> bool | None:
+    return None if verdict == "not decided" else verdict == "holds"
+
+
 def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quiet: bool) -> None:
+    holds = False if faults else True if proof is None else proof["holds"]
     if as_json:
-        echo_json({"holds": not faults, "faults": faults, "bound": proof})
+        echo_json({"holds": holds, "faults": faults, "bound": proof})
     else:
         for fault in faults:
             click.echo(f"does not hold: {visible(fault)}", err=True)
@@ -120,5 +133,11 @@ def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quie
                 f"the bound holds: {proof['stated']:.9g} is stated, "
                 f"{proof['recomputed']:.9g} is proven ({proof['how']})"
             )
-    if faults:
+        if proof is not None and proof["holds"] is None:
+            click.echo(
+                f"not decided: whether the bound of {proof['stated']:.9g} holds: {proof['why']} "
+                f"({proof['how']}); give it more --time-limit",
+                err=True,
+            )
+    if not holds:
         sys.exit(1)

@@ -1,30 +1,28 @@
-"""Verify a plan without trusting whoever wrote it."""
+"""Verify a plan without trusting whoever wrote it; `placement.verify` proves its bound anew."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 
-from placement.budget import Budget
-from placement.compact import solve_compact
 from placement.instance import build_instance
-from placement.outcome import OPTIMAL_GAP, Status, cap_for, earned_status, relative_gap
-from placement.patterns import recompute_bound
+from placement.outcome import (
+    OPTIMAL_GAP,
+    Status,
+    cap_for,
+    earned_status,
+    relative_gap,
+)
 from placement.plan import Plan, expected_metrics
 from placement.solution import evaluate, violations
-from placement.solvers import SolverSettings
 from placement.trace import Trace, measure_demand
 from placement.workload import Workload
 
 TOLERANCE = 1e-6
 GAP_TOLERANCE = 1e-9
 """Slack of a gap against the objective and bound that are stated with it."""
-
-BOUND_TOLERANCE = 1e-6
-"""Slack of a recomputed bound: two optimal solves agree to about 1e-9, their duals' sums less."""
 
 
 def check_plan(plan: Plan) -> list[str]:
@@ -160,39 +158,3 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         if not np.array_equal(ours.links, other.links):
             faults.append(f"workflow {ours.id}: its links are not the config's")
     return faults
-
-
-@dataclass(frozen=True)
-class BoundCheck:
-    """A bound proven anew, how, and whether it supports the one stated."""
-
-    recomputed: float
-    stated: float
-    how: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether no plan can be better than stated, as far as the new proof goes."""
-        return self.recomputed <= self.stated + BOUND_TOLERANCE
-
-
-def check_bound(plan: Plan, settings: SolverSettings, *, time_limit_s: float = 60.0) -> BoundCheck:
-    """Prove the bound anew: from the stored duals where there are any, else by branch and bound.
-
-    Any multipliers give a valid Lagrangian bound (Geoffrion 1974), so nothing in the file has to
-    be trusted: one pricing problem per server type is solved, and its own proven bound used; for
-    a branching tree, so at every leaf.
-    """
-    stated = plan.certificate.best_bound
-    if stated >= 1.0:
-        return BoundCheck(1.0, stated, "no locality exceeds 1")
-    if plan.certificate.duals is not None:
-        bound = recompute_bound(plan.instance, plan.certificate.duals, settings)
-        how = "the Lagrangian bound at the stored duals"
-        if "split" in plan.certificate.duals or "enumerated" in plan.certificate.duals:
-            how = "the stored branching tree, each leaf priced or enumerated at its own duals"
-        return BoundCheck(bound, stated, how)
-    outcome = solve_compact(
-        plan.instance, settings, Budget(time_limit_s), start=plan.solution(), gap=0.0
-    )
-    return BoundCheck(outcome.best_bound, stated, "branch and bound, run again")

@@ -17,12 +17,11 @@ from itertools import combinations
 
 from placement.budget import Budget
 from placement.instance import Instance
-from placement.patterns import kept
-from placement.patterns.duals import Duals, as_json, from_json, lagrangian
+from placement.patterns.duals import Duals, as_json, lagrangian
 from placement.patterns.generation import Pool, generate
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing import PricingProblem
-from placement.patterns.rows import CountRow, rounding_rows
+from placement.patterns.rows import CountRow
 from placement.solvers import SolverSettings
 
 ROUNDS = 25
@@ -189,51 +188,6 @@ def _split(instance: Instance, fractions: dict[Pattern, float]) -> tuple[CountRo
         if best is not None:
             return best[1:]
     return None
-
-
-def recompute_tree(
-    instance: Instance,
-    data: dict[str, object],
-    bound_of: Callable[[tuple[CountRow, ...], Duals, float | None], float],
-) -> float:
-    """Bound of a stored tree: the largest of its leaves', each proven anew.
-
-    Nothing is trusted: "at most k" and "at least k + 1" cover all plans whatever is counted, and
-    any multipliers are valid, as is any locality from which a part is enumerated. What is
-    malformed ends the tree early with a weaker bound.
-    """
-    ids = {name: m for m, name in enumerate(instance.model_ids)}
-    weight = (1.0,) * len(instance.cluster.server_types)
-
-    def visit(node: dict[str, object], rows: tuple[CountRow, ...], depth: int) -> float:
-        split = node.get("split")
-        if isinstance(split, dict) and depth < DEEPEST:
-            names, threshold, most = split.get("models"), split.get("threshold"), split.get("most")
-            below, above = split.get("below"), split.get("above")
-            if (
-                isinstance(names, list)
-                and 1 <= len(names) <= 2
-                and all(isinstance(n, str) and ids.get(n) in instance.used_models for n in names)
-                and isinstance(threshold, int)
-                and 0 <= threshold <= instance.cluster.max_gpus_per_server
-                and (threshold > 0 or len(names) == 1)
-                and isinstance(most, int | float)
-                and float(most).is_integer()
-                and isinstance(below, dict)
-                and isinstance(above, dict)
-            ):
-                models = tuple(ids[n] for n in names)
-                low = CountRow(models, threshold, weight, most=float(most))
-                high = CountRow(models, threshold, weight, least=float(most) + 1)
-                return max(
-                    visit(below, (*rows, low), depth + 1), visit(above, (*rows, high), depth + 1)
-                )
-        worth = node.get("enumerated")
-        return bound_of(
-            rows, from_json(instance, rows, node), worth if isinstance(worth, float) else None
-        )
-
-    return visit(data, (*rounding_rows(instance), *kept.from_json(instance, data.get("kept"))), 0)
 
 
 def leaf_bound(

@@ -9,9 +9,6 @@ from placement.equality import ByContent
 from placement.instance import Instance
 from placement.patterns.rows import CountRow
 
-ABSURD = 1e6
-"""No part of a bound on a number below 1 is this large (nor is NaN less than it)."""
-
 
 @dataclass(frozen=True, eq=False)
 class Duals(ByContent):
@@ -79,25 +76,3 @@ def as_json(instance: Instance, rows: Sequence[CountRow], duals: Duals) -> dict[
             row.signed(mu) * row.unit / servers for row, mu in zip(rows, duals.rows, strict=True)
         ],
     }
-
-
-def from_json(instance: Instance, rows: Sequence[CountRow], data: dict[str, object]) -> Duals:
-    """Read `as_json` back; whatever is missing or malformed is 0, which only weakens the bound."""
-    zero = zero_duals(instance, rows)
-    servers = instance.cluster.n_servers
-    demand = data.get("demand")
-    by_workflow = demand if isinstance(demand, dict) else {}
-    parts = {}
-    for w, v in zero.demand:
-        flow = instance.workflows[w]
-        parts[w, v] = _number(by_workflow.get(flow.id), v) * servers / flow.rate
-    replicas = data.get("replicas")
-    return Duals(
-        parts,
-        tuple(_number(replicas, r) * servers / row.unit for r, row in enumerate(rows)),
-    )
-
-
-def _number(values: object, index: int) -> float:
-    value = values[index] if isinstance(values, list) and index < len(values) else 0.0
-    return float(value) if isinstance(value, int | float) and abs(value) < ABSURD else 0.0

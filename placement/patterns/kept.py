@@ -274,32 +274,6 @@ def as_json(instance: Instance, row: KeptRow) -> dict[str, object]:
     return {**_name(instance, row.part), "model": model, "speed": row.speed}
 
 
-def from_json(instance: Instance, data: object) -> tuple[KeptRow, ...]:
-    """Make the named rows anew from the instance; at the first that is none of its own, stop."""
-    if not isinstance(data, list):
-        return ()
-    known = {_key(as_json(instance, row)): row for row in kept_rows(instance)}
-    parts = {_key(_name(instance, part)): part for part in _parts(instance)}
-    found = []
-    for item in data:
-        row: KeptRow | None = None
-        if isinstance(item, dict):
-            reference, part = item.get("reference"), parts.get(_key({**item, "speed": None}))
-            if isinstance(reference, float) and part is not None:
-                # Whatever the reference is, the row holds for every plan.
-                row = server_row(instance, part, reference)
-            else:
-                row = known.get(_key(item))
-        if row is None:
-            break
-        found.append(row)
-    return tuple(found)
-
-
 def _name(instance: Instance, part: Part) -> dict[str, object]:
     name: dict[str, object] = {"workflow": instance.workflows[part[0]].id}
     return name if part[1] == WHOLE else {**name, "link": part[1]}
-
-
-def _key(data: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(str(data.get(name)) for name in ("workflow", "model", "link", "speed"))

@@ -77,7 +77,7 @@ def test_while_modules_are_imported(name: str, inputs: list[str], tmp_path: Path
 
 COMMANDS = {
     "analyze": ("placement.analysis", "analyze", []),
-    "check": ("placement.check", "check_bound", ["--bound"]),
+    "check": ("placement.verify", "check_bound", ["--bound"]),
     "simulate": ("runtime.simulate", "run_reference", ["--log", "log.json", "--repeat", "3"]),
     "report": ("cli.views.page", "report_page", ["-o", "r.html"]),
     "export": ("cli.formats.tables", "replica_table", ["--format", "csv", "-o", "r.csv"]),

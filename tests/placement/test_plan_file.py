@@ -10,7 +10,7 @@ import orjson
 import pytest
 import yaml
 
-from placement.check import check_bound, check_inputs, check_plan
+from placement.check import check_inputs, check_plan
 from placement.cluster import Cluster
 from placement.instance import Instance, WorkflowDemand, build_instance
 from placement.outcome import SolveOptions
@@ -20,8 +20,8 @@ from placement.reading.config import read_config
 from placement.reading.faults import InputError
 from placement.reading.requests import read_requests
 from placement.solve import solve
-from placement.solvers import SolverSettings
 from placement.trace import measure_demand
+from placement.verify import check_bound
 from placement.workload import Edge, Model, Node, Workflow, Workload
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -90,7 +90,7 @@ def test_the_bound_is_proven_anew_and_a_lower_one_is_rejected(plan: Plan, tmp_pa
     write_plan(path, plan)
     assert plan.certificate.duals is not None
     assert plan.certificate.best_bound > plan.certificate.objective
-    assert check_bound(read_plan(path), SolverSettings()).holds
+    assert check_bound(read_plan(path)).holds
     data = yaml.safe_load(path.read_text())
     stated = data["certificate"]
     middle = (stated["best_bound"] + stated["objective"]) / 2
@@ -98,7 +98,7 @@ def test_the_bound_is_proven_anew_and_a_lower_one_is_rejected(plan: Plan, tmp_pa
     stated["best_bound"] = middle
     cheat = read_plan(forged(path, data))
     assert check_plan(cheat) == []
-    assert not check_bound(cheat, SolverSettings()).holds
+    assert not check_bound(cheat).holds
 
 
 def forged(path: Path, data: dict[str, Any]) -> Path:

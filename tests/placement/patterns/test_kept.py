@@ -9,7 +9,6 @@ from placement.compact import solve_compact
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.patterns import recompute_bound
 from placement.patterns.certificate import pricings_for, stored
 from placement.patterns.cutting import add_broken_rows
 from placement.patterns.first import first_patterns
@@ -20,6 +19,7 @@ from placement.patterns.rows import rounding_rows
 from placement.routing_lp import best_routing
 from placement.solution import Solution, dense_flows, evaluate
 from placement.solvers import SolverSettings
+from placement.verify import proven_bound
 from tests.placement.heuristics.cases import random_instance
 
 HIGHS = SolverSettings(threads=1)
@@ -98,7 +98,7 @@ def test_bounds_gain_by_the_rows_and_stay_above_the_optimum(exclusive: bool) -> 
 
 
 def test_stored_rows_prove_the_bound_and_forged_ones_no_lower_one() -> None:
-    """`recompute_bound` makes the rows anew; without them, or with others, bounds stay valid."""
+    """`proven_bound` makes the rows anew; without them, or with others, bounds stay valid."""
     weaker = 0
     for seed in (6, 16, 18):
         instance, best = three_servers(seed)
@@ -106,13 +106,13 @@ def test_stored_rows_prove_the_bound_and_forged_ones_no_lower_one() -> None:
         data = stored(normal, pool, None)
         rows = data["kept"]
         assert isinstance(rows, list)
-        again = recompute_bound(instance, data, HIGHS)
+        again = proven_bound(instance, data)
         assert again == pytest.approx(bounds[-1], abs=1e-6)
         first = {"workflow": rows[0]["workflow"]}
         forgeries = [[], None, "x", [{"workflow": "no"}], rows[::-1], [{**rows[0], "link": 99}]]
         forgeries += [[{**first, "reference": r}] * 9 for r in (0.37, -1.0, 0.0, float("nan"), "1")]
         for forged in forgeries:
-            bound = recompute_bound(instance, {**data, "kept": forged}, HIGHS)
+            bound = proven_bound(instance, {**data, "kept": forged})
             assert bound >= best - 1e-6
             weaker += bound > again + 1e-6
     assert weaker > 3
