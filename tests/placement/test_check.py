@@ -15,6 +15,7 @@ from placement.instance import Objective, build_instance
 from placement.outcome import SolveOptions, SolveResult
 from placement.plan import Plan, Shares, WorkflowRouting, build_plan
 from placement.plan_file import read_plan, write_plan
+from placement.solution import Placement
 from placement.solve import solve
 from placement.trace import Demand, Trace
 from placement.workload import Edge, Model, Node, Workflow, Workload
@@ -176,13 +177,10 @@ def test_a_rare_workflow_is_served_like_any_other(plan: Plan) -> None:
     for share in (0.0, 0.5, 1.001):
         assert of_rare(with_rare(plan, Shares(here, np.array([share])), none))
     assert of_rare(with_rare(plan, none, none))
-    model = np.where(plan.placement.model == 2, 0, plan.placement.model)
-    model[-1] = 2
-    away = replace(plan, placement=replace(plan.placement, model=model))
-    other = np.array([1 - plan.placement.server[-1]])
-    assert any(
-        "no replica of c" in f for f in of_rare(with_rare(away, Shares(other, np.ones(1)), none))
-    )
+    one_server = Placement(np.array([0, 1, 2]), np.zeros(3, dtype=np.int64), np.array([0, 0, 1]))
+    away = replace(plan, placement=one_server, load=np.zeros(3))
+    routed = with_rare(away, Shares(np.array([1]), np.ones(1)), none)
+    assert any("no replica of c" in f for f in of_rare(routed))
 
 
 def test_check_and_simulate_read_replicas_in_any_order(plan: Plan, tmp_path: Path) -> None:
