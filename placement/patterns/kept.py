@@ -269,7 +269,7 @@ def broken(
 def as_json(instance: Instance, row: KeptRow) -> dict[str, object]:
     """Name a row, so that it can be made anew from the instance."""
     if isinstance(row, ServerRow):
-        return {**_name(instance, row.part), "reference": row.reference}
+        return {**_name(instance, row.part), "share": row.reference / row.rate}
     model = instance.model_ids[row.models[0]]
     return {**_name(instance, row.part), "model": model, "speed": row.speed}
 

@@ -143,10 +143,10 @@ def kept_rows(scaled: Scaled, data: object) -> Iterator[Row | None]:
             yield None
             continue
         part = flow.w, link
-        reference, speed = item.get("reference"), item.get("speed")
+        share, speed = item.get("share"), item.get("speed")
         model = models.get(str(item.get("model")))
-        if isinstance(reference, int | float):
-            yield _server_row(scaled, part, float(reference))
+        if isinstance(share, int | float):
+            yield _server_row(scaled, part, float(share) * flow.rate)
         elif model is not None and isinstance(speed, int | float):
             yield _kept_row(scaled, part, model, float(speed))
         else:

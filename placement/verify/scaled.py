@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from placement.cluster import FloatArray, IntArray, ServerType
+from placement.cluster import MEMORY_TOLERANCE, FloatArray, IntArray, ServerType
 from placement.instance import Instance
 
-ROOM = 1 + 1e-6
+ROOM = 1 + MEMORY_TOLERANCE
 """Memory that `check` grants a GPU, over what it has: a plan it accepts must be covered."""
 
 WHOLE = -1

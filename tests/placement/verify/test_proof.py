@@ -13,9 +13,9 @@ import pytest
 import placement.verify
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Budget, FormOutcome, SolveOptions
 from placement.patterns import solve_patterns
-from placement.patterns.pattern import normalize
 from placement.plan import Plan, expected_metrics, route
 from placement.routing_lp import best_routing
 from placement.solution import evaluate
@@ -59,17 +59,14 @@ def drawn(instance: Instance, rng: np.random.Generator, depth: int = 0) -> dict[
     }
     if depth == 0:
         rows: list[dict[str, object]] = []
-        servers, total = instance.cluster.n_servers, instance.total_rate
         for f in flows:
             links: list[dict[str, object]] = [{}, *({"link": e} for e in range(len(f.links)))]
-            share = f.rate / total * servers
             for link in links:
                 for m in set(f.node_model.tolist()):
                     for kind in instance.cluster.server_types:
                         name = {"model": instance.model_ids[m], "speed": kind.speed}
                         rows.append({"workflow": f.id, **link, **name})
-                reference = {"reference": share * float(rng.uniform(0.05, 1.2))}
-                rows.append({"workflow": f.id, **link, **reference})
+                rows.append({"workflow": f.id, **link, "share": float(rng.uniform(0.05, 1.2))})
         data["kept"] = rows
     if rng.random() < 0.4:
         data["enumerated"] = float(rng.uniform(0, 1))
@@ -181,7 +178,7 @@ def tree() -> tuple[Instance, float, dict[str, Any]]:
         best = direct.bound / scaled.servers + scaled.constant
         node, bound, root = tree_of(instance, best, rounded=True)
         if root > bound + 1e-4:
-            return instance, bound, node.as_json(normalize(instance)[0])
+            return instance, bound, node.as_json(normalize(instance))
     raise AssertionError("no case needs to branch")
 
 
