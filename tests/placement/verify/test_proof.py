@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import placement.verify
+from placement.budget import Budget
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
 from placement.normalization import normalize
-from placement.outcome import Budget, FormOutcome, SolveOptions
+from placement.outcome import FormOutcome, SolveOptions
 from placement.patterns import solve_patterns
 from placement.plan import Plan, expected_metrics, route
 from placement.routing_lp import best_routing
