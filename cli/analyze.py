@@ -15,6 +15,7 @@ from cli.common import (
     output_options,
     waiting,
 )
+from cli.missing import Complete
 
 if TYPE_CHECKING:
     from placement.analysis import Analysis
@@ -23,7 +24,7 @@ DEFAULT_SERVERS = 1
 MOST_PAIRS = 15
 
 
-@click.command()
+@click.command(cls=Complete)
 @input_options
 @cluster_options
 @output_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import Number, echo_json, hash_inputs, load_inputs, output_options, waiting
+from cli.missing import Complete
 from placement.visible import visible
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from placement.verify.proof import Verdict
 
 
-@click.command()
+@click.command(cls=Complete)
 @click.argument("plan_file", type=click.Path(), metavar="PLAN")
 @click.option(
     "--config",

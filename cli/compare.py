@@ -23,6 +23,7 @@ from cli.common import (
     sharing_options,
 )
 from cli.interruption import last_words
+from cli.missing import Complete
 from placement.visible import visible
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ SCHEDULERS = ("baseline", "offline")
 INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
 
 
-@click.command()
+@click.command(cls=Complete)
 @input_options
 @cluster_options
 @mode_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import check_outputs, echo_json, load_inputs
+from cli.missing import Complete
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ PICTURES = ("map", "course", "pairs", "flows", "utilization", "latency", "compar
 WITHOUT_RUN = ("map", "course")
 
 
-@click.command()
+@click.command(cls=Complete)
 @click.option(
     "--plan",
     "plan_file",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import Number, check_outputs, echo_json, output_options, waiting
+from cli.missing import Complete
 
 if TYPE_CHECKING:
     from placement.cluster import FloatArray
@@ -15,7 +16,7 @@ DEFAULT_REQUESTS = 1000
 LONGEST_S = 1e9
 
 
-@click.command()
+@click.command(cls=Complete)
 @click.option(
     "--config",
     type=click.Path(),

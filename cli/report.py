@@ -15,6 +15,7 @@ from cli.common import (
     output_options,
     waiting,
 )
+from cli.missing import Complete
 
 if TYPE_CHECKING:
     from cli.views.scene import Scene
@@ -27,7 +28,7 @@ RIVALS = ("greedy", "greedy-no-affinity", "local-search")
 ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
 
 
-@click.command()
+@click.command(cls=Complete)
 @click.option(
     "--plan",
     "plan_file",

@@ -20,6 +20,7 @@ from cli.common import (
     sharing_options,
     waiting,
 )
+from cli.missing import Complete
 from cli.repeat import repeat_options, repeat_run, show_intervals
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 MOST_GPUS = 32
 
 
-@click.command()
+@click.command(cls=Complete)
 @click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
 @click.option(
     "--scheduler",

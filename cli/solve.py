@@ -21,6 +21,7 @@ from cli.common import (
     sharing_options,
 )
 from cli.interruption import EarlyEnd, early_end
+from cli.missing import Complete
 from cli.refine import Judge, refine_options, refine_plan, show_refinement
 from cli.scenarios import (
     demands_of,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "random")
 
 
-@click.command()
+@click.command(cls=Complete)
 @input_options
 @cluster_options
 @click.option(

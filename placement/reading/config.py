@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from itertools import pairwise
 from typing import Any
 
-import networkx as nx
-
 from placement.reading.document import PlacedFault, load_document, raise_faults
+from placement.reading.edges import edge_ends, edge_faults, warn_of_outputs
 from placement.reading.faults import Place, input_error, suggest
 from placement.reading.schema import ConfigFile, ModelEntry, WorkflowEntry
 from placement.reading.shape import check_shape, well_shaped
@@ -30,6 +28,7 @@ def read_config(path: str | os.PathLike[str]) -> Workload:
         _refuse_other_kind(path, document.data)
     config, faults = check_shape(ConfigFile, document, _faults_of_the_rest)
     raise_faults(document, faults + _entry_faults(config.models, config.workflows, config.models))
+    warn_of_outputs(document, config.workflows)
     return build_workload(config)
 
 
@@ -139,50 +138,7 @@ def _workflow_faults(
         if models is not None and node.model not in models:
             mend = suggest(node.model, models, "model")
             faults.append(PlacedFault((*here, "model"), f"{node.model!r} is no model", mend))
-    seen: dict[tuple[str, str], int] = {}
-    for i, edge in enumerate(entry.edges):
-        here = (*place, "edges", i)
-        for end, name in (("from", edge.source), ("to", edge.target)):
-            if name not in first:
-                mend = suggest(name, first, "node") + " (or add the node, or drop the edge)"
-                wrong = f"{name!r} is no node of this workflow"
-                faults.append(PlacedFault((*here, end), wrong, mend))
-        pair = (edge.source, edge.target)
-        if pair in seen:
-            wrong = f"{pair[0]!r} -> {pair[1]!r} is already edges[{seen[pair]}]"
-            faults.append(PlacedFault(here, wrong, "drop one of the two"))
-        seen.setdefault(pair, i)
-    return faults + _cycle_faults((*place, "edges"), seen)
-
-
-def _cycle_faults(place: Place, edges: dict[tuple[str, str], int]) -> list[PlacedFault]:
-    """One cycle of each knot of edges, blamed on the edge that comes last in the file."""
-    faults = []
-    graph: nx.DiGraph[str] = nx.DiGraph(list(edges))
-    for ends in sorted(nx.strongly_connected_components(graph), key=min):
-        cycle = _cycle_through(graph.subgraph(ends))
-        if not cycle:
-            continue
-        last = max(pairwise([*cycle, cycle[0]]), key=edges.__getitem__)
-        turn = cycle.index(last[1])
-        path = [*cycle[turn:], *cycle[:turn], last[1]]
-        faults.append(
-            PlacedFault(
-                (*place, edges[last]),
-                f"closes a cycle: {' -> '.join(path)}",
-                "drop one of its edges; a workflow must be acyclic",
-            )
-        )
-    return faults
-
-
-def _cycle_through(component: nx.DiGraph[str]) -> list[str]:
-    """Order a cycle of a strongly connected component, or nothing where it has none."""
-    try:
-        edges = nx.find_cycle(component, source=min(component))
-    except nx.NetworkXNoCycle:
-        return []
-    return [edge[0] for edge in edges]
+    return faults + edge_faults(place, entry)
 
 
 def _build_workflow(key: str, entry: WorkflowEntry, models: dict[str, int]) -> Workflow:
@@ -191,5 +147,8 @@ def _build_workflow(key: str, entry: WorkflowEntry, models: dict[str, int]) -> W
         id=key,
         name=entry.name or key,
         nodes=tuple(Node(n.id, models[n.model]) for n in entry.nodes),
-        edges=tuple(Edge(nodes[e.source], nodes[e.target], e.payload_mb) for e in entry.edges),
+        edges=tuple(
+            Edge(nodes[source], nodes[target], e.payload_mb)
+            for (source, target), e in zip(edge_ends(entry), entry.edges, strict=True)
+        ),
     )

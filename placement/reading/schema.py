@@ -105,7 +105,9 @@ class NodeEntry(Entry):
     id: Identifier = Field(description="name of the node, unique in its workflow")
     model: Identifier = Field(description="key of the model it calls")
     inputs: list[str] | None = Field(default=None, description="data it reads; not checked")
-    outputs: list[str] | None = Field(default=None, description="data it writes; not checked")
+    outputs: list[str] | None = Field(
+        default=None, description="data it writes; an edge that names one means this node"
+    )
     config_options: list[str] | None = Field(
         default=None, description="options a request may set; not used for placement"
     )
@@ -114,7 +116,9 @@ class NodeEntry(Entry):
 class EdgeEntry(Entry):
     """Data passed from one node to another, which waits for it."""
 
-    source: Identifier = Field(alias="from", description="id of the node that sends")
+    source: Identifier = Field(
+        alias="from", description="id of the node that sends, or one of its outputs"
+    )
     target: Identifier = Field(alias="to", description="id of the node that waits")
     payload_mb: Annotated[float, Field(ge=0, le=1e9)] = Field(
         default=0.0, description="megabytes moved; they take time where the cluster has a network"

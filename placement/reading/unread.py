@@ -20,6 +20,15 @@ class InputWarning(UserWarning):
     """Part of an input that has no effect, or is taken otherwise than it is written."""
 
 
+def warn_each(path: str | os.PathLike[str], found: list[Fault]) -> None:
+    """Give an `InputWarning` for each of the first `SHOWN_FIELDS`, and one for the rest."""
+    for fault in with_lines(found[:SHOWN_FIELDS]):
+        warnings.warn(InputWarning(str(fault)), stacklevel=1)
+    if more := len(found[SHOWN_FIELDS:]):
+        text = f"{os.fspath(path)}: and {more:,} more of this kind"
+        warnings.warn(InputWarning(text), stacklevel=1)
+
+
 @dataclass
 class _Unread:
     spot: str | Spot
@@ -76,8 +85,7 @@ class UnreadFields:
             close = nearest(name, unread.known)
             mend = f"the nearest known one is {close!r}" if close else "it has no effect"
             faults.append(Fault(os.fspath(self.path), unread.spot, wrong, mend))
-        for fault in with_lines(faults):
-            warnings.warn(InputWarning(str(fault)), stacklevel=1)
+        warn_each(self.path, faults)
         if self.more:
             text = f"{os.fspath(self.path)}: and {self.more:,} more fields that nothing reads"
             warnings.warn(InputWarning(text), stacklevel=1)

@@ -57,7 +57,7 @@ def test_values_out_of_range_are_refused(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "either --gpus N"),
+        ([], "missing: --gpus N or --cluster FILE"),
         (["--gpus", "8", "--cluster", "x.yaml"], "either --gpus N"),
         (["--cluster", "x.yaml"], "x.yaml: does not exist"),
         (["--cluster", "config.json"], "is missing"),
@@ -151,7 +151,7 @@ def test_a_plan_of_another_config_is_not_simulated(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (["check"], "Missing argument 'PLAN'"),
+        (["check"], "missing: PLAN"),
         (["check", "config.json"], "is no plan"),
         (["check", "none.json"], "does not exist"),
         (["check", "PLAN", "--config", "none.json"], "none.json"),
@@ -182,7 +182,7 @@ def test_other_commands_say_what_is_wrong_too(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--config FILE (an existing config)"),
+        ([], "missing: --config FILE or --config-out FILE"),
         (["--config", "config.json", "--config-out", "c.yaml"], "either --config FILE"),
         (["--config-out", "r.jsonl"], "is the file of"),
         (["--config", "config.json", "--requests-out", "config.json"], "is an input"),

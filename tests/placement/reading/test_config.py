@@ -1,7 +1,8 @@
 """Every fault of a config gets its sentence: file, key, line, what is wrong, what to do."""
 
-import json
 import math
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from placement.reading.config import read_config
 from placement.reading.faults import SHOWN_FAULTS, InputError
+from placement.reading.requests import read_requests
+from placement.reading.unread import InputWarning
 from tests.placement.reading.cases import CONFIG, Change, changed, line_of, write_document
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "gswarm"
@@ -271,22 +274,76 @@ def test_files_of_another_kind_are_recognised(data: Any, words: str, tmp_path: P
     assert words in str(caught.value)
 
 
+def makes(outputs: dict[str, list[str]], *edges: tuple[str, str]) -> Change:
+    """Give nodes of the story outputs, and add edges."""
+
+    def change(config: Any) -> None:
+        flow = config["workflows"]["story"]
+        for entry in flow["nodes"]:
+            entry["outputs"] = outputs.get(entry["id"], [])
+        flow["edges"] += [{"from": source, "to": target} for source, target in edges]
+
+    return change
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_an_end_that_names_an_output_means_the_node_that_makes_it(
+    suffix: str, tmp_path: Path
+) -> None:
+    """At either end, with a warning; a node of that name comes first."""
+    outputs = {"plan": ["idea", "draw"], "performance_analysis": ["report"]}
+    change = makes(outputs, ("idea", "report"))
+    path = write_document(tmp_path / f"c{suffix}", changed(CONFIG, change))
+    with pytest.warns(InputWarning) as caught:
+        story = read_config(path).workflows[0]
+    ends = [(story.nodes[e.source].id, story.nodes[e.target].id) for e in story.edges]
+    assert ends == [
+        ("plan", "draw"),
+        ("draw", "performance_analysis"),
+        ("plan", "performance_analysis"),
+    ]
+    line = line_of(path, "workflows.story.edges[2].from")
+    assert [str(w.message) for w in caught] == [
+        f"{path}: workflows.story.edges[2].from (line {line}): 'idea' is no node but an output of "
+        "'plan', which is taken for it; write 'plan'",
+        f"{path}: workflows.story.edges[2].to (line {line + 1}): "
+        "'report' is no node but an output of 'performance_analysis', which is taken for it; "
+        "write 'performance_analysis'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "edge", "words"),
+    [
+        ({"plan": ["x"], "draw": ["x"]}, ("x", "performance_analysis"),
+         "'x' is no node but an output of 'plan', 'draw'; name the node that is meant"),
+        ({"plan": ["x"]}, ("x", "plan"), "joins node 'plan' with itself: 'x' is one of its"),
+        ({"plan": ["x"]}, ("plan", "x"), "joins node 'plan' with itself: 'x' is one of its"),
+        ({"plan": ["x", "y"]}, ("y", "x"), "joins node 'plan' with itself: 'y' is one of its"),
+        ({"plan": ["x"]}, ("x", "draw"), "'plan' -> 'draw' is already edges[0]"),
+        ({"draw": ["x"]}, ("x", "plan"), "closes a cycle: "),
+        ({"plan": ["notes"]}, ("nots", "draw"), "did you mean 'notes'?"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_no_end_is_refused(
+    outputs: dict[str, list[str]], edge: tuple[str, str], words: str, tmp_path: Path
+) -> None:
+    """Of several nodes, of the node itself, joined already, in a circle, misspelt."""
+    path = write_document(tmp_path / "c.json", changed(CONFIG, makes(outputs, edge)))
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_config(path)
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not beside the project")
-def test_the_dangling_edge_of_a_real_file_is_found(tmp_path: Path) -> None:
-    """Its one fault is named with the line and the nearest node; mended, the file is read."""
-    path = SHARED / "complex_config.json"
-    with pytest.raises(InputError) as caught:
-        read_config(path)
-    assert len(caught.value.faults) == 1
-    text = str(caught.value)
-    assert "'performance_report' is no node of this workflow" in text
-    assert "did you mean 'performance_analysis'?" in text
-    line = int(text.split("(line ")[1].split(")")[0])
-    assert "performance_report" in path.read_text().splitlines()[line - 1]
-    data = json.loads(path.read_text())
-    for flow in data["workflows"].values():
-        flow["edges"] = [e for e in flow["edges"] if "performance_report" not in e.values()]
-    mended = read_config(write_document(tmp_path / "config.json", data))
-    assert len(mended.workflows) == len(data["workflows"])
-    assert read_config(SHARED / "simple_config.json").models
+@pytest.mark.parametrize("name", ["simple", "complex"])
+def test_real_files_are_read_as_they_are(name: str) -> None:
+    """One of them has an edge from an output, which loses a third of its requests elsewhere."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        workload = read_config(SHARED / f"{name}_config.json")
+    assert len(caught) == (name == "complex")
+    trace = read_requests(SHARED / f"{name}_requests.yaml", workload)
+    assert trace.n_requests == (500 if name == "simple" else 1000)
+    if name == "complex":
+        assert "'performance_report' is no node but an output of" in str(caught[0].message)
