@@ -80,6 +80,9 @@ class EarlyEnd:
 
 
 _early: EarlyEnd | None = None
+_outputs: dict[int, int] = {}
+"""Standard output and error, kept for the last words: both may be silenced at the moment."""
+
 _last_words: list[Callable[[], None]] = []
 _screens: list[Callable[[], None]] = []
 
@@ -117,6 +120,7 @@ def screen(restore: Callable[[], None]) -> Iterator[None]:
 
 def listen() -> None:
     """Hear signals from now on, in a thread of their own."""
+    _outputs.update({fd: os.dup(fd) for fd in (1, 2)})
     receive, send = os.pipe()
     os.set_blocking(send, False)
     signal.set_wakeup_fd(send, warn_on_full_buffer=False)
@@ -139,10 +143,10 @@ def _hear(descriptor: int) -> None:
     while True:
         early = _early
         wait = None if early is None or not early.asked else early.deadline - time.monotonic()
-        heard = b""
+        received = b""
         if select.select([descriptor], [], [], None if wait is None else max(0.0, wait))[0]:
-            heard = os.read(descriptor, 64)
-        for number in heard:
+            received = os.read(descriptor, 64)
+        for number in received:
             if number == signal.SIGINT and _early is not None and _early.is_possible:
                 _early.ask()
                 _tell(_early.notice)
@@ -166,6 +170,8 @@ def _end(number: int) -> None:
 
 
 def _speak(number: int) -> None:
+    for fd, kept in _outputs.items():
+        os.dup2(kept, fd)
     for restore in list(_screens):
         with suppress(Exception):
             restore()

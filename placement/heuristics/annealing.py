@@ -32,7 +32,7 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
     return value - UNSERVED_PENALTY * unserved - UNCOVERED_PENALTY * uncovered
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, nogil=True)  # Ctrl-C is heard by another thread
 def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     demand: Demands,
     servers: Servers,

@@ -232,6 +232,20 @@ cli.comparison.solve = struck
     assert as_json["missing"] == ["random under plan", "random under earliest", "baseline"]
 
 
+def test_where_a_library_is_silenced(inputs: list[str]) -> None:
+    """The last word is heard though standard error leads nowhere at that moment."""
+    moment = """
+import placement.analysis
+from placement.silence import silenced
+def struck(*arguments):
+    with silenced(1), silenced(2):
+        strike_and_hang()
+placement.analysis.analyze = struck
+"""
+    done = run(moment, "analyze", *inputs)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_what_the_caller_ignores_stays_ignored(inputs: list[str]) -> None:
     """Under nohup a lost terminal ends nothing."""
     moment = """
