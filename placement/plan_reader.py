@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import fields
 from typing import Any
 
@@ -16,7 +17,7 @@ from placement.plan_schema import PlanDocument, PlanWorkflow
 from placement.reading.cluster import MAX_GPUS
 from placement.reading.document import PlacedFault
 from placement.reading.faults import suggest
-from placement.solution import Placement
+from placement.solution import Placement, gpu_violations
 
 _NUMBER = (int, float)
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -100,6 +101,9 @@ class PlanReader:
             objective=rules.objective,
         )
         placement, order = self._placement(instance)
+        if not self.faults:
+            for fault in gpu_violations(instance, placement):
+                self._fault(("replicas",), fault)
         routing = tuple(self._routing(w, instance) for w in entry.workflows)
         certificate = self._certificate()
         if self.faults or certificate is None:
@@ -123,7 +127,7 @@ class PlanReader:
         self.faults.append(PlacedFault(place, wrong, mend or "solve again"))
 
     def _refuse_repeats(self, place: tuple[str | int, ...], names: list[str]) -> None:
-        for name in sorted({n for n in names if names.count(n) > 1}):
+        for name in sorted(n for n, times in Counter(names).items() if times > 1):
             self._fault(place, f"{name!r} appears twice")
 
     def _model(self, place: tuple[str | int, ...], name: str) -> int:
@@ -161,12 +165,12 @@ class PlanReader:
         """Replicas in canonical order, whatever that of the file, and where each stood there."""
         cluster = instance.cluster
         model, server, start = [], [], []
+        at: dict[tuple[int, int], int] = {}
+        self._refuse_repeats(("replicas",), [f"id {r.id}" for r in self.entry.replicas])
         for i, replica in enumerate(self.entry.replicas):
             place = ("replicas", i)
             m = self._model((*place, "model"), replica.model)
             length = int(instance.gpus_required[m])
-            if replica.id != i:
-                self._fault((*place, "id"), f"is {replica.id}, and its place is {i}")
             if not 0 <= replica.server < cluster.n_servers:
                 wrong = f"is {replica.server}; the cluster has {cluster.n_servers} servers"
                 self._fault((*place, "server"), wrong)
@@ -182,6 +186,14 @@ class PlanReader:
                     f"which has GPUs {own.start} to {own.stop - 1}"
                 )
                 self._fault((*place, "gpus"), wrong)
+            other = at.setdefault((m, replica.gpus[0]), i)
+            if other != i:
+                self._fault(
+                    place,
+                    f"stands on the same GPUs as replica {self.entry.replicas[other].id} of the "
+                    "same model",
+                    "remove one of them and solve again",
+                )
             model.append(m)
             server.append(replica.server)
             start.append(replica.gpus[0] - first)

@@ -93,7 +93,9 @@ class PlanWorkflow(Entry):
 class PlanReplica(Entry):
     """A replica: one block of consecutive GPUs of one server."""
 
-    id: int = Field(description="number of the replica, its place in this list")
+    id: int = Field(
+        description="number of the replica; in a file that solve wrote, its place in this list"
+    )
     model: str = Field(description="id of the model")
     server: int = Field(description="number of the server")
     gpus: list[int] = Field(min_length=1, description="GPUs, numbered through the whole cluster")

@@ -199,6 +199,25 @@ def evaluate(instance: Instance, solution: Solution) -> Evaluation:
     )
 
 
+def gpu_violations(instance: Instance, placement: Placement) -> list[str]:
+    """Say which GPUs hold more than their memory, or more replicas than the rules allow."""
+    cluster = instance.cluster
+    faults = []
+    ones = np.ones(placement.n_replicas)
+    count = gpu_loads(instance, placement, ones)
+    memory = gpu_loads(instance, placement, instance.memory_per_gpu_gb[placement.model])
+    capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[
+        cluster.server_type[cluster.gpu_server]
+    ]
+    for g in np.flatnonzero(memory > capacity * (1 + MEMORY_TOLERANCE))[:5]:
+        faults.append(f"GPU {g}: {memory[g]:.3g} GB placed, {capacity[g]:g} GB there")
+    if instance.exclusive or instance.max_models_per_gpu:
+        limit = instance.models_per_gpu
+        for g in np.flatnonzero(count > limit + 0.5)[:5]:
+            faults.append(f"GPU {g}: {count[g]:.0f} replicas, at most {limit} allowed")
+    return faults
+
+
 def placement_violations(instance: Instance, placement: Placement) -> list[str]:
     """Say every rule of space that a placement breaks: bounds, memory, sharing."""
     cluster = instance.cluster
@@ -228,18 +247,7 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
                 f"replica {first[place]} of the same model"
             )
     del faults[5:]
-    ones = np.ones(placement.n_replicas)
-    count = gpu_loads(instance, placement, ones)
-    memory = gpu_loads(instance, placement, instance.memory_per_gpu_gb[placement.model])
-    capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[
-        cluster.server_type[cluster.gpu_server]
-    ]
-    for g in np.flatnonzero(memory > capacity * (1 + MEMORY_TOLERANCE))[:5]:
-        faults.append(f"GPU {g}: {memory[g]:.3g} GB placed, {capacity[g]:g} GB there")
-    if instance.exclusive or instance.max_models_per_gpu:
-        limit = instance.models_per_gpu
-        for g in np.flatnonzero(count > limit + 0.5)[:5]:
-            faults.append(f"GPU {g}: {count[g]:.0f} replicas, at most {limit} allowed")
+    faults += gpu_violations(instance, placement)
     absent = [
         m
         for m in instance.used_models

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
 from placement.check import check_plan
 from placement.cluster import Cluster
 from placement.instance import Objective, build_instance
@@ -20,6 +22,7 @@ from placement.solve import solve
 from placement.trace import Demand, Trace
 from placement.workload import Edge, Model, Node, Workflow, Workload
 from runtime.simulate import simulate_plan
+from tests.cli.inputs import write_inputs
 
 RATES = np.array([1.0, 0.01])
 
@@ -188,8 +191,6 @@ def test_check_and_simulate_read_replicas_in_any_order(plan: Plan, tmp_path: Pat
     write_plan(tmp_path / "plan.json", plan)
     data = orjson.loads((tmp_path / "plan.json").read_bytes())
     data["replicas"].reverse()
-    for i, replica in enumerate(data["replicas"]):
-        replica["id"] = i
     (tmp_path / "other.json").write_bytes(orjson.dumps(data))
     one, other = read_plan(tmp_path / "plan.json"), read_plan(tmp_path / "other.json")
     assert other.placement == one.placement
@@ -204,3 +205,31 @@ def test_check_and_simulate_read_replicas_in_any_order(plan: Plan, tmp_path: Pat
         start=datetime(2026, 1, 1, tzinfo=UTC),
     )
     assert simulate_plan(workload(), trace, other) == simulate_plan(workload(), trace, one)
+
+
+def test_check_and_simulate_refuse_a_file_in_the_same_words(plan: Plan, tmp_path: Path) -> None:
+    """A replica twice, a full GPU, an id twice: both name the file, what is wrong, and a remedy."""
+    config, requests = write_inputs(tmp_path)
+    write_plan(tmp_path / "plan.json", plan)
+    data = orjson.loads((tmp_path / "plan.json").read_bytes())
+    first = data["replicas"][0]
+    for replica, words in (
+        ({**first, "id": 99}, "same GPUs"),
+        ({**first, "id": 99, "model": "a" if first["model"] != "a" else "b"}, "GB placed"),
+        ({**data["replicas"][-1], "id": 0}, "appears twice"),
+    ):
+        data["models"] = [m | {"memory_per_gpu_gb": 79.0} for m in data["models"]]
+        bad = data | {"replicas": [*data["replicas"], replica]}
+        (tmp_path / "bad.json").write_bytes(orjson.dumps(bad))
+        said = []
+        for arguments in (
+            ["check", "bad.json"],
+            ["simulate", "--plan", "bad.json", "--config", config, "--requests", requests],
+        ):
+            arguments = [str(tmp_path / a) if a == "bad.json" else a for a in arguments]
+            done = CliRunner().invoke(main, arguments)
+            assert done.exit_code == (1 if arguments[0] == "check" else 2), done.output
+            lines = [line.split(": ", 1)[1] for line in done.output.splitlines() if words in line]
+            assert "bad.json" in lines[0] and "; " in lines[0], done.output
+            said.append(lines)
+        assert said[0] == said[1]
