@@ -21,7 +21,9 @@ def whole_replicas(instance: Instance) -> list[tuple[int, tuple[float, ...], flo
     types = instance.cluster.server_types
     rows: dict[tuple[int, tuple[float, ...], float], None] = {}
     for m in instance.used_models:
-        work = float(instance.model_work[m]) / instance.load_cap * (1 - MARGIN)
+        work = float(instance.model_work[m])
+        if work > 0:  # offline, the cap is 0 where nothing takes any time
+            work = work / instance.load_cap * (1 - MARGIN)
         for d in sorted({t.speed for t in types}):
             weight = tuple(float(math.ceil(t.speed / d - 1e-9)) for t in types)
             rows[m, weight, max(1.0, float(math.ceil(work / d)))] = None

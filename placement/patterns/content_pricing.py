@@ -203,7 +203,7 @@ def value_exactly(
         for i in np.flatnonzero(contents.counts[row]):
             sigma[b, i] = max(0.0, duals.get(f"load_{contents.models[i]}_{b}", 0.0))
     value = [sum(c * (v.varValue or 0.0) for v, c in terms) for terms in worth]
-    return np.array(value), sigma
+    return np.array(value, dtype=np.float64), sigma
 
 
 def _server(problem: pulp.LpProblem, contents: Contents, b: int, row: int, prices: Prices) -> Pairs:

@@ -220,6 +220,8 @@ def _rows_of(instance: Instance, part: Part) -> Iterator[KeptRow]:
     flow, work = instance.workflows[part[0]], _work(instance, part)
     types = instance.cluster.server_types
     for m, seconds in work.items():
+        if seconds <= 0:
+            continue
         for speed in sorted({t.speed for t in types}):
             most = instance.load_cap * speed  # work that one replica of this speed does
             need = seconds * flow.rate / most

@@ -70,9 +70,11 @@ class WorkflowParts(Contents):
         served = np.zeros((len(self.counts), len(demand.node_model)))
         for v, m in enumerate(demand.node_model.tolist()):
             if self._table.column[v] >= 0:
-                able = self.counts[:, self._table.column[v]] * cap
+                replicas = self.counts[:, self._table.column[v]]
                 # One replica serves all where a node takes next to no time, or none.
-                served[:, v] = np.minimum(able, work[m]) / work[m] if work[m] > 0 else able > 0
+                served[:, v] = (
+                    np.minimum(replicas * cap, work[m]) / work[m] if work[m] > 0 else replicas > 0
+                )
         order = np.argsort(served, axis=1, kind="stable")
         ascending = np.take_along_axis(served, order, axis=1)
         bits = np.int64(1) << order

@@ -103,7 +103,7 @@ class Master:
                     seconds = float(flow.work_s[v]) / speed
                     work[m].append((a, -seconds))
                     # One server never serves more than all there is; on few servers it counts.
-                    if seconds * flow.rate < instance.load_cap * replicas[m]:
+                    if seconds * flow.rate <= instance.load_cap * replicas[m]:
                         self.problem += linear([(a, 1.0), (n, -flow.rate)]) <= 0
             if whole and len(rate) == len(flow.node_model):
                 c = pulp.LpVariable(f"c_{w}_{p}", 0)

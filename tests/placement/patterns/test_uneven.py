@@ -63,8 +63,9 @@ def test_services_that_take_no_time(form: str, exclusive: bool) -> None:
     first, second = instance.workflows
     first = replace(first, work_s=np.array([0.0, 0.9]))
     second = replace(second, work_s=np.zeros(2))
-    for workflows in ((first, second), (replace(first, work_s=np.zeros(2)), second)):
-        options = SolveOptions(form=form, time_limit_s=20.0)  # type: ignore[arg-type]
+    idle = replace(first, work_s=np.zeros(2))
+    for workflows, mode in (((first, second), "online"), ((idle, second), "offline")):
+        options = SolveOptions(form=form, mode=mode, time_limit_s=20.0)  # type: ignore[arg-type]
         result = solve(replace(instance, workflows=workflows), options)
         assert not violations(result.instance, result.solution)
         assert result.certificate.objective == pytest.approx(1.0, abs=1e-6)
