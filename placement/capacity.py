@@ -18,6 +18,10 @@ NODE_LIMIT = 20_000
 """Limit of one packing program; a larger cluster than necessary may be advised beyond it."""
 
 
+LEAST_VALUE = 1e-6
+"""Share of all requests that a workflow counts for at least where some have to go."""
+
+
 @dataclass(frozen=True)
 class Coverage:
     """The instance that fits, and what had to go.
@@ -147,7 +151,8 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
     served = {}
     for w in instance.active_workflows:
         served[w] = z = pulp.LpVariable(f"z_{w}", 0, 1, pulp.LpInteger)
-        value.append((z, instance.workflows[w].rate / instance.total_rate))
+        # The rarest counts enough for a solver to see it.
+        value.append((z, max(LEAST_VALUE, instance.workflows[w].rate / instance.total_rate)))
         for m in {int(m) for m in instance.workflows[w].node_model}:
             held = [(x, -1.0) for x in packing.placed[m]]
             packing.problem += linear([(z, 1.0), *held]) <= 0

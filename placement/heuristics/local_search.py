@@ -19,6 +19,7 @@ from placement.heuristics.filling import (
 from placement.heuristics.greedy import greedy
 from placement.heuristics.scaling import repeat, shrink
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import Infeasible
 from placement.solution import Placement
 
@@ -94,6 +95,7 @@ def local_search(
     Infeasible
         As `greedy`.
     """
+    instance = normalize(instance)
     starts = [greedy(instance, affinity=affinity) for affinity in (True, False)]
     if not instance.active_workflows:
         return starts[0]
