@@ -82,6 +82,13 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whoever read its output and has gone had enough (click would exit 1)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return 0
+
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run; every expected error is one sentence on stderr and an exit code."""
         if not standalone_mode:
@@ -115,10 +122,6 @@ def _explain(error: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt():
             click.echo("interrupted", err=True)
             return 130
-        case BrokenPipeError():
-            # Whoever read the output has gone; Python must not complain when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         case InputError() | SolverUnavailable():
             return _say(str(error), 2)
         case Infeasible():

@@ -22,6 +22,8 @@ except ImportError:  # no such locks on Windows
 LONGEST_NAME = 255
 """Bytes of a file name that common file systems take."""
 
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
 _unfinished: dict[Path, int | None] = {}
 """Temporary files and folders of this process, with the descriptor that locks them."""
 
@@ -103,8 +105,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     with _naming(path, temporary):
         if target.is_dir():
             raise IsADirectoryError(f"{path} is a directory")
-        if target.exists() and not target.is_file():
-            yield target
+        if _is_special(path):
+            yield Path(path)
             return
         _sweep(target)
         group = _group.get()
@@ -181,14 +183,19 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     with _naming(path, target):
         if target.is_dir():
             raise IsADirectoryError(f"{path} is a directory; name a file in it")
-    if not target.parent.is_dir():
+    if not _is_special(path) and not target.parent.is_dir():
         raise FileNotFoundError(f"{path}: the directory {target.parent} does not exist; create it")
-    place = target if target.exists() and not target.is_file() else target.parent
+    place = Path(path) if _is_special(path) else target.parent
     if not os.access(place, os.W_OK):
         raise PermissionError(
             f"{path}: {place} cannot be written: no permission, or the disk is read-only; "
             "name another place"
         )
+
+
+def _is_special(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a pipe, a terminal or a device; the links of /dev/stdout lead to no path."""
+    return Path(path).exists() and not Path(path).is_file()
 
 
 @contextmanager
@@ -199,9 +206,21 @@ def _naming(path: str | os.PathLike[str], written: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise  # whoever read has gone; that is no fault of a file
     except OSError as error:
-        if error.errno is None or error.filename not in (None, str(written), written):
+        number = error.errno or _os_error(error)
+        if number is None or error.filename not in (None, str(written), written):
             raise
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
+    except Exception as error:
+        number = _os_error(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
+
+
+def _os_error(error: Exception) -> int | None:
+    """Find the number in what libraries written in Rust say of the system."""
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else None
 
 
 def _temporary_name(name: str, pid: int) -> str:

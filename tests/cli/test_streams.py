@@ -58,6 +58,13 @@ def test_a_reader_that_leaves_ends_it_quietly(inputs: list[str], arguments: list
         assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_reader_of_a_file_that_is_a_pipe_may_leave() -> None:
+    """So it is for an output that is named."""
+    line = '"$@" | true; exit ${PIPESTATUS[0]}'
+    done = in_shell(line, "schema", "plan", "-o", "/dev/stdout", "-q")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_reader_that_leaves_makes_no_bad_plan_good(folder: Path, inputs: list[str]) -> None:
     """Who stops reading does not change what a check finds."""
     plan = solve_plan(folder, Path(inputs[1]), Path(inputs[3]))

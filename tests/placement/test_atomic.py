@@ -157,6 +157,27 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_library_in_rust_says_becomes_an_error_of_the_file(tmp_path):
+    """A table library has errors of its own for a full disk; the sentence is the same."""
+    path = tmp_path / "log.parquet"
+    with pytest.raises(OSError, match="No space left") as failed, replacing(path):
+        raise ValueError("underlying IO error: No space left on device (os error 28)")
+    assert (failed.value.errno, failed.value.filename) == (errno.ENOSPC, str(path))
+    with pytest.raises(ValueError, match="something else"), replacing(path):
+        raise ValueError("something else")
+
+
+def test_standard_output_that_is_a_pipe_is_written_in_place():
+    """/dev/stdout is a link to a pipe that no path leads to."""
+    code = """
+from placement.atomic import check_writable, write_atomically
+check_writable("/dev/stdout")
+write_atomically("/dev/stdout", "through")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"through"
+
+
 def test_an_error_about_another_file_keeps_its_name(tmp_path):
     """Only the temporary file's name is hidden from the user."""
     with pytest.raises(FileNotFoundError) as failed, replacing(tmp_path / "x"):
