@@ -15,10 +15,13 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from tests.hunt.cases import draw_case
 from tests.hunt.judge import Verdict, judge
+
+FRESH_AFTER = 200
 
 
 def main() -> None:
@@ -38,7 +41,9 @@ def main() -> None:
         thorough=not options.quick,
     )
     counts: Counter[str] = Counter()
-    with ProcessPoolExecutor(options.jobs) as pool:
+    # Fresh processes now and then: a thousand solves leave half a gigabyte behind.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, spawn, max_tasks_per_child=FRESH_AFTER) as pool:
         for done, verdict in enumerate(pool.map(one, seeds), 1):
             for kind, sentence in verdict.faults:
                 print(f"seed {verdict.seed}: {kind}: {sentence.splitlines()[-1]}", flush=True)
