@@ -12,6 +12,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -59,7 +60,11 @@ def judge_seed(seed: int, *, failures: Path, most_gpus: int, thorough: bool = Tr
     case = draw_case(seed, most_gpus=most_gpus)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / f"seed-{seed}"
-        verdict = judge(case, folder, heuristics=thorough, units=thorough)
+        try:
+            verdict = judge(case, folder, heuristics=thorough, units=thorough)
+        except Exception:
+            # The judge's own fault; the other seeds go on.
+            verdict = Verdict(seed, case.kinds, faults=[("judge", traceback.format_exc())])
         if verdict.faults:
             told = "\n".join(f"{kind}: {sentence}" for kind, sentence in verdict.faults)
             (folder / "fault.txt").write_text(told + "\n")
