@@ -9,7 +9,7 @@ from typing import Any
 from placement.cluster import Cluster
 from placement.instance import Instance
 from placement.outcome import ProgressCallback as SolveCallback
-from placement.outcome import SolveOptions, SolveResult, relative_gap
+from placement.outcome import SolveOptions, SolveResult, earned_status, relative_gap
 from placement.plan import route
 from placement.solve import solve
 from placement.trace import Mode, Trace
@@ -93,15 +93,18 @@ class Comparison:
             return again
         # Where the method missed the cap, its bound is one over more plans than keep it.
         bound, objective = again.certificate.best_bound, own.evaluation.objective
+        gap, stopped = relative_gap(objective, bound), again.certificate.status
         return replace(
             own,
             instance=replace(own.instance, load_cap=load_cap),
+            options=again.options,
             certificate=replace(
                 again.certificate,
                 load_cap=load_cap,
                 objective=objective,
                 best_bound=max(bound, objective),
-                gap=relative_gap(objective, bound),
+                gap=gap,
+                status=earned_status(options.method, gap, options.gap, stopped),
             ),
         )
 
