@@ -8,7 +8,7 @@ from placement.budget import Budget
 from placement.compact import NODE_LIMIT, CompactProgram
 from placement.instance import Instance
 from placement.least_load import least_bottleneck
-from placement.normalization import load_floor, normalize, restore
+from placement.normalization import normalize, restore
 from placement.outcome import Bottleneck, ProgressCallback
 from placement.solution import Solution
 from placement.solvers import SolverSettings, linear, solve_program
@@ -76,7 +76,7 @@ def compact_bottleneck(
         )
         return restored(instance, normal, found)
     upper, best = least_bottleneck(instance, start.placement, settings, budget=budget.outer)
-    floor = load_floor(instance)
+    floor = instance.load_floor
     if upper <= max(target, floor * (1 + gap)):
         return Bottleneck(min(floor, upper), upper, best)
     # Nothing is gained by more room than the work needs; nor is anything lost, for U* >= floor.

@@ -134,6 +134,16 @@ class Instance(ByContent):
         """Offered load per model in GPU-erlangs (lambda t k), shape (M,)."""
         return self.model_work * self.gpus_required
 
+    @cached_property
+    def load_floor(self) -> float:
+        """Lower bound on U* from the total work alone: all GPUs busy all the time at best speed.
+
+        A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
+        the GPUs' speeds add up to at least the offered load over U*.
+        """
+        power = sum(t.count * t.gpus * t.speed for t in self.cluster.server_types)
+        return float(self.offered_load.sum()) / power
+
     @property
     def models_per_gpu(self) -> int:
         """Most replicas on one GPU by the sharing rules alone (memory may allow fewer)."""

@@ -67,6 +67,9 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
     speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     done = load * speed[placement.server]
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
+    # A solver sees no load where a model has next to none; its requests are routed all the same.
+    done = np.where(total[placement.model] > 0, done, speed[placement.server])
+    total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     done = np.where(done > NOTHING * total[placement.model], done, 0.0)
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     share = done / np.where(total > 0, total, 1.0)[placement.model]

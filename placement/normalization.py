@@ -35,16 +35,6 @@ BITS = 32
 AnyInstance = TypeVar("AnyInstance", bound=Instance)
 
 
-def load_floor(instance: Instance) -> float:
-    """Lower bound on U* from the total work alone: all GPUs busy all the time at best speed.
-
-    A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
-    the GPUs' speeds add up to at least the offered load over U*.
-    """
-    power = sum(t.count * t.gpus * t.speed for t in instance.cluster.server_types)
-    return float(instance.offered_load.sum()) / power
-
-
 def normalize(instance: AnyInstance, most_load: float | None = None) -> AnyInstance:
     """Scale rates and loads; an instance that is normalized stays as it is.
 
@@ -57,7 +47,7 @@ def normalize(instance: AnyInstance, most_load: float | None = None) -> AnyInsta
     if instance.load_unit is not None:
         return instance
     wanted = instance.load_cap if most_load is None else most_load
-    load_unit = _rounded(max(wanted, load_floor(instance))) or 1.0
+    load_unit = _rounded(max(wanted, instance.load_floor)) or 1.0
     servers = instance.cluster.n_servers
     all_load = float(instance.offered_load.sum())
     flows = []

@@ -17,7 +17,7 @@ from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score
 from placement.instance import Instance
 from placement.least_load import least_bottleneck
-from placement.normalization import load_floor, normalize, restore
+from placement.normalization import normalize, restore
 from placement.outcome import (
     Bottleneck,
     Certificate,
@@ -190,7 +190,7 @@ def _solve_heuristic(
         solution = _not_worse(instance, even, solution)
     note(Progress(options.method, budget.elapsed_s, objective, 1.0))
     outcome = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
-    bottleneck = Bottleneck(min(load_floor(instance), found.upper), found.upper, solution)
+    bottleneck = Bottleneck(min(instance.load_floor, found.upper), found.upper, solution)
     return _result(coverage, instance, outcome, bottleneck, "none", options, budget, history)
 
 

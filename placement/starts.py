@@ -17,7 +17,6 @@ from placement.heuristics.partition import partition
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
 from placement.least_load import least_bottleneck
-from placement.normalization import load_floor
 from placement.oscillation import oscillates
 from placement.outcome import SolveOptions, cap_for
 from placement.routing_lp import best_routing
@@ -97,7 +96,7 @@ def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
     upper, solution = least_bottleneck(instance, placements[0], settings, budget=budget)
     if method in SEES_CAP and load_cap(options, upper) != target and not budget.expired:
         # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
-        placements.append(placer.place(method, HEADROOM_SEARCH * load_floor(instance), budget))
+        placements.append(placer.place(method, HEADROOM_SEARCH * instance.load_floor, budget))
         other = least_bottleneck(instance, placements[1], settings, budget=budget)
         upper, solution = min((upper, solution), other, key=lambda pair: pair[0])
         if not budget.expired:

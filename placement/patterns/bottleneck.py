@@ -12,7 +12,7 @@ from placement.budget import Budget
 from placement.heuristics.scaling import repeated_greedy
 from placement.instance import Instance
 from placement.least_load import least_bottleneck
-from placement.normalization import load_floor, normalize
+from placement.normalization import normalize
 from placement.outcome import Bottleneck
 from placement.patterns.pricing import space_rows
 from placement.routing_lp import Pairs
@@ -55,7 +55,7 @@ def pattern_bottleneck(
     upper, best = least_bottleneck(
         instance, start or repeated_greedy(instance), settings, budget=budget.outer
     )
-    floor = load_floor(instance)
+    floor = instance.load_floor
     if upper <= max(target, floor * (1 + CLOSED)):
         return Bottleneck(min(floor, upper), upper, best)
     lower = floor
@@ -82,7 +82,7 @@ def _aggregate(
     instance: Instance, settings: SolverSettings, budget: Budget, target: float
 ) -> tuple[float, dict[tuple[int, int], int] | None]:
     """Bound on theta, and counts n[m, type] that reach it."""
-    ceiling = 1.0 / max(target, load_floor(instance))
+    ceiling = 1.0 / max(target, instance.load_floor)
     theta = pulp.LpVariable("theta", 0, ceiling)
     problem = pulp.LpProblem("bottleneck", pulp.LpMaximize)
     done: dict[int, Pairs] = {m: [] for m in instance.used_models}

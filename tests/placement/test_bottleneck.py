@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.bottleneck import PROVEN, compact_bottleneck, load_floor, proven_lower
+from placement.bottleneck import PROVEN, compact_bottleneck, proven_lower
 from placement.budget import Budget
 from placement.heuristics.greedy import greedy
 from placement.least_load import least_bottleneck
@@ -61,7 +61,7 @@ def test_a_target_that_is_missed_is_no_lower_end() -> None:
     rng = np.random.default_rng(3)
     instance = oracle.random_instance(rng, exclusive=False, load_cap=0.8)
     upper, start = least_bottleneck(instance, greedy(instance), SETTINGS)
-    target = 0.5 * (upper + load_floor(instance))
+    target = 0.5 * (upper + instance.load_floor)
     found = compact_bottleneck(replace(instance), SETTINGS, Budget(0.0), target=target, start=start)
-    assert load_floor(instance) < target < upper
-    assert found.lower == pytest.approx(load_floor(instance))
+    assert instance.load_floor < target < upper
+    assert found.lower == pytest.approx(instance.load_floor)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from placement.instance import Instance
-from placement.least_load import least_bottleneck
+from placement.least_load import in_proportion, least_bottleneck
 from placement.normalization import normalize, restore
 from placement.outcome import SolveOptions
 from placement.routing_lp import RoutingProgram, best_routing
@@ -151,3 +151,27 @@ def test_a_program_is_scaled_whoever_makes_it() -> None:
     program = RoutingProgram(instance, placement, -1)
     sizes = [abs(c) for row in program.problem.constraints.values() for c in row.values()]
     assert 1e-4 < min(sizes) <= max(sizes) < 1e4
+
+
+def test_requests_of_a_model_without_load_are_routed() -> None:
+    """Where a solver sees no load at all for a model, its replicas share its requests."""
+    instance = drawn(2)
+    placement = solve(instance, SolveOptions(method="greedy")).solution.placement
+    load = np.where(placement.model == placement.model[0], 0.0, 1.0)
+    assert not violations(
+        replace(instance, load_cap=100.0), in_proportion(instance, placement, load)
+    )
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1e9])
+def test_loads_are_judged_by_the_load_that_there_is(seconds: float) -> None:
+    """A cap of a billionth is a cap: a plan that is a tenth above it is told."""
+    instance = drawn(5)
+    rare = replace(
+        instance,
+        workflows=tuple(replace(w, rate=w.rate / seconds) for w in instance.workflows),
+    )
+    result = solve(rare, SolveOptions(mode="offline", time_limit_s=20.0))
+    assert not violations(result.instance, result.solution)
+    tight = replace(result.instance, load_cap=result.evaluation.max_utilization / 1.1)
+    assert any("exceeds the cap" in fault for fault in violations(tight, result.solution))
