@@ -13,12 +13,15 @@ from placement.atomic import replacing
 from placement.cluster import FloatArray, IntArray
 from placement.equality import ByContent
 from placement.reading.document import DOCUMENT_FORMATS
+from placement.reading.schema import MAX_SECONDS
 from placement.reading.source import find_format
 from placement.workload import Model, Workload
 from placement.yaml_writer import block
 
 # Sizes as they are served today: GPUs, GB of memory for the whole replica, seconds of one call.
 _SIZES = ((1, 6, 0.2), (1, 18, 0.8), (1, 30, 2.0), (2, 80, 2.5), (4, 170, 4.0), (8, 420, 5.0))
+MOST_VARIATION = 1e6
+"""Beyond it any trace would hold zeros alone, and below its inverse one value alone."""
 _WEIGHTS = (0.25, 0.25, 0.2, 0.15, 0.1, 0.05)
 
 
@@ -162,10 +165,11 @@ def _service(model: Model, count: int, rng: np.random.Generator) -> FloatArray:
         std = (model.token_std or 0.0) / model.tokens_per_second
     else:
         std = model.inference_time_std_s or 0.0
-    if mean <= 0 or std <= 0:
+    if std < mean / MOST_VARIATION or mean <= 0:
         return np.full(count, mean)
-    shape = (mean / std) ** 2
-    return rng.gamma(shape, mean / shape, count)
+    variation = min(std / mean, MOST_VARIATION)
+    drawn = rng.gamma(1 / variation**2, mean * variation**2, count)
+    return np.minimum(drawn, MAX_SECONDS)
 
 
 def rate_for_load(workload: Workload, load: float, gpus: int, mix: FloatArray) -> float:

@@ -134,6 +134,24 @@ def test_service_times_follow_the_models_means_and_deviations() -> None:
     )
 
 
+@pytest.mark.parametrize("mean", [1e-300, 1.0, 1e9])
+@pytest.mark.parametrize("std", [1e-300, 1e-9, 1e3, 1e9])
+def test_whatever_deviation_a_config_states_the_trace_can_be_read(
+    mean: float, std: float, tmp_path: Path
+) -> None:
+    """From none to a billion seconds for calls that take next to none."""
+    model = Model(
+        "m", "m", 1.0, 1, load_time_s=0.0, inference_time_mean_s=mean, inference_time_std_s=std
+    )
+    workload = Workload((model,), (Workflow("w", "w", (Node("n", 0),), ()),))
+    times = arrival_times("poisson", 50, 1.0, seed=0)
+    path = tmp_path / "trace.jsonl"
+    write_requests(path, synthetic_trace(workload, times, seed=0))
+    trace = read_requests(path, workload)
+    assert np.isfinite(trace.service_s).all()
+    assert (trace.service_s <= 1e9).all()
+
+
 def test_a_model_without_service_time_is_named() -> None:
     """A time of zero would be a figure that nobody stated."""
     workload = Workload((Model("mute", "M", 1.0, 1, 0.0),), (Workflow("w", "W", (Node("n", 0),)),))
