@@ -68,7 +68,8 @@ class Fault:
 
     def __str__(self) -> str:
         key = str(self.key)
-        place = f"{self.file}: {key}" if key else self.file
+        file = self.file if self.file.strip() else repr(self.file)
+        place = f"{file}: {key}" if key else file
         return visible(f"{place}: {self.wrong}; {self.mend}")
 
 

@@ -72,6 +72,8 @@ def test_what_cannot_be_read_at_all_is_said_in_one_sentence(
         refuse("give yourself permission")
     path = tmp_path / "nowhere" / path.name
     refuse("the directory .* does not exist")
+    with pytest.raises(InputError, match=r"^'': its name ends in nothing"):
+        read("")  # type: ignore[arg-type]
     path = tmp_path / "file.docx"
     path.write_text("{}")
     refuse("ends in .docx, which tells no format")
