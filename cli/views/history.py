@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
@@ -12,6 +11,8 @@ from placement.reading.json_text import parse_json
 from placement.reading.source import read_bytes
 
 MOST_BYTES = 100_000_000
+MOST = 1e9
+"""Seconds and objectives beyond are none, and no axis can show them."""
 MEND = "write the file with solve --history FILE"
 
 
@@ -40,7 +41,7 @@ def _figure(path: str | os.PathLike[str], i: int, entry: dict[str, Any], key: st
     value = entry.get(key)
     if value is None and key != "seconds":
         return None
-    # Beyond 2**64 the reader gives floats, so no whole number is too large to be one.
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST:
         return float(value)
-    raise input_error(path, f"[{i}].{key}", f"{show(value)} is no finite number", MEND)
+    wrong = f"{show(value)} is no number of at most {MOST:g}"
+    raise input_error(path, f"[{i}].{key}", wrong, MEND)
