@@ -120,13 +120,16 @@ def make_case(seed: int, number: int, skipped: frozenset[int] = frozenset()) -> 
     files: dict[str, bytes] = {"policy.py": POLICY}
     names: dict[str, str] = {"mutated": " ".join(mutated)}
     edits, gentle, requests = 0, rng.random() < 0.4, None
+    forged = target == "plan" and rng.random() < 0.12
     for kind, (forms, _) in KINDS.items():
         data = getattr(problem, kind)
         if data is None:
             continue
         form = rng.choice(forms) if kind in mutated or kind == "requests" else forms[0]
         names[kind] = f"{kind}.{form}"
-        if kind in mutated:
+        if kind == "plan" and forged:
+            data = forge(Random(rng.random()), copy.deepcopy(data))
+        elif kind in mutated:
             data = copy.deepcopy(data)
             for change in [Random(rng.random()) for _ in range(rng.choice([1, 1, 1, 2, 3, 6]))]:
                 if edits not in skipped:
@@ -140,7 +143,7 @@ def make_case(seed: int, number: int, skipped: frozenset[int] = frozenset()) -> 
         )
         if kind == "requests" and plain(data) and (form != "csv" or kind not in mutated):
             requests = len(data)
-        if kind in mutated and rng.random() < (0.02 if gentle else 0.2):
+        if kind in mutated and not forged and rng.random() < (0.02 if gentle else 0.2):
             change = Random(rng.random())
             if edits not in skipped:
                 raw = damage(change, raw)
@@ -152,6 +155,12 @@ def make_case(seed: int, number: int, skipped: frozenset[int] = frozenset()) -> 
     steps = [Step(tuple(line))]
     if line and line[0] == "solve" and target != "options":
         steps += _after_solve(rng, line, names)
+    elif command == "generate" and target != "options" and "--config" in line:
+        trace = line[line.index("--requests-out") + 1]
+        follow = ("analyze", "--config", names["config"], "--requests", trace, "-q")
+        steps.append(Step(follow, frozenset({0}), after=True))
+    elif command == "check" and forged:
+        steps = [Step(tuple(line), frozenset({1, 2}))]
     elif command == "check" and target == "plan" and "--config" in line and "--requests" in line:
         inputs = ("--config", names["config"], "--requests", names["requests"], "-q")
         follow = ("simulate", "--plan", names["plan"], *inputs)
@@ -177,6 +186,18 @@ def _after_solve(rng: Random, line: list[str], names: dict[str, str]) -> list[St
         partial = frozenset({0, 2}) if "--allow-partial" in line else frozenset({0})
         steps.append(Step(("simulate", "--plan", plan, *inputs, "--json"), partial, after=True))
     return steps
+
+
+def forge(rng: Random, plan: dict[str, Any]) -> Any:
+    """The plan with one figure that is half again as large, and a digest that fits: no plan."""
+    served = [w for w in plan["workflows"] if w["id"] in plan["routing"]]
+    figures = [(plan["certificate"], "objective"), *((w, "rate") for w in served)]
+    figures += [(plan["expected"], name) for name in plan["expected"]]
+    figures += [(r, "load") for r in plan["replicas"]]
+    figures += [(n, "work_s") for w in served for n in w["nodes"]]
+    holder, key = rng.choice([(h, k) for h, k in figures if h[k] is not None and h[k] > 1e-4])
+    holder[key] *= 1.5
+    return with_digest(plan)
 
 
 def with_digest(plan: dict[Any, Any]) -> Any:

@@ -66,6 +66,7 @@ def _tweak(rng: Random, spot: Spot, spots: list[Spot], kind: str) -> None:
     if isinstance(value, bool):
         holder[key] = rng.choice([not value, int(value), str(value).lower()])
     elif isinstance(value, int | float):
+        value = value if -1e300 < value < 1e300 else 1e300
         holder[key] = rng.choice(
             [value + 1, value - 1, -value, value * 2, value * 1.5, value * 1e-6, value * 1e6,
             value / 7,

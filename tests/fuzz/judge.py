@@ -43,7 +43,7 @@ NOISE = re.compile(
     r"Errno|invalid literal for|could not convert|math domain|encountered in|Exceeds the limit|"
     r"out of memory|pydantic|not iterable|not subscriptable|embedded null|RUST_BACKTRACE"
 )
-CLICK = ("--", "'-", "PLAN", "ommand", "Got unexpected", "Missing argument")
+CLICK = ("--", "'-", "''", "PLAN", "ommand", "Got unexpected", "Missing argument")
 """How click names what is wrong with a command line."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029\u202e]")
 
@@ -243,8 +243,9 @@ def _sentence(case: Case, step: Step, err: str) -> list[tuple[str, str]]:
     lines = [line for line in err.splitlines() if line.lower().startswith("error: ")]
     if not lines:
         return [("no sentence", _words(err))]
-    named = [*case.files, *(a.encode("utf-8", "backslashreplace").decode() for a in step.args[1:])]
-    if not any(n in lines[0] for n in [*filter(None, named), *CLICK]):
+    # Names are shown escaped: what is left of them unescaped is looked for.
+    parts = [p for a in step.args[1:] for p in re.findall(r"[\w.-]{2,}", a)]
+    if not any(n in lines[0] for n in (*case.files, *parts, *CLICK)):
         return [("names no file", _words(lines[0]))]
     return []
 
@@ -290,7 +291,8 @@ def _files(case: Case, step: Step, said: Said, before: set[str]) -> list[tuple[s
             found.append(("left behind", f"{step.command} writes {name} and ends with {said.code}"))
     for name, content in case.files.items():
         path = Path(name)
-        if not path.is_file() or path.read_bytes() != content:
+        overwritten = name in asked and step.args.count(name) == 1  # an input of other steps
+        if not overwritten and (not path.is_file() or path.read_bytes() != content):
             found.append(("input lost", name))
     return found
 

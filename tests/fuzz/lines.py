@@ -140,7 +140,7 @@ def with_options(
             continue
         found += _option(rng, param, files, command)
     if command == "solve" and "--method" not in found:
-        method = rng.choice(HEURISTICS) if rng.random() < 0.8 else "ilp"
+        method = rng.choice(HEURISTICS) if rng.random() < 0.88 else "ilp"
         found += ["--method", method]
     if command in ("solve", "check") and "--time-limit" not in found:
         found += ["--time-limit", "0.2"]

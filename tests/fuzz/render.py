@@ -170,7 +170,7 @@ def _cell(value: Any) -> str:
 
 
 def _csv(rng: Random, table: list[list[str]], sound: bool) -> str:
-    change = 99 if sound else rng.randrange(14)
+    change = 99 if sound or not table else rng.randrange(14)
     if change == 0:
         rng.choice(table).append("more")
     elif change == 1:
