@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.views.palette import FILLS, TEXTURES
 from cli.views.scene import Scene
 from placement.atomic import replacing
+from placement.reading.unread import InputWarning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,10 +81,21 @@ def write_picture(
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[
         form
     ]
-    with mpl.rc_context(STYLE), replacing(path) as temporary:
-        figure = Figure(layout="constrained")
-        draw(figure, scene)
-        figure.savefig(temporary, format=form, dpi=160, metadata=metadata, facecolor="white")
+    with warnings.catch_warnings(record=True) as found:
+        # Of what the library warns, only this says what to do; the rest the picture itself shows.
+        warnings.simplefilter("always")
+        with mpl.rc_context(STYLE), replacing(path) as temporary:
+            figure = Figure(layout="constrained")
+            draw(figure, scene)
+            figure.savefig(temporary, format=form, dpi=160, metadata=metadata, facecolor="white")
+    if any("missing from font" in str(w.message) for w in found):
+        warnings.warn(
+            InputWarning(
+                f"{os.fspath(path)}: the font {STYLE['font.family']} lacks characters of some "
+                "names, which are drawn as boxes; `report` shows them all"
+            ),
+            stacklevel=2,
+        )
 
 
 def model_look(scene: Scene, model: int) -> dict[str, Any]:

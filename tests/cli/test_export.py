@@ -154,6 +154,20 @@ def test_png_is_not_blank(case, tmp_path):
     assert len(np.unique((pixels.reshape(-1, pixels.shape[-1]) * 15).astype(int), axis=0)) > 8
 
 
+def test_names_that_the_font_lacks_are_said_in_one_line(tmp_path):
+    """Not in a warning of the library for each character, and not where quiet is asked for."""
+    config, requests = write_inputs(tmp_path, requests=5)
+    for file in (config, requests):
+        file.write_text(file.read_text().replace("search", "模型"))
+    plan = solve_plan(tmp_path, config, requests)
+    line = ("export", "--plan", plan, "--format", "latency", "--config", config)
+    line = (*line, "--requests", requests, "-o", tmp_path / "latency.svg")
+    said = gswarm(*line).stderr.splitlines()
+    assert [s for s in said if s.startswith("warning: ")] == said[:1]
+    assert f"{tmp_path / 'latency.svg'}: the font DejaVu Sans lacks characters" in said[0]
+    assert not gswarm(*line, "-q").stderr
+
+
 def test_pictures_need_their_inputs(case, tmp_path):
     """A picture of a run asks for config and trace, any picture for a file with a known ending."""
     for form, more, said in [
