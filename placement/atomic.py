@@ -179,6 +179,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         Where the path is a directory, its name is too long, or its directory is missing or
         not writable.
     """
+    if not os.fspath(path):
+        raise FileNotFoundError("'' is no name of a file; name one")
     target = Path(os.path.realpath(path))
     with _naming(path, target):
         if target.is_dir():

@@ -67,6 +67,8 @@ def test_unwritable_places_are_named(tmp_path):
         with pytest.raises(OSError):
             write_atomically(place, "x")
     check_writable(tmp_path / "plan.yaml")
+    with pytest.raises(OSError, match="'' is no name"):
+        check_writable("")
 
 
 def test_files_written_together_appear_together(tmp_path):
