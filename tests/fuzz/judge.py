@@ -244,7 +244,7 @@ def _sentence(case: Case, step: Step, err: str) -> list[tuple[str, str]]:
     if not lines:
         return [("no sentence", _words(err))]
     # Names are shown escaped: what is left of them unescaped is looked for.
-    parts = [p for a in step.args[1:] for p in re.findall(r"[\w.-]{2,}", a)]
+    parts = [p for a in step.args[1:] if a for p in (a, *re.findall(r"[\w.-]{2,}", a))]
     if not any(n in lines[0] for n in (*case.files, *parts, *CLICK)):
         return [("names no file", _words(lines[0]))]
     return []
