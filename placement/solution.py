@@ -269,11 +269,20 @@ def violations(instance: Instance, solution: Solution, tolerance: float = TOLERA
         faults.append("a routing rate is negative")
     if (solution.load < -tolerance).any():
         faults.append("the load of a replica is negative")
-    n_models = len(instance.model_ids)
-    offered = np.zeros((n_models, cluster.n_servers))
-    held = np.zeros((n_models, cluster.n_servers), dtype=bool)
-    held[placement.model, placement.server] = True
+    # Only pairs of a model and a server that occur: a plan may state millions of servers.
+    servers = cluster.n_servers
     speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    nodes = np.array([len(w.node_model) for w in instance.workflows])
+    number = (np.cumsum(nodes) - nodes)[flows.workflow] + flows.node
+    models = np.concatenate([w.node_model for w in instance.workflows])[number]
+    seconds = np.concatenate([w.work_s for w in instance.workflows])[number]
+    at_flow = models * servers + flows.server
+    at_replica = placement.model * servers + placement.server
+    pairs = np.unique(np.concatenate((at_flow, at_replica)))
+    held = np.isin(at_flow, at_replica)
+    work = flows.rate * seconds / speed[flows.server]
+    offered = np.bincount(np.searchsorted(pairs, at_flow), work, len(pairs))
+    carried = np.bincount(np.searchsorted(pairs, at_replica), solution.load, len(pairs))
     for w, workflow in enumerate(instance.workflows):
         mine = flows.workflow == w
         served = np.bincount(flows.node[mine], flows.rate[mine], len(workflow.node_model))
@@ -283,25 +292,18 @@ def violations(instance: Instance, solution: Solution, tolerance: float = TOLERA
                 f"{workflow.rate:.6g}/s asked for"
             )
         node, server = flows.node[mine], flows.server[mine]
-        placed = held[workflow.node_model[node], server]
-        for f in np.flatnonzero(~placed & (flows.rate[mine] > tolerance * workflow.rate))[:5]:
+        for f in np.flatnonzero(~held[mine] & (flows.rate[mine] > tolerance * workflow.rate))[:5]:
             faults.append(
                 f"workflow {workflow.id}, node {node[f]}: is routed to server {server[f]}, which "
                 f"has no replica of {instance.model_ids[workflow.node_model[node[f]]]}"
             )
-        np.add.at(
-            offered,
-            (workflow.node_model[node], server),
-            flows.rate[mine] * workflow.work_s[node] / speed[server],
-        )
-    carried = np.zeros((n_models, cluster.n_servers))
-    np.add.at(carried, (placement.model, placement.server), solution.load)
     # Relative to what loads there are: offline a rare trace has a cap of next to nothing.
     slack = tolerance * max(instance.load_cap, instance.load_floor)
-    for m, s in np.argwhere(np.abs(offered - carried) > slack)[:5]:
+    for i in np.flatnonzero(np.abs(offered - carried) > slack)[:5]:
+        m, s = divmod(int(pairs[i]), servers)
         faults.append(
-            f"model {instance.model_ids[m]} on server {s}: {offered[m, s]:.6g} busy seconds "
-            f"per second routed there, {carried[m, s]:.6g} carried by its replicas"
+            f"model {instance.model_ids[m]} on server {s}: {offered[i]:.6g} busy seconds "
+            f"per second routed there, {carried[i]:.6g} carried by its replicas"
         )
     loads = gpu_loads(instance, placement, solution.load)
     for g in np.flatnonzero(loads > instance.load_cap + slack)[:5]:

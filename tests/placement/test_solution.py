@@ -1,5 +1,6 @@
 """The judges of every method: evaluate, violations, and the split into home and spill shares."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -143,3 +144,26 @@ def test_home_and_spill_shares_of_every_node_add_up_to_one() -> None:
         assert routing.home.share.sum() + spill.share.sum() == pytest.approx(1.0)
     np.testing.assert_array_equal(routing.spill[0].server, [0])
     np.testing.assert_array_equal(routing.spill[1].server, [1])
+
+
+def test_a_large_cluster_takes_memory_by_its_gpus_not_by_models_times_servers() -> None:
+    """A few replicas on a million servers: what is empty costs a few numbers a server."""
+    models, servers = 400, 1_000_000
+    flow = WorkflowDemand("w", 1.0, np.arange(2), np.ones(2), np.array([[0, 1]]))
+    instance = Instance(
+        tuple(f"m{i}" for i in range(models)), np.ones(models, dtype=np.int64), np.ones(models),
+        (flow,), Cluster.homogeneous(servers, 1), load_cap=1.0,
+    )  # fmt: skip
+    first, second = np.array([0, 1]), np.array([0, servers - 1])
+    placement = Placement(first, second, np.zeros(2, dtype=np.int64))
+    flows = Flows(np.zeros(2, dtype=np.int64), first, second, np.ones(2))
+    tracemalloc.start()
+    assert violations(instance, Solution(placement, flows, np.ones(2))) == []
+    wrong = violations(instance, Solution(placement, flows, np.array([1.0, 0.5])))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert wrong == [
+        f"model m1 on server {servers - 1}: 1 busy seconds per second routed there, "
+        "0.5 carried by its replicas"
+    ]
+    assert peak < 200 * servers
