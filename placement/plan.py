@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,15 @@ from placement.cluster import Cluster, FloatArray, IntArray
 from placement.equality import ByContent
 from placement.instance import Instance, Objective
 from placement.outcome import Certificate, SolveResult
-from placement.solution import Evaluation, Flows, Placement, Solution, dense_flows
+from placement.solution import (
+    Evaluation,
+    Flows,
+    Placement,
+    Solution,
+    dense_flows,
+    evaluate,
+    settle,
+)
 from placement.trace import Mode, Trace
 from placement.workload import Workload
 
@@ -186,7 +194,7 @@ def build_plan(
         SHA-256 of every input file by its role.
     """
     instance = result.instance
-    return Plan(
+    plan = Plan(
         instance=instance,
         node_ids=tuple(tuple(n.id for n in w.nodes) for w in workload.workflows),
         placement=result.solution.placement,
@@ -200,6 +208,10 @@ def build_plan(
         gap=result.options.gap,
         dropped=tuple(instance.workflows[w].id for w in result.dropped_workflows),
     )
+    # The shares leave a solver's noise out; on a slow server even that is load that goes with it.
+    settled = settle(instance, plan.solution())
+    metrics = expected_metrics(instance, evaluate(instance, settled))
+    return replace(plan, load=settled.load, expected=metrics)
 
 
 def expected_metrics(instance: Instance, evaluation: Evaluation) -> dict[str, float]:

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from cli.main import main
 from placement.check import check_plan
-from placement.cluster import Cluster
+from placement.cluster import Cluster, ServerType
 from placement.instance import Objective, build_instance
 from placement.outcome import SolveOptions, SolveResult
 from placement.plan import Plan, Shares, WorkflowRouting, build_plan
 from placement.plan_file import read_plan, write_plan
-from placement.solution import Placement
+from placement.solution import Flows, Placement, Solution, evaluate, settle, violations
 from placement.solve import solve
 from placement.trace import Demand, Trace
 from placement.workload import Edge, Model, Node, Workflow, Workload
@@ -75,6 +75,34 @@ def test_honest_plans_hold(method: str, mode: Any, rate: float) -> None:
     """Under the target and in overload, online and offline, by program and by heuristic."""
     options = SolveOptions(method=method, mode=mode, time_limit_s=5)
     assert check_plan(build_plan(result_of(options, rate=rate), workload())) == []
+
+
+def test_noise_on_a_slow_server_takes_its_load_along() -> None:
+    """A share too small to be stated is much load where a server is a million times slower."""
+    result = result_of(SolveOptions(method="greedy"))
+    slow = ServerType("slow", 1, 3, 80.0, speed=1e-6)
+    cluster = Cluster((ServerType("fast", 1, 3, 80.0), slow))
+    instance = replace(result.instance, cluster=cluster)
+    placement = Placement.sorted(
+        np.array([0, 1, 2] * 2), np.repeat([0, 1], 3), np.array([0, 1, 2] * 2)
+    )
+    noise = 4e-10
+    columns = [
+        (w, v, s, RATES[w] * (noise if s else 1 - noise))
+        for w, nodes in enumerate((2, 1))
+        for v in range(nodes)
+        for s in (0, 1)
+    ]
+    w, v, s, rate = (np.array(c) for c in zip(*columns, strict=True))
+    rough = Solution(placement, Flows(w, v, s, rate), np.ones(6))
+    solution = settle(instance, rough)
+    assert solution.load[3] > 1e-4
+    evaluation = evaluate(instance, solution)
+    noisy = replace(result, instance=instance, solution=solution, evaluation=evaluation)
+    plan = build_plan(noisy, workload())
+    assert [len(r.home.server) for r in plan.routing if r is not None] == [1, 1]
+    assert not plan.load[3:].any()
+    assert violations(plan.instance, plan.solution()) == []
 
 
 def claiming(plan: Plan, **figures: Any) -> Plan:
