@@ -1,14 +1,13 @@
-"""The first lines of the command: signals are heard before anything heavy is imported."""
+"""The first lines of the command: signals are heard before anything else is imported.
+
+What stands above them is all that Ctrl-C could find unprepared, so it is little: not even typing.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -49,7 +48,7 @@ def _leave_on_signals() -> None:
         signal.signal(number, _leave)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(number: int, _: object) -> None:
     """End before anything has begun: there is nothing to clean up."""
     try:
         os.write(2, b"interrupted\n" if number == signal.SIGINT else b"terminated\n")
