@@ -147,9 +147,10 @@ def _hear(descriptor: int) -> None:
         if select.select([descriptor], [], [], None if wait is None else max(0.0, wait))[0]:
             received = os.read(descriptor, 64)
         for number in received:
-            if number == signal.SIGINT and _early is not None and _early.is_possible:
-                _early.ask()
-                _tell(_early.notice)
+            early = _early
+            if number == signal.SIGINT and early is not None and early.is_possible:
+                early.ask()
+                _tell(early.notice)
             elif signal.Signals(number).name in _WORDS:
                 _end(number)
         if early is not None and early is _early and time.monotonic() > early.deadline:
@@ -158,15 +159,18 @@ def _hear(descriptor: int) -> None:
 
 def _end(number: int) -> None:
     """End the process: nothing half written, nothing running, a word on why."""
-    atomic = sys.modules.get("placement.atomic")
-    if atomic is not None:  # whoever has not loaded it has written nothing
-        atomic.discard_unfinished()
-    # Another thread may hold what the words need, such as the terminal.
-    speaker = threading.Thread(target=_speak, args=(number,), daemon=True)
-    speaker.start()
-    speaker.join(PATIENCE_S)
-    _signal_children(signal.SIGKILL)
-    os._exit(128 + number)
+    try:
+        # Whoever has not loaded it, or only half, has written nothing.
+        discard = getattr(sys.modules.get("placement.atomic"), "discard_unfinished", None)
+        if discard is not None:
+            discard()
+        # Another thread may hold what the words need, such as the terminal.
+        speaker = threading.Thread(target=_speak, args=(number,), daemon=True)
+        speaker.start()
+        speaker.join(PATIENCE_S)
+        _signal_children(signal.SIGKILL)
+    finally:
+        os._exit(128 + number)
 
 
 def _speak(number: int) -> None:
