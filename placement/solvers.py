@@ -284,7 +284,11 @@ def _run_cbc(
             options=[f"RandomSeed {seed}", f"RandomCbcSeed {seed}"],
         )
         solver.tmpDir = str(folder)
-        problem.solve(solver)
+        try:
+            problem.solve(solver)
+        except pulp.PulpSolverError:
+            # CBC now and then dies of a program; nothing is known of it then, and that is all.
+            return "none", _no_bound(problem), "time"
         text = log.read_text(errors="replace") if log.exists() else ""
     status, hit = _pulp_status(problem)
     if "Stopped on node limit" in text or "Exiting on maximum nodes" in text:

@@ -195,3 +195,18 @@ def test_cbc_repeats_itself() -> None:
         assert solve_program(problem, SolverSettings("CBC", seed=0)).status == "optimal"
         chosen.add(tuple(round(v.value()) for row in x for v in row))
     assert len(chosen) == 1
+
+
+def test_a_solver_that_dies_leaves_nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CBC's own crash ends its program, not the solve; no bound and no point is made of it."""
+
+    def die(*_: object, **__: object) -> None:
+        raise pulp.PulpSolverError("Pulp: Error while executing cbc")
+
+    monkeypatch.setattr(pulp.PULP_CBC_CMD, "actualSolve", die)
+    problem = pulp.LpProblem("any", pulp.LpMaximize)
+    x = pulp.LpVariable("x", 0, 1, pulp.LpInteger)
+    problem += x
+    problem += x <= 1
+    outcome = solve_program(problem, SolverSettings(name="CBC"))
+    assert (outcome.status, outcome.found, outcome.best_bound) == ("none", False, float("inf"))
