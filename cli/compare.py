@@ -114,6 +114,9 @@ def command(**options: Any) -> None:
         _write_csv(options["csv_file"], ranked(found.rows))
     _say(found, options)
     if not any(r["scheduler"] == "static" for r in found.rows):
+        for miss in found.failed:
+            text = f"error: {miss['method']}: no plan: {miss['reason']}"
+            click.echo(visible(" ".join(text.splitlines())), err=True)
         raise click.exceptions.Exit(1)
 
 

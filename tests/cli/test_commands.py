@@ -94,6 +94,14 @@ def test_one_method_without_a_plan_does_not_end_the_comparison() -> None:
     assert "greedy" in done.output
 
 
+@pytest.mark.parametrize("how", ["--json", "--quiet"])
+def test_where_no_method_has_a_plan_stderr_says_why(how: str) -> None:
+    """Exit code 1 is never silent."""
+    done = call("compare", *INPUTS, "--gpus", "4", "--methods", "partition", how)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: partition: no plan: a cluster of one server")
+
+
 def test_simulate_switches_models_without_a_plan(tmp_path: Path) -> None:
     """Schedulers without a plan serve every request, and say what switching cost."""
     arguments = ["simulate", *INPUTS, "--gpus", "8", "--exclusive", "--json"]
