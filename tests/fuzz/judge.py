@@ -265,7 +265,7 @@ def _output(step: Step, said: Said) -> list[tuple[str, str]]:
                     found.append(("json", f"{step.command} prints no object"))
             except ValueError as error:
                 found.append(("json", f"{step.command}: {_words(str(error))}"))
-        elif said.code == 0:
+        elif said.code == 0 and not step.args[step.args.index("--json") - 1].startswith("--"):
             found.append(("json", f"{step.command} prints nothing"))
     elif {"-q", "--quiet"} & set(step.args) and said.out and not text and not shown:
         found.append(("not quiet", step.command))

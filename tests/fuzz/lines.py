@@ -142,12 +142,19 @@ def with_options(
     if command == "solve" and "--method" not in found:
         method = rng.choice(HEURISTICS) if rng.random() < 0.88 else "ilp"
         found += ["--method", method]
-    if command in ("solve", "check") and "--time-limit" not in found:
-        found += ["--time-limit", "0.2"]
+    _hold_short(found)
     for shape, likely in (("--json", 0.4), ("-q", 0.2)):
         if rng.random() < likely and shape not in found and command not in ("completion", "schema"):
             found.append(shape)
     return found
+
+
+def _hold_short(line: list[str]) -> None:
+    """Give what runs for a minute by default a limit."""
+    if line[:1] in (["solve"], ["check"], ["compare"]) and "--time-limit" not in line:
+        line += ["--time-limit", "0.2"]
+    if "--refine" in line and "--refine-budget" not in line:
+        line += ["--refine-budget", "0.1"]
 
 
 def _option(rng: Random, param: click.Option, files: Mapping[str, str], command: str) -> list[str]:
@@ -213,6 +220,7 @@ def odd_line(rng: Random, line: list[str], files: Mapping[str, str]) -> list[str
                 rng.choice(["slove", "Solve", "help", "", "--version", "--help", *commands()]),
                 *found[1:],
             ]
+    _hold_short(found)
     return [a.replace("\0", "0") for a in found]
 
 
