@@ -1,0 +1,63 @@
+"""Whether a solve repeats itself to the byte, alone and beside busy processes.
+
+    python -m benchmarks.repeatability [--runs 10] [--out FOLDER]
+
+Runs the solve of `make run` so often, every other time beside two busy processes, and compares the
+plan files. Writes repeatability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.commands import busy, run
+from benchmarks.limits import MULTIMODAL, servers
+from placement.atomic import write_atomically
+
+OTHERS = 2
+PATIENCE_S = 600.0
+
+
+def main() -> None:
+    """Run, compare, and exit with 1 where the files differ or do not say deterministic."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    arguments = parser.parse_args()
+    lines = [
+        "# Repeatability",
+        "",
+        f"The solve of `make run`, {arguments.runs} times, every other time beside {OTHERS} busy "
+        "processes; made by `python -m benchmarks.repeatability`. Equal digests are equal bytes.",
+        "",
+        "| run | beside | wall s | CPU s | says deterministic | SHA-256 of the plan |",
+        "|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    seen, said = set(), set()
+    for i in range(arguments.runs):
+        others = OTHERS if i % 2 else 0
+        with tempfile.TemporaryDirectory() as folder, busy(others):
+            plan = Path(folder) / "plan.yaml"
+            done = run(
+                ["solve", *MULTIMODAL, *servers(32), "-q", "-o", str(plan)], timeout_s=PATIENCE_S
+            )
+            text = plan.read_bytes() if plan.exists() else b""
+        digest, sure = hashlib.sha256(text).hexdigest(), b"deterministic: true" in text
+        seen.add(digest)
+        said.add(sure)
+        lines.append(
+            f"| {i + 1} | {others or 'nothing'} | {done.wall_s:.1f} | {done.cpu_s:.1f} | "
+            f"{'yes' if sure else 'no'} | `{digest[:16]}` |"
+        )
+        print(lines[-1], flush=True)
+    write_atomically(arguments.out / "repeatability.md", "\n".join([*lines, ""]).encode())
+    sys.exit(len(seen) > 1 or said != {True})
+
+
+if __name__ == "__main__":
+    main()
