@@ -287,6 +287,7 @@ def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
                     "seconds": p.seconds,
                     "incumbent": p.incumbent,
                     "best_bound": p.best_bound,
+                    "detail": p.detail,
                 }
                 for p in result.history
             ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.budget import Budget
+from placement.budget import Budget, tick
 from placement.compact import CompactProgram
 from placement.instance import Instance
 from placement.refill import refill, spread
@@ -38,12 +38,13 @@ def balance(
     squared loads.
     """
     best = solution
-    filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
-    routed = best_routing(instance, filled, settings, budget=budget)
-    if routed is not None and (
-        evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9
-    ):
-        best = routed
+    with budget.bounded():
+        filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
+        routed = best_routing(instance, filled, settings, budget=budget)
+        if routed is not None and (
+            evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9
+        ):
+            best = routed
     worth = max(evaluate(instance, s).objective for s in (solution, best))
     # The programs are asked for a little more than what is accepted: they round, too.
     least, floor = worth * (1 - tolerance), worth * (1 - tolerance / 2)
@@ -56,11 +57,15 @@ def balance(
 
     # The rates first: where little time is left, they matter more than another placement.
     candidates = [best, even(best)]
-    if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
-        candidates.append(refill(instance, candidates[-1], even_placement))
-        placed = _place_evenly(instance, best.placement, settings, budget.part(PLACE_SHARE), floor)
-        if placed is not None:
-            candidates += [placed, refill(instance, even(placed), even_placement)]
+    with budget.bounded():
+        if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
+            candidates.append(refill(instance, candidates[-1], even_placement))
+            placed = _place_evenly(
+                instance, best.placement, settings, budget.part(PLACE_SHARE), floor
+            )
+            if placed is not None:
+                candidates.append(placed)
+                candidates.append(refill(instance, even(placed), even_placement))
     good = [s for s in candidates if evaluate(instance, s).objective >= least - 1e-9]
     return min(good or [solution], key=lambda s: spread(instance, s))
 
@@ -111,6 +116,7 @@ def _fill_server(
     work = {m: per_replica[m] * max(1, sum(1 for o, _ in contents if o == m)) for m in held}
     refused: set[int] = set()
     while len(refused) < len(held):
+        tick()
         memory = np.zeros(kind.gpus)
         count = np.zeros(kind.gpus, dtype=np.int64)
         load = np.zeros(kind.gpus)
@@ -146,24 +152,25 @@ def _place_evenly(
     floor: float,
 ) -> Solution | None:
     """Minimise the squared loads over all placements worth `floor`, from this one."""
-    program = CompactProgram(instance)
-    program.route()
-    locality = program.locality()
-    if locality:
-        least = program.scale * (floor - instance.locality_constant)
-        program.problem += linear(locality) >= least, "locality"
-    program.problem += linear([(q, -weight) for q, weight in program.squared_loads()])
-    program.order_identical_servers()
-    program.start_from(placement)
-    outcome = solve_program(
-        program.problem,
-        settings,
-        gap=0.01,
-        node_limit=NODE_LIMIT,
-        warm_start=True,
-        budget=budget,
-        light=True,
-    )
-    if not outcome.found:
-        return None
-    return best_routing(instance, program.placement(), settings, budget=budget.outer)
+    with budget.bounded():
+        program = CompactProgram(instance)
+        program.route()
+        locality = program.locality()
+        if locality:
+            least = program.scale * (floor - instance.locality_constant)
+            program.problem += linear(locality) >= least, "locality"
+        program.problem += linear([(q, -weight) for q, weight in program.squared_loads()])
+        program.order_identical_servers()
+        program.start_from(placement)
+        outcome = solve_program(
+            program.problem,
+            settings,
+            gap=0.01,
+            node_limit=NODE_LIMIT,
+            warm_start=True,
+            budget=budget,
+            light=True,
+        )
+        if outcome.found:
+            return best_routing(instance, program.placement(), settings, budget=budget.outer)
+    return None

@@ -81,26 +81,28 @@ def compact_bottleneck(
         return Bottleneck(min(floor, upper), upper, best)
     # Nothing is gained by more room than the work needs; nor is anything lost, for U* >= floor.
     ceiling = min(1.0 / target if target > 0 else float("inf"), 1.0 / floor)
-    theta = pulp.LpVariable("theta", 0, ceiling)
-    program = CompactProgram(instance, theta=theta)
-    program.scaled_demand()
-    program.order_identical_servers()
-    program.problem += linear([(theta, 1.0)])
-    program.start_from(start.placement)
+    lower = floor
+    with budget.bounded():
+        theta = pulp.LpVariable("theta", 0, ceiling)
+        program = CompactProgram(instance, theta=theta)
+        program.scaled_demand()
+        program.order_identical_servers()
+        program.problem += linear([(theta, 1.0)])
+        program.start_from(start.placement)
 
-    outcome = solve_program(
-        program.problem,
-        settings,
-        gap=gap,
-        node_limit=NODE_LIMIT,
-        warm_start=True,
-        budget=budget,
-    )
-    if outcome.found:
-        load, solution = least_bottleneck(
-            instance, program.placement(), settings, budget=budget.outer
+        outcome = solve_program(
+            program.problem,
+            settings,
+            gap=gap,
+            node_limit=NODE_LIMIT,
+            warm_start=True,
+            budget=budget,
         )
-        if load < upper:
-            upper, best = load, solution
-    lower = proven_lower(outcome.best_bound, ceiling, floor)
+        lower = proven_lower(outcome.best_bound, ceiling, floor)
+        if outcome.found:
+            load, solution = least_bottleneck(
+                instance, program.placement(), settings, budget=budget.outer
+            )
+            if load < upper:
+                upper, best = load, solution
     return Bottleneck(min(lower, upper), upper, best)

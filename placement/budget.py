@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 Clock = Callable[[], float]
@@ -28,6 +29,24 @@ class Overrun:
 
     phase: str
     seconds: float
+
+
+class OutOfTime(Exception):  # noqa: N818 - no fault: a phase ends where its budget has
+    """The innermost budget that bounds the code has expired."""
+
+
+_bounding: ContextVar[Budget | None] = ContextVar("bounding", default=None)
+
+
+def tick() -> None:
+    """End what is being done where the budget that bounds it has expired.
+
+    Whatever can take long calls this now and then: every row of a program, every replica that a
+    heuristic places.
+    """
+    budget = _bounding.get()
+    if budget is not None and budget.expired:
+        raise OutOfTime
 
 
 class Budget:
@@ -91,11 +110,27 @@ class Budget:
         return self.part(1.0)
 
     @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """End what runs inside at its first `tick` after this budget; go on behind it.
+
+        What was done until then stays done, so whoever bounds a step must be able to do without
+        its end.
+        """
+        token = _bounding.set(self)
+        try:
+            yield
+        except OutOfTime:
+            pass
+        finally:
+            _bounding.reset(token)
+
+    @contextmanager
     def phase(self, name: str, fraction: float = 1.0) -> Iterator[Budget]:
-        """Give a named phase a fraction of the time left, and note where it goes on after that."""
+        """Bound a named phase by a fraction of the time left, and note where it goes on."""
         part = self.part(fraction)
         try:
-            yield part
+            with part.bounded():
+                yield part
         finally:
             over = self._clock() - part._end
             if over > OVER_S:

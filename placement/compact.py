@@ -24,7 +24,7 @@ from placement.outcome import FormOutcome, Progress, ProgressCallback, Status, r
 from placement.rounding import whole_replicas
 from placement.routing_lp import TANGENTS, Pairs, best_routing, shortfall_weight
 from placement.solution import Placement, Solution, evaluate
-from placement.solvers import SolverSettings, linear, solve_program
+from placement.solvers import Limit, SolverSettings, linear, solve_program
 from placement.together import apart, told
 
 NODE_LIMIT = 200_000
@@ -310,15 +310,9 @@ def solve_compact(
     RuntimeError
         No solution was found and no `start` was given.
     """
-    program = CompactProgram(instance)
-    program.round_up()
-    program.route()
-    scale = program.scale
-    program.problem += linear(program.locality()) + scale * instance.locality_constant
-    program.order_identical_servers()
     best = evaluate(instance, start).objective if start is not None else -np.inf
-    if start is not None:
-        program.start_from(start.placement)
+    scale, bound, solution = 1.0, 1.0, start
+    limit_hit: Limit | None = "time"
 
     def report(incumbent: float | None, bound: float | None) -> None:
         if progress is not None:
@@ -326,29 +320,38 @@ def solve_compact(
             known = None if bound is None else bound / scale
             progress(Progress("locality (compact)", budget.elapsed_s, seen, known))
 
-    outcome = solve_program(
-        program.problem,
-        settings,
-        gap=gap,
-        node_limit=NODE_LIMIT,
-        warm_start=start is not None,
-        budget=budget,
-        on_progress=report,
-    )
-    solution = start
-    if outcome.found:
-        found = best_routing(instance, program.placement(), settings, budget=budget.outer)
-        if found is not None and evaluate(instance, found).objective > best:
-            solution, best = found, evaluate(instance, found).objective
+    with budget.bounded():
+        program = CompactProgram(instance)
+        program.round_up()
+        program.route()
+        scale = program.scale
+        program.problem += linear(program.locality()) + scale * instance.locality_constant
+        program.order_identical_servers()
+        if start is not None:
+            program.start_from(start.placement)
+        outcome = solve_program(
+            program.problem,
+            settings,
+            gap=gap,
+            node_limit=NODE_LIMIT,
+            warm_start=start is not None,
+            budget=budget,
+            on_progress=report,
+        )
+        bound, limit_hit = outcome.best_bound / scale, outcome.limit_hit
+        if outcome.found:
+            found = best_routing(instance, program.placement(), settings, budget=budget.outer)
+            if found is not None and evaluate(instance, found).objective > best:
+                solution, best = found, evaluate(instance, found).objective
     if solution is None:
-        raise RuntimeError(f"the compact program ended without a plan ({outcome.status})")
-    bound = max(best, min(outcome.best_bound / scale, 1.0))
+        raise RuntimeError("the compact program ended without a plan")
+    bound = max(best, min(bound, 1.0))
     stopped: dict[str | None, Status] = {"time": "time limit", "interrupt": "interrupted"}
     closed = relative_gap(best, bound) <= 1e-6
     return FormOutcome(
         solution=solution,
         best_bound=bound,
-        status="optimal" if closed else stopped.get(outcome.limit_hit, "gap"),
+        status="optimal" if closed else stopped.get(limit_hit, "gap"),
         proof=(
             "branch and bound over the compact integer program, whose feasible points are all "
             f"plans: its best bound, proven by {settings.name}, is one on every plan"

@@ -46,9 +46,10 @@ def least_bottleneck(
     count = placement.replicas_per_model(len(instance.model_ids))
     if not count[list(instance.used_models)].all():
         raise ValueError("a used model has no replica: no routing serves every request")
-    load = None
+    load, budget = None, budget or Budget()
     if instance.offered_load.any() and _can_differ(instance, placement):
-        load = _least_loads(instance, placement, settings, budget)
+        with budget.bounded():
+            load = _least_loads(instance, placement, settings, budget)
     if load is None:
         load = _even_loads(instance, placement)
     solution = in_proportion(instance, placement, load)
@@ -112,7 +113,7 @@ def _can_differ(instance: Instance, placement: Placement) -> bool:
 
 
 def _least_loads(
-    instance: Instance, placement: Placement, settings: SolverSettings, budget: Budget | None
+    instance: Instance, placement: Placement, settings: SolverSettings, budget: Budget
 ) -> FloatArray | None:
     """Loads whose largest sum on a GPU is least; None where the time ended."""
     # In multiples of the mean load: the program does not depend on the unit of time.

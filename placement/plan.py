@@ -15,7 +15,7 @@ from placement.solution import (
     Flows,
     Placement,
     Solution,
-    dense_flows,
+    all_dense_flows,
     evaluate,
     settle,
 )
@@ -229,8 +229,8 @@ def expected_metrics(instance: Instance, evaluation: Evaluation) -> dict[str, fl
 def route(instance: Instance, flows: Flows) -> tuple[WorkflowRouting | None, ...]:
     """Split routing rates into home and spill shares, one entry per workflow."""
     routing: list[WorkflowRouting | None] = []
-    for w, workflow in enumerate(instance.workflows):
-        servers, rate = dense_flows(instance, flows, w)
+    rates = all_dense_flows(instance, flows)
+    for workflow, (servers, rate) in zip(instance.workflows, rates, strict=True):
         if workflow.rate <= 0 or not rate.size:
             routing.append(None)
             continue

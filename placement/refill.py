@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from placement.budget import tick
 from placement.cluster import FloatArray
 from placement.instance import Instance
 from placement.solution import TOLERANCE, Placement, Solution, gpu_loads
@@ -116,23 +118,28 @@ def _spares(
         here[i : i + int(length[m])] += 1
         replicas[m] += 1
     todo = {m: float(work[m] if replicas[m] else elsewhere[m]) for m in instance.used_models}
-    places, spares = set(held), []
+    spares = []
+    starts: dict[int, list[int]] = {}
+    for m, i in held:
+        starts.setdefault(m, []).append(i)
     while todo:
         m = max(todo, key=lambda m: (todo[m] / (replicas[m] + 1), -m))
         k = int(length[m])
-        blocks = [
-            (float(load[i : i + k].max()), i)
-            for i in range(kind.gpus - k + 1)
-            if (m, i) not in places
-            and (taken[i : i + k] + memory[m] <= kind.room_gb).all()
-            and (here[i : i + k] < most).all()
-        ]
-        if not blocks:
+        tick()
+        if k > kind.gpus:
             del todo[m]
             continue
-        i = min(blocks)[1]
+        fits, load_of = (taken + memory[m] <= kind.room_gb) & (here < most), load
+        if k > 1:
+            fits = sliding_window_view(fits, k).all(axis=1)
+            load_of = sliding_window_view(load, k).max(axis=1)
+        fits[starts.get(m, [])] = False
+        if not fits.any():
+            del todo[m]
+            continue
+        i = int(np.where(fits, load_of, np.inf).argmin())
         spares.append((m, i))
-        places.add((m, i))
+        starts.setdefault(m, []).append(i)
         replicas[m] += 1
         taken[i : i + k] += memory[m]
         here[i : i + k] += 1

@@ -19,7 +19,7 @@ from placement.cluster import IntArray
 from placement.equality import ByContent
 from placement.instance import Instance
 from placement.normalization import normalize, restore
-from placement.solution import TOLERANCE, Flows, Placement, Solution, settle
+from placement.solution import TOLERANCE, Flows, Placement, Solution, flows_by_workflow, settle
 from placement.solvers import SolverSettings, linear, solve_program
 
 LEAST_PART = 1e-12
@@ -231,11 +231,13 @@ def best_routing(
     budget: Budget | None = None,
 ) -> Solution | None:
     """Route a placement for the most locality; None where `load_cap` cannot be kept in time."""
-    program = RoutingProgram(instance, placement, pulp.LpMaximize)
-    program.problem += linear(program.locality())
-    if not solve_program(program.problem, settings, budget=budget).found:
-        return None
-    return program.solution()
+    budget = budget or Budget()
+    with budget.bounded():
+        program = RoutingProgram(instance, placement, pulp.LpMaximize)
+        program.problem += linear(program.locality())
+        if solve_program(program.problem, settings, budget=budget).found:
+            return program.solution()
+    return None
 
 
 def elastic_routing(
@@ -246,11 +248,14 @@ def elastic_routing(
     budget: Budget | None = None,
 ) -> Solution | None:
     """Serve as much as a placement can under the cap, for the most locality; None without one."""
-    program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
-    prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
-    program.problem += linear([*program.locality(), *prices])
-    found = solve_program(program.problem, settings, budget=budget).found
-    return program.solution() if found else None
+    budget = budget or Budget()
+    with budget.bounded():
+        program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
+        prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
+        program.problem += linear([*program.locality(), *prices])
+        if solve_program(program.problem, settings, budget=budget).found:
+            return program.solution()
+    return None
 
 
 def shortfall_weight(instance: Instance, w: int, v: int) -> float:
@@ -264,9 +269,9 @@ def shortfall_weight(instance: Instance, w: int, v: int) -> float:
 def shortfall(instance: Instance, solution: Solution) -> float:
     """Share of all GPU-seconds asked for that a solution leaves unserved."""
     flows, missing = solution.flows, 0.0
+    parts = flows_by_workflow(instance, flows)
     for w in instance.active_workflows:
-        flow = instance.workflows[w]
-        mine = flows.workflow == w
+        flow, mine = instance.workflows[w], parts[w]
         served = np.bincount(flows.node[mine], flows.rate[mine], len(flow.node_model))
         for v in np.flatnonzero(flow.rate - served > TOLERANCE * flow.rate):
             missing += float(flow.rate - served[v]) * shortfall_weight(instance, w, int(v))
@@ -282,12 +287,14 @@ def balance_routing(
     budget: Budget | None = None,
 ) -> Solution | None:
     """Route for the least sum of squared GPU loads among routings worth `least_locality`."""
-    program = RoutingProgram(instance, placement, pulp.LpMinimize)
-    locality = program.locality()
-    if locality:
-        floor = least_locality - instance.locality_constant
-        program.problem += linear(locality) >= program.scale * floor, "locality"
-    program.problem += linear(program.spread())
-    if not solve_program(program.problem, settings, budget=budget).found:
-        return None
-    return program.solution()
+    budget = budget or Budget()
+    with budget.bounded():
+        program = RoutingProgram(instance, placement, pulp.LpMinimize)
+        locality = program.locality()
+        if locality:
+            floor = least_locality - instance.locality_constant
+            program.problem += linear(locality) >= program.scale * floor, "locality"
+        program.problem += linear(program.spread())
+        if solve_program(program.problem, settings, budget=budget).found:
+            return program.solution()
+    return None

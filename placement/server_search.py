@@ -20,7 +20,7 @@ from placement.budget import Budget
 from placement.compact import CompactProgram
 from placement.instance import Instance
 from placement.routing_lp import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
-from placement.solution import Solution, dense_flows, evaluate
+from placement.solution import Solution, all_dense_flows, dense_flows, evaluate
 from placement.solvers import SolverSettings, linear, solve_program
 
 FREE_SERVERS = 2
@@ -91,7 +91,9 @@ def search_servers(
         if frozenset(chosen) in tried:
             continue
         tried.add(frozenset(chosen))
-        found = _replace(instance, settings, budget, solution, chosen, node_limit, met)
+        found = None
+        with budget.bounded():
+            found = _replace(instance, settings, budget, solution, chosen, node_limit, met)
         value = worth_of(instance, found) if found is not None else worth
         if found is not None and value > worth + IMPROVED:
             solution, worth, draws = found, value, 0
@@ -111,8 +113,9 @@ def _torn_servers(
 ) -> list[int]:
     """Servers that serve parts of a workflow, drawn by the rate it loses; the rest at random."""
     lost = np.zeros(len(instance.workflows))
-    for w in instance.active_workflows:
-        _, rate = dense_flows(instance, solution.flows, w)
+    for w, (_, rate) in enumerate(all_dense_flows(instance, solution.flows)):
+        if instance.workflows[w].rate <= 0:
+            continue
         flow = instance.workflows[w]
         lost[w] = flow.unit * max(0.0, flow.rate - float(rate.min(axis=0).sum()))
     chosen: list[int] = []

@@ -9,14 +9,13 @@ from importlib.metadata import version
 
 from placement.balance import balance
 from placement.bottleneck import compact_bottleneck
-from placement.budget import Budget
+from placement.budget import Budget, tick
 from placement.capacity import Coverage, ensure_coverage
 from placement.compact import solve_compact
+from placement.excess import place_back, trim
 from placement.heuristics import HEURISTICS
-from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score
 from placement.instance import Instance
-from placement.least_load import least_bottleneck
 from placement.normalization import normalize, restore
 from placement.outcome import (
     Bottleneck,
@@ -34,22 +33,30 @@ from placement.patterns import pattern_bottleneck, solve_patterns
 from placement.routing_lp import balance_routing
 from placement.solution import Solution, evaluate
 from placement.solvers import SolverSettings, solver_name
-from placement.starts import CHEAP, Placer, best_of, load_cap, propose, route_all, search_wider
+from placement.starts import (
+    CHEAP,
+    METHOD_SHARE,
+    Placer,
+    Proposal,
+    best_of,
+    load_cap,
+    propose,
+    propose_in_any_time,
+    route_all,
+    search_wider,
+)
 
 COMPACT_SERVERS = 2
 """Largest cluster whose bottleneck the compact form bounds before the patterns do."""
 
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
-HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.3, 0.2, 0.3
+HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.3, 0.2, 0.5
 """Parts of the time left that the steps before the integer program have at most: heuristics that
 are soon done, local search, the least bottleneck load, and the routing of what they placed."""
 
 ROUNDING = 1e-9
 """Locality that a solution may lose to floats where its loads are balanced."""
-
-FIRST_SHARE = 0.3
-"""Part of the time for the loads of the first placement; where it is too little, they are even."""
 
 PROGRAM_SHARE = 0.85
 """Part of the time left for the integer program; balance comes after it."""
@@ -123,7 +130,8 @@ def solve(
     if not coverage.instance.active_workflows:
         raise Infeasible("no request can be served: no workflow fits the cluster")
     given = coverage.instance
-    normal = normalize(given, 0.0 if options.mode == "offline" else options.max_utilization)
+    used = trim(given)
+    normal = normalize(used, 0.0 if options.mode == "offline" else options.max_utilization)
     unit = normal.load_unit or 1.0
     coverage = replace(coverage, instance=normal)
     scaled = replace(options, max_utilization=options.max_utilization / unit)
@@ -131,10 +139,12 @@ def solve(
         result = _solve_ilp(coverage, scaled, settings, budget, note, history)
     else:
         result = _solve_heuristic(coverage, scaled, settings, budget, note, history, score)
-    return _restored(given, options, result)
+    return _restored(given, used, options, result)
 
 
-def _restored(given: Instance, options: SolveOptions, result: SolveResult) -> SolveResult:
+def _restored(
+    given: Instance, used: Instance, options: SolveOptions, result: SolveResult
+) -> SolveResult:
     """Give the result of a normalized instance the rates and loads of the instance as given."""
     unit = result.instance.load_unit or 1.0
     certificate = result.certificate
@@ -142,7 +152,10 @@ def _restored(given: Instance, options: SolveOptions, result: SolveResult) -> So
     if math.isclose(cap, options.max_utilization, rel_tol=1e-12):
         cap = options.max_utilization
     instance = replace(given, load_cap=cap)
-    solution = restore(instance, result.instance, result.solution)
+    solution = restore(replace(used, load_cap=cap), result.instance, result.solution)
+    if used is not given:
+        solution = place_back(given, used, solution)
+        certificate = _of_whole(given, options, certificate, unit)
     return replace(
         result,
         instance=instance,
@@ -155,6 +168,22 @@ def _restored(given: Instance, options: SolveOptions, result: SolveResult) -> So
             bottleneck_upper=certificate.bottleneck_upper * unit,
         ),
         options=options,
+    )
+
+
+def _of_whole(
+    given: Instance, options: SolveOptions, part: Certificate, unit: float
+) -> Certificate:
+    """The certificate of a plan that leaves servers empty: what it proves holds for the rest."""
+    gap = relative_gap(part.objective, 1.0)
+    return replace(
+        part,
+        status=earned_status(options.method, gap, options.gap, part.status),
+        best_bound=1.0,
+        gap=gap,
+        proof=NO_BOUND,
+        duals=None,
+        bottleneck_lower=min(part.bottleneck_lower, given.load_floor / unit),
     )
 
 
@@ -176,7 +205,10 @@ def _solve_heuristic(
     placer = Placer(
         replace(coverage.instance, load_cap=options.max_utilization), options, settings, score
     )
-    found = propose(placer, options.method, budget)
+    found: Proposal | None = None
+    with budget.part(METHOD_SHARE).bounded():
+        found = propose(placer, options.method, budget)
+    found = found or propose_in_any_time(placer, budget)
     instance = replace(placer.instance, load_cap=load_cap(options, found.upper))
     candidates = [found.solution, *route_all(instance, found.placements, settings, budget)]
     solution = best_of(instance, candidates)
@@ -243,31 +275,35 @@ def _prepare(
     note(Progress("start", budget.elapsed_s, None, None))
     target = 0.0 if options.mode == "offline" else options.max_utilization
     placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
-    placements = [repeated_greedy(placer.instance)]
-    first = least_bottleneck(
-        placer.instance, placements[0], settings, budget=budget.part(FIRST_SHARE)
-    )
-    known = [first]
+    first = propose_in_any_time(placer, budget)
+    placements, known = [*first.placements], [(first.upper, first.solution)]
+    routed: list[Solution] = []
     for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), SEARCH_SHARE)):
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
-                if phase.expired:
-                    break
+                tick()
                 found = propose(placer, method, phase)
-                placements += found.placements
+                # What was placed last saw the cap that counts.
+                placements += reversed(found.placements)
                 known.append((found.upper, found.solution))
+        if methods == CHEAP and min(known, key=lambda pair: pair[0])[0] <= target:
+            # The cap is known: what is there is routed before time goes into more.
+            with budget.phase("routing", ROUTING_SHARE) as phase:
+                routed = route_all(placer.instance, placements, settings, phase)
+                placements = []
     upper, solution = min(known, key=lambda pair: pair[0])
     busiest = f"bottleneck load {upper * (instance.load_unit or 1.0):.3f}"
     note(Progress("headroom", budget.elapsed_s, None, None, busiest))
+    bottleneck = Bottleneck(min(placer.instance.load_floor, upper), upper, solution)
     with budget.phase("headroom", HEADROOM_SHARE) as phase:
         bottleneck = _bottleneck(placer.instance, settings, phase, target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
-    with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
-        if not phase.expired:
-            placements.append(search_wider(placer, instance, phase))
     placements.append(bottleneck.solution.placement)
     with budget.phase("routing", ROUTING_SHARE) as phase:
-        routed = route_all(instance, placements, settings, phase)
+        routed += route_all(instance, placements, settings, phase)
+    with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
+        searched = search_wider(placer, instance, phase)
+        routed += route_all(instance, [searched], settings, budget.part(ROUTING_SHARE))
     best = best_of(instance, [bottleneck.solution, *routed])
     return _Start(instance, bottleneck, best)
 
@@ -317,6 +353,9 @@ def _result(
     budget: Budget,
     history: list[Progress],
 ) -> SolveResult:
+    for over in budget.overruns:
+        late = f"{over.seconds:.1f} s over its time"
+        history.append(Progress(over.phase, budget.elapsed_s, None, None, late))
     evaluation = evaluate(instance, found.solution)
     gap = relative_gap(evaluation.objective, found.best_bound)
     stopped = found.status

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pulp
 
 from placement.atomic import scratch_folder
-from placement.budget import Budget
+from placement.budget import Budget, tick
 from placement.highs import LIGHT, OnSolution, QuietHiGHS
 from placement.reading.faults import nearest
 
@@ -188,6 +188,7 @@ def solve_program(
 
 def linear(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpression:
     """Build an expression from (variable, coefficient) pairs: far faster than operator sums."""
+    tick()
     return pulp.LpAffineExpression(terms)
 
 

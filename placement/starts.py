@@ -14,6 +14,7 @@ from placement.heuristics import HEURISTICS, SEES_CAP
 from placement.heuristics.filling import UNSERVED_PENALTY
 from placement.heuristics.local_search import Judge, filled_worth, local_search
 from placement.heuristics.partition import partition
+from placement.heuristics.scaling import repeated_greedy
 from placement.heuristics.selective import Score, selective_replication
 from placement.instance import Instance
 from placement.least_load import least_bottleneck
@@ -37,6 +38,9 @@ MOST_SEARCHED_SERVERS = 64
 
 METHOD_SHARE = 0.8
 """Part of the time for the placements of methods that take as much as there is."""
+
+FIRST_SHARE = 0.3
+"""Part of the time for the loads of the first placement; where it is too little, they are even."""
 
 
 def load_cap(options: SolveOptions, bottleneck: float) -> float:
@@ -102,6 +106,14 @@ def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
         if not budget.expired:
             placements.append(placer.place(method, load_cap(options, upper), budget))
     return Proposal(tuple(placements), upper, solution)
+
+
+def propose_in_any_time(placer: Placer, budget: Budget) -> Proposal:
+    """The plainest placement: that of greedy, of a fraction where the cluster is large."""
+    placement = repeated_greedy(placer.instance)
+    budget = budget.part(FIRST_SHARE)
+    upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
+    return Proposal((placement,), upper, solution)
 
 
 def search_wider(placer: Placer, instance: Instance, budget: Budget) -> Placement:

@@ -52,6 +52,9 @@ ROUNDING = 1e-12
 CHUNK = 2_000
 """Most moves between two looks at the clock."""
 
+CHUNK_WORK = 6_000_000
+"""Most work between two looks: nodes times servers that the moves fill."""
+
 Judge = Callable[[Instance, Placement], float]
 """What a placement is worth; more is better."""
 
@@ -163,7 +166,8 @@ def _run(
     best_score = score_of(demand, current, used)
     types = instance.cluster.server_types
     capacity = np.array([t.room_gb for t in types])[instance.cluster.server_type]
-    rounds = max(1, ceil(moves / CHUNK))
+    work = len(demand.node_model) * len(current.gpus)
+    rounds = max(1, ceil(moves / min(CHUNK, max(1, CHUNK_WORK // work))))
     ratio = (COLD / hot) ** (1 / rounds)
     seeds = np.random.default_rng(seed).integers(2**32, size=rounds)
     for i in range(rounds):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.budget import tick
 from placement.cluster import FloatArray
 from placement.instance import Instance
 from placement.solution import Placement
@@ -58,6 +59,7 @@ class Room:
 
     def put(self, model: int, server: int, start: int, load: float = 0.0) -> None:
         """Place a replica; the caller has asked `fits`."""
+        tick()
         block = slice(start, start + int(self.instance.gpus_required[model]))
         self.memory_gb[server, block] -= self.instance.memory_per_gpu_gb[model]
         self.empty[server] -= int((self.replicas[server, block] == 0).sum())

@@ -61,11 +61,11 @@ def repeat(instance: Instance, small: Instance, found: Placement) -> Placement:
     """Fill the servers of each type with the contents found for the few, in turn."""
     model, server, start = [], [], []
     large_type, small_type = instance.cluster.server_type, small.cluster.server_type
-    for s in range(instance.cluster.n_servers):
-        sources = np.flatnonzero(small_type == large_type[s])
-        rank = s - int(np.searchsorted(large_type, large_type[s]))
-        rows = found.server == sources[rank % len(sources)]
-        model.append(found.model[rows])
-        start.append(found.start[rows])
-        server.append(np.full(rows.sum(), s))
+    for t in range(len(instance.cluster.server_types)):
+        servers, sources = np.flatnonzero(large_type == t), np.flatnonzero(small_type == t)
+        for i, source in enumerate(sources):
+            rows, filled = found.server == source, servers[i :: len(sources)]
+            model.append(np.tile(found.model[rows], len(filled)))
+            start.append(np.tile(found.start[rows], len(filled)))
+            server.append(np.repeat(filled, int(rows.sum())))
     return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))

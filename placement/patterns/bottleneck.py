@@ -59,17 +59,22 @@ def pattern_bottleneck(
     if upper <= max(target, floor * (1 + CLOSED)):
         return Bottleneck(min(floor, upper), upper, best)
     lower = floor
-    for exclusive in {instance.exclusive, True}:
-        bound, counts = _aggregate(replace(instance, exclusive=exclusive), settings, budget, target)
-        if exclusive == instance.exclusive:
-            lower = proven_lower(bound, 1.0 / max(target, floor), lower)
-        if counts is None or not exclusive:
-            continue
-        placement = _pack(instance, counts)
-        if placement is not None:
-            load, solution = least_bottleneck(instance, placement, settings, budget=budget.outer)
-            if load < upper:
-                upper, best = load, solution
+    with budget.bounded():
+        for exclusive in {instance.exclusive, True}:
+            bound, counts = _aggregate(
+                replace(instance, exclusive=exclusive), settings, budget, target
+            )
+            if exclusive == instance.exclusive:
+                lower = proven_lower(bound, 1.0 / max(target, floor), lower)
+            if counts is None or not exclusive:
+                continue
+            placement = _pack(instance, counts)
+            if placement is not None:
+                load, solution = least_bottleneck(
+                    instance, placement, settings, budget=budget.outer
+                )
+                if load < upper:
+                    upper, best = load, solution
     if upper > max(target, lower * (1 + CLOSED)) and (
         instance.cluster.n_servers <= COMPACT_SERVERS and not budget.expired
     ):

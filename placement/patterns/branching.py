@@ -108,20 +108,17 @@ def branch(
     queue = [(-root.best_bound, 0, tree)]
     proven = -math.inf
     made = 0
-    while queue and made < node_limit and not budget.expired:
-        if -queue[0][0] <= enough():
-            break
-        _, _, node = heapq.heappop(queue)
+
+    def handle(node: Node) -> float:
+        """Close a part, and return its bound, or split it into two that wait in the queue."""
+        nonlocal made
         closed = finish(node.pool)
         if closed is not None:
             node.enumerated, bound = closed
-            proven = max(proven, bound)
-            report(max(proven, -queue[0][0] if queue else proven))
-            continue
+            return bound
         rows = _split(instance, node.pool.fractions)
         if rows is None or len(node.pool.rows) - len(root.rows) >= DEEPEST:
-            proven = max(proven, node.pool.best_bound)
-            continue
+            return node.pool.best_bound
         parts = []
         for row in rows:
             pool = _child(node.pool, row)
@@ -139,12 +136,27 @@ def branch(
             for pattern in pool.patterns:
                 root.add(pattern)
             improve(pool)
+            parts.append(Node(pool))
+        for part in parts:
             made += 1
-            part = Node(pool)
-            parts.append(part)
-            heapq.heappush(queue, (-pool.best_bound, made, part))
+            heapq.heappush(queue, (-part.pool.best_bound, made, part))
         node.split, node.parts = rows, (parts[0], parts[1])
-        report(max(proven, -queue[0][0]))
+        return -math.inf
+
+    while queue and made < node_limit and not budget.expired:
+        if -queue[0][0] <= enough():
+            break
+        entry = heapq.heappop(queue)
+        settled = False
+        with budget.bounded():
+            bound = handle(entry[2])
+            settled = True
+        if not settled:
+            # Half of a split bounds nothing: the part stands as it was.
+            heapq.heappush(queue, entry)
+            break
+        proven = max(proven, bound)
+        report(max(proven, -queue[0][0] if queue else proven))
     return tree, max([proven, *(-bound for bound, _, _ in queue)])
 
 

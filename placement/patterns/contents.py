@@ -23,6 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
+from placement.budget import tick
 from placement.cluster import FloatArray, IntArray
 from placement.equality import ByContent
 from placement.instance import Instance, WorkflowDemand
@@ -172,6 +173,7 @@ class Contents:
         """
         value = _weigh(self.counts[rows], sigma * self.instance.load_cap)
         for flow in self._flows:
+            tick()
             value += self.best(flow, prices, sigma)[flow.held[rows]]
         return value
 
@@ -180,6 +182,7 @@ class Contents:
         each = np.zeros(len(self.models))
         total = np.zeros(len(self.counts))
         for row, mu in zip(count_rows, duals.rows, strict=True):
+            tick()
             price = -row.signed(mu) * row.weight_on(self.kind)
             if not price or not set(row.models) <= set(self._column):
                 continue
@@ -214,6 +217,7 @@ class Contents:
 
     def flow(self, w: int) -> Flow:
         """Tabulate one workflow."""
+        tick()
         demand = self.instance.workflows[w]
         nodes = len(demand.node_model)
         column = np.array([self._column.get(int(m), -1) for m in demand.node_model])

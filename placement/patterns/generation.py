@@ -142,16 +142,18 @@ def generate(
     if pool.duals is None:
         pool.duals = zero_duals(instance, pool.rows)
     run = _Run(instance, settings, budget, pool, gap, pricings, fixed or {}, quick, drafts, enough)
-    for _ in range(rounds):
-        if not run.round(report) or run.priced >= proofs:
-            break
-    if pool.patterns:
-        # The corner next to the interior point: few patterns, nearly whole numbers of servers.
-        master = run.master()
-        if solve_program(master.problem, settings, budget=budget.outer).found:
-            pool.relaxation = master.locality()
-            pool.fractions = master.fractions()
-            pool.reduced = master.reduced_costs()
+    with budget.bounded():
+        for _ in range(rounds):
+            if not run.round(report) or run.priced >= proofs:
+                break
+    with budget.outer.bounded():
+        if pool.patterns:
+            # The corner next to the interior point: few patterns, nearly whole numbers of servers.
+            master = run.master()
+            if solve_program(master.problem, settings, budget=budget.outer).found:
+                pool.relaxation = master.locality()
+                pool.fractions = master.fractions()
+                pool.reduced = master.reduced_costs()
 
 
 @dataclass

@@ -107,33 +107,37 @@ def integer(
     share: float = 0.5,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved."""
-    master = master_of(search.normal)(search.normal, patterns, search.pool.rows, integer=True)
-    if limits is not None:
-        for pattern, n in master.servers.items():
-            n.lowBound, n.upBound = limits(pattern)
-    held = patterns_of(search.instance, search.best.placement) if search.best is not None else {}
-    # A start that is none wastes the solver's time on mending it.
-    started = bool(held) and all(
-        pattern in master.servers
-        and master.servers[pattern].lowBound <= count <= master.servers[pattern].upBound
-        for pattern, count in held.items()
-    )
-    if started:
-        for variable in master.problem.variables():
-            variable.varValue = None
-        for pattern, n in master.servers.items():
-            n.varValue = held.get(pattern, 0)
-    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    outcome = solve_program(
-        master.problem,
-        search.settings,
-        gap=max(search.gap / (4 if few else 2), 1e-9),
-        node_limit=node_limit,
-        warm_start=started,
-        budget=search.budget.part(share),
-        target=master.value_of(search.pool.best_bound / (1 + search.gap)),
-    )
-    improved = outcome.found and search.offer(dict(master.counts()))
+    improved, budget = False, search.budget.part(share)
+    with budget.bounded():
+        master = master_of(search.normal)(search.normal, patterns, search.pool.rows, integer=True)
+        if limits is not None:
+            for pattern, n in master.servers.items():
+                n.lowBound, n.upBound = limits(pattern)
+        held = (
+            patterns_of(search.instance, search.best.placement) if search.best is not None else {}
+        )
+        # A start that is none wastes the solver's time on mending it.
+        started = bool(held) and all(
+            pattern in master.servers
+            and master.servers[pattern].lowBound <= count <= master.servers[pattern].upBound
+            for pattern, count in held.items()
+        )
+        if started:
+            for variable in master.problem.variables():
+                variable.varValue = None
+            for pattern, n in master.servers.items():
+                n.varValue = held.get(pattern, 0)
+        few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
+        outcome = solve_program(
+            master.problem,
+            search.settings,
+            gap=max(search.gap / (4 if few else 2), 1e-9),
+            node_limit=node_limit,
+            warm_start=started,
+            budget=budget,
+            target=master.value_of(search.pool.best_bound / (1 + search.gap)),
+        )
+        improved = outcome.found and search.offer(dict(master.counts()))
     search.report("integer plan")
     return improved
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from placement.budget import tick
 from placement.cluster import FloatArray
 from placement.instance import Instance
 from placement.patterns.pattern import Pattern
@@ -164,6 +165,7 @@ def server_rows(instance: Instance, patterns: Iterable[Pattern]) -> list[ServerR
     for part in _parts(instance):
         models, can_keep = _can_keep(instance, part)
         for pattern in patterns:
+            tick()
             if not pattern.models.issuperset(models):
                 continue
             counts = pattern.counts()
@@ -258,6 +260,7 @@ def broken(
     holders: dict[tuple[int, ...], list[tuple[Pattern, float]]] = {}
     found: list[tuple[float, KeptRow]] = []
     for row in rows:
+        tick()
         if row.models not in holders:
             holding = [(p, n) for p, n in servers.items() if p.models.issuperset(row.models)]
             holders[row.models] = holding

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from placement.budget import tick
 from placement.cluster import FloatArray, IntArray
 from placement.instance import Instance
 from placement.patterns.contents import MOST_NODES, Contents, Prices, count_contents, prices_at
@@ -121,6 +122,7 @@ class Knapsack:
                 split = int(np.argmax(rest))
                 options.append((float(row[g] + rest[split]), i, g, split))
         found: dict[Pattern, float] = {}
+        tick()
         for worth, i, g, split in sorted(options, key=lambda o: (-o[0], o[1:])):
             if len(found) >= most:
                 break
@@ -138,6 +140,7 @@ class Knapsack:
         shape = len(self.parts), self.gpus + 1
         value, part = np.zeros(shape), np.full(shape, -1, dtype=np.int64)
         for i, parts in enumerate(self.parts):
+            tick()
             worth = parts.worth(prices) + parts.features(rows, duals)
             ends = np.searchsorted(parts.gpus, np.arange(self.gpus + 2))
             for g in range(1, self.gpus + 1):
@@ -176,6 +179,7 @@ def _filled(value: FloatArray) -> tuple[FloatArray, IntArray]:
     items, sizes = value.shape
     best, took = np.zeros((items + 1, sizes)), np.zeros((items + 1, sizes), dtype=np.int64)
     for i in range(items):
+        tick()
         for g in range(sizes):
             with_item = best[i, g::-1] + value[i, : g + 1]
             took[i + 1, g] = h = int(np.argmax(with_item))

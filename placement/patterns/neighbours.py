@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from placement.budget import tick
 from placement.instance import Instance
 from placement.patterns.pattern import Pattern, lay_out
 
@@ -17,6 +18,7 @@ def neighbours(instance: Instance, patterns: Iterable[Pattern]) -> list[Pattern]
         for out in counts:
             rest = {m: n - (m == out) for m, n in counts.items() if n > (m == out)}
             for model in instance.used_models:
+                tick()
                 copies = max(1, int(k[out]) // int(k[model]))
                 if model == out:
                     continue

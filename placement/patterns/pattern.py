@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from placement.budget import tick
 from placement.cluster import ServerType
 from placement.instance import Instance
+from placement.routing_lp import group_servers
 from placement.solution import Placement
 
 
@@ -34,17 +37,12 @@ class Pattern:
 
 def patterns_of(instance: Instance, placement: Placement) -> dict[Pattern, int]:
     """Patterns of a placement, each with its number of servers."""
-    contents: list[list[tuple[int, int]]] = [[] for _ in range(instance.cluster.n_servers)]
-    rows = zip(
-        placement.model.tolist(), placement.server.tolist(), placement.start.tolist(), strict=True
-    )
-    for m, s, i in rows:
-        contents[s].append((m, i))
     found: dict[Pattern, int] = {}
-    for s, content in enumerate(contents):
-        if content:
-            pattern = canonical(instance, int(instance.cluster.server_type[s]), content)
-            found[pattern] = found.get(pattern, 0) + 1
+    for group in group_servers(instance, placement):
+        content = list(zip(group.model.tolist(), group.start.tolist(), strict=True))
+        kind = int(instance.cluster.server_type[group.servers[0]])
+        pattern = canonical(instance, kind, content)
+        found[pattern] = found.get(pattern, 0) + len(group.servers)
     return found
 
 
@@ -134,28 +132,30 @@ class _Shape:
         self.free = np.full(server.gpus, instance.models_per_gpu)
         self.load = np.zeros(server.gpus)
         self.content: list[tuple[int, int]] = []
+        self.starts: dict[int, list[int]] = {}
 
     def add(self, m: int, load: float) -> bool:
         """Place a replica on the least loaded block that has room; False where none has."""
+        tick()
         k = int(self.instance.gpus_required[m])
         need = float(self.instance.memory_per_gpu_gb[m])
-        best: tuple[float, int] | None = None
-        for i in range(len(self.free) - k + 1):
-            block = slice(i, i + k)
-            if (self.memory_gb[block] < need).any() or (self.free[block] < 1).any():
-                continue
-            if (m, i) in self.content:  # a second replica on the same block adds nothing
-                continue
-            choice = (float(self.load[block].max()), i)
-            if best is None or choice < best:
-                best = choice
-        if best is None:
+        if k > len(self.free):
             return False
-        block = slice(best[1], best[1] + k)
+        fits, peak = (self.memory_gb >= need) & (self.free >= 1), self.load
+        if k > 1:
+            fits = np.all(sliding_window_view(fits, k), axis=1)
+            peak = np.max(sliding_window_view(peak, k), axis=1)
+        # A second replica on the same block adds nothing.
+        fits[self.starts.get(m, [])] = False
+        if not fits.any():
+            return False
+        best = int(np.where(fits, peak, np.inf).argmin())
+        block = slice(best, best + k)
         self.memory_gb[block] -= need
         self.free[block] -= 1
         self.load[block] += load
-        self.content.append((m, best[1]))
+        self.content.append((m, best))
+        self.starts.setdefault(m, []).append(best)
         return True
 
 

@@ -127,6 +127,42 @@ def solve_patterns(
     if start is not None:
         for pattern in patterns_of(instance, start.placement):
             pool.add(pattern)
+    with budget.bounded():
+        _run(search)
+    bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
+    duals: dict[str, object] | None = stored(search.normal, search.pool, search.tree)
+    if (
+        not search.closed()
+        and not budget.expired
+        and instance.cluster.n_servers <= COMPACT_SERVERS
+        and search.best is not None
+    ):
+        found = solve_compact(
+            instance, settings, budget, start=search.best, gap=gap, progress=_tighter(search)
+        )
+        search.best = found.solution
+        search.worth = evaluate(instance, found.solution).objective
+        if found.best_bound < bound:
+            bound, proof, duals = found.best_bound, found.proof, None
+    if search.best is None:
+        raise RuntimeError("column generation ended without a plan")
+    status: Status = "gap"
+    if relative_gap(search.worth, bound) <= 1e-6:
+        status = "optimal"
+    elif relative_gap(search.worth, bound) > gap and budget.cut_short:
+        status = "interrupted" if budget.interrupted else "time limit"
+    return FormOutcome(
+        solution=search.best,
+        best_bound=max(bound, search.worth),
+        status=status,
+        proof=proof,
+        duals=duals,
+    )
+
+
+def _run(search: Search) -> None:
+    """The phases, one after the other; what they find is in the search whenever they end."""
+    instance, normal, budget, pool = search.instance, search.normal, search.budget, search.pool
     for pattern in first_patterns(normal):
         pool.add(pattern)
     listed = listed_contents(normal)
@@ -158,7 +194,7 @@ def solve_patterns(
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
         cut(search)
         round_up(search)
-        if search.knapsacks and relative_gap(search.worth, pool.relaxation) <= gap:
+        if search.knapsacks and relative_gap(search.worth, pool.relaxation) <= search.gap:
             # What is missing is the proof, which is sooner had without the cuts.
             pool.drop_cuts()
             finished = add_patterns(search, pricings, drafts=False)
@@ -185,35 +221,6 @@ def solve_patterns(
         _close(search)
     if not shared:
         _place_anew(search)
-    bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
-    duals: dict[str, object] | None = stored(search.normal, search.pool, search.tree)
-    if (
-        not search.closed()
-        and not budget.expired
-        and instance.cluster.n_servers <= COMPACT_SERVERS
-        and search.best is not None
-    ):
-        found = solve_compact(
-            instance, settings, budget, start=search.best, gap=gap, progress=_tighter(search)
-        )
-        search.best = found.solution
-        search.worth = evaluate(instance, found.solution).objective
-        if found.best_bound < bound:
-            bound, proof, duals = found.best_bound, found.proof, None
-    if search.best is None:
-        raise RuntimeError("column generation ended without a plan")
-    status: Status = "gap"
-    if relative_gap(search.worth, bound) <= 1e-6:
-        status = "optimal"
-    elif relative_gap(search.worth, bound) > gap and budget.cut_short:
-        status = "interrupted" if budget.interrupted else "time limit"
-    return FormOutcome(
-        solution=search.best,
-        best_bound=max(bound, search.worth),
-        status=status,
-        proof=proof,
-        duals=duals,
-    )
 
 
 def _search_shared(search: Search) -> None:
