@@ -132,7 +132,10 @@ def command(**options: Any) -> None:
     with waiting("drawing and writing the trace"), together():
         if config is not None:
             write_config(path, config)
-        trace = synthetic_trace(workload, arrivals, seed=seed, mix=mix)
+        try:
+            trace = synthetic_trace(workload, arrivals, seed=seed, mix=mix)
+        except ValueError as error:  # it knows the models, not the file
+            raise ValueError(f"{path}: {error}") from error
         write_requests(options["requests_out"], trace)
     span = float(arrivals[-1])
     if options["as_json"]:

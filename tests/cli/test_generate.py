@@ -66,3 +66,15 @@ def test_a_trace_of_many_centuries_is_refused(tmp_path: Path) -> None:
     done = gswarm("generate", "--config", config, "--rate", "1e-9", "--requests-out", "r.csv")
     assert done.exit_code == 2
     assert "years; ask for a higher --rate" in done.output
+
+
+def test_a_config_without_service_times_is_named(tmp_path: Path) -> None:
+    """The sentence says which file holds the model that states none."""
+    config = tmp_path / "config.json"
+    model = {"name": "M", "memory_gb": 1, "gpus_required": 1, "load_time_seconds": 1}
+    flow = {"nodes": [{"id": "n", "model": "mute"}]}
+    config.write_text(json.dumps({"models": {"mute": model}, "workflows": {"w": flow}}))
+    done = gswarm("generate", "--config", config, "--requests-out", tmp_path / "trace.jsonl")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: {config}: model 'mute' states no service time")
+    assert list(tmp_path.iterdir()) == [config]
