@@ -138,16 +138,14 @@ def _short(fault: Signature) -> str:
     return hashlib.sha256(": ".join(fault).encode("utf-8", "replace")).hexdigest()[:8]
 
 
-def worker(seed: int, pipe: Connection, keep: Path | None, processes: float) -> None:
-    """Run the cases whose numbers come through the pipe until None comes."""
+def worker(seed: int, pipe: Connection, keep: Path | None, processes: float, folder: Path) -> None:
+    """Run the cases whose numbers come through the pipe, in a folder, until None comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     stage = Stage()
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="gswarm-fuzz-", dir=memory))
     number = None
     try:
         _warm(seed, stage, folder / "case")
@@ -160,8 +158,6 @@ def worker(seed: int, pipe: Connection, keep: Path | None, processes: float) -> 
         pass  # who gave the numbers has gone
     except Exception:
         pipe.send(f"{number}: {traceback.format_exc()}")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _warm(seed: int, stage: Stage, folder: Path) -> None:
@@ -194,6 +190,7 @@ class Watched:
 
     process: Any
     pipe: Connection
+    folder: Path
     number: int | None = None
     since: float = 0.0
     cpu_s: float = 0.0
@@ -212,8 +209,11 @@ class Pool:
         *,
         processes: float = 0.0,
         hang_cpu_s: float = HANG_CPU_S,
-        work: Callable[[int, Connection, Path | None, float], None] | None = None,
+        work: Callable[[int, Connection, Path | None, float, Path], None] | None = None,
     ) -> None:
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self._folder = Path(tempfile.mkdtemp(prefix="gswarm-fuzz-", dir=memory))
+        self._begun = 0
         self._seed, self._keep, self._processes = seed, keep, processes
         self._hang_cpu_s, self._work = hang_cpu_s, work or worker
         self._context = multiprocessing.get_context("spawn")
@@ -221,12 +221,18 @@ class Pool:
 
     def _begin(self) -> Watched:
         ours, theirs = self._context.Pipe()
+        # In a folder of the pool's own: a worker that is killed removes nothing.
+        self._begun += 1
+        folder = self._folder / str(self._begun)
+        folder.mkdir()
         process = self._context.Process(
-            target=self._work, args=(self._seed, theirs, self._keep, self._processes), daemon=True
+            target=self._work,
+            args=(self._seed, theirs, self._keep, self._processes, folder),
+            daemon=True,
         )
         process.start()
         theirs.close()
-        return Watched(process, ours, since=time.monotonic())
+        return Watched(process, ours, folder, since=time.monotonic())
 
     def results(self, numbers: Iterator[int]) -> Iterator[Result]:
         """Run the cases; results come in the order in which they end."""
@@ -300,6 +306,7 @@ class Pool:
             one.process.kill()
         one.process.join()
         one.pipe.close()
+        shutil.rmtree(one.folder, ignore_errors=True)
 
     def close(self) -> None:
         """End the workers."""
@@ -310,6 +317,7 @@ class Pool:
             except OSError:
                 pass
             self._end(one)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _cpu_s(pid: int) -> float:

@@ -114,7 +114,7 @@ def test_the_judge_sees_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ).faults
 
 
-def falling(seed: int, pipe: Connection, keep: Path | None, processes: float) -> None:
+def falling(seed: int, pipe: Connection, keep: Path | None, processes: float, folder: Path) -> None:
     """A worker for which every second case is the last."""
     pipe.send("ready")
     while (number := pipe.recv()) is not None:
