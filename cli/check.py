@@ -137,7 +137,7 @@ def _report(faults: list[str], proof: dict[str, Any] | None, as_json: bool, quie
         if proof is not None and proof["holds"] is None:
             click.echo(
                 f"not decided: whether the bound of {proof['stated']:.9g} holds: {proof['why']} "
-                f"({proof['how']}); give it more --time-limit",
+                f"({proof['how']}); give it more --time-limit, or solve again",
                 err=True,
             )
     if not holds:

@@ -57,7 +57,8 @@ def read_arrivals(path: str | os.PathLike[str], requests: int | None = None) -> 
     text = decode(path, read_bytes(path, TRACE_LIMIT_BYTES))
     rows = list(_rows(path, text))
     column = _stamp_column(path, rows)
-    if not _is_stamp(rows[0][1][column]):
+    header = rows[0][1]
+    if len(header) <= column or not _is_stamp(header[column]):
         rows = rows[1:]
     faults = FaultList(path)
     for line, fields in rows:

@@ -180,12 +180,14 @@ class PlanReader:
             if replica.gpus != list(range(replica.gpus[0], replica.gpus[0] + length)):
                 wrong = f"{replica.gpus} is no block of {length} consecutive GPUs"
                 self._fault((*place, "gpus"), wrong)
-            elif replica.gpus[0] not in own or replica.gpus[-1] not in own:
+                continue
+            if replica.gpus[0] not in own or replica.gpus[-1] not in own:
                 wrong = (
                     f"{replica.gpus} leaves server {replica.server}, "
                     f"which has GPUs {own.start} to {own.stop - 1}"
                 )
                 self._fault((*place, "gpus"), wrong)
+                continue
             other = at.setdefault((m, replica.gpus[0]), i)
             if other != i:
                 self._fault(

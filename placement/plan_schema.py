@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from placement.reading.schema import MAX_SERVERS, Entry
+from placement.reading.schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, Entry
 
 Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
@@ -18,7 +18,7 @@ class PlanServerType(Entry):
 
     name: str = Field(description="name of the type")
     count: int = Field(ge=0, le=MAX_SERVERS, description="servers of the type")
-    gpus: int = Field(ge=1, le=100_000, description="GPUs of one server")
+    gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
     gpu_memory_gb: float = Field(gt=0, description="memory of one GPU in GB")
     speed: float = Field(gt=0, description="an execution of t seconds takes t / speed here")
 
@@ -67,7 +67,7 @@ class PlanModel(Entry):
     """A model as the plan counts it."""
 
     id: str = Field(description="key of the model in the config")
-    gpus_required: int = Field(ge=1, le=100_000, description="GPUs of one replica")
+    gpus_required: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one replica")
     memory_per_gpu_gb: float = Field(ge=0, description="memory of a replica on each of its GPUs")
 
 

@@ -12,6 +12,8 @@ MAX_SECONDS = 1e9
 """Longest time a file may state: thirty years, far beyond any service or load time."""
 MAX_MEMORY_GB = 1e6
 MAX_SERVERS = 10_000_000
+MAX_GPUS_PER_SERVER = 1024
+"""More than any server has; methods try every position of every model."""
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 Tokens = Annotated[float, Field(ge=0, le=1e12)]
@@ -63,7 +65,9 @@ class ModelEntry(Entry):
         description="memory of a whole replica in GB, split evenly over its GPUs",
     )
     gpus_required: int = Field(
-        ge=1, le=100_000, description="GPUs of one replica, consecutive GPUs of one server"
+        ge=1,
+        le=MAX_GPUS_PER_SERVER,
+        description="GPUs of one replica, consecutive GPUs of one server",
     )
     load_time_seconds: Seconds = Field(
         description="seconds to load a replica; only schedulers that switch models pay it"
@@ -145,7 +149,7 @@ class ServerTypeEntry(Entry):
     """A server type: `count` identical servers."""
 
     count: int = Field(ge=1, le=MAX_SERVERS, description="number of servers of the type")
-    gpus: int = Field(ge=1, le=100_000, description="GPUs of one server")
+    gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
     gpu_memory_gb: Annotated[float, Field(gt=0, le=MAX_MEMORY_GB)] = Field(
         default=80.0, description="memory of one GPU in GB"
     )

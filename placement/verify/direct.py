@@ -13,6 +13,20 @@ from placement.verify.door import Answer, Clock, Program
 from placement.verify.rows import CountRow, replica_rows
 from placement.verify.scaled import ROOM, Scaled
 
+MOST_COLUMNS = 1_000_000
+"""Columns beyond which branch and bound over all servers decides nothing in any time."""
+
+
+def columns_of(scaled: Scaled) -> int:
+    """Columns that the program would have at most."""
+    each = sum(len(f.models) + len(f.parts) for f in scaled.flows)
+    total = 0
+    for t, kind in enumerate(scaled.types):
+        fitting = scaled.fitting(t)
+        places = [1 if scaled.exclusive else 2 * scaled.most(t, m) for m in fitting]
+        total += kind.count * (each + sum(places))
+    return total
+
 
 class DirectProgram:
     """The program over all servers.
@@ -23,7 +37,7 @@ class DirectProgram:
         First GPU -1 where only the number counts.
     """
 
-    def __init__(self, scaled: Scaled) -> None:
+    def __init__(self, scaled: Scaled, clock: Clock | None = None) -> None:
         self.scaled = scaled
         self.program = Program()
         self.place: dict[tuple[int, int, int], int] = {}
@@ -31,6 +45,8 @@ class DirectProgram:
         self.kinds = [t for t, kind in enumerate(scaled.types) for _ in range(kind.count)]
         demand: dict[tuple[int, int], list[tuple[int, float]]] = defaultdict(list)
         for s, t in enumerate(self.kinds):
+            if clock is not None:
+                clock.check()
             self._server(s, t, demand)
         for flow in scaled.flows:
             for v in range(len(flow.models)):

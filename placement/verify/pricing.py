@@ -8,7 +8,8 @@ real content keeps, so what is proven holds; where that is not enough, the place
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+
+import numpy as np
 
 from placement.verify.door import Answer, Clock, Program
 from placement.verify.rows import CountRow, KeptRow, Prices, ServerRow
@@ -216,15 +217,19 @@ class ServerProgram:
     def _sharing(self, models: list[int]) -> list[tuple[int, ...]]:
         """The largest sets of some models that fit on one GPU."""
         limit = self.kind.gpu_memory_gb * ROOM
-        most = len(models) if self.scaled.most_on_gpu is None else self.scaled.most_on_gpu
-        found: list[tuple[int, ...]] = []
-        for size in range(min(most, len(models)), 0, -1):
-            for together in combinations(models, size):
-                if float(sum(self.scaled.memory[m] for m in together)) <= limit and not any(
-                    set(together) <= set(larger) for larger in found
-                ):
-                    found.append(together)
-        return found
+        sets = np.arange(1 << len(models))
+        held = (sets[:, None] >> np.arange(len(models))) & 1
+        fits = held @ self.scaled.memory[models] <= limit
+        if self.scaled.most_on_gpu is not None:
+            fits &= held.sum(axis=1) <= self.scaled.most_on_gpu
+        largest = fits.copy()
+        for i in range(len(models)):
+            without = sets[held[:, i] == 0]
+            largest[without] &= ~fits[without | 1 << i]
+        return [
+            tuple(m for m, there in zip(models, held[q], strict=True) if there)
+            for q in np.flatnonzero(largest)
+        ]
 
 
 def highest_worth(

@@ -13,7 +13,7 @@ from typing import Literal
 from placement.instance import Instance
 from placement.plan import Plan
 from placement.verify.candidates import best_over, candidates
-from placement.verify.direct import DirectProgram
+from placement.verify.direct import MOST_COLUMNS, DirectProgram, columns_of
 from placement.verify.door import Clock, OutOfTime, Undecided
 from placement.verify.listing import Listing, Priced, listings
 from placement.verify.pricing import highest_worth
@@ -96,9 +96,12 @@ def check_bound(
 
 def _direct(plan: Plan, stated: float, clock: Clock, solver: str) -> BoundCheck:
     scaled = Scaled(plan.instance)
+    if columns_of(scaled) > MOST_COLUMNS:
+        why = "the file stores no multipliers, and the whole program is too large to solve"
+        return BoundCheck("not decided", 1.0, stated, HOW["direct"], why)
     enough = (stated + TOLERANCE - SAFETY - scaled.constant) * scaled.servers
     try:
-        answer = DirectProgram(scaled).bound(plan, enough, clock, solver)
+        answer = DirectProgram(scaled, clock).bound(plan, enough, clock, solver)
     except Undecided as open_question:
         return BoundCheck("not decided", 1.0, stated, HOW["direct"], str(open_question))
     bound = min(1.0, answer.bound / scaled.servers + scaled.constant + SAFETY)
@@ -163,6 +166,7 @@ class _Proof:
         return highest
 
     def _leaf(self, rows: list[Row | None], leaf: dict[str, object]) -> float:
+        self.clock.check()
         prices = prices_of(self.scaled, rows, leaf)
         worth = leaf.get("enumerated")
         if self.listings and isinstance(worth, float) and 0.0 <= worth <= 1.0:

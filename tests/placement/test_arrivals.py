@@ -58,7 +58,7 @@ ROWS = (
 
 
 @pytest.mark.parametrize(
-    "text", [HEADER + ROWS, ROWS, "\n" + HEADER + ROWS.replace("\n", "\r\n\n")]
+    "text", ["id\n" + ROWS, HEADER + ROWS, ROWS, "\n" + HEADER + ROWS.replace("\n", "\r\n\n")]
 )
 def test_recorded_times_are_taken_from_the_column_that_has_them(text: str, tmp_path: Path) -> None:
     """With header or without, seven digits, in order, the first at 0; blank lines are nothing."""

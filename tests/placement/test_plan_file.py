@@ -272,6 +272,7 @@ def _with_first(instance: Instance, first: WorkflowDemand) -> Instance:
         (("rules", "max_models_per_gpu"), 10**30, "max_models_per_gpu"),
         (("replicas", 0, "server"), 10**30, "server"),
         (("replicas", 0, "gpus", 0), 10**30, "gpus"),
+        (("replicas", 0, "gpus"), [2**63, 2**63 + 1], "gpus"),
         (("models",), [], "models"),
         (("workflows",), [], "workflows"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 import placement.verify
 from placement.budget import Budget
+from placement.cluster import Cluster, ServerType
 from placement.heuristics import HEURISTICS
 from placement.instance import Instance
 from placement.normalization import normalize
@@ -305,6 +306,11 @@ def test_no_time_decides_nothing() -> None:
             checked = check_bound(replace(plan, certificate=stated), time_limit_s=0.0)
             assert checked.verdict == "not decided"
             assert "time limit" in checked.why
+    many = Cluster((ServerType("s", 3_000_000, 4, 80.0),))
+    large = replace(plan, instance=replace(instance, cluster=many))
+    stated = replace(plan.certificate, best_bound=0.5, duals=None)
+    checked = check_bound(replace(large, certificate=stated))
+    assert (checked.verdict, "too large" in checked.why) == ("not decided", True)
     with pytest.raises(OutOfTime):
         proven_bound(instance, {}, clock=Clock(0.0))
 
