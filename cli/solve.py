@@ -88,7 +88,9 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
     show_default=True,
     help="Stop when the plan is proven to be this close to the best (a fraction).",
 )
-@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of the solver.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Threads of the solver; 1 if not given."
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--allow-partial", is_flag=True, help="Drop the least used workflows if not all models fit."

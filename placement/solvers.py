@@ -37,7 +37,8 @@ class SolverSettings:
     name : str
         HiGHS, CBC, or any solver by PuLP's name for it.
     threads : int or None
-        Most threads; None leaves the choice to the solver.
+        Most threads; None is one for HiGHS and CBC, so that what they find does not depend on the
+        processors that are there.
     seed : int
         Random seed of HiGHS and CBC.
     """
@@ -232,7 +233,7 @@ def _run_highs(
     solver = QuietHiGHS(
         gapRel=gap,
         timeLimit=limit,
-        threads=settings.threads,
+        threads=settings.threads or 1,
         warm_start=warm_start,
         watch=None if budget is None and on_progress is None else watch,
         **options,
@@ -278,7 +279,7 @@ def _run_cbc(
             timeLimit=limit,
             gapRel=gap,
             maxNodes=node_limit,
-            threads=settings.threads,
+            threads=settings.threads or 1,
             warmStart=warm_start and problem.isMIP(),
             keepFiles=False,
             logPath=str(log),
