@@ -51,7 +51,7 @@ COMPACT_SERVERS = 2
 
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
-HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.3, 0.2, 0.5
+HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.4, 0.2, 0.5
 """Parts of the time left that the steps before the integer program have at most: heuristics that
 are soon done, local search, the least bottleneck load, and the routing of what they placed."""
 
