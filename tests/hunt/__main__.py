@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,10 +37,10 @@ def main() -> None:
         thorough=not options.quick,
     )
     counts: Counter[str] = Counter()
-    # Fresh processes now and then: a thousand solves leave half a gigabyte behind.
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(options.jobs, spawn, max_tasks_per_child=FRESH_AFTER) as pool:
-        for done, verdict in enumerate(pool.map(one, seeds), 1):
+    # Fresh processes now and then: a thousand solves leave half a gigabyte behind. The pool of
+    # concurrent.futures hangs where its processes are replaced (CPython issue 115634).
+    with get_context("spawn").Pool(options.jobs, maxtasksperchild=FRESH_AFTER) as pool:
+        for done, verdict in enumerate(pool.imap(one, seeds), 1):
             for kind, sentence in verdict.faults:
                 print(f"seed {verdict.seed}: {kind}: {sentence.splitlines()[-1]}", flush=True)
             counts.update(tally(verdict))
