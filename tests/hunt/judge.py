@@ -149,11 +149,11 @@ def _judge_plan(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> Non
         share: list[dict[int, float]] = []
         for n, (model, seconds) in enumerate(w.nodes):
             mine: dict[int, float] = defaultdict(float)
+            for s, server in enumerate(problem.servers):
+                unsaid[model, s] += LEAST_SHARE * w.rate * seconds / server.speed
             for s, part in way["home"] + way["spill"][w.names[n]]:
                 mine[s] += part
-                load = w.rate * seconds / problem.servers[s].speed
-                routed[model, s] += part * load
-                unsaid[model, s] += LEAST_SHARE * load
+                routed[model, s] += part * w.rate * seconds / problem.servers[s].speed
                 if (model, s) not in held:
                     verdict.fault("routing", f"{w.id}.{w.names[n]} goes where {model} is not")
             if not math.isclose(sum(mine.values()), 1.0, abs_tol=CLOSE):
