@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from placement.reading.schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, Entry
+from placement.reading.schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, MIN_SPEED, Entry
 
 Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
@@ -20,7 +20,7 @@ class PlanServerType(Entry):
     count: int = Field(ge=0, le=MAX_SERVERS, description="servers of the type")
     gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
     gpu_memory_gb: float = Field(gt=0, description="memory of one GPU in GB")
-    speed: float = Field(gt=0, description="an execution of t seconds takes t / speed here")
+    speed: float = Field(ge=MIN_SPEED, description="an execution of t seconds takes t / speed here")
 
 
 class PlanNetwork(Entry):

@@ -12,6 +12,8 @@ MAX_SECONDS = 1e9
 """Longest time a file may state: thirty years, far beyond any service or load time."""
 MAX_MEMORY_GB = 1e6
 MAX_SERVERS = 10_000_000
+MIN_SPEED = 1e-9
+"""Slower servers would take longer for a call than numbers can say."""
 MAX_GPUS_PER_SERVER = 1024
 """More than any server has; methods try every position of every model."""
 
@@ -153,7 +155,7 @@ class ServerTypeEntry(Entry):
     gpu_memory_gb: Annotated[float, Field(gt=0, le=MAX_MEMORY_GB)] = Field(
         default=80.0, description="memory of one GPU in GB"
     )
-    speed: Annotated[float, Field(gt=0, le=1e6)] = Field(
+    speed: Annotated[float, Field(ge=MIN_SPEED, le=1e6)] = Field(
         default=1.0, description="an execution of t seconds takes t / speed here"
     )
 
