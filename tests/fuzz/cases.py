@@ -191,7 +191,8 @@ def _after_solve(rng: Random, line: list[str], names: dict[str, str]) -> list[St
 def forge(rng: Random, plan: dict[str, Any]) -> Any:
     """The plan with one figure that is half again as large, and a digest that fits: no plan."""
     served = [w for w in plan["workflows"] if w["id"] in plan["routing"]]
-    figures = [(plan["certificate"], "objective"), *((w, "rate") for w in served)]
+    busy = [w for w in served if any(n["work_s"] > 1e-4 for n in w["nodes"])]
+    figures = [(plan["certificate"], "objective"), *((w, "rate") for w in busy)]
     figures += [(plan["expected"], name) for name in plan["expected"]]
     figures += [(r, "load") for r in plan["replicas"]]
     figures += [(n, "work_s") for w in served for n in w["nodes"]]

@@ -28,9 +28,8 @@ def edit(rng: Random, data: Any, kind: str, *, gentle: bool) -> Any:
 
 def _spots(data: Any) -> Iterator[Spot]:
     if isinstance(data, Pairs):
-        keys: Any = range(len(data))
-        for i in keys:
-            yield from _spots(data[i][1])
+        for _, value in data.items_now():
+            yield from _spots(value)
         return
     if isinstance(data, dict | list):
         for key in list(data) if isinstance(data, dict) else range(len(data)):
@@ -289,7 +288,7 @@ def raw_free(data: Any) -> Any:
     if isinstance(data, Raw):
         return str(data)
     if isinstance(data, Pairs):
-        return {str(k): raw_free(v) for k, v in data}
+        return {str(k): raw_free(v) for k, v in data.items_now()}
     if isinstance(data, dict):
         return {str(k): raw_free(v) for k, v in data.items()}
     if isinstance(data, list):

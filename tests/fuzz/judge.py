@@ -43,7 +43,8 @@ NOISE = re.compile(
     r"Errno|invalid literal for|could not convert|math domain|encountered in|Exceeds the limit|"
     r"out of memory|pydantic|not iterable|not subscriptable|embedded null|RUST_BACKTRACE"
 )
-CLICK = ("--", "'-", "''", "PLAN", "ommand", "Got unexpected", "Missing argument")
+CLICK = ("--", "'-", "''", "PLAN", "ommand", "Got unexpected", "Missing argument",
+         "is not one of", "solver")  # fmt: skip
 """How click names what is wrong with a command line."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029\u202e]")
 
@@ -281,6 +282,7 @@ def _files(case: Case, step: Step, said: Said, before: set[str]) -> list[tuple[s
     found = []
     asked = {b for a, b in zip(step.args, step.args[1:], strict=False) if a in OUTPUTS}
     asked |= {a.partition("=")[2] for a in step.args if a.partition("=")[0] in OUTPUTS}
+    asked |= {a[2:] for a in step.args if a.startswith("-o")}
     asked |= {"plan.yaml", "report.html"}  # defaults
     for name in names_here() - before:
         if name.startswith(".") and name not in asked:

@@ -153,7 +153,12 @@ def worker(seed: int, pipe: Connection, keep: Path | None, processes: float, fol
         every = round(1 / processes) if processes else 0
         while (number := pipe.recv()) is not None:
             apart = bool(every) and number % every == every - 1
-            pipe.send(run_one(seed, number, None if apart else stage, folder / "case", keep))
+            try:
+                result = run_one(seed, number, None if apart else stage, folder / "case", keep)
+            except Exception:  # of the fuzzer itself: a million cases go on without this one
+                fault = ("fuzzer", "broken", traceback.format_exc(limit=-3))
+                result = Result(number, (("fuzzer", "FAULT"),), (fault,))
+            pipe.send(result)
     except (EOFError, BrokenPipeError):
         pass  # who gave the numbers has gone
     except Exception:

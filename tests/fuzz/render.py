@@ -76,7 +76,7 @@ def _json(rng: Random, data: Any, indent: int | None = None) -> str:
             return f"\x02{len(raws) - 1}\x03"
         if isinstance(value, Pairs):
             # Keys are told apart by a number that is taken out of the text again.
-            return {f"{key}\x02#{i}\x03": plain(v) for i, (key, v) in enumerate(_pairs(value))}
+            return {f"{key}\x02#{i}\x03": plain(v) for i, (key, v) in enumerate(value.items_now())}
         if isinstance(value, dict):
             return {k: plain(v) for k, v in value.items()}
         if isinstance(value, list):
@@ -91,17 +91,13 @@ def _json(rng: Random, data: Any, indent: int | None = None) -> str:
     return re.sub(r'"\\u0002(\d+)\\u0003"', lambda m: raws[int(m[1])], text)
 
 
-def _pairs(value: Pairs) -> list[tuple[Any, Any]]:
-    return [p if isinstance(p, tuple) and len(p) == 2 else (str(p), None) for p in value]
-
-
 def _yaml(data: Any, pad: str) -> list[str]:
     """Block style, an item a line."""
     if isinstance(data, Raw):
         return [f"{pad}{data}"]
     if isinstance(data, dict | Pairs) and data:
         lines = []
-        for key, value in data.items() if isinstance(data, dict) else _pairs(data):
+        for key, value in data.items() if isinstance(data, dict) else data.items_now():
             name = _scalar(str(key))
             if isinstance(value, dict | list) and value:
                 lines += [f"{pad}{name}:", *_yaml(value, pad + "  ")]
@@ -144,7 +140,7 @@ def csv_text(rng: Random, rows: list[Any], *, trace: bool, sound: bool) -> str:
     spread = rng.random() < 0.5
     flat = []
     for row in rows:
-        fields = dict(_pairs(row)) if isinstance(row, Pairs) else row
+        fields = dict(row.items_now()) if isinstance(row, Pairs) else row
         if not isinstance(fields, dict):
             flat.append({"request_id": fields})
             continue

@@ -81,6 +81,10 @@ class Raw(str):
 class Pairs(list[tuple[Any, Any]]):
     """A mapping in which a key may stand twice, or be no text."""
 
+    def items_now(self) -> list[tuple[Any, Any]]:
+        """Keys and values, whatever changes have put among them."""
+        return [p if isinstance(p, tuple) and len(p) == 2 else (str(p), None) for p in self]
+
 
 def odd_value(rng: Random) -> Any:
     """Any value that a place does not expect."""
