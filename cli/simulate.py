@@ -102,7 +102,11 @@ def command(**options: Any) -> None:
         inputs,
     )
     planned = options["scheduler"] == "static"
-    trace, run_trace = _planned(options) if planned else _switching(options)
+    expected: float | None = None
+    if planned:
+        trace, run_trace, expected = _planned(options)
+    else:
+        trace, run_trace = _switching(options)
 
     with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
         run = run_trace(trace, progress)
@@ -124,6 +128,7 @@ def command(**options: Any) -> None:
         echo_json({"summary": summarize(run, metrics), **extra})
     elif not options["quiet"]:
         show(run, metrics)
+        _say_difference(run, metrics, expected)
         if intervals is not None:
             show_intervals(intervals, options["repeat"])
         if options["log"] is not None:
@@ -168,7 +173,7 @@ def _flags(names: set[str]) -> str:
     return ", ".join("--" + name.removesuffix("_file").replace("_", "-") for name in sorted(names))
 
 
-def _planned(options: dict[str, Any]) -> tuple[Trace, Runner]:
+def _planned(options: dict[str, Any]) -> tuple[Trace, Runner, float | None]:
     from runtime.simulate import simulate_plan
 
     plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
@@ -183,7 +188,7 @@ def _planned(options: dict[str, Any]) -> tuple[Trace, Runner]:
             progress=progress,
         )
 
-    return trace, run
+    return trace, run, plan.expected.get("server_efficiency")
 
 
 def _switching(options: dict[str, Any]) -> tuple[Trace, Runner]:
@@ -209,6 +214,14 @@ def _switching(options: dict[str, Any]) -> tuple[Trace, Runner]:
         )
 
     return trace, run
+
+
+def _say_difference(run: RunResult, metrics: Metrics, expected: float | None) -> None:
+    from cli.expectation import difference
+
+    said = expected is not None and difference(expected, metrics.server_efficiency, run.routing)
+    if said:
+        click.echo(said)
 
 
 def show(run: RunResult, metrics: Metrics) -> None:
