@@ -5,11 +5,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
+# `compat`: a path in place of an import hook, which starts faster and hears Ctrl-C sooner.
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
+	-c constraints.txt --config-settings editable_mode=compat
 OUT := out
 SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
-CASE := --config configs/multimodal.yaml --requests configs/multimodal_requests.jsonl
-CLUSTER := --gpus 32 --gpus-per-server 8
+CASE := --config configs/studio.yaml --requests configs/studio_requests.jsonl
+CLUSTER := --cluster configs/studio_cluster.yaml
 
 .PHONY: run test lint types pytest docs figures format clean
 

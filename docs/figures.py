@@ -16,8 +16,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 CASE = (
-    "--config", "configs/multimodal.yaml", "--requests", "configs/multimodal_requests.jsonl",
-    "--gpus", "32", "--gpus-per-server", "8",
+    "--config", "configs/studio.yaml", "--requests", "configs/studio_requests.jsonl",
+    "--cluster", "configs/studio_cluster.yaml",
 )  # fmt: skip
 METHODS = "ilp,local-search,greedy"
 ROUTING = "plan"

@@ -25,8 +25,8 @@ MODELS: dict[FileKind, type[Entry]] = {
     "config": ConfigFile, "cluster": ClusterFile, "requests": RequestsFile, "plan": PlanDocument,
 }  # fmt: skip
 SHIPPED = {
-    "config": ["small.yaml", "multimodal.yaml"],
-    "cluster": ["heterogeneous_cluster.yaml"],
+    "config": ["small.yaml", "multimodal.yaml", "studio.yaml"],
+    "cluster": ["heterogeneous_cluster.yaml", "studio_cluster.yaml"],
     "requests": ["small_requests.yaml"],
 }
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from docs.figures import METHODS, measured_rows, result_table, stated_table
+from docs.figures import measured_rows, result_table, stated_table
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,22 +45,7 @@ def test_links_of_the_documents_lead_somewhere() -> None:
                 assert (document.parent / target).exists(), (document.name, target)
 
 
-# Server efficiency, CSC, variance, P99, gap: the last phases of a solve watch the clock, so that
-# which of the equally local plans is found, and with it variance and tail, depends on the machine.
-TOLERANCES = ({"abs": 1.0}, {"rel": 0.1, "abs": 20}, {"rel": 0.5}, {"rel": 0.3}, {"abs": 0.5})
-
-
 def test_the_result_in_the_readme_is_that_of_the_run() -> None:
-    """Every figure of the table is the run's, as near as the clock allows."""
-    stated, measured = (
-        [[float(n.replace(",", "")) for n in re.findall(r"(?<!\w)[\d,.]+", line)] for line in rows]
-        for rows in (
-            stated_table((ROOT / "README.md").read_text()).splitlines()[2:],
-            result_table(measured_rows()).splitlines()[2:],
-        )
-    )
-    assert len(stated) == len(METHODS.split(","))
-    for ours, theirs in zip(stated, measured, strict=True):
-        assert len(ours) == len(theirs)
-        for said, found, tolerance in zip(ours, theirs, TOLERANCES, strict=False):
-            assert said == pytest.approx(found, **tolerance), "run `make figures`"
+    """To the last digit: no clock decides what the shipped example becomes, however slow it is."""
+    stated = stated_table((ROOT / "README.md").read_text())
+    assert stated == result_table(measured_rows()), "run `make figures`"
