@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from placement.equality import ByContent
 from placement.reading.batch import Batch
 from placement.reading.document import Document, PlacedFault, load_document, raise_faults
 from placement.reading.faults import FaultList, Place, Spot, input_error, nearest, show
@@ -124,8 +125,8 @@ def _check_records(records: list[Any], place: Any, faults: FaultList, unread: Un
             unread.add(name, partial(place, i, name), (*REQUIRED, *OPTIONAL))
 
 
-@dataclass(frozen=True)
-class _Fields:
+@dataclass(frozen=True, eq=False)
+class _Fields(ByContent):
     """What is wrong with the fields of a request, by their names alone."""
 
     faults: list[tuple[str, str, str]]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from placement.equality import ByContent
 from placement.reading.document import Document, PlacedFault, raise_faults
 from placement.reading.faults import Place, Spot, nearest, show
 from placement.reading.schema import Entry
@@ -169,8 +170,8 @@ def _real_place(loc: tuple[str | int, ...], data: Any) -> Place:
     return tuple(place)
 
 
-@dataclass(frozen=True)
-class _Fields:
+@dataclass(frozen=True, eq=False)
+class _Fields(ByContent):
     """Names of the fields of a schema, and those that hold further schemas."""
 
     known: dict[str, None]  # in their order

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from placement.equality import ByContent
 from placement.instance import Instance
 from placement.plan import Plan
 from placement.verify.candidates import best_over, candidates
@@ -39,8 +40,8 @@ HOW = {
 }
 
 
-@dataclass(frozen=True)
-class BoundCheck:
+@dataclass(frozen=True, eq=False)
+class BoundCheck(ByContent):
     """Whether a stated bound is proven.
 
     Parameters

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from placement.equality import ByContent
 from placement.verify.scaled import WHOLE, Part, Scaled, part_work
 
 SLACK = 1e-5
@@ -207,8 +208,8 @@ def split_rows(scaled: Scaled, split: dict[str, object]) -> tuple[CountRow, Coun
     )
 
 
-@dataclass(frozen=True)
-class Prices:
+@dataclass(frozen=True, eq=False)
+class Prices(ByContent):
     """A relaxation at some multipliers: what is left for each server to be paid for.
 
     Parameters

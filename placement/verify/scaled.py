@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from placement.cluster import MEMORY_TOLERANCE, FloatArray, IntArray, ServerType
+from placement.equality import ByContent
 from placement.instance import Instance
 
 ROOM = 1 + MEMORY_TOLERANCE
@@ -21,8 +22,8 @@ Part = tuple[int, int]
 """A workflow, and one of its links or `WHOLE`: what is kept on a server or not."""
 
 
-@dataclass(frozen=True)
-class Flow:
+@dataclass(frozen=True, eq=False)
+class Flow(ByContent):
     """A workflow with requests.
 
     Parameters

@@ -48,13 +48,18 @@ def filled(cls: type, *, last: float) -> Any:
     return made
 
 
-@pytest.mark.parametrize("cls", frozen_classes(), ids=lambda c: f"{c.__module__}.{c.__name__}")
+def holds_arrays(cls: type) -> bool:
+    """Whether the comparison that Python generates would not do."""
+    return any(re.search(r"Array|ndarray|dict|list|Mapping", str(f.type)) for f in fields(cls))
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [c for c in frozen_classes() if holds_arrays(c)],
+    ids=lambda c: f"{c.__module__}.{c.__name__}",
+)
 def test_frozen_data_compare_by_content(cls: type) -> None:
     """Equal content is equal with equal hashes; one other figure, or another class, is not."""
-    if not fields(cls) or not any(
-        re.search(r"Array|ndarray|dict|list|Mapping", str(f.type)) for f in fields(cls)
-    ):
-        return  # the comparison that Python generates will do
     one, same, other = filled(cls, last=2.0), filled(cls, last=2.0), filled(cls, last=3.0)
     assert one == same
     assert hash(one) == hash(same)
