@@ -11,7 +11,7 @@ from tests.hunt.problem import Model, Problem, Server, Workflow, read_problem
 from tests.hunt.program import best_locality, fits, least_load
 
 MOST_PLACEMENTS = 200
-SEEDS = range(80)
+SEEDS = range(60)
 
 
 def small_problem(seed: int, folder: Path) -> Problem | None:
