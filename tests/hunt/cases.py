@@ -124,7 +124,7 @@ def _draw_cluster(
         options = {"gpus": gpus, "gpus_per_server": per_server, "gpu_memory_gb": memory}
         sizes = [per_server] * (gpus // per_server) + ([rest] if rest else [])
         return None, options, [(size, memory, 1.0) for size in sizes]
-    kinds.append("mixed")
+    kinds.append("several types")
     types, servers = {}, []
     left, gpus_left = 3, most_gpus
     for t in range(int(rng.integers(1, 4))):

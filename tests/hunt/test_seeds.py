@@ -22,8 +22,8 @@ THOROUGH = range(200, 216)
 BATCHES = 20
 
 EVERY_KIND = {
-    "identical", "uneven", "mixed", "exclusive", "shared", "max_models_per_gpu",
-    "online", "offline", "workflow", "edges", "cooccurrence", "no slack",
+    "identical", "uneven", "several types", "exclusive", "shared", "max_models_per_gpu",
+    "online", "offline", "mixed", "workflow", "edges", "cooccurrence", "no slack",
     "auto", "compact", "patterns", "HiGHS", "CBC", "batching", "default times",
     "memory small", "memory half", "memory parts", "memory large",
     "times plain", "times wide", "times zeros", "times all zero", "one instant",
