@@ -169,11 +169,15 @@ def _chunks(trace: SyntheticTrace, progress: Callable[[int, int], None]) -> Iter
         progress(end, total)
 
 
+MOST_PLACES = 300
+"""Powers of ten end at 308; what lies below these places takes no time."""
+
+
 def _rounded(seconds: FloatArray) -> FloatArray:
     """Round to `DIGITS`, so that every format holds the same numbers."""
     with np.errstate(divide="ignore"):
         magnitude = np.floor(np.log10(seconds))
-    places = DIGITS - 1 - np.where(seconds > 0, magnitude, 0.0)
+    places = np.minimum(DIGITS - 1 - np.where(seconds > 0, magnitude, 0.0), MOST_PLACES)
     # Powers of ten are exact only upwards: scale by them, or divide by them, never by fractions.
     up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
     return np.asarray(np.round(seconds / down * up) / up * down)

@@ -134,7 +134,8 @@ def test_service_times_follow_the_models_means_and_deviations() -> None:
     )
 
 
-@pytest.mark.parametrize("mean", [1e-300, 1.0, 1e9])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mean", [1e-308, 1e-300, 1.0, 1e9])
 @pytest.mark.parametrize("std", [1e-300, 1e-9, 1e3, 1e9])
 def test_whatever_deviation_a_config_states_the_trace_can_be_read(
     mean: float, std: float, tmp_path: Path
