@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from placement.cluster import Cluster, Network, ServerType
 from placement.reading.document import PlacedFault, load_document, raise_faults
 from placement.reading.faults import FaultList
-from placement.reading.schema import ClusterFile, LinkEntry
+from placement.reading.schema import MAX_GPUS_PER_SERVER, ClusterFile, LinkEntry
 from placement.reading.shape import check_shape
 from placement.workload import Workload
 
@@ -72,13 +72,15 @@ def check_fits(
             continue
         room = max(t.gpu_memory_gb for t in wide)
         if model.memory_per_gpu_gb > room:
-            least = math.ceil(model.memory_gb / room)
+            spread = model.memory_gb / room
+            wider = ""
+            if spread <= MAX_GPUS_PER_SERVER:
+                wider = f"spread it over {math.ceil(spread)} GPUs (gpus_required) or "
             faults.add(
                 f"models.{model.id}.memory_gb",
                 f"is {model.memory_gb:g}, {model.memory_per_gpu_gb:g} GB on each of its "
                 f"{model.gpus_required} GPUs, and the GPUs have {room:g} GB",
-                f"spread it over {least} GPUs (gpus_required) or use GPUs of "
-                f"{model.memory_per_gpu_gb:g} GB (--gpu-memory-gb)",
+                f"{wider}use GPUs of {model.memory_per_gpu_gb:g} GB (--gpu-memory-gb)",
             )
     faults.raise_if_any()
 

@@ -96,3 +96,5 @@ def test_models_larger_than_any_server_are_named_together(tmp_path: Path) -> Non
     assert "spread it over 2 GPUs" in heavy
     check_fits("config.json", flows, Cluster.homogeneous(4, 2, 30.0), [0, 1, 2])
     check_fits("config.json", flows, cluster, [2])
+    with pytest.raises(InputError, match=r"the GPUs have 1e-308 GB; use GPUs of 20\.5 GB"):
+        check_fits("config.json", flows, Cluster.homogeneous(4, 1, 1e-308), [1])
