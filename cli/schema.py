@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.common import echo_json
+from cli.common import check_outputs, echo_json
 
 KINDS = ("config", "cluster", "requests", "plan")
 
@@ -36,6 +36,7 @@ def command(kind: Any, output: str | None, quiet: bool, **_: bool) -> None:
     """
     from placement.json_schema import json_schema
 
+    check_outputs({"--output": output})
     schema = json_schema(kind)
     if output is None:
         echo_json(schema)

@@ -1,5 +1,6 @@
 """Mistakes on the command line: exit code 2, a sentence that names the option, nothing written."""
 
+import json
 import os
 from pathlib import Path
 
@@ -221,3 +222,15 @@ def test_check_reads_no_file_that_has_no_end(tmp_path: Path) -> None:
         done = gswarm("check", plan, option, tmp_path / "confg.json")
         assert done.exit_code == 2
         assert f"does not exist; did you mean '{config}'?" in done.output
+
+
+def test_names_of_files_that_are_no_text_are_shown_escaped(tmp_path: Path) -> None:
+    """A name may hold any bytes: JSON shows them as sentences do. No name at all is refused."""
+    config, _ = write_inputs(tmp_path, requests=5)
+    out = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl")
+    done = gswarm("generate", "--config", config, "--requests-out", out, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["requests_file"] == f"{tmp_path}/\\udcff.jsonl"
+    done = gswarm("schema", "config", "-o", "")
+    assert done.exit_code == 2
+    assert "'' is no name of a file" in done.stderr
