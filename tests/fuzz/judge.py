@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.cases import Case
-from tests.fuzz.lines import Step
+from tests.fuzz.lines import Step, commands
 
 SLOW_CPU_S = 10.0
 """Processor time of one step beyond which it counts as slow: inputs are tiny, limits below 2 s."""
@@ -44,7 +44,7 @@ NOISE = re.compile(
     r"out of memory|pydantic|not iterable|not subscriptable|embedded null|RUST_BACKTRACE"
 )
 CLICK = ("--", "'-", "''", "PLAN", "ommand", "Got unexpected", "Missing argument",
-         "is not one of", "solver")  # fmt: skip
+         "is not one of", "solver", "rror: '")  # fmt: skip
 """How click names what is wrong with a command line."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029\u202e]")
 
@@ -258,7 +258,7 @@ def _output(step: Step, said: Said) -> list[tuple[str, str]]:
         found.append(("control character", f"{control[0]!r} from {step.command}"))
     to_stdout = any("/dev/" in a for a in step.args)
     shown = "--help" in step.args or "-h" in step.args or "--version" in step.args or to_stdout
-    if "--json" in step.args and step.command != "none" and not shown:
+    if _asks_json(step) and not shown:
         if said.out.strip():
             try:
                 value = json.loads(said.out, parse_constant=_refuse)
@@ -266,11 +266,19 @@ def _output(step: Step, said: Said) -> list[tuple[str, str]]:
                     found.append(("json", f"{step.command} prints no object"))
             except ValueError as error:
                 found.append(("json", f"{step.command}: {_words(str(error))}"))
-        elif said.code == 0 and not step.args[step.args.index("--json") - 1].startswith("--"):
+        elif said.code == 0:
             found.append(("json", f"{step.command} prints nothing"))
     elif {"-q", "--quiet"} & set(step.args) and said.out and not text and not shown:
         found.append(("not quiet", step.command))
     return found
+
+
+def _asks_json(step: Step) -> bool:
+    """Whether --json is an option here, and not what another option takes."""
+    if "--json" not in step.args or step.command == "none":
+        return False
+    valued = [p for p in commands()[step.command].params if not getattr(p, "is_flag", False)]
+    return step.args[step.args.index("--json") - 1] not in {o for p in valued for o in p.opts}
 
 
 def _refuse(name: str) -> Any:
