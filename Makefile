@@ -32,7 +32,9 @@ lint: $(VENV)/.test-ready
 types: $(VENV)/.test-ready
 	$(BIN)/mypy
 
+# What is compiled once on a machine is compiled before the tests, not in several at once.
 pytest: $(VENV)/.test-ready
+	$(BIN)/python -m placement.heuristics.compiled
 	$(BIN)/python -m pytest
 
 docs: $(VENV)/.test-ready
