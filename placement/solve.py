@@ -36,6 +36,7 @@ from placement.solvers import SolverSettings, solver_name
 from placement.starts import (
     CHEAP,
     METHOD_SHARE,
+    ROUNDING,
     Placer,
     Proposal,
     best_of,
@@ -54,9 +55,6 @@ METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.4, 0.2, 0.5
 """Parts of the time left that the steps before the integer program have at most: heuristics that
 are soon done, local search, the least bottleneck load, and the routing of what they placed."""
-
-ROUNDING = 1e-9
-"""Locality that a solution may lose to floats where its loads are balanced."""
 
 PROGRAM_SHARE = 0.85
 """Part of the time left for the integer program; balance comes after it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from placement.budget import Budget
 from placement.heuristics import HEURISTICS, SEES_CAP
-from placement.heuristics.filling import UNSERVED_PENALTY
+from placement.heuristics.filling import UNSERVED_PENALTY, filled_routing
 from placement.heuristics.local_search import Judge, filled_worth, local_search
 from placement.heuristics.partition import partition
 from placement.heuristics.scaling import repeated_greedy
@@ -36,8 +36,15 @@ SEARCHED_CAPS = (1.0, 1.1, 1.2)
 MOST_SEARCHED_SERVERS = 64
 """Largest cluster that is searched under wider caps too; of larger ones, patterns hold more."""
 
+ROUNDING = 1e-9
+"""Locality that a solution may lose to floats."""
+
 METHOD_SHARE = 0.8
 """Part of the time for the placements of methods that take as much as there is."""
+
+MANY_NODES = 1_000
+"""Nodes of active workflows beyond which placements are judged and first routed by water-filling:
+routing programs over so many take longer than all the rest."""
 
 FIRST_SHARE = 0.3
 """Part of the time for the loads of the first placement; where it is too little, they are even."""
@@ -140,9 +147,17 @@ def search_wider(placer: Placer, instance: Instance, budget: Budget) -> Placemen
 def route_all(
     instance: Instance, placements: Sequence[Placement], settings: SolverSettings, budget: Budget
 ) -> list[Solution]:
-    """Best routings of the placements under the cap of the instance, as far as there is time."""
-    found = []
-    for placement in _different(placements):
+    """Best routings of the placements under the cap of the instance, as far as there is time.
+
+    Where there are many nodes, water-filling routes all of them before any program begins.
+    """
+    found, different = [], _different(placements)
+    if _many(instance):
+        filled = (filled_routing(instance, placement) for placement in different)
+        found = [solution for solution in filled if solution is not None]
+        if found and evaluate(instance, best_of(instance, found)).objective >= 1 - ROUNDING:
+            return found
+    for placement in different:
         # Each gets its share, so that one large program does not take the time of all others.
         solution = best_routing(instance, placement, settings, budget=budget.part(0.5))
         if solution is not None:
@@ -153,6 +168,11 @@ def route_all(
 def best_of(instance: Instance, solutions: Sequence[Solution]) -> Solution:
     """The solution of highest locality; of equals the first."""
     return max(solutions, key=lambda s: evaluate(instance, s).objective)
+
+
+def _many(instance: Instance) -> bool:
+    nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    return nodes > MANY_NODES
 
 
 def _different(placements: Sequence[Placement]) -> list[Placement]:
@@ -166,6 +186,8 @@ def _judge(settings: SolverSettings, budget: Budget) -> Judge:
     """Locality under the best routing; what cannot be routed, or not in time, comes after that."""
 
     def worth(instance: Instance, placement: Placement) -> float:
+        if _many(instance):
+            return filled_worth(instance, placement)
         routed = best_routing(instance, placement, settings, budget=budget)
         if routed is None:
             return filled_worth(instance, placement) - UNSERVED_PENALTY

@@ -6,7 +6,7 @@ import numba as nb
 import numpy as np
 
 from placement.cluster import FloatArray, IntArray
-from placement.heuristics.filling import UNSERVED_PENALTY, Demands, Servers, fill
+from placement.heuristics.filling import UNSERVED_PENALTY, Demands, Servers, fill_score
 
 UNCOVERED_PENALTY = 100.0
 """Score lost with every used model without a replica: more than any demand left unserved."""
@@ -28,7 +28,7 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
     uncovered = 0
     for m in used:
         uncovered += not held[m]
-    value, unserved = fill(demand, servers)
+    value, unserved = fill_score(demand, servers)
     return value - UNSERVED_PENALTY * unserved - UNCOVERED_PENALTY * uncovered
 
 

@@ -15,13 +15,16 @@ import numpy as np
 
 from placement.cluster import FloatArray, IntArray
 from placement.instance import Instance
-from placement.solution import Placement
+from placement.solution import Flows, Placement, Solution, settle
 
 UNSERVED_PENALTY = 10.0
 """Score lost when nothing is served; far above any locality, so overload is mended first."""
 
 RARE = 1e-3
 """Least weight of a node left unserved, over that of an average one."""
+
+MOST_RECORDED = 20_000_000
+"""Rates, of every node on every server, that are recorded at most: 160 MB of them."""
 
 # Rates and residual capacities below these count as none: the noise of repeated subtraction.
 _EPS = 1e-9
@@ -91,16 +94,7 @@ def flatten_demand(instance: Instance) -> Demands:
     """Lay the active workflows end to end for the compiled kernels."""
     k = instance.gpus_required
 
-    def value(w: int) -> tuple[float, float]:
-        whole, link = instance.locality_weights(w)
-        return whole + link * len(instance.workflows[w].links), link
-
-    def density(w: int) -> float:
-        f = instance.workflows[w]
-        gpu_seconds = float((f.work_s * k[f.node_model]).sum())
-        return value(w)[0] / max(gpu_seconds, 1e-300)
-
-    order = sorted(instance.active_workflows, key=lambda w: -density(w))
+    order = _in_order(instance)
     flows = [instance.workflows[w] for w in order]
     node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
     link_ptr = np.cumsum([0] + [len(f.links) for f in flows]).astype(np.int64)
@@ -119,12 +113,30 @@ def flatten_demand(instance: Instance) -> Demands:
         link_u=np.ascontiguousarray(ends[:, 0]).astype(np.int64),
         link_v=np.ascontiguousarray(ends[:, 1]).astype(np.int64),
         rate=rate,
-        whole_value=np.array([value(w)[0] for w in order]),
-        link_value=np.array([value(w)[1] for w in order]),
+        whole_value=np.array([_value(instance, w) for w in order]),
+        link_value=np.array([instance.locality_weights(w)[1] for w in order]),
         missing=share / rate,
         gpus_required=k,
         load_cap=instance.load_cap,
     )
+
+
+def _value(instance: Instance, w: int) -> float:
+    """Locality of a unit of rate of a workflow that is kept whole."""
+    whole, link = instance.locality_weights(w)
+    return whole + link * len(instance.workflows[w].links)
+
+
+def _in_order(instance: Instance) -> list[int]:
+    """Active workflows, richest in locality per GPU-second first."""
+    k = instance.gpus_required
+
+    def density(w: int) -> float:
+        f = instance.workflows[w]
+        gpu_seconds = float((f.work_s * k[f.node_model]).sum())
+        return _value(instance, w) / max(gpu_seconds, 1e-300)
+
+    return sorted(instance.active_workflows, key=lambda w: -density(w))
 
 
 def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers:
@@ -146,16 +158,55 @@ def water_fill(instance: Instance, placement: Placement) -> Filling:
     """Score a placement by water-filling its routing."""
     if not instance.active_workflows:
         return Filling(1.0, 0.0)
-    value, unserved = fill(flatten_demand(instance), lay_out(instance, placement))
+    value, unserved = fill_score(flatten_demand(instance), lay_out(instance, placement))
     return Filling(value + instance.locality_constant - UNSERVED_PENALTY * unserved, unserved)
 
 
+def filled_routing(instance: Instance, placement: Placement) -> Solution | None:
+    """The rates of water-filling as a routing: found in a moment, however many workflows there are.
+
+    Returns
+    -------
+    Solution or None
+        None where demand stays unserved under the cap, or the rates are too many to record.
+    """
+    demand, servers = flatten_demand(instance), lay_out(instance, placement)
+    if len(demand.node_model) * len(servers.gpus) > MOST_RECORDED:
+        return None
+    served = np.zeros((len(demand.node_model), len(servers.gpus)))
+    carried = np.zeros(servers.model.shape)
+    _, unserved = fill(demand, servers, served, carried)
+    if unserved > _EPS:
+        return None
+    order = np.repeat(_in_order(instance), np.diff(demand.node_ptr))
+    position = np.arange(len(order)) - np.repeat(demand.node_ptr[:-1], np.diff(demand.node_ptr))
+    node, server = np.nonzero(served)
+    flows = Flows(order[node], position[node], server, served[node, server])
+    column = np.arange(placement.n_replicas) - np.searchsorted(placement.server, placement.server)
+    return settle(instance, Solution(placement, flows, carried[placement.server, column]))
+
+
 @nb.njit(cache=True)
-def fill(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: no cover
+def fill_score(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: no cover
+    """As `fill`, without a record of the rates."""
+    return fill(demand, servers, np.zeros((0, 0)), np.zeros((0, 0)))
+
+
+@nb.njit(cache=True)
+def fill(
+    demand: Demands, servers: Servers, served: FloatArray, carried: FloatArray
+) -> tuple[float, float]:  # pragma: no cover
     """Value of the locality reached, and the share of node executions left unserved.
 
     Whole workflows first, on the servers that can host the fewest kinds; then groups of linked
     nodes, the most links first; then what remains, node by node.
+
+    Parameters
+    ----------
+    served : float64, shape (sum of V, S), or empty
+        Takes the rate of each node on each server.
+    carried : float64, shape (S, K), or empty
+        Takes the busy fraction of each replica.
     """
     n_servers = len(servers.gpus)
     n_flows = len(demand.rate)
@@ -202,7 +253,7 @@ def fill(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: n
                 break
             if present[w, s] < 0:
                 value += demand.whole_value[w] * _fill_group(
-                    demand, servers, s, first, last, active, left, free, need
+                    demand, servers, s, first, last, active, left, free, need, served, carried
                 )
     for links in range(most_links, 0, -1):
         for w in range(n_flows):
@@ -215,7 +266,9 @@ def fill(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: n
                 else:
                     here = present[w, s]
                 if here == links:
-                    value += _fill_links(demand, servers, s, w, active, left, free, need, has)
+                    value += _fill_links(
+                        demand, servers, s, w, active, left, free, need, has, served, carried
+                    )
     unserved = 0.0
     for w in range(n_flows):
         for v in range(demand.node_ptr[w], demand.node_ptr[w + 1]):
@@ -224,13 +277,15 @@ def fill(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: n
                 if left[v] <= _EPS:
                     break
                 if has[s, demand.node_model[v]]:
-                    _fill_group(demand, servers, s, v, v + 1, active, left, free, need)
+                    _fill_group(
+                        demand, servers, s, v, v + 1, active, left, free, need, served, carried
+                    )
             unserved += left[v] * demand.missing[w]
     return value, unserved
 
 
 @nb.njit(cache=True)
-def _fill_links(demand, servers, s, w, active, left, free, need, has):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fill_links(demand, servers, s, w, active, left, free, need, has, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Serve groups of linked nodes of w on s, dropping nodes as they run out."""
     first, last = demand.node_ptr[w], demand.node_ptr[w + 1]
     value = 0.0
@@ -255,7 +310,9 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has):  # type: 
         value += (
             links
             * demand.link_value[w]
-            * _fill_group(demand, servers, s, first, last, active, left, free, need)
+            * _fill_group(
+                demand, servers, s, first, last, active, left, free, need, served, carried
+            )
         )
     return value
 
@@ -276,7 +333,7 @@ def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-d
 
 
 @nb.njit(cache=True)
-def _fill_group(demand, servers, s, first, last, active, left, free, need):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _fill_group(demand, servers, s, first, last, active, left, free, need, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Serve the active nodes in [first, last) on s at one common rate, as high as it goes."""
     total = 0.0
     # Each round empties a GPU or a node's demand, so the rounds are few; the limit is a guard.
@@ -298,6 +355,13 @@ def _fill_group(demand, servers, s, first, last, active, left, free, need):  # t
                 amount = min(amount, free[s, g] / need[g])
         if amount <= _EPS or amount == np.inf:
             return total
+        if served.size:
+            for v in range(first, last):
+                if active[v]:
+                    # The replicas that were chosen above: nothing has been taken off them yet.
+                    r = _best_replica(demand, servers, s, demand.node_model[v], free)
+                    served[v, s] += amount
+                    carried[s, r] += amount * demand.node_work[v] / servers.speed[s]
         for g in range(servers.gpus[s]):
             free[s, g] -= need[g] * amount
         for v in range(first, last):
