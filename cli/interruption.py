@@ -83,6 +83,12 @@ _early: EarlyEnd | None = None
 _outputs: dict[int, int] = {}
 """Standard output and error, kept for the last words: both may be silenced at the moment."""
 
+_DONE = 0
+"""Number on the pipe that no signal has: the work is done."""
+
+_all_heard = threading.Event()
+_pipe: list[int] = []
+
 _last_words: list[Callable[[], None]] = []
 _screens: list[Callable[[], None]] = []
 
@@ -123,6 +129,7 @@ def listen() -> None:
     _outputs.update({fd: os.dup(fd) for fd in (1, 2)})
     receive, send = os.pipe()
     os.set_blocking(send, False)
+    _pipe.append(send)
     signal.set_wakeup_fd(send, warn_on_full_buffer=False)
     threading.Thread(target=_hear, args=(receive,), daemon=True, name="signals").start()
     for number in heard():
@@ -130,9 +137,15 @@ def listen() -> None:
 
 
 def ignore() -> None:
-    """Hear nothing any more: the work is done, and what is left takes no time."""
+    """Hear nothing any more: the work is done, and what is left takes no time.
+
+    What came before is heard first: whoever was told "interrupted" is not told 0 as well.
+    """
     for number in heard():
         signal.signal(number, signal.SIG_IGN)
+    if _pipe:
+        os.write(_pipe[0], bytes([_DONE]))
+        _all_heard.wait(GRACE_S)
 
 
 def _wake(number: int, frame: FrameType | None) -> None:
@@ -148,7 +161,9 @@ def _hear(descriptor: int) -> None:
             received = os.read(descriptor, 64)
         for number in received:
             early = _early
-            if number == signal.SIGINT and early is not None and early.is_possible:
+            if number == _DONE:
+                _all_heard.set()
+            elif number == signal.SIGINT and early is not None and early.is_possible:
                 early.ask()
                 _tell(early.notice)
             elif signal.Signals(number).name in _WORDS:
