@@ -1,9 +1,9 @@
-"""Whether a solve repeats itself to the byte, alone and beside busy processes.
+"""Whether the shipped examples repeat themselves to the byte, alone and beside busy processes.
 
     python -m benchmarks.repeatability [--runs 10] [--out FOLDER]
 
-Runs the solve of `make run` so often, every other time beside two busy processes, and compares the
-plan files. Writes repeatability.md.
+Runs each solve so often, every other time beside two busy processes, and compares the plan files.
+Writes repeatability.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,20 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.commands import busy, run
-from benchmarks.limits import MULTIMODAL, servers
+from benchmarks.limits import MULTIMODAL, SMALL, servers
 from placement.atomic import write_atomically
 
+EXAMPLES = {
+    "make run": (
+        "--config", "configs/studio.yaml", "--requests", "configs/studio_requests.jsonl",
+        "--cluster", "configs/studio_cluster.yaml",
+    ),
+    "small.yaml, 8 GPUs": (*SMALL, "--gpus", "8"),
+    "multimodal.yaml, 32 GPUs": (*MULTIMODAL, *servers(32)),
+    "heterogeneous_cluster.yaml": (
+        *MULTIMODAL, "--cluster", "configs/heterogeneous_cluster.yaml",
+    ),
+}  # fmt: skip
 OTHERS = 2
 PATIENCE_S = 600.0
 
@@ -31,32 +42,33 @@ def main() -> None:
     lines = [
         "# Repeatability",
         "",
-        f"The solve of `make run`, {arguments.runs} times, every other time beside {OTHERS} busy "
-        "processes; made by `python -m benchmarks.repeatability`. Equal digests are equal bytes.",
+        f"Each shipped example solved {arguments.runs} times, every other time beside {OTHERS} "
+        "busy processes; made by `python -m benchmarks.repeatability`. Equal digests are equal bytes.",
         "",
-        "| run | beside | wall s | CPU s | says deterministic | SHA-256 of the plan |",
-        "|---|---|---|---|---|---|",
+        "| example | run | beside | wall s | CPU s | says deterministic | SHA-256 of the plan |",
+        "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
-    seen, said = set(), set()
-    for i in range(arguments.runs):
-        others = OTHERS if i % 2 else 0
-        with tempfile.TemporaryDirectory() as folder, busy(others):
-            plan = Path(folder) / "plan.yaml"
-            done = run(
-                ["solve", *MULTIMODAL, *servers(32), "-q", "-o", str(plan)], timeout_s=PATIENCE_S
+    failed = False
+    for name, options in EXAMPLES.items():
+        seen, said = set(), set()
+        for i in range(arguments.runs):
+            others = OTHERS if i % 2 else 0
+            with tempfile.TemporaryDirectory() as folder, busy(others):
+                plan = Path(folder) / "plan.yaml"
+                done = run(["solve", *options, "-q", "-o", str(plan)], timeout_s=PATIENCE_S)
+                text = plan.read_bytes() if plan.exists() else b""
+            digest, sure = hashlib.sha256(text).hexdigest(), b"deterministic: true" in text
+            seen.add(digest)
+            said.add(sure)
+            lines.append(
+                f"| {name} | {i + 1} | {others or 'nothing'} | {done.wall_s:.1f} | "
+                f"{done.cpu_s:.1f} | {'yes' if sure else 'no'} | `{digest[:16]}` |"
             )
-            text = plan.read_bytes() if plan.exists() else b""
-        digest, sure = hashlib.sha256(text).hexdigest(), b"deterministic: true" in text
-        seen.add(digest)
-        said.add(sure)
-        lines.append(
-            f"| {i + 1} | {others or 'nothing'} | {done.wall_s:.1f} | {done.cpu_s:.1f} | "
-            f"{'yes' if sure else 'no'} | `{digest[:16]}` |"
-        )
-        print(lines[-1], flush=True)
+            print(lines[-1], flush=True)
+        failed |= len(seen) > 1 or said != {True}
     write_atomically(arguments.out / "repeatability.md", "\n".join([*lines, ""]).encode())
-    sys.exit(len(seen) > 1 or said != {True})
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
