@@ -43,7 +43,7 @@ def main() -> None:
         "# Repeatability",
         "",
         f"Each shipped example solved {arguments.runs} times, every other time beside {OTHERS} "
-        "busy processes; made by `python -m benchmarks.repeatability`. Equal digests are equal bytes.",
+        "busy processes; made by `python -m benchmarks.repeatability`. Equal digests: equal bytes.",
         "",
         "| example | run | beside | wall s | CPU s | says deterministic | SHA-256 of the plan |",
         "|---|---|---|---|---|---|---|",
