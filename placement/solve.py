@@ -284,11 +284,13 @@ def _prepare(
                 # What was placed last saw the cap that counts.
                 placements += reversed(found.placements)
                 known.append((found.upper, found.solution))
-        if methods == CHEAP and min(known, key=lambda pair: pair[0])[0] <= target:
-            # The cap is known: what is there is routed before time goes into more.
+        if methods == CHEAP:
+            # What is there is routed before time goes into more, under the cap as known by now.
+            cap = load_cap(options, min(known, key=lambda pair: pair[0])[0])
             with budget.phase("routing", ROUTING_SHARE) as phase:
-                routed = route_all(placer.instance, placements, settings, phase)
-                placements = []
+                seen = replace(placer.instance, load_cap=cap)
+                routed = route_all(seen, placements, settings, phase)
+            cheap, placements = placements, []
     upper, solution = min(known, key=lambda pair: pair[0])
     busiest = f"bottleneck load {upper * (instance.load_unit or 1.0):.3f}"
     note(Progress("headroom", budget.elapsed_s, None, None, busiest))
@@ -297,6 +299,10 @@ def _prepare(
         bottleneck = _bottleneck(placer.instance, settings, phase, target, solution)
     instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
     placements.append(bottleneck.solution.placement)
+    if instance.load_cap < cap:
+        # A lower bottleneck was found since: what is above its cap is routed once more.
+        routed = [s for s in routed if _keeps_cap(instance, s)]
+        placements = [*cheap, *placements]
     with budget.phase("routing", ROUTING_SHARE) as phase:
         routed += route_all(instance, placements, settings, phase)
     with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
@@ -304,6 +310,10 @@ def _prepare(
         routed += route_all(instance, [searched], settings, budget.part(ROUTING_SHARE))
     best = best_of(instance, [bottleneck.solution, *routed])
     return _Start(instance, bottleneck, best)
+
+
+def _keeps_cap(instance: Instance, solution: Solution) -> bool:
+    return evaluate(instance, solution).max_utilization <= instance.load_cap * (1 + ROUNDING)
 
 
 def _bottleneck(
