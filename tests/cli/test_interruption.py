@@ -17,6 +17,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of anot
 PRELUDE = """
 import os, signal, sys, threading, time
 
+for number in (signal.SIGTERM, signal.SIGHUP):  # whoever runs the tests may ignore them (nohup)
+    signal.signal(number, signal.SIG_DFL)
+
 def strike(name="SIGINT"):
     os.kill(os.getpid(), getattr(signal, name))
 
