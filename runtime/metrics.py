@@ -144,7 +144,7 @@ def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, objec
         "mode": run.problem.mode,
         "scheduler": run.scheduler,
         "routing": run.routing,
-        "simulate": True,
+        "simulate": run.simulated,
         "gpus": list(range(cluster.n_gpus)),
         "gpus_per_server": cluster.max_gpus_per_server,
         "makespan": m.makespan_s,

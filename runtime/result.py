@@ -53,11 +53,14 @@ class RunResult(Course):
         ``static``, ``baseline`` or ``offline``.
     routing : str
         Name of the routing policy; ``none`` for the schedulers without a plan.
+    simulated : bool
+        False where real servers were called.
     """
 
     problem: Problem
     scheduler: Scheduler
     routing: str
+    simulated: bool = True
 
     @property
     def ran(self) -> BoolArray:

@@ -75,25 +75,17 @@ def simulate(
     ValueError
         Where the policy is unknown or chooses a wrong replica.
     """
-    if isinstance(policy, str):
-        if policy not in BUILT_IN:
-            raise ValueError(f"no routing policy {policy!r}; there are {', '.join(BUILT_IN)}")
-        policy = BUILT_IN[policy]
-    built_in = BUILT_IN.get(policy.name) is policy
-    if policy.name in ("earliest", "least-loaded") and built_in:
-        target = np.full(trace.n_executions, NOWHERE, dtype=np.int32)
-    else:
-        shares = routing or (None,) * len(workload.workflows)
-        target = assign_targets(workload, trace, placement, cluster, shares)
-    problem = build_problem(
+    problem, policy = prepare_run(
         workload,
         trace,
         cluster,
         placement,
-        mode,
-        target,
-        spill_patience * _mean_request_s(workload, trace),
+        routing,
+        mode=mode,
+        policy=policy,
+        spill_patience=spill_patience,
     )
+    built_in = BUILT_IN.get(policy.name) is policy
     if engine == "compiled" and not built_in:
         raise ValueError(
             f"the policy {policy.name!r} is plain Python and runs on the reference engine only"
@@ -116,6 +108,45 @@ def simulate(
                 f"({type(error).__name__}: {error}); let it read the view only"
             ) from error
     return finished_run(problem, course, "static", policy.name)
+
+
+def prepare_run(
+    workload: Workload,
+    trace: Trace,
+    cluster: Cluster,
+    placement: Placement,
+    routing: Routings | None = None,
+    *,
+    mode: Mode = "online",
+    policy: str | RoutingPolicy = "locality",
+    spill_patience: float = SPILL_PATIENCE,
+) -> tuple[Problem, RoutingPolicy]:
+    """Lay out what a run needs, simulated or live; parameters as in `simulate`.
+
+    Returns
+    -------
+    problem : Problem
+        With the targets that the plan's shares give.
+    policy : RoutingPolicy
+
+    Raises
+    ------
+    ValueError
+        Where the policy is unknown.
+    """
+    if isinstance(policy, str):
+        if policy not in BUILT_IN:
+            raise ValueError(f"no routing policy {policy!r}; there are {', '.join(BUILT_IN)}")
+        policy = BUILT_IN[policy]
+    built_in = BUILT_IN.get(policy.name) is policy
+    if policy.name in ("earliest", "least-loaded") and built_in:
+        target = np.full(trace.n_executions, NOWHERE, dtype=np.int32)
+    else:
+        shares = routing or (None,) * len(workload.workflows)
+        target = assign_targets(workload, trace, placement, cluster, shares)
+    patience_s = spill_patience * _mean_request_s(workload, trace)
+    problem = build_problem(workload, trace, cluster, placement, mode, target, patience_s)
+    return problem, policy
 
 
 def simulate_plan(
