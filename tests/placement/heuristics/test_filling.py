@@ -1,14 +1,16 @@
 """Water-filling as a routing: it keeps the rules, and is worth what its score says."""
 
+import numpy as np
 import pytest
 
+from placement.cluster import Cluster, ServerType
 from placement.heuristics import HEURISTICS
 from placement.heuristics.filling import filled_routing, water_fill
-from placement.instance import Instance
+from placement.instance import Instance, WorkflowDemand
 from placement.normalization import normalize
 from placement.outcome import Infeasible
 from placement.routing_lp import best_routing
-from placement.solution import evaluate, violations
+from placement.solution import Placement, evaluate, violations
 from placement.solvers import SolverSettings
 from tests.placement.heuristics.cases import random_instance
 
@@ -54,3 +56,40 @@ def test_most_of_the_cases_can_be_routed() -> None:
             continue
         routed += filled_routing(instance, placement) is not None
     assert routed >= 10
+
+
+def rare_and_tight(nodes: int) -> Instance:
+    """A long workflow without work, and a rare one whose model lacks a 2,000th of its room."""
+    chain = np.arange(nodes)
+    return Instance(
+        model_ids=("a", "b"),
+        gpus_required=np.array([1, 1]),
+        memory_per_gpu_gb=np.array([80.0, 80.0]),
+        workflows=(
+            WorkflowDemand(
+                id="long",
+                rate=1.0,
+                node_model=np.zeros(nodes, dtype=np.int64),
+                work_s=np.zeros(nodes),
+                links=np.stack([chain[:-1], chain[1:]], axis=1),
+            ),
+            WorkflowDemand(
+                id="rare",
+                rate=1e-4,
+                node_model=np.array([1]),
+                work_s=np.array([8000.0 * (1 + 5e-4)]),
+                links=np.zeros((0, 2), dtype=np.int64),
+            ),
+        ),
+        cluster=Cluster((ServerType("s", 1, 2, 80.0),)),
+        load_cap=0.8,
+    )
+
+
+@pytest.mark.parametrize("nodes", [2, 2_000])
+def test_a_rare_workflow_that_is_short_of_room_is_not_routed(nodes: int) -> None:
+    """However little it is worth beside all others, its GPU would exceed the cap."""
+    instance = normalize(rare_and_tight(nodes))
+    placement = Placement.sorted(np.array([0, 1]), np.array([0, 0]), np.array([0, 1]))
+    assert best_routing(instance, placement, SolverSettings()) is None
+    assert filled_routing(instance, placement) is None
