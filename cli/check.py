@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import Number, echo_json, hash_inputs, load_inputs, output_options, waiting
+from cli.common import (
+    echo_json,
+    hash_inputs,
+    load_inputs,
+    output_options,
+    solver_option,
+    time_limit_option,
+    waiting,
+)
 from cli.missing import Complete
 from placement.visible import visible
 
@@ -37,15 +45,8 @@ if TYPE_CHECKING:
 @click.option(
     "--bound", is_flag=True, help="Prove the bound anew, by code that no solver of plans shares."
 )
-@click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
-@click.option(
-    "--time-limit",
-    type=Number(),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Of --bound; where it ends first, the bound is neither proven nor refuted.",
-)
+@solver_option
+@time_limit_option("Of --bound; where it ends first, the bound is neither proven nor refuted.")
 @output_options
 def command(
     plan_file: str,

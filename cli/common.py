@@ -196,6 +196,31 @@ def headroom_options(function: F) -> F:
     )
 
 
+def solver_option(function: F) -> F:
+    """``--solver``."""
+    return click.option(
+        "--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows."
+    )(function)
+
+
+def time_limit_option(text: str) -> Callable[[F], F]:
+    """``--time-limit``; the text says what it limits."""
+    return click.option(
+        "--time-limit",
+        type=Number(),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )
+
+
+def seed_option(function: F) -> F:
+    """``--seed``."""
+    bounds = click.IntRange(0, 2**31 - 1)
+    return click.option("--seed", type=bounds, default=0, show_default=True)(function)
+
+
 def output_options(function: F) -> F:
     """``--json`` and ``--quiet``."""
     return _apply(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.common import (
-    Number,
     check_outputs,
     cluster_options,
     echo_json,
@@ -20,7 +19,9 @@ from cli.common import (
     make_cluster,
     mode_option,
     output_options,
+    seed_option,
     sharing_options,
+    time_limit_option,
 )
 from cli.interruption import last_words
 from cli.missing import Complete
@@ -73,15 +74,8 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
     help="Hold all methods to one cap on GPU loads, the loosest that any of them needs: whoever "
     "found a lower bottleneck may use the room that the others use. Without it each keeps its own.",
 )
-@click.option(
-    "--time-limit",
-    type=Number(),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Of each solve.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@time_limit_option("Of each solve.")
+@seed_option
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE", help="Write the rows as CSV.")
 @output_options
 def command(**options: Any) -> None:

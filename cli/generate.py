@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.common import Number, check_outputs, echo_json, output_options, waiting
+from cli.common import (
+    Number,
+    check_outputs,
+    echo_json,
+    output_options,
+    seed_option,
+    waiting,
+)
 from cli.missing import Complete
 
 if TYPE_CHECKING:
@@ -65,7 +72,7 @@ LONGEST_S = 1e9
     help="Instead of --rate: offered load as a fraction of --gpus.",
 )
 @click.option("--gpus", type=click.IntRange(1, 10_000_000), default=32, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@seed_option
 @click.option(
     "--config-out",
     type=click.Path(),

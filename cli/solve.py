@@ -18,7 +18,10 @@ from cli.common import (
     make_cluster,
     mode_option,
     output_options,
+    seed_option,
     sharing_options,
+    solver_option,
+    time_limit_option,
 )
 from cli.interruption import EarlyEnd, early_end
 from cli.missing import Complete
@@ -72,15 +75,8 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
 )
 @sharing_options
 @headroom_options
-@click.option("--solver", default="HiGHS", show_default=True, help="Any solver PuLP knows.")
-@click.option(
-    "--time-limit",
-    type=Number(),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="The best plan so far is written when it ends; Ctrl-C ends it at once.",
-)
+@solver_option
+@time_limit_option("The best plan so far is written when it ends; Ctrl-C ends it at once.")
 @click.option(
     "--gap",
     type=Number(0, 1),
@@ -91,7 +87,7 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="Threads of the solver; 1 if not given."
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@seed_option
 @click.option(
     "--allow-partial", is_flag=True, help="Drop the least used workflows if not all models fit."
 )
