@@ -149,14 +149,17 @@ def route_all(
 ) -> list[Solution]:
     """Best routings of the placements under the cap of the instance, as far as there is time.
 
-    Where there are many nodes, water-filling routes all of them before any program begins.
+    Where there are many nodes, water-filling routes all of them before any program begins; what
+    it finds best is the first to get one, for there may be time for no more.
     """
     found, different = [], _different(placements)
     if _many(instance):
-        filled = (filled_routing(instance, placement) for placement in different)
+        filled = [filled_routing(instance, placement) for placement in different]
         found = [solution for solution in filled if solution is not None]
-        if found and evaluate(instance, best_of(instance, found)).objective >= 1 - ROUNDING:
+        worth = [-1.0 if s is None else evaluate(instance, s).objective for s in filled]
+        if max(worth, default=-1.0) >= 1 - ROUNDING:
             return found
+        different = [different[i] for i in sorted(range(len(worth)), key=lambda i: -worth[i])]
     for placement in different:
         # Each gets its share, so that one large program does not take the time of all others.
         solution = best_routing(instance, placement, settings, budget=budget.part(0.5))

@@ -7,15 +7,19 @@ from typing import Literal
 
 import pytest
 
+from placement import starts
 from placement.budget import Budget
+from placement.heuristics import HEURISTICS
+from placement.heuristics.filling import filled_routing
 from placement.heuristics.local_search import local_search
 from placement.instance import Instance
+from placement.normalization import normalize
 from placement.outcome import SolveOptions, SolveResult
 from placement.routing_lp import best_routing
-from placement.solution import evaluate, violations
+from placement.solution import Placement, evaluate, violations
 from placement.solve import solve
 from placement.solvers import SolverSettings
-from placement.starts import CHEAP
+from placement.starts import CHEAP, route_all
 from tests.placement.heuristics.cases import random_instance
 
 CASES = [
@@ -105,3 +109,26 @@ def test_a_clock_ten_times_faster_changes_nothing_without_being_told_of() -> Non
         budget = Budget(seconds, clock=lambda: 10 * monotonic(), pace=10.0)
         found = solve(instance, options, budget=budget)
         assert not found.certificate.deterministic or found.solution == whole.solution
+
+
+def test_of_many_nodes_the_best_placement_is_routed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that leaves time for one program leaves it for what water-filling finds best."""
+    monkeypatch.setattr(starts, "MANY_NODES", 0)
+    case = random_instance(3, servers=4, models=6, workflows=4, load=0.4, exclusive=False)
+    instance = normalize(case)
+    placements = [HEURISTICS[method](instance, 0, None) for method in CHEAP]
+    worth = []
+    for placement in placements:
+        filled = filled_routing(instance, placement)
+        worth.append(-1.0 if filled is None else evaluate(instance, filled).objective)
+    assert len(set(worth)) == len(worth)
+    routed: list[Placement] = []
+
+    def record(_: Instance, placement: Placement, *rest: object, **more: object) -> None:
+        routed.append(placement)
+
+    monkeypatch.setattr(starts, "best_routing", record)
+    order = sorted(range(len(placements)), key=worth.__getitem__)
+    route_all(instance, [placements[i] for i in order], SolverSettings(), Budget())
+    assert routed[0] == placements[order[-1]]
+    assert len(routed) == len(placements)
