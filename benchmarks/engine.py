@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_cases import make_case
-from placement.atomic import write_atomically
+from placement.files.atomic import write_atomically
 from runtime.engine import run_compiled
 from runtime.metrics import measure
 from runtime.policies import BUILT_IN

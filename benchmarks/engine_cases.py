@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from placement.cluster import Cluster, Network
-from placement.solution import Placement
-from placement.trace import Trace
-from placement.workload import Edge, Model, Node, Workflow, Workload
+from placement.problem.cluster import Cluster, Network
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 
 BLOCKS = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1, 1, 4, 1, 2, 1, 1)
 """GPUs of a replica, model by model: 22 for one replica of each of 16 models."""

@@ -16,16 +16,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from placement.atomic import write_atomically
-from placement.cluster import Cluster
-from placement.instance import build_instance
-from placement.outcome import SolveOptions
-from placement.plan import route
-from placement.reading.config import read_config
-from placement.reading.requests import read_requests
+from placement.files.atomic import write_atomically
+from placement.files.config_file import read_config
+from placement.files.request_file import read_requests
+from placement.problem.cluster import Cluster
+from placement.problem.instance import build_instance
+from placement.problem.outcome import SolveOptions
+from placement.problem.plan import route
+from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.workload import Workload
 from placement.solve import solve
-from placement.trace import Mode, Trace, measure_demand
-from placement.workload import Workload
 from runtime.metrics import measure
 from runtime.simulate import simulate
 

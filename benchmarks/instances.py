@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from placement.cluster import Cluster, ServerType
-from placement.instance import Instance, build_instance
-from placement.reading.config import read_config
-from placement.synthetic import rate_for_load, synthetic_config, write_config
-from placement.trace import Demand
-from placement.workload import Workload
+from placement.files.config_file import read_config
+from placement.generate.synthetic import rate_for_load, synthetic_config, write_config
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, build_instance
+from placement.problem.trace import Demand
+from placement.problem.workload import Workload
 
 GPUS_PER_SERVER = 8
 GPU_MEMORY_GB = 80.0

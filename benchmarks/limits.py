@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.commands import busy, run
-from placement.atomic import write_atomically
+from placement.files.atomic import write_atomically
 
 Row = dict[str, Any]
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray
-from placement.solution import Placement
-from placement.trace import Trace
-from placement.workload import Edge, Model, Node, Workflow, Workload
+from placement.problem.cluster import Cluster, FloatArray
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.metrics import measure
 from runtime.result import RunResult
 from runtime.simulate import simulate

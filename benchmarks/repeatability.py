@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.commands import busy, run
 from benchmarks.limits import MULTIMODAL, SMALL, servers
-from placement.atomic import write_atomically
+from placement.files.atomic import write_atomically
 
 EXAMPLES = {
     "make run": (

@@ -21,22 +21,22 @@ import numpy as np
 
 from benchmarks.suite_cases import Case, inputs_of
 from cli.refine import Judge, refine_plan
-from placement.atomic import write_atomically
-from placement.budget import Budget
-from placement.cluster import Cluster
-from placement.instance import Instance, build_instance
-from placement.least_load import least_bottleneck
-from placement.outcome import SolveOptions, SolveResult
-from placement.plan import route
+from placement.files.atomic import write_atomically
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance, build_instance
+from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.plan import route
+from placement.problem.solution import evaluate
+from placement.problem.trace import Demand, Trace, measure_demand
+from placement.problem.workload import Workload
+from placement.programs.demands import Criterion, mean_demand, window_demands
+from placement.programs.least_load import least_bottleneck
+from placement.programs.routing import best_routing
 from placement.refine import LOSS
 from placement.robust import solve_scenarios
-from placement.routing_lp import best_routing
-from placement.scenarios import Criterion, mean_demand, window_demands
-from placement.solution import evaluate
 from placement.solve import solve
-from placement.solvers import SolverSettings
-from placement.trace import Demand, Trace, measure_demand
-from placement.workload import Workload
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 from runtime.metrics import measure
 from runtime.simulate import simulate
 

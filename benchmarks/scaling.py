@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.scaling_plot import plot
 from benchmarks.scaling_rows import Row, chosen, measure, rows
-from placement.atomic import write_atomically
+from placement.files.atomic import write_atomically
 
 GRACE_S = 120.0
 """A row that takes this much longer than its limit is ended and reported as such."""

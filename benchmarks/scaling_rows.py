@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from benchmarks.instances import cluster_of, mixed_cluster, problem
-from placement.outcome import Infeasible, SolveOptions
+from placement.problem.outcome import Infeasible, SolveOptions
 from placement.solve import solve
 
 COMPACT_SERVERS = 16

@@ -20,10 +20,10 @@ from benchmarks.suite_cases import Case, inputs_of, suite
 from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from cli.comparison import SAME_CAP, Comparison, Row
-from placement.atomic import write_atomically
-from placement.instance import build_instance
-from placement.outcome import Infeasible, SolveOptions, SolveResult
-from placement.trace import measure_demand
+from placement.files.atomic import write_atomically
+from placement.problem.instance import build_instance
+from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
+from placement.problem.trace import measure_demand
 from runtime.policies import BUILT_IN
 
 METHODS = ("ilp", "local-search", "partition", "selective-replication", "greedy", "random")

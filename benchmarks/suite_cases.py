@@ -10,20 +10,20 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from placement.arrivals import arrival_times
-from placement.cluster import Cluster
-from placement.instance import build_instance
-from placement.reading.cluster import read_cluster
-from placement.reading.config import read_config
-from placement.reading.requests import read_requests
-from placement.synthetic import (
+from placement.files.cluster_file import read_cluster
+from placement.files.config_file import read_config
+from placement.files.request_file import read_requests
+from placement.generate.arrivals import arrival_times
+from placement.generate.synthetic import (
     synthetic_config,
     synthetic_trace,
     write_config,
 )
-from placement.trace import Mode, Trace, measure_demand
-from placement.trace_file import write_requests
-from placement.workload import Workload
+from placement.generate.trace_writer import write_requests
+from placement.problem.cluster import Cluster
+from placement.problem.instance import build_instance
+from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.workload import Workload
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 HETEROGENEOUS = "heterogeneous"

@@ -22,17 +22,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from placement.atomic import write_atomically
-from placement.capacity import ensure_coverage
-from placement.cluster import Cluster, ServerType
-from placement.instance import Instance, build_instance
-from placement.outcome import Infeasible, SolveOptions
-from placement.reading.config import read_config
+from placement.files.atomic import write_atomically
+from placement.files.config_file import read_config
+from placement.generate.synthetic import rate_for_load, synthetic_config
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, build_instance
+from placement.problem.outcome import Infeasible, SolveOptions
+from placement.problem.trace import Demand
+from placement.problem.workload import Workload
+from placement.programs.capacity import ensure_coverage
 from placement.solve import solve
-from placement.solvers import SolverSettings
-from placement.synthetic import rate_for_load, synthetic_config
-from placement.trace import Demand
-from placement.workload import Workload
+from placement.solver.milp import SolverSettings
 
 Shape = Literal["plain", "smaller-last", "two-types"]
 GPUS = 8

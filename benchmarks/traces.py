@@ -22,12 +22,17 @@ from typing import Any
 import polars as pl
 
 from benchmarks.engine_cases import make_case
-from placement.arrivals import arrival_times
-from placement.atomic import write_atomically
-from placement.reading.config import read_config
-from placement.reading.requests import TRACE_FORMATS, read_requests
-from placement.synthetic import rate_for_load, synthetic_config, synthetic_trace, write_config
-from placement.trace_file import write_requests
+from placement.files.atomic import write_atomically
+from placement.files.config_file import read_config
+from placement.files.request_file import TRACE_FORMATS, read_requests
+from placement.generate.arrivals import arrival_times
+from placement.generate.synthetic import (
+    rate_for_load,
+    synthetic_config,
+    synthetic_trace,
+    write_config,
+)
+from placement.generate.trace_writer import write_requests
 from runtime.log import write_log
 from runtime.metrics import measure
 from runtime.simulate import simulate

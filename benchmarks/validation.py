@@ -35,7 +35,7 @@ from benchmarks.queueing import (
     pollaczek_khinchine,
     run,
 )
-from placement.atomic import write_atomically
+from placement.files.atomic import write_atomically
 
 
 @dataclass(frozen=True)

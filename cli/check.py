@@ -18,10 +18,10 @@ from cli.common import (
     waiting,
 )
 from cli.missing import Complete
-from placement.visible import visible
+from placement.support.escaping import visible
 
 if TYPE_CHECKING:
-    from placement.plan import Plan
+    from placement.problem.plan import Plan
     from placement.verify.proof import Verdict
 
 
@@ -73,8 +73,8 @@ def command(
       gswarm-place check plan.yaml --bound
     """
     from placement.check import check_plan
-    from placement.plan_file import InvalidPlan, read_plan
-    from placement.solvers import solver_name
+    from placement.files.plan_file import InvalidPlan, read_plan
+    from placement.solver.milp import solver_name
     from placement.verify import check_bound
 
     if bound:
@@ -102,7 +102,7 @@ def _other_inputs(
     plan: Plan, config: str | None, requests: str | None, cluster: str | None
 ) -> list[str]:
     from placement.check import check_inputs
-    from placement.reading.cluster import read_cluster
+    from placement.files.cluster_file import read_cluster
 
     found = hash_inputs(config=config, requests=requests, cluster=cluster)
     faults = [

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from placement.visible import visible
+from placement.support.escaping import visible
 
 if TYPE_CHECKING:
     from cli.terminal import Waiting
-    from placement.cluster import Cluster
-    from placement.plan import Plan
-    from placement.trace import Trace
-    from placement.workload import Workload
+    from placement.problem.cluster import Cluster
+    from placement.problem.plan import Plan
+    from placement.problem.trace import Trace
+    from placement.problem.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -244,8 +244,8 @@ def make_cluster(
     InputError
         As `read_cluster`.
     """
-    from placement.cluster import Cluster
-    from placement.reading.cluster import read_cluster
+    from placement.files.cluster_file import read_cluster
+    from placement.problem.cluster import Cluster
 
     if (gpus is None) == (cluster_file is None):
         raise click.UsageError(
@@ -265,8 +265,8 @@ def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
     ------
     InputError
     """
-    from placement.reading.config import read_config
-    from placement.reading.requests import read_requests
+    from placement.files.config_file import read_config
+    from placement.files.request_file import read_requests
 
     with waiting("reading the trace"):
         workload = read_config(config)
@@ -281,8 +281,8 @@ def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload
     InputError
         As for each file; and where the plan cannot serve what the trace asks for.
     """
-    from placement.plan_file import read_plan
-    from placement.reading.faults import FaultList
+    from placement.files.plan_file import read_plan
+    from placement.support.faults import FaultList
 
     plan = read_plan(plan_file)
     workload, trace = load_inputs(config, requests)
@@ -310,7 +310,7 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | None
     click.UsageError
         Where an output is an input, or two outputs are one file.
     """
-    from placement.atomic import check_writable
+    from placement.files.atomic import check_writable
 
     taken = {_identity(path): "is an input; it would be lost" for path in inputs if path}
     for option, path in outputs.items():
@@ -352,7 +352,7 @@ def hash_inputs(**paths: str | None) -> dict[str, str]:
     InputError
         Where one is missing or is no file: /dev/zero has no end.
     """
-    from placement.reading.source import check_file
+    from placement.files.syntax.source import check_file
 
     found = {}
     for role, path in paths.items():

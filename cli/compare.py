@@ -25,13 +25,13 @@ from cli.common import (
 )
 from cli.interruption import last_words
 from cli.missing import Complete
-from placement.visible import visible
+from placement.support.escaping import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cli.comparison import Row
-    from placement.outcome import SolveResult
+    from placement.problem.outcome import SolveResult
 
 METHODS = (
     "ilp", "local-search", "partition", "selective-replication", "greedy", "greedy-no-affinity",
@@ -209,10 +209,10 @@ def _run(
     """Find every row that is wanted."""
     from cli.comparison import Comparison
     from cli.terminal import RunProgress, SolveProgress
-    from placement.instance import build_instance
-    from placement.outcome import Infeasible, SolveOptions
-    from placement.reading.cluster import check_fits
-    from placement.trace import measure_demand
+    from placement.files.cluster_file import check_fits
+    from placement.problem.instance import build_instance
+    from placement.problem.outcome import Infeasible, SolveOptions
+    from placement.problem.trace import measure_demand
 
     cluster = make_cluster(
         options["gpus"],
@@ -283,7 +283,7 @@ def ranked(rows: list[Row]) -> list[Row]:
 
 def _write_csv(file: str, rows: list[Row]) -> None:
     """One row each; a range becomes three columns: mean, low, high."""
-    from placement.atomic import replacing
+    from placement.files.atomic import replacing
 
     flat = []
     for row in rows:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from placement.cluster import Cluster
-from placement.instance import Instance
-from placement.outcome import ProgressCallback as SolveCallback
-from placement.outcome import SolveOptions, SolveResult, earned_status, relative_gap
-from placement.plan import route
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance
+from placement.problem.outcome import ProgressCallback as SolveCallback
+from placement.problem.outcome import SolveOptions, SolveResult, earned_status, relative_gap
+from placement.problem.plan import route
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Workload
 from placement.solve import solve
-from placement.trace import Mode, Trace
-from placement.workload import Workload
 from runtime.intervals import intervals, replicate
 from runtime.metrics import summarize
 from runtime.reference import ProgressCallback

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cli.views.scene import Scene
-    from placement.plan import Plan
+    from placement.problem.plan import Plan
 
 TEXTS = ("csv", "routing", "json", "launch", "compose")
 PICTURES = ("map", "course", "pairs", "flows", "utilization", "latency", "comparison")
@@ -111,9 +111,9 @@ def command(plan_file: str, form: str, **options: Any) -> None:
       gswarm-place export --plan plan.yaml --format launch -o launch.sh
       gswarm-place export --plan plan.yaml --format map -o map.svg
     """
-    from placement.atomic import write_atomically
-    from placement.plan_file import read_plan
-    from placement.visible import visible
+    from placement.files.atomic import write_atomically
+    from placement.files.plan_file import read_plan
+    from placement.support.escaping import visible
 
     output = options["output"]
     if output is None and (form in PICTURES or options["as_json"]):
@@ -142,9 +142,9 @@ def command(plan_file: str, form: str, **options: Any) -> None:
 
 
 def _text(plan: Plan, form: str, options: dict[str, Any]) -> str:
-    from cli.formats.document import deployment_document
+    from cli.formats.deployment import deployment_document
     from cli.formats.launch import DEFAULT_COMMAND, LaunchCommand, compose_file, launch_script
-    from cli.formats.tables import replica_table, routing_table
+    from cli.formats.plan_tables import replica_table, routing_table
 
     template = DEFAULT_COMMAND if options["template"] is None else options["template"]
     start = LaunchCommand(template, options["first_port"])

@@ -17,7 +17,7 @@ from cli.common import (
 from cli.missing import Complete
 
 if TYPE_CHECKING:
-    from placement.cluster import FloatArray
+    from placement.problem.cluster import FloatArray
 
 DEFAULT_REQUESTS = 1000
 LONGEST_S = 1e9
@@ -100,18 +100,18 @@ def command(**options: Any) -> None:
     """
     import numpy as np
 
-    from placement.arrivals import read_arrivals
-    from placement.atomic import together
-    from placement.reading.config import build_workload, read_config
-    from placement.reading.schema import ConfigFile
-    from placement.synthetic import (
+    from placement.files.atomic import together
+    from placement.files.config_file import build_workload, read_config
+    from placement.files.input_schema import ConfigFile
+    from placement.generate.arrivals import read_arrivals
+    from placement.generate.synthetic import (
         rate_for_load,
         synthetic_config,
         synthetic_trace,
         write_config,
     )
-    from placement.trace_file import write_requests
-    from placement.visible import visible
+    from placement.generate.trace_writer import write_requests
+    from placement.support.escaping import visible
 
     _check(options)
     seed = options["seed"]
@@ -164,9 +164,9 @@ def command(**options: Any) -> None:
 
 
 def _check(options: dict[str, Any]) -> None:
-    from placement.reading.document import DOCUMENT_FORMATS
-    from placement.reading.requests import TRACE_FORMATS
-    from placement.reading.source import find_format
+    from placement.files.request_file import TRACE_FORMATS
+    from placement.files.syntax.document import DOCUMENT_FORMATS
+    from placement.files.syntax.source import find_format
 
     if (options["config"] is None) == (options["config_out"] is None):
         raise click.UsageError(
@@ -188,7 +188,7 @@ def _check(options: dict[str, Any]) -> None:
 def _arrivals(
     recorded: FloatArray | None, rate: float | None, options: dict[str, Any]
 ) -> FloatArray:
-    from placement.arrivals import arrival_times, at_rate
+    from placement.generate.arrivals import arrival_times, at_rate
 
     if recorded is None:
         arrivals = arrival_times(

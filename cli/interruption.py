@@ -28,7 +28,7 @@ from cli.entry import heard
 if TYPE_CHECKING:
     from types import FrameType
 
-    from placement.budget import Budget
+    from placement.solver.budget import Budget
 
 GRACE_S = 10.0
 """How long a command that was asked to end early may take before it is ended."""
@@ -176,7 +176,7 @@ def _end(number: int) -> None:
     """End the process: nothing half written, nothing running, a word on why."""
     try:
         # Whoever has not loaded it, or only half, has written nothing.
-        discard = getattr(sys.modules.get("placement.atomic"), "discard_unfinished", None)
+        discard = getattr(sys.modules.get("placement.files.atomic"), "discard_unfinished", None)
         if discard is not None:
             discard()
         # Another thread may hold what the words need, such as the terminal.

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cli.notices import notices
-from placement.visible import visible
+from placement.support.escaping import visible
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Faults of a disk, not of what was asked for."""
@@ -110,9 +110,9 @@ class Commands(click.Group):
 
 def _explain(error: BaseException) -> int:
     """Print an error in words, and return the exit code."""
-    from placement.outcome import Infeasible
-    from placement.reading.faults import InputError
-    from placement.solvers import SolverUnavailable
+    from placement.problem.outcome import Infeasible
+    from placement.solver.milp import SolverUnavailable
+    from placement.support.faults import InputError
 
     match error:
         case click.ClickException():

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from placement.visible import visible
+from placement.support.escaping import visible
 
 
 @contextmanager

@@ -11,12 +11,12 @@ import click
 from cli.common import Number
 
 if TYPE_CHECKING:
-    from placement.budget import Budget
-    from placement.outcome import ProgressCallback, SolveOptions, SolveResult
+    from placement.problem.outcome import ProgressCallback, SolveOptions, SolveResult
+    from placement.problem.solution import Solution
+    from placement.problem.trace import Mode, Trace
+    from placement.problem.workload import Workload
     from placement.refine import Refinement, Score
-    from placement.solution import Solution
-    from placement.trace import Mode, Trace
-    from placement.workload import Workload
+    from placement.solver.budget import Budget
     from runtime.metrics import Metrics
     from runtime.result import RunResult
 
@@ -106,7 +106,7 @@ class Judge:
 
     def run(self, result: SolveResult, solution: Solution, trace: Trace) -> RunResult:
         """Simulate one trace."""
-        from placement.plan import route
+        from placement.problem.plan import route
         from runtime.simulate import simulate
 
         return simulate(

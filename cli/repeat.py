@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from placement.trace import Trace
+    from placement.problem.trace import Trace
     from runtime.reference import ProgressCallback
     from runtime.result import RunResult
 

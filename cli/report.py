@@ -19,10 +19,10 @@ from cli.missing import Complete
 
 if TYPE_CHECKING:
     from cli.views.scene import Scene
-    from placement.outcome import Progress
-    from placement.plan import Plan
-    from placement.trace import Mode, Trace
-    from placement.workload import Workload
+    from placement.problem.outcome import Progress
+    from placement.problem.plan import Plan
+    from placement.problem.trace import Mode, Trace
+    from placement.problem.workload import Workload
 
 RIVALS = ("greedy", "greedy-no-affinity", "local-search")
 ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
@@ -93,9 +93,9 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     """
     from cli.views.history import read_history
     from cli.views.page import report_page
-    from placement.atomic import write_atomically
-    from placement.plan_file import read_plan
-    from placement.visible import visible
+    from placement.files.atomic import write_atomically
+    from placement.files.plan_file import read_plan
+    from placement.support.escaping import visible
 
     check_outputs(
         {"--output": options["output"]},
@@ -171,11 +171,11 @@ def heuristic_plan(method: str, plan: Plan, workload: Workload, trace: Trace) ->
     Infeasible
         The heuristic finds no place for every used model.
     """
-    from placement.instance import build_instance
-    from placement.outcome import SolveOptions
-    from placement.plan import build_plan
+    from placement.problem.instance import build_instance
+    from placement.problem.outcome import SolveOptions
+    from placement.problem.plan import build_plan
+    from placement.problem.trace import measure_demand
     from placement.solve import solve
-    from placement.trace import measure_demand
 
     rules = plan.instance
     instance = build_instance(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from placement.problem.trace import Demand, Trace
+    from placement.problem.workload import Workload
     from placement.robust import RobustOutcome
-    from placement.trace import Demand, Trace
-    from placement.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,9 +73,9 @@ def demands_of(
     ------
     InputError
     """
-    from placement.reading.requests import read_requests
-    from placement.scenarios import mean_demand, window_demands
-    from placement.trace import measure_demand
+    from placement.files.request_file import read_requests
+    from placement.problem.trace import measure_demand
+    from placement.programs.demands import mean_demand, window_demands
 
     if windows is not None:
         parts = window_demands(workload, trace, windows)

@@ -34,7 +34,7 @@ def command(kind: Any, output: str | None, quiet: bool, **_: bool) -> None:
     Example:
       gswarm-place schema config -o config.schema.json
     """
-    from placement.json_schema import json_schema
+    from placement.files.json_schema import json_schema
 
     check_outputs({"--output": output})
     schema = json_schema(kind)
@@ -43,8 +43,8 @@ def command(kind: Any, output: str | None, quiet: bool, **_: bool) -> None:
         return
     import orjson
 
-    from placement.atomic import write_atomically
-    from placement.visible import visible
+    from placement.files.atomic import write_atomically
+    from placement.support.escaping import visible
 
     write_atomically(output, orjson.dumps(schema, option=orjson.OPT_INDENT_2) + b"\n")
     if not quiet:

@@ -26,7 +26,7 @@ from cli.repeat import repeat_options, repeat_run, show_intervals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from placement.trace import Trace
+    from placement.problem.trace import Trace
     from runtime.metrics import Metrics
     from runtime.reference import ProgressCallback
     from runtime.result import RunResult
@@ -89,8 +89,8 @@ def command(**options: Any) -> None:
           --requests configs/small_requests.yaml
     """
     from cli.terminal import RunProgress
-    from placement.atomic import together
-    from placement.visible import visible
+    from placement.files.atomic import together
+    from placement.support.escaping import visible
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.timeline import write_timeline

@@ -35,8 +35,8 @@ from cli.scenarios import (
 )
 
 if TYPE_CHECKING:
-    from placement.outcome import Certificate, SolveResult
-    from placement.plan import Plan
+    from placement.problem.outcome import Certificate, SolveResult
+    from placement.problem.plan import Plan
 
 METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "random")
 
@@ -120,7 +120,7 @@ def command(**options: Any) -> None:
       gswarm-place solve --config configs/multimodal.yaml \\
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
-    from placement.plan_file import check_plan_name
+    from placement.files.plan_file import check_plan_name
 
     check_plan_name(options["output"])
     check_outputs(
@@ -156,14 +156,14 @@ def run(
     The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
     """
     from cli.terminal import SolveProgress
-    from placement.budget import Budget
-    from placement.instance import build_instance
-    from placement.outcome import SolveOptions
-    from placement.plan import build_plan
-    from placement.reading.cluster import check_fits
+    from placement.files.cluster_file import check_fits
+    from placement.problem.instance import build_instance
+    from placement.problem.outcome import SolveOptions
+    from placement.problem.plan import build_plan
+    from placement.problem.trace import measure_demand
     from placement.robust import solve_scenarios
     from placement.solve import solve
-    from placement.trace import measure_demand
+    from placement.solver.budget import Budget
 
     several = wants_scenarios(options)
     cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
@@ -273,8 +273,8 @@ def summary(result: SolveResult) -> dict[str, Any]:
 def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
     import orjson
 
-    from placement.atomic import together, write_atomically
-    from placement.plan_file import write_plan
+    from placement.files.atomic import together, write_atomically
+    from placement.files.plan_file import write_plan
 
     with together():
         write_plan(options["output"], plan)

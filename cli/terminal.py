@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.interruption import screen
-from placement.compilation import watching
-from placement.outcome import relative_gap
-from placement.visible import visible
+from placement.problem.outcome import relative_gap
+from placement.support.compilation import watching
+from placement.support.escaping import visible
 
 if TYPE_CHECKING:
-    from placement.outcome import Progress
-    from placement.plan import Plan
+    from placement.problem.outcome import Progress
+    from placement.problem.plan import Plan
 
 PATIENCE_S = 2.0
 """Work that takes longer shows its progress."""

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from placement.json_schema import FILE_KINDS, FileKind, json_schema
+from placement.files.json_schema import FILE_KINDS, FileKind, json_schema
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "configuration.md"

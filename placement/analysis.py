@@ -7,12 +7,12 @@ from itertools import combinations
 
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray, IntArray
-from placement.equality import ByContent
-from placement.instance import Instance, build_instance
 from placement.patterns.pattern import lay_out
-from placement.trace import Demand, Trace, measure_demand
-from placement.workload import Workload
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.instance import Instance, build_instance
+from placement.problem.trace import Demand, Trace, measure_demand
+from placement.problem.workload import Workload
+from placement.support.equality import ByContent
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,18 @@ from typing import get_args
 
 import numpy as np
 
-from placement.instance import build_instance
-from placement.outcome import (
+from placement.problem.instance import build_instance
+from placement.problem.outcome import (
     OPTIMAL_GAP,
     Status,
     cap_for,
     earned_status,
     relative_gap,
 )
-from placement.plan import Plan, expected_metrics
-from placement.solution import evaluate, violations
-from placement.trace import Trace, measure_demand
-from placement.workload import Workload
+from placement.problem.plan import Plan, expected_metrics
+from placement.problem.solution import evaluate, violations
+from placement.problem.trace import Trace, measure_demand
+from placement.problem.workload import Workload
 
 TOLERANCE = 1e-6
 GAP_TOLERANCE = 1e-9

@@ -13,13 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.budget import Budget
-from placement.cluster import FloatArray
-from placement.equality import ByContent
 from placement.heuristics.local_search import START_MOVES, local_search
-from placement.instance import Instance
-from placement.neighbours import random_neighbour
-from placement.outcome import (
+from placement.improve.moves import random_neighbour
+from placement.problem.cluster import FloatArray
+from placement.problem.instance import Instance
+from placement.problem.outcome import (
     Infeasible,
     Progress,
     ProgressCallback,
@@ -28,10 +26,12 @@ from placement.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.routing_lp import balance_routing, best_routing
-from placement.solution import Placement, Solution, evaluate, violations
+from placement.problem.solution import Placement, Solution, evaluate, violations
+from placement.programs.routing import balance_routing, best_routing
 from placement.solve import solve
-from placement.solvers import SolverSettings
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+from placement.support.equality import ByContent
 
 TOLERANCES = (1e-5, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Locality that a routing may give up for even loads, as a fraction of the placement's best."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from placement.balance import balance
-from placement.budget import Budget
 from placement.heuristics.local_search import CHUNK, START_MOVES, local_search
-from placement.instance import Instance
-from placement.joint_program import solve_compact_scenarios
-from placement.least_load import least_bottleneck
-from placement.outcome import (
+from placement.patterns import pattern_bottleneck
+from placement.patterns.joint_master import generate_scenarios, integer_scenarios
+from placement.portfolio.starts import load_cap
+from placement.problem.instance import Instance
+from placement.problem.outcome import (
     Progress,
     ProgressCallback,
     SolveOptions,
@@ -19,10 +18,9 @@ from placement.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.patterns import pattern_bottleneck
-from placement.patterns.scenarios import generate_scenarios, integer_scenarios
-from placement.routing_lp import balance_routing, best_routing
-from placement.scenarios import (
+from placement.problem.solution import Evaluation, Placement, Solution, evaluate
+from placement.programs.balance import balance
+from placement.programs.demands import (
     Criterion,
     Scenario,
     combine,
@@ -32,10 +30,12 @@ from placement.scenarios import (
     route_all,
     worth,
 )
-from placement.solution import Evaluation, Placement, Solution, evaluate
+from placement.programs.joint import solve_compact_scenarios
+from placement.programs.least_load import least_bottleneck
+from placement.programs.routing import balance_routing, best_routing
 from placement.solve import NO_BOUND, solve
-from placement.solvers import SolverSettings
-from placement.starts import load_cap
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 
 COMPACT_SERVERS = 2
 """Largest cluster for which the compact form is taken at once."""

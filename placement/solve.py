@@ -7,33 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from placement.balance import balance
-from placement.bottleneck import compact_bottleneck
-from placement.budget import Budget, tick
-from placement.capacity import Coverage, ensure_coverage
-from placement.compact import solve_compact
-from placement.excess import place_back, trim
 from placement.heuristics import HEURISTICS
-from placement.heuristics.selective import Score
-from placement.instance import Instance
-from placement.normalization import normalize, restore
-from placement.outcome import (
-    Bottleneck,
-    Certificate,
-    FormOutcome,
-    Infeasible,
-    Progress,
-    ProgressCallback,
-    SolveOptions,
-    SolveResult,
-    earned_status,
-    relative_gap,
-)
+from placement.heuristics.selective_replication import Score
 from placement.patterns import pattern_bottleneck, solve_patterns
-from placement.routing_lp import balance_routing
-from placement.solution import Solution, evaluate
-from placement.solvers import SolverSettings, solver_name
-from placement.starts import (
+from placement.portfolio.starts import (
     CHEAP,
     METHOD_SHARE,
     ROUNDING,
@@ -46,6 +23,29 @@ from placement.starts import (
     route_all,
     search_wider,
 )
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize, restore
+from placement.problem.outcome import (
+    Bottleneck,
+    Certificate,
+    FormOutcome,
+    Infeasible,
+    Progress,
+    ProgressCallback,
+    SolveOptions,
+    SolveResult,
+    earned_status,
+    relative_gap,
+)
+from placement.problem.solution import Solution, evaluate
+from placement.programs.balance import balance
+from placement.programs.bottleneck import compact_bottleneck
+from placement.programs.capacity import Coverage, ensure_coverage
+from placement.programs.compact import solve_compact
+from placement.programs.idle_servers import place_back, trim
+from placement.programs.routing import balance_routing
+from placement.solver.budget import Budget, tick
+from placement.solver.milp import SolverSettings, solver_name
 
 COMPACT_SERVERS = 2
 """Largest cluster whose bottleneck the compact form bounds before the patterns do."""

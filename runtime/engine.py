@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from placement.compilation import announced
+from placement.support.compilation import announced
 from runtime import kernel
+from runtime.arrays import Problem
 from runtime.layout import make_state, make_tables
-from runtime.problem import Problem
 from runtime.reference import ProgressCallback
 from runtime.result import Course
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from placement.trace import Trace
+from placement.problem.trace import Trace
 from runtime.metrics import summarize
 from runtime.resample import block_length, resample
 from runtime.result import RunResult

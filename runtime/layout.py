@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from placement.cluster import FloatArray, IntArray
-from runtime.problem import NOWHERE, BoolArray, Int32Array, Problem
+from placement.problem.cluster import FloatArray, IntArray
+from runtime.arrays import NOWHERE, BoolArray, Int32Array, Problem
 
 
 class Tables(NamedTuple):

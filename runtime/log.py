@@ -11,8 +11,8 @@ import orjson
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from placement.atomic import replacing
-from placement.cluster import FloatArray, IntArray
+from placement.files.atomic import replacing
+from placement.problem.cluster import FloatArray, IntArray
 from runtime.metrics import Metrics, measure, summarize
 from runtime.result import RunResult
 

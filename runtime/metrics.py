@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from placement.cluster import FloatArray, IntArray
-from placement.equality import ByContent
+from placement.problem.cluster import FloatArray, IntArray
+from placement.support.equality import ByContent
 from runtime.result import RunResult
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
-from runtime.problem import NOWHERE, Problem
+from runtime.arrays import NOWHERE, Problem
 
 Routing = Literal["locality", "plan", "earliest", "least-loaded"]
 

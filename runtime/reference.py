@@ -23,8 +23,8 @@ from typing import Protocol
 
 import numpy as np
 
+from runtime.arrays import NOWHERE, Problem
 from runtime.policies import RoutingPolicy, View
-from runtime.problem import NOWHERE, Problem
 from runtime.result import Course
 
 COMPLETION, READY = 0, 1

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.cluster import FloatArray, IntArray
-from placement.trace import Trace
+from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.trace import Trace
 
 
 def resample(trace: Trace, seed: int, replication: int, block: float | None = None) -> Trace:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numba as nb
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray, IntArray
-from placement.solution import TOLERANCE
-from placement.workload import Workload
-from runtime.problem import BoolArray
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.solution import TOLERANCE
+from placement.problem.workload import Workload
+from runtime.arrays import BoolArray
 
 
 class Residency(NamedTuple):

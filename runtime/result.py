@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from placement.cluster import FloatArray
-from placement.equality import ByContent
-from runtime.problem import BoolArray, Int32Array, Problem
+from placement.problem.cluster import FloatArray
+from placement.support.equality import ByContent
+from runtime.arrays import BoolArray, Int32Array, Problem
 
 Scheduler = Literal["static", "baseline", "offline"]
 

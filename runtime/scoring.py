@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from placement.cluster import Cluster
-from placement.solution import Placement
-from placement.trace import Mode, Trace
-from placement.workload import Workload
+from placement.problem.cluster import Cluster
+from placement.problem.solution import Placement
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Workload
 from runtime.metrics import request_latency
 from runtime.simulate import simulate
 

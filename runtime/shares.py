@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray, IntArray
-from placement.plan import Shares, WorkflowRouting
-from placement.solution import Placement
-from placement.trace import Trace
-from placement.workload import Workload
-from runtime.problem import NOWHERE, Int32Array
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.plan import Shares, WorkflowRouting
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Workload
+from runtime.arrays import NOWHERE, Int32Array
 
 GOLDEN = (5**0.5 - 1) / 2
 

@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray
-from placement.plan import Plan, Shares, WorkflowRouting
-from placement.solution import Placement
-from placement.trace import Mode, Trace, measure_demand
-from placement.workload import Workload
+from placement.problem.cluster import Cluster, FloatArray
+from placement.problem.plan import Plan, Shares, WorkflowRouting
+from placement.problem.solution import Placement
+from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.workload import Workload
+from runtime.arrays import NOWHERE, Problem, build_problem
 from runtime.policies import BUILT_IN, RoutingPolicy
-from runtime.problem import NOWHERE, Problem, build_problem
 from runtime.reference import ProgressCallback, run_reference
 from runtime.result import Course, RunResult, Scheduler
 from runtime.shares import assign_targets

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from placement.cluster import Cluster, FloatArray, IntArray
-from placement.compilation import announced
-from placement.solution import Placement
-from placement.trace import Mode, Trace
-from placement.workload import Workload
-from runtime.problem import NOWHERE, BoolArray, Problem, build_problem
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.solution import Placement
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Workload
+from placement.support.compilation import announced
+from runtime.arrays import NOWHERE, BoolArray, Problem, build_problem
 from runtime.reference import PROGRESS_EVERY, ProgressCallback, run_events
 from runtime.residency import Residency, empty_residency, first_to_start, places, serve
 from runtime.result import Course, RunResult

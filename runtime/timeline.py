@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
-from placement.atomic import replacing
-from placement.cluster import IntArray
+from placement.files.atomic import replacing
+from placement.problem.cluster import IntArray
 from runtime.result import RunResult
 
 Event = dict[str, Any]

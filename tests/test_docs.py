@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from cli.main import main
 from docs.reference import documents
-from placement.json_schema import FILE_KINDS, FileKind, json_schema
-from placement.plan_schema import PlanDocument
-from placement.reading.schema import ClusterFile, ConfigFile, Entry, RequestsFile
+from placement.files.input_schema import ClusterFile, ConfigFile, Entry, RequestsFile
+from placement.files.json_schema import FILE_KINDS, FileKind, json_schema
+from placement.files.plan_schema import PlanDocument
 
 ROOT = Path(__file__).parent.parent
 MODELS: dict[FileKind, type[Entry]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gswarm_data import ROUTINGS, load, page
-from placement.reading.unread import InputWarning
+from placement.files.unread_fields import InputWarning
 
 
 def row(case: str, method: str, **efficiency: float) -> dict[str, Any]:

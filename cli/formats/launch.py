@@ -7,8 +7,8 @@ from itertools import groupby
 from string import Formatter
 
 from cli.formats.slots import Slot, list_slots
-from placement.plan import Plan
-from placement.yaml_writer import block
+from placement.files.syntax.yaml_writer import block
+from placement.problem.plan import Plan
 
 FIELDS = ("model", "gpus", "port", "memory", "server", "replica")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.plan import Plan
+from placement.problem.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

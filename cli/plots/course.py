@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.views.course import ended, scale_of, thinned
 from cli.views.scales import percent
 from cli.views.scene import Scene
-from placement.outcome import Progress
+from placement.problem.outcome import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

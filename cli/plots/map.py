@@ -10,7 +10,7 @@ from cli.plots.sheet import INK, RULE, SOFT, model_look
 from cli.views.scales import counted, ranges, shorten
 from cli.views.scene import Scene
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
-from placement.cluster import FloatArray
+from placement.problem.cluster import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cli.views.palette import FILLS, TEXTURES
 from cli.views.scene import Scene
-from placement.atomic import replacing
-from placement.reading.unread import InputWarning
+from placement.files.atomic import replacing
+from placement.files.unread_fields import InputWarning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

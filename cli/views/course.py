@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
 from cli.views.scales import percent, plain, ticks
-from placement.outcome import Certificate, Progress, Status, relative_gap
+from placement.problem.outcome import Certificate, Progress, Status, relative_gap
 
 LEFT, TOP, WIDTH, HEIGHT = 60, 14, 900, 260
 MOST_POINTS = 400

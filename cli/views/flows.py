@@ -11,8 +11,8 @@ from cli.views.measures import edge_traffic
 from cli.views.scales import percent, shorten
 from cli.views.scene import Scene
 from cli.views.servers import group_servers
-from placement.cluster import FloatArray, IntArray
-from placement.equality import ByContent
+from placement.problem.cluster import FloatArray, IntArray
+from placement.support.equality import ByContent
 
 MOST_ENDS = 12
 WIDTH, HEIGHT, NODE, GAP, MARGIN = 1000, 440, 12, 8, 130

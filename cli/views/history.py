@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from placement.outcome import Progress
-from placement.reading.faults import input_error, show
-from placement.reading.json_text import parse_json
-from placement.reading.source import read_bytes
+from placement.files.syntax.json_text import parse_json
+from placement.files.syntax.source import read_bytes
+from placement.problem.outcome import Progress
+from placement.support.faults import input_error, show
 
 MOST_BYTES = 100_000_000
 MOST = 1e9

@@ -11,8 +11,8 @@ from cli.views.measures import request_latency
 from cli.views.palette import line_class
 from cli.views.scales import log_ticks, plain, seconds, shorten, ticks
 from cli.views.scene import Scene
-from placement.cluster import FloatArray
-from placement.equality import ByContent
+from placement.problem.cluster import FloatArray
+from placement.support.equality import ByContent
 
 MOST_CURVES = 6
 POINTS = 240

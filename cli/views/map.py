@@ -9,7 +9,7 @@ from cli.views.palette import model_class
 from cli.views.scales import counted, percent, plain, ranges, shorten
 from cli.views.scene import Scene
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
-from placement.cluster import FloatArray
+from placement.problem.cluster import FloatArray
 
 DRAWN = 120
 """Most groups of servers that are drawn; beyond them the table alone lists what there is."""

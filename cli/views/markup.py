@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from placement.visible import visible
+from placement.support.escaping import visible
 
 VOID = {"meta", "input", "br", "link"}
 

@@ -9,7 +9,7 @@ from cli.views.measures import Pairs, model_pairs
 from cli.views.palette import heat_class, heat_legend
 from cli.views.scales import percent, plain, shorten
 from cli.views.scene import Scene
-from placement.cluster import FloatArray, IntArray
+from placement.problem.cluster import FloatArray, IntArray
 
 MOST_MODELS = 40
 MOST_ROWS = 300

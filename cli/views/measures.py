@@ -8,8 +8,8 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from cli.views.scene import Scene
-from placement.cluster import FloatArray, IntArray
-from placement.equality import ByContent
+from placement.problem.cluster import FloatArray, IntArray
+from placement.support.equality import ByContent
 
 
 def executions_of(scene: Scene, workflow: int) -> tuple[IntArray, IntArray]:

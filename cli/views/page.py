@@ -19,7 +19,7 @@ from cli.views.palette import definitions, style_rules
 from cli.views.scales import counted, percent, plain, seconds
 from cli.views.scene import Scene
 from cli.views.utilization import utilization_map
-from placement.outcome import Progress
+from placement.problem.outcome import Progress
 
 
 def report_page(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from placement.cluster import IntArray
-from placement.visible import visible
+from placement.problem.cluster import IntArray
+from placement.support.escaping import visible
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from placement.cluster import FloatArray, IntArray
-from placement.equality import ByContent
-from placement.plan import Plan
-from placement.trace import Trace
-from placement.workload import Workload
+from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.plan import Plan
+from placement.problem.trace import Trace
+from placement.problem.workload import Workload
+from placement.support.equality import ByContent
 
 
 @dataclass(frozen=True, eq=False)

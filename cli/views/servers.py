@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cli.views.scene import Scene
-from placement.cluster import FloatArray, IntArray, ServerType
-from placement.equality import ByContent
+from placement.problem.cluster import FloatArray, IntArray, ServerType
+from placement.support.equality import ByContent
 
 ALONE = 12
 """Up to so many servers each is drawn for itself, even where two hold the same."""

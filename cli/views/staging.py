@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cli.views.scene import Executions, Scene
-from placement.cluster import IntArray
-from placement.plan import Plan
-from placement.trace import Mode, Trace
-from placement.workload import Model, Node, Workflow, Workload
+from placement.problem.cluster import IntArray
+from placement.problem.plan import Plan
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Model, Node, Workflow, Workload
 from runtime.reference import ProgressCallback
 from runtime.simulate import simulate_plan
 

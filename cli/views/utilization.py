@@ -12,8 +12,8 @@ from cli.views.palette import HEAT_STEPS, heat_legend
 from cli.views.scales import percent, plain, seconds, ticks
 from cli.views.scene import Scene
 from cli.views.servers import group_servers
-from placement.cluster import FloatArray
-from placement.equality import ByContent
+from placement.problem.cluster import FloatArray
+from placement.support.equality import ByContent
 
 BINS = 120
 MOST_ROWS = 64

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from placement.budget import Budget
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import local_search
 from placement.heuristics.random import random_placement
-from placement.instance import Instance
-from placement.solution import Placement
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement
+from placement.solver.budget import Budget
 
 Heuristic = Callable[[Instance, int, Budget | None], Placement]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from placement.cluster import FloatArray, IntArray
-from placement.heuristics.filling import UNSERVED_PENALTY, Demands, Servers, fill_score
+from placement.heuristics.water_filling import UNSERVED_PENALTY, Demands, Servers, fill_score
+from placement.problem.cluster import FloatArray, IntArray
 
 UNCOVERED_PENALTY = 100.0
 """Score lost with every used model without a replica: more than any demand left unserved."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.heuristics.room import Room
-from placement.instance import Instance
-from placement.outcome import Infeasible
-from placement.solution import gpu_loads
+from placement.heuristics.free_space import Room
+from placement.problem.instance import Instance
+from placement.problem.outcome import Infeasible
+from placement.problem.solution import gpu_loads
 
 REPACKING_ROUNDS = 200
 RELIEVING_ROUNDS = 1_000

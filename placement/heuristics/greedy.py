@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from placement.cluster import FloatArray
 from placement.heuristics.coverage import cover, cover_anew, relieve
-from placement.heuristics.room import Room
-from placement.instance import Instance
-from placement.solution import Placement
+from placement.heuristics.free_space import Room
+from placement.problem.cluster import FloatArray
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement
 
 Chooser = Callable[[Room, int], tuple[int, int] | None]
 

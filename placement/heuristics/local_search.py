@@ -7,21 +7,21 @@ from math import ceil
 
 import numpy as np
 
-from placement.budget import Budget
 from placement.heuristics.annealing import anneal, score_of
-from placement.heuristics.compiled import ready
-from placement.heuristics.filling import (
+from placement.heuristics.compiled_search import ready
+from placement.heuristics.greedy import greedy
+from placement.heuristics.tiling import repeat, shrink
+from placement.heuristics.water_filling import (
     Servers,
     flatten_demand,
     lay_out,
     water_fill,
 )
-from placement.heuristics.greedy import greedy
-from placement.heuristics.scaling import repeat, shrink
-from placement.instance import Instance
-from placement.normalization import normalize
-from placement.outcome import Infeasible
-from placement.solution import Placement
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import Infeasible
+from placement.problem.solution import Placement
+from placement.solver.budget import Budget
 
 SEARCHED_SERVERS = 24
 """Larger clusters are searched as one of about this size, or of the next that holds every model,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from placement.heuristics.coverage import cover, cover_anew, relieve
+from placement.heuristics.free_space import Room
 from placement.heuristics.greedy import fill_spare, place_all, replica_order
-from placement.heuristics.room import Room
-from placement.instance import Instance
-from placement.solution import Placement
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement
 
 
 def random_placement(instance: Instance, *, seed: int = 0) -> Placement:

@@ -1,6 +1,6 @@
 """Placement by server patterns: column generation for clusters of any size (DESIGN 5.2)."""
 
-from placement.patterns.bottleneck import pattern_bottleneck
+from placement.patterns.aggregate_bottleneck import pattern_bottleneck
 from placement.patterns.search import solve_patterns
 
 __all__ = ["pattern_bottleneck", "solve_patterns"]

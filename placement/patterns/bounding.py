@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.outcome import relative_gap
 from placement.patterns.branching import leaf_bound
 from placement.patterns.certificate import pricings_for
-from placement.patterns.cutting import add_broken_rows
+from placement.patterns.column_generation import MAX_ROUNDS, counted, generate
+from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals
-from placement.patterns.generation import MAX_ROUNDS, counted, generate
 from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
-from placement.patterns.pricing import PricingProblem
-from placement.together import node_prices
+from placement.patterns.pricing.counts import PricingProblem
+from placement.problem.outcome import relative_gap
+from placement.programs.fitting_sets import node_prices
 
 MANY_SHARE = 0.87
 """Part of the time for the patterns of many servers: the last rounds prove most of the bound."""

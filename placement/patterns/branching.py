@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from placement.budget import Budget
-from placement.instance import Instance
+from placement.patterns.column_generation import Pool, generate
 from placement.patterns.duals import Duals, as_json, lagrangian
-from placement.patterns.generation import Pool, generate
+from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing import PricingProblem
-from placement.patterns.rows import CountRow
-from placement.solvers import SolverSettings
+from placement.patterns.pricing.counts import PricingProblem
+from placement.problem.instance import Instance
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 
 ROUNDS = 25
 WHOLE = 1e-4

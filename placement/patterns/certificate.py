@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.instance import Instance
-from placement.patterns import kept
+from placement.patterns import rounding_cuts
 from placement.patterns.branching import Node
-from placement.patterns.content_pricing import ContentPricing
-from placement.patterns.contents import Contents
+from placement.patterns.column_generation import Pool, counted
 from placement.patterns.duals import as_json, zero_duals
-from placement.patterns.generation import Pool, counted
-from placement.patterns.kept import KeptRow
-from placement.patterns.position_pricing import PositionPricing
-from placement.patterns.pricing import PricingProblem
-from placement.patterns.rows import CountRow
+from placement.patterns.master_rows import CountRow
+from placement.patterns.pricing.content_list import Contents
+from placement.patterns.pricing.contents import ContentPricing
+from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.pricing.positions import PositionPricing
+from placement.patterns.rounding_cuts import KeptRow
+from placement.problem.instance import Instance
 
 
 def pricings_for(
@@ -40,7 +40,7 @@ def stored(instance: Instance, pool: Pool, tree: Node | None) -> dict[str, objec
     else:
         data = as_json(instance, pool.rows, pool.duals or zero_duals(instance, pool.rows))
     rows = [row for row in pool.rows if isinstance(row, KeptRow)]
-    data["kept"] = [kept.as_json(instance, row) for row in rows]
+    data["kept"] = [rounding_cuts.as_json(instance, row) for row in rows]
     if pool.positions:
         data["pricing"] = "positions"
     return data

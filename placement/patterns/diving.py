@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor
 
-from placement.budget import Budget
-from placement.instance import Instance
-from placement.patterns.generation import Pool, generate
+from placement.patterns.column_generation import Pool, generate
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing import PricingProblem
-from placement.solvers import SolverSettings
+from placement.patterns.pricing.counts import PricingProblem
+from placement.problem.instance import Instance
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 
 ROUNDS = 3
 """Pricing rounds after each fixing: the first few give nearly all that is gained."""

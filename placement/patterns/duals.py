@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from placement.equality import ByContent
-from placement.instance import Instance
-from placement.patterns.rows import CountRow
+from placement.patterns.master_rows import CountRow
+from placement.problem.instance import Instance
+from placement.support.equality import ByContent
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,17 +19,17 @@ from math import floor
 
 import numpy as np
 
-from placement.budget import Budget
-from placement.equality import ByContent
-from placement.instance import Instance
-from placement.patterns.content_pricing import PROVING_BATCHES, ContentPricing, value_exactly
-from placement.patterns.contents import Contents, prices_at
 from placement.patterns.duals import Duals, relaxed
-from placement.patterns.kept import KeptRow
-from placement.patterns.master import Master
+from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
-from placement.patterns.rows import CountRow
-from placement.solvers import SolverSettings, solve_program
+from placement.patterns.pricing.content_list import Contents, prices_at
+from placement.patterns.pricing.contents import PROVING_BATCHES, ContentPricing, value_exactly
+from placement.patterns.restricted_master import Master
+from placement.patterns.rounding_cuts import KeptRow
+from placement.problem.instance import Instance
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, solve_program
+from placement.support.equality import ByContent
 
 MOST_CANDIDATES = 500
 """Patterns of an integer program that is still worth a try."""

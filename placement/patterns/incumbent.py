@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from placement.budget import Budget
-from placement.instance import Instance
-from placement.outcome import Progress, ProgressCallback, relative_gap
 from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
-from placement.patterns.content_pricing import ContentDraft, ContentPricing
-from placement.patterns.contents import Contents
-from placement.patterns.generation import Pool
-from placement.patterns.knapsack import Knapsack
-from placement.patterns.neighbours import neighbours
+from placement.patterns.column_generation import Pool
+from placement.patterns.exchanges import neighbours
+from placement.patterns.master_rows import CountRow
+from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern, expand, patterns_of
-from placement.patterns.pricing import PricingProblem
-from placement.patterns.rows import CountRow
-from placement.patterns.sets_master import master_of
-from placement.routing_lp import best_routing
-from placement.solution import Solution, evaluate
-from placement.solvers import SolverSettings, solve_program
+from placement.patterns.pricing.content_list import Contents
+from placement.patterns.pricing.contents import ContentDraft, ContentPricing
+from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.pricing.knapsack import Knapsack
+from placement.problem.instance import Instance
+from placement.problem.outcome import Progress, ProgressCallback, relative_gap
+from placement.problem.solution import Solution, evaluate
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, solve_program
 
 NEIGHBOUR_SERVERS = 64
 """Clusters up to this size search the neighbours of the patterns in use."""

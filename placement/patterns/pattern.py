@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from placement.budget import tick
-from placement.cluster import ServerType
-from placement.instance import Instance
-from placement.routing_lp import group_servers
-from placement.solution import Placement
+from placement.problem.cluster import ServerType
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement
+from placement.programs.routing import group_servers
+from placement.solver.budget import tick
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from placement.budget import Budget
-from placement.compact import solve_compact
-from placement.instance import Instance
-from placement.normalization import normalize
-from placement.oscillation import oscillates, search_beyond
-from placement.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.improve.beyond_cap import oscillates, search_beyond
+from placement.improve.large_neighbourhood import search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import WHOLE, branch
 from placement.patterns.certificate import stored
-from placement.patterns.content_pricing import ContentDraft
-from placement.patterns.contents import listed_contents
+from placement.patterns.column_generation import MAX_ROUNDS, Pool
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
-from placement.patterns.first import first_patterns
-from placement.patterns.generation import MAX_ROUNDS, Pool
 from placement.patterns.incumbent import (
     NEIGHBOUR_SERVERS,
     Search,
@@ -30,14 +23,21 @@ from placement.patterns.incumbent import (
     round_up,
     widen,
 )
-from placement.patterns.knapsack import knapsacks
+from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.master_rows import rounding_rows
 from placement.patterns.pattern import canonical, patterns_of
-from placement.patterns.position_pricing import PositionPricing
-from placement.patterns.pricing import PricingProblem
-from placement.patterns.rows import rounding_rows
-from placement.server_search import search_servers
-from placement.solution import Solution, evaluate
-from placement.solvers import SolverSettings
+from placement.patterns.pricing.content_list import listed_contents
+from placement.patterns.pricing.contents import ContentDraft
+from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.pricing.knapsack import knapsacks
+from placement.patterns.pricing.positions import PositionPricing
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.problem.solution import Solution, evaluate
+from placement.programs.compact import solve_compact
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 
 COMPACT_SERVERS = 12
 """Clusters up to this size give what time is left to the compact form."""

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from math import floor
 
-from placement.verify.door import Clock, Program
-from placement.verify.listing import Listing, Priced
-from placement.verify.rows import CountRow, KeptRow, Prices, Row, ServerRow
-from placement.verify.scaled import Scaled
+from placement.verify.content_bounds import Listing, Priced
+from placement.verify.matrix_program import Clock, Program
+from placement.verify.scaled_problem import Scaled
+from placement.verify.valid_rows import CountRow, KeptRow, Prices, Row, ServerRow
 
 MOST_CANDIDATES = 800
 MARGIN = 1e-6

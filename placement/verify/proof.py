@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from placement.equality import ByContent
-from placement.instance import Instance
-from placement.plan import Plan
+from placement.problem.instance import Instance
+from placement.problem.plan import Plan
+from placement.support.equality import ByContent
 from placement.verify.candidates import best_over, candidates
-from placement.verify.direct import MOST_COLUMNS, DirectProgram, columns_of
-from placement.verify.door import Clock, OutOfTime, Undecided
-from placement.verify.listing import Listing, Priced, listings
-from placement.verify.pricing import highest_worth
-from placement.verify.rows import Prices, Row, kept_rows, prices_of, replica_rows, split_rows
-from placement.verify.scaled import Scaled
+from placement.verify.content_bounds import Listing, Priced, listings
+from placement.verify.matrix_program import Clock, OutOfTime, Undecided
+from placement.verify.scaled_problem import Scaled
+from placement.verify.server_bound import highest_worth
+from placement.verify.valid_rows import Prices, Row, kept_rows, prices_of, replica_rows, split_rows
+from placement.verify.whole_program import MOST_COLUMNS, DirectProgram, columns_of
 
 TOLERANCE = 1e-6
 """Locality by which a proof may miss the stated bound: what tolerances of solvers leave open."""

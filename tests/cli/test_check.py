@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from placement.plan_file import plan_digest
+from placement.files.plan_file import plan_digest
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

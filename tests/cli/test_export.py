@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cli.export import PICTURES
-from placement.plan_file import read_plan
+from placement.files.plan_file import read_plan
 from tests.cli.inputs import HOSTILE_MODEL, gswarm, solve_plan, write_inputs
 
 

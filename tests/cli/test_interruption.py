@@ -70,7 +70,7 @@ sys.meta_path.insert(0, Striker())
 """
 
 
-# placement.atomic imports hashlib: it is there by half.
+# placement.files.atomic imports hashlib: it is there by half.
 @pytest.mark.parametrize("name", ["cli.interruption", "click", "hashlib", "highspy"])
 def test_while_modules_are_imported(name: str, inputs: list[str], tmp_path: Path) -> None:
     """From the first import on, and in every later one."""
@@ -84,8 +84,8 @@ COMMANDS = {
     "check": ("placement.verify", "check_bound", ["--bound"]),
     "simulate": ("runtime.simulate", "run_reference", ["--log", "log.json", "--repeat", "3"]),
     "report": ("cli.views.page", "report_page", ["-o", "r.html"]),
-    "export": ("cli.formats.tables", "replica_table", ["--format", "csv", "-o", "r.csv"]),
-    "generate": ("placement.trace_file", "_write_lines", ["--requests-out", "r.jsonl"]),
+    "export": ("cli.formats.plan_tables", "replica_table", ["--format", "csv", "-o", "r.csv"]),
+    "generate": ("placement.generate.trace_writer", "_write_lines", ["--requests-out", "r.jsonl"]),
 }
 
 
@@ -234,7 +234,7 @@ def test_where_a_library_is_silenced(inputs: list[str]) -> None:
     """The last word is heard though standard error leads nowhere at that moment."""
     moment = """
 import placement.analysis
-from placement.silence import silenced
+from placement.support.quiet import silenced
 def struck(*arguments):
     with silenced(1), silenced(2):
         strike_and_hang()

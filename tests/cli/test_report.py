@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cli.views.staging import still_scene
-from placement.plan_file import read_plan
-from placement.reading.config import read_config
-from placement.reading.requests import read_requests
+from placement.files.config_file import read_config
+from placement.files.plan_file import read_plan
+from placement.files.request_file import read_requests
 from runtime.metrics import measure
 from runtime.simulate import simulate_plan
 from tests.cli.inputs import gswarm, solve_plan, write_inputs

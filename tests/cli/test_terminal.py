@@ -118,7 +118,7 @@ WAIT = """
 import time
 import cli.terminal
 from cli.terminal import RunProgress, SolveProgress, Waiting
-from placement.outcome import Progress
+from placement.problem.outcome import Progress
 for patience, quiet in SETTINGS:
     cli.terminal.PATIENCE_S = patience
     print("patience", patience, quiet)

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from placement.atomic import write_atomically
+from placement.files.atomic import write_atomically
 from tests.fuzz.cases import make_case
 from tests.fuzz.judge import Stage
 from tests.fuzz.pool import Pool, Tally, judge_case, load

@@ -203,7 +203,7 @@ def forge(rng: Random, plan: dict[str, Any]) -> Any:
 
 def with_digest(plan: dict[Any, Any]) -> Any:
     """The plan with the digest of what it holds now, so that only its content can betray it."""
-    from placement.plan_file import plan_digest
+    from placement.files.plan_file import plan_digest
 
     if not all(isinstance(k, str) for k in plan) or "digest" not in plan:
         return plan

@@ -238,7 +238,7 @@ GENTLE = (_within, _within, _within, _within, _swap, _new_edge, _delete)
 @cache
 def field_names(kind: str) -> tuple[str, ...]:
     """Every field that the schema of a kind of file names: new ones are tried as they come."""
-    from placement.json_schema import FILE_KINDS, json_schema
+    from placement.files.json_schema import FILE_KINDS, json_schema
 
     names: set[str] = set()
 
@@ -259,7 +259,7 @@ def field_names(kind: str) -> tuple[str, ...]:
 @cache
 def bounds(kind: str) -> dict[str, tuple[float, float, bool]]:
     """Least and greatest value of every field that holds numbers, and whether they are whole."""
-    from placement.json_schema import FILE_KINDS, json_schema
+    from placement.files.json_schema import FILE_KINDS, json_schema
 
     found: dict[str, tuple[float, float, bool]] = {}
 

@@ -10,8 +10,8 @@ from itertools import combinations_with_replacement, product
 import numpy as np
 from scipy.optimize import linprog
 
-from placement.cluster import Cluster, ServerType
-from placement.instance import Instance, WorkflowDemand
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
 
 Content = tuple[tuple[int, int], ...]
 """(model, start) of each replica on one server."""

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from placement.analysis import analyze
-from placement.cluster import Cluster, ServerType
-from placement.trace import Trace
-from placement.workload import Edge, Model, Node, Workflow, Workload
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.trace import Trace
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 
 
 def random_workload(rng: np.random.Generator) -> Workload:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.instances import cluster_of, problem
-from placement.budget import Budget
+from placement.files.plan_file import write_plan
 from placement.heuristics.local_search import local_search
-from placement.outcome import Progress, SolveOptions, earned_status
-from placement.plan import build_plan
-from placement.plan_file import write_plan
-from placement.solution import violations
+from placement.problem.outcome import Progress, SolveOptions, earned_status
+from placement.problem.plan import build_plan
+from placement.problem.solution import violations
 from placement.solve import solve
+from placement.solver.budget import Budget
 
 
 @pytest.fixture(autouse=True)

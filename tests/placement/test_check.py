@@ -12,15 +12,15 @@ from click.testing import CliRunner
 
 from cli.main import main
 from placement.check import check_plan
-from placement.cluster import Cluster, ServerType
-from placement.instance import Objective, build_instance
-from placement.outcome import SolveOptions, SolveResult
-from placement.plan import Plan, Shares, WorkflowRouting, build_plan
-from placement.plan_file import read_plan, write_plan
-from placement.solution import Flows, Placement, Solution, evaluate, settle, violations
+from placement.files.plan_file import read_plan, write_plan
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Objective, build_instance
+from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.plan import Plan, Shares, WorkflowRouting, build_plan
+from placement.problem.solution import Flows, Placement, Solution, evaluate, settle, violations
+from placement.problem.trace import Demand, Trace
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.solve import solve
-from placement.trace import Demand, Trace
-from placement.workload import Edge, Model, Node, Workflow, Workload
 from runtime.simulate import simulate_plan
 from tests.cli.inputs import write_inputs
 

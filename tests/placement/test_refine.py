@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from placement.instance import Instance
-from placement.neighbours import random_neighbour
-from placement.outcome import SolveOptions, SolveResult
+from placement.improve.moves import random_neighbour
+from placement.problem.instance import Instance
+from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.solution import Solution, evaluate, placement_violations, violations
 from placement.refine import Score, refine, refined_result
-from placement.solution import Solution, evaluate, placement_violations, violations
 from placement.solve import solve
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance

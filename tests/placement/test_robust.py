@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.budget import Budget
-from placement.instance import Instance
-from placement.joint_program import solve_compact_scenarios
-from placement.normalization import normalize
-from placement.outcome import SolveOptions
-from placement.patterns.scenarios import (
+from placement.patterns.joint_master import (
     Multipliers,
     ScenarioPricing,
     generate_scenarios,
     scenario_bound,
 )
-from placement.robust import solve_scenarios
-from placement.scenarios import (
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import SolveOptions
+from placement.problem.solution import violations
+from placement.problem.trace import measure_demand
+from placement.problem.workload import Workload
+from placement.programs.demands import (
     Criterion,
     Scenario,
     combine,
@@ -29,10 +29,10 @@ from placement.scenarios import (
     window_demands,
     worth,
 )
-from placement.solution import violations
-from placement.solvers import SolverSettings
-from placement.trace import measure_demand
-from placement.workload import Workload
+from placement.programs.joint import solve_compact_scenarios
+from placement.robust import solve_scenarios
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
 from tests.runtime.cases import chain, model, trace_of

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from placement.cluster import Cluster, Network, ServerType
-from placement.plan import Shares, WorkflowRouting
-from placement.solution import Placement
-from placement.trace import Mode, Trace
-from placement.workload import Edge, Model, Node, Workflow, Workload
+from placement.problem.cluster import Cluster, Network, ServerType
+from placement.problem.plan import Shares, WorkflowRouting
+from placement.problem.solution import Placement
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster
-from placement.instance import build_instance
-from placement.solution import Placement
-from placement.trace import measure_demand
-from placement.workload import Node, Workflow, Workload
+from placement.problem.cluster import Cluster
+from placement.problem.instance import build_instance
+from placement.problem.solution import Placement
+from placement.problem.trace import measure_demand
+from placement.problem.workload import Node, Workflow, Workload
 from runtime.metrics import measure
 from runtime.simulate import simulate
 from tests.runtime.cases import model, trace_of

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import runtime.log
-from placement.cluster import Cluster
-from placement.solution import Placement
-from placement.workload import Node, Workflow, Workload
+from placement.problem.cluster import Cluster
+from placement.problem.solution import Placement
+from placement.problem.workload import Node, Workflow, Workload
 from runtime.log import write_log
 from runtime.result import RunResult
 from runtime.simulate import simulate

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from placement.cluster import Cluster
-from placement.solution import Placement
-from placement.trace import Trace
-from placement.workload import Node, Workflow, Workload
+from placement.problem.cluster import Cluster
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Node, Workflow, Workload
 from runtime.intervals import (
     Interval,
     TrafficRange,

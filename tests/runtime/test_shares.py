@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster
-from placement.plan import Shares, WorkflowRouting
-from placement.solution import Placement
-from placement.workload import Edge, Node, Workflow, Workload
-from runtime.problem import NOWHERE
+from placement.problem.cluster import Cluster
+from placement.problem.plan import Shares, WorkflowRouting
+from placement.problem.solution import Placement
+from placement.problem.workload import Edge, Node, Workflow, Workload
+from runtime.arrays import NOWHERE
 from runtime.shares import assign_targets, couple, draw_homes, spread_evenly
 from tests.runtime.cases import model, trace_of
 

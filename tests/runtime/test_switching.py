@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster
-from placement.solution import Placement
-from placement.trace import Mode
-from placement.workload import Workload
+from placement.problem.cluster import Cluster
+from placement.problem.solution import Placement
+from placement.problem.trace import Mode
+from placement.problem.workload import Workload
 from runtime.metrics import measure
 from runtime.result import RunResult
 from runtime.simulate import simulate

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from cli.views.scene import Executions, Scene
-from placement.cluster import Cluster
-from placement.instance import build_instance
-from placement.outcome import Certificate, Progress
-from placement.plan import Plan, Shares, WorkflowRouting
-from placement.solution import Placement
-from placement.trace import Trace, measure_demand
-from placement.workload import Edge, Model, Node, Workflow, Workload
+from placement.problem.cluster import Cluster
+from placement.problem.instance import build_instance
+from placement.problem.outcome import Certificate, Progress
+from placement.problem.plan import Plan, Shares, WorkflowRouting
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace, measure_demand
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
 

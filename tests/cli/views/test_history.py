@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cli.views.history import read_history
-from placement.outcome import Progress
-from placement.reading.faults import InputError
+from placement.problem.outcome import Progress
+from placement.support.faults import InputError
 
 EVENT = {"phase": "first", "seconds": 1, "incumbent": 0.5, "best_bound": None}
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from placement.cluster import Cluster, ServerType
-from placement.instance import Instance, WorkflowDemand
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
 
 
 def random_instance(

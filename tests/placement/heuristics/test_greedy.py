@@ -7,11 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster
 from placement.heuristics.greedy import greedy
-from placement.instance import Instance
-from placement.outcome import Infeasible
-from placement.solution import Placement, placement_violations
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance
+from placement.problem.outcome import Infeasible
+from placement.problem.solution import Placement, placement_violations
 from tests.placement.heuristics.cases import random_instance
 
 

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from placement.budget import Budget
-from placement.cluster import Cluster
-from placement.compact import solve_compact
+from placement.files.config_file import read_config
+from placement.files.request_file import read_requests
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import filled_worth, local_search
-from placement.instance import Instance, build_instance
-from placement.reading.config import read_config
-from placement.reading.requests import read_requests
-from placement.routing_lp import best_routing
-from placement.solution import Placement, evaluate, placement_violations
-from placement.solvers import SolverSettings
-from placement.trace import measure_demand
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance, build_instance
+from placement.problem.solution import Placement, evaluate, placement_violations
+from placement.problem.trace import measure_demand
+from placement.programs.compact import solve_compact
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
 
 HIGHS = SolverSettings(threads=1)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster
 from placement.heuristics import HEURISTICS
-from placement.heuristics.selective import selective_replication
-from placement.instance import Instance, WorkflowDemand
-from placement.outcome import Infeasible, SolveOptions
-from placement.solution import Placement, placement_violations, violations
+from placement.heuristics.selective_replication import selective_replication
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.outcome import Infeasible, SolveOptions
+from placement.problem.solution import Placement, placement_violations, violations
 from placement.solve import solve
 
 

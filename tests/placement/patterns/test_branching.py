@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from placement.budget import Budget
-from placement.compact import solve_compact
-from placement.instance import Instance
-from placement.normalization import normalize
 from placement.patterns.branching import Node, branch
 from placement.patterns.certificate import pricings_for
-from placement.patterns.first import first_patterns
-from placement.patterns.generation import Pool, generate
-from placement.patterns.rows import CountRow, rounding_rows
-from placement.solution import evaluate
-from placement.solvers import SolverSettings
+from placement.patterns.column_generation import Pool, generate
+from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.master_rows import CountRow, rounding_rows
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.solution import evaluate
+from placement.programs.compact import solve_compact
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.test_compact import case
+from tests.placement.programs.test_compact import case
 
 HIGHS = SolverSettings(threads=1)
 

@@ -3,22 +3,22 @@
 import numpy as np
 import pytest
 
-from placement.budget import Budget
 from placement.heuristics import HEURISTICS
-from placement.normalization import normalize
 from placement.patterns import solve_patterns
-from placement.patterns.contents import listed_contents
+from placement.patterns.column_generation import Pool, generate
 from placement.patterns.duals import Duals, zero_duals
 from placement.patterns.enumeration import candidates, solve_over
-from placement.patterns.first import first_patterns
-from placement.patterns.generation import Pool, generate
-from placement.patterns.rows import CountRow, rounding_rows
-from placement.routing_lp import best_routing
-from placement.solvers import SolverSettings
+from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.master_rows import CountRow, rounding_rows
+from placement.patterns.pricing.content_list import listed_contents
+from placement.problem.normalization import normalize
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.test_compact import case
+from tests.placement.programs.test_compact import case
 
 HIGHS = SolverSettings(threads=1)
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.cluster import Cluster, ServerType
-from placement.instance import Instance, WorkflowDemand
-from placement.outcome import SolveOptions
-from placement.patterns.contents import listed_contents
-from placement.patterns.kept import server_row
-from placement.patterns.knapsack import knapsacks
-from placement.solution import violations
+from placement.patterns.pricing.content_list import listed_contents
+from placement.patterns.pricing.knapsack import knapsacks
+from placement.patterns.rounding_cuts import server_row
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.outcome import SolveOptions
+from placement.problem.solution import violations
 from placement.solve import solve
 
 

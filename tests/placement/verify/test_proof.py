@@ -11,26 +11,26 @@ import numpy as np
 import pytest
 
 import placement.verify
-from placement.budget import Budget
-from placement.cluster import Cluster, ServerType
 from placement.heuristics import HEURISTICS
-from placement.instance import Instance
-from placement.normalization import normalize
-from placement.outcome import FormOutcome, SolveOptions
 from placement.patterns import solve_patterns
-from placement.plan import Plan, expected_metrics, route
-from placement.routing_lp import best_routing
-from placement.solution import evaluate
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import FormOutcome, SolveOptions
+from placement.problem.plan import Plan, expected_metrics, route
+from placement.problem.solution import evaluate
+from placement.programs.routing import best_routing
 from placement.solve import solve
-from placement.solvers import SolverSettings
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 from placement.verify import check_bound, proven_bound
-from placement.verify.direct import DirectProgram
-from placement.verify.door import Clock, OutOfTime
-from placement.verify.scaled import Scaled
+from placement.verify.matrix_program import Clock, OutOfTime
+from placement.verify.scaled_problem import Scaled
+from placement.verify.whole_program import DirectProgram
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
 from tests.placement.patterns.test_branching import tree_of
-from tests.placement.test_compact import case
+from tests.placement.programs.test_compact import case
 
 HIGHS = SolverSettings(threads=1)
 HERE = Path(placement.verify.__file__).parent
@@ -39,8 +39,8 @@ HERE = Path(placement.verify.__file__).parent
 def test_the_verifier_imports_no_solver_of_plans() -> None:
     """Only the problem's data, what is stated, and libraries: no bound is proven by its maker."""
     allowed = {
-        "placement.cluster", "placement.equality", "placement.instance", "placement.plan",
-        "placement.silence",
+        "placement.problem.cluster", "placement.problem.instance", "placement.problem.plan",
+        "placement.support.equality", "placement.support.quiet",
     }  # fmt: skip
     for file in HERE.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

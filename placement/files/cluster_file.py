@@ -1,0 +1,89 @@
+"""The cluster file, and whether the models fit its servers at all."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+
+from placement.files.input_schema import MAX_GPUS_PER_SERVER, ClusterFile, LinkEntry
+from placement.files.schema_faults import check_shape
+from placement.files.syntax.document import PlacedFault, load_document, raise_faults
+from placement.problem.cluster import Cluster, Network, ServerType
+from placement.problem.workload import Workload
+from placement.support.faults import FaultList
+
+MAX_GPUS = 10_000_000
+
+
+def read_cluster(path: str | os.PathLike[str]) -> Cluster:
+    """Read server types and the network from a JSON or YAML file.
+
+    Raises
+    ------
+    InputError
+        With every fault of the file.
+    """
+    document = load_document(path)
+    file, faults = check_shape(ClusterFile, document)
+    gpus = sum(t.count * t.gpus for t in file.server_types.values())
+    if gpus > MAX_GPUS:
+        wrong = f"add up to {gpus:,} GPUs"
+        faults.append(PlacedFault(("server_types",), wrong, f"keep to {MAX_GPUS:,}"))
+    raise_faults(document, faults)
+    intra, inter = file.network.intra_server, file.network.inter_server
+    return Cluster(
+        tuple(
+            ServerType(name, t.count, t.gpus, t.gpu_memory_gb, t.speed)
+            for name, t in file.server_types.items()
+        ),
+        Network(intra.latency_s, _bandwidth(intra), inter.latency_s, _bandwidth(inter)),
+    )
+
+
+def check_fits(
+    path: str | os.PathLike[str], workload: Workload, cluster: Cluster, used_models: Iterable[int]
+) -> None:
+    """Refuse models of which no server can hold even one replica.
+
+    Parameters
+    ----------
+    path : path-like
+        The config, which names the models.
+    used_models : iterable of int
+        Indices of the models that some request calls.
+
+    Raises
+    ------
+    InputError
+        Naming each model that needs more GPUs, or more memory on a GPU, than any server has.
+    """
+    faults = FaultList(path)
+    largest = cluster.max_gpus_per_server
+    for m in used_models:
+        model = workload.models[m]
+        wide = [t for t in cluster.server_types if t.gpus >= model.gpus_required]
+        if not wide:
+            faults.add(
+                f"models.{model.id}.gpus_required",
+                f"is {model.gpus_required}, and the largest server has {largest} GPUs",
+                f"use servers of at least {model.gpus_required} GPUs (--gpus-per-server)",
+            )
+            continue
+        room = max(t.gpu_memory_gb for t in wide)
+        if model.memory_per_gpu_gb > room:
+            spread = model.memory_gb / room
+            wider = ""
+            if spread <= MAX_GPUS_PER_SERVER:
+                wider = f"spread it over {math.ceil(spread)} GPUs (gpus_required) or "
+            faults.add(
+                f"models.{model.id}.memory_gb",
+                f"is {model.memory_gb:g}, {model.memory_per_gpu_gb:g} GB on each of its "
+                f"{model.gpus_required} GPUs, and the GPUs have {room:g} GB",
+                f"{wider}use GPUs of {model.memory_per_gpu_gb:g} GB (--gpu-memory-gb)",
+            )
+    faults.raise_if_any()
+
+
+def _bandwidth(link: LinkEntry) -> float:
+    return math.inf if link.bandwidth_gb_per_s is None else link.bandwidth_gb_per_s

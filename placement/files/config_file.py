@@ -1,0 +1,154 @@
+"""The config file: models and workflows, checked as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from placement.files.input_schema import ConfigFile, ModelEntry, WorkflowEntry
+from placement.files.schema_faults import check_shape, well_shaped
+from placement.files.syntax.document import PlacedFault, load_document, raise_faults
+from placement.files.workflow_edges import edge_ends, edge_faults, warn_of_outputs
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from placement.support.faults import Place, input_error, suggest
+
+
+def read_config(path: str | os.PathLike[str]) -> Workload:
+    """Read models and workflows from a JSON or YAML file.
+
+    Raises
+    ------
+    InputError
+        With every fault of the file: its shape, unknown models, edges whose end is no node,
+        repeated nodes or edges, cycles.
+    """
+    document = load_document(path)
+    if isinstance(document.data, dict) and document.data.keys() & {"requests", "server_types"}:
+        _refuse_other_kind(path, document.data)
+    config, faults = check_shape(ConfigFile, document, _faults_of_the_rest)
+    raise_faults(document, faults + _entry_faults(config.models, config.workflows, config.models))
+    warn_of_outputs(document, config.workflows)
+    return build_workload(config)
+
+
+def build_workload(config: ConfigFile) -> Workload:
+    """Turn a valid config into the workload."""
+    models = tuple(build_model(key, entry) for key, entry in config.models.items())
+    index = {m.id: i for i, m in enumerate(models)}
+    return Workload(
+        models, tuple(_build_workflow(key, w, index) for key, w in config.workflows.items())
+    )
+
+
+def build_model(key: str, entry: ModelEntry) -> Model:
+    """Turn a valid entry into the model; a slope becomes its table of factors."""
+    if isinstance(entry.slowdown, list):
+        slowdown = tuple(float(s) for s in entry.slowdown)
+    else:
+        slowdown = tuple(1.0 + entry.slowdown * n for n in range(entry.max_concurrency))
+    return Model(
+        id=key,
+        name=entry.name,
+        memory_gb=entry.memory_gb,
+        gpus_required=entry.gpus_required,
+        load_time_s=entry.load_time_seconds,
+        tokens_per_second=entry.tokens_per_second,
+        token_mean=entry.token_mean,
+        token_std=entry.token_std,
+        inference_time_mean_s=entry.inference_time_mean,
+        inference_time_std_s=entry.inference_time_std,
+        type=entry.type,
+        base_model=entry.base_model,
+        max_concurrency=entry.max_concurrency,
+        slowdown=slowdown,
+    )
+
+
+def _refuse_other_kind(path: str | os.PathLike[str], data: dict[str, object]) -> None:
+    if not data.keys() & {"models", "workflows"}:
+        kind = "trace of requests" if "requests" in data else "cluster"
+        option = "--requests" if "requests" in data else "--cluster"
+        raise input_error(path, "", f"is a {kind}, not a config", f"give it to {option}")
+
+
+def _faults_of_the_rest(data: Any) -> list[PlacedFault]:
+    """Faults of the models and workflows that have the right shape beside some that have not."""
+    if not isinstance(data, dict):
+        return []
+    models, workflows = data.get("models"), data.get("workflows")
+    names = models if isinstance(models, dict) and models else None
+    return _entry_faults(
+        well_shaped(ModelEntry, models), well_shaped(WorkflowEntry, workflows), names
+    )
+
+
+def _entry_faults(
+    models: Mapping[str, ModelEntry],
+    workflows: Mapping[str, WorkflowEntry],
+    names: Collection[str] | None,
+) -> list[PlacedFault]:
+    faults = []
+    for key, model in models.items():
+        faults += _model_faults(("models", key), model)
+    for key, workflow in workflows.items():
+        faults += _workflow_faults(("workflows", key), workflow, names)
+    return faults
+
+
+def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
+    faults = []
+    if isinstance(entry.slowdown, list) and len(entry.slowdown) != entry.max_concurrency:
+        faults.append(
+            PlacedFault(
+                (*place, "slowdown"),
+                f"has {len(entry.slowdown)} factors where max_concurrency is "
+                f"{entry.max_concurrency}",
+                "give one factor for each number in service, or a slope",
+            )
+        )
+    if entry.tokens_per_second and (entry.token_mean or 0) / entry.tokens_per_second > 1e9:
+        faults.append(
+            PlacedFault(
+                (*place, "tokens_per_second"),
+                "makes a call of token_mean tokens last more than 1e+09 s",
+                "check both figures",
+            )
+        )
+    return faults
+
+
+def _workflow_faults(
+    place: Place, entry: WorkflowEntry, models: Collection[str] | None
+) -> list[PlacedFault]:
+    """Faults of the graph; of the models' names too, unless the file has no models to go by."""
+    faults = []
+    first: dict[str, int] = {}
+    for i, node in enumerate(entry.nodes):
+        here = (*place, "nodes", i)
+        if node.id in first:
+            faults.append(
+                PlacedFault(
+                    (*here, "id"),
+                    f"{node.id!r} is already the id of nodes[{first[node.id]}]",
+                    "rename one of the two nodes",
+                )
+            )
+        first.setdefault(node.id, i)
+        if models is not None and node.model not in models:
+            mend = suggest(node.model, models, "model")
+            faults.append(PlacedFault((*here, "model"), f"{node.model!r} is no model", mend))
+    return faults + edge_faults(place, entry)
+
+
+def _build_workflow(key: str, entry: WorkflowEntry, models: dict[str, int]) -> Workflow:
+    nodes = {n.id: i for i, n in enumerate(entry.nodes)}
+    return Workflow(
+        id=key,
+        name=entry.name or key,
+        nodes=tuple(Node(n.id, models[n.model]) for n in entry.nodes),
+        edges=tuple(
+            Edge(nodes[source], nodes[target], e.payload_mb)
+            for (source, target), e in zip(edge_ends(entry), entry.edges, strict=True)
+        ),
+    )

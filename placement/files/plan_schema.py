@@ -1,0 +1,138 @@
+"""The shape of a plan file as pydantic models: what `read_plan` checks, and what is published."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from placement.files.input_schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, MIN_SPEED, Entry
+
+Bandwidth = Annotated[float, Field(gt=0)]
+Pairs = list[Any]
+"""Lists that are checked one by one when the plan is read, so that each fault gets its place."""
+
+
+class PlanServerType(Entry):
+    """A server type of the cluster; servers and GPUs are numbered through in this order."""
+
+    name: str = Field(description="name of the type")
+    count: int = Field(ge=0, le=MAX_SERVERS, description="servers of the type")
+    gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
+    gpu_memory_gb: float = Field(gt=0, description="memory of one GPU in GB")
+    speed: float = Field(ge=MIN_SPEED, description="an execution of t seconds takes t / speed here")
+
+
+class PlanNetwork(Entry):
+    """Time to move data over an edge: latency + payload / bandwidth; null is no limit."""
+
+    intra_latency_s: float = Field(ge=0, description="latency inside a server in seconds")
+    intra_bandwidth_gb_per_s: Bandwidth | None = Field(description="bandwidth inside a server")
+    inter_latency_s: float = Field(ge=0, description="latency between servers in seconds")
+    inter_bandwidth_gb_per_s: Bandwidth | None = Field(description="bandwidth between servers")
+
+
+class PlanCluster(Entry):
+    """The cluster that the plan is for."""
+
+    server_types: list[PlanServerType] = Field(min_length=1, description="server types in order")
+    network: PlanNetwork = Field(description="time to move data")
+
+
+class PlanRules(Entry):
+    """What the solve was asked for."""
+
+    objective: Literal["mixed", "workflow", "edges", "cooccurrence"] = Field(
+        description="what counts as local"
+    )
+    mode: Literal["online", "offline"] = Field(description="requests at their times, or all at 0")
+    alpha: float = Field(ge=0, le=1, description="weight of whole workflows against edges")
+    load_cap: float = Field(ge=0, description="most that a GPU may be loaded, a fraction of 1")
+    max_utilization: float | None = Field(
+        default=None,
+        ge=0,
+        description="target load: the cap where it can be kept online, else the cap is "
+        "(1 + headroom_slack) x bottleneck_upper",
+    )
+    gap: float | None = Field(
+        default=None, ge=0, description="relative gap to the bound at which the solve could stop"
+    )
+    exclusive: bool = Field(description="whether a GPU holds at most one replica")
+    max_models_per_gpu: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        description="most replicas on one GPU; null: memory"
+    )
+
+
+class PlanModel(Entry):
+    """A model as the plan counts it."""
+
+    id: str = Field(description="key of the model in the config")
+    gpus_required: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one replica")
+    memory_per_gpu_gb: float = Field(ge=0, description="memory of a replica on each of its GPUs")
+
+
+class PlanNode(Entry):
+    """A node of a workflow, with the work that one call is."""
+
+    id: str = Field(description="id of the node in the config")
+    model: str = Field(description="id of the model it calls")
+    work_s: float = Field(
+        ge=0, description="mean seconds of one call at speed 1, less what batching saves"
+    )
+
+
+class PlanWorkflow(Entry):
+    """A workflow with the demand that the trace makes."""
+
+    id: str = Field(description="key of the workflow in the config")
+    rate: float = Field(ge=0, description="requests a second")
+    nodes: list[PlanNode] = Field(min_length=1, description="its steps")
+    links: Pairs = Field(description="pairs of node ids that count as links")
+
+
+class PlanReplica(Entry):
+    """A replica: one block of consecutive GPUs of one server."""
+
+    id: int = Field(
+        description="number of the replica; in a file that solve wrote, its place in this list"
+    )
+    model: str = Field(description="id of the model")
+    server: int = Field(description="number of the server")
+    gpus: list[int] = Field(min_length=1, description="GPUs, numbered through the whole cluster")
+    load: float = Field(description="expected busy share of the replica, a fraction of 1")
+
+
+class PlanRouting(Entry):
+    """Where the requests of one workflow go; shares are fractions of all its requests."""
+
+    home: Pairs = Field(description="pairs [server, share]: requests that run whole on the server")
+    spill: dict[str, Pairs] = Field(
+        description="for each node, pairs [server, share]: where the rest of its calls go"
+    )
+
+
+class PlanDocument(Entry):
+    """A plan file (YAML or JSON), as `solve` writes it and `check` verifies it."""
+
+    format: Literal["gswarm-place plan"] = Field(description="says what the file is")
+    version: Literal[1] = Field(description="version of the format")
+    cluster: PlanCluster = Field(description="servers and network")
+    rules: PlanRules = Field(description="what the solve was asked for")
+    models: list[PlanModel] = Field(min_length=1, description="models of the config")
+    workflows: list[PlanWorkflow] = Field(
+        min_length=1, description="workflows of the config, with their demand"
+    )
+    replicas: list[PlanReplica] = Field(description="what sits where")
+    routing: dict[str, PlanRouting] = Field(description="by workflow, where its requests go")
+    dropped: list[str] = Field(description="workflows not served (--allow-partial)")
+    expected: dict[str, float | None] = Field(
+        description="metrics at the trace's mean rates: server_efficiency, edge_locality, csc_rate "
+        "(crossings a request), max_utilization, headroom (null: nothing is ever busy)"
+    )
+    certificate: dict[str, Any] = Field(
+        description="objective, best_bound, gap, why the bound is valid, and what proves it anew"
+    )
+    inputs: dict[str, str] = Field(description="SHA-256 of the files that the plan was made for")
+    digest: str = Field(
+        description="SHA-256 of all the fields above as sorted JSON: whether the file was changed"
+    )

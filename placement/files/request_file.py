@@ -1,0 +1,50 @@
+"""The request trace in YAML, JSON, JSONL, CSV or Parquet: the front door."""
+
+from __future__ import annotations
+
+import os
+
+from placement.files.requests.assembly import TraceBuilder
+from placement.files.requests.records import read_document_batch, read_jsonl_batches
+from placement.files.requests.tables import read_csv_batches, read_parquet_batches
+from placement.files.syntax.document import DOCUMENT_FORMATS
+from placement.files.syntax.source import find_format
+from placement.problem.trace import Trace
+from placement.problem.workload import Workload
+
+TRACE_FORMATS = {
+    **DOCUMENT_FORMATS,
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+
+
+def read_requests(path: str | os.PathLike[str], workload: Workload) -> Trace:
+    """Read a trace of requests to the workflows of `workload`.
+
+    The service time of a node is the trace's; else token_mean / tokens_per_second of its model;
+    else its inference_time_mean (DESIGN 3).
+
+    Raises
+    ------
+    InputError
+        With the faults of the file: unknown workflows and nodes, repeated ids, bad numbers, time
+        stamps out of order or of several zones, service times that nobody states.
+    """
+    form = find_format(path, TRACE_FORMATS)
+    builder = TraceBuilder(path, workload)
+    if form == "jsonl":
+        batches = read_jsonl_batches(path)
+    elif form == "csv":
+        batches = read_csv_batches(path)
+    elif form == "parquet":
+        batches = read_parquet_batches(path)
+    else:
+        batches = iter([read_document_batch(path)])
+    for batch in batches:
+        builder.add(batch)
+        if builder.faults.full:
+            break
+    return builder.build()

@@ -1,0 +1,1 @@
+"""Request traces: columns from records or tables, checked and laid end to end."""

@@ -1,0 +1,288 @@
+"""Batches of requests checked and laid end to end as the arrays of a trace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from placement.files.input_schema import MAX_SECONDS
+from placement.files.requests.batch import Batch
+from placement.files.requests.timestamps import Clock
+from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.trace import Trace
+from placement.problem.workload import Workflow, Workload
+from placement.support.faults import FaultList, Spot, show, suggest
+
+
+class TraceBuilder:
+    """Takes batches in the order of the file and gives the trace.
+
+    Whole columns are checked at once; only a column that fails is gone through row by row, for
+    the sentence that names the row.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], workload: Workload) -> None:
+        self.path = path
+        self.workload = workload
+        self.faults = FaultList(path)
+        self.clock = Clock(self.faults)
+        self.index = dict(workload.workflow_index)
+        self.nodes_of = np.array([len(w.nodes) for w in workload.workflows], dtype=np.int64)
+        self.ids: list[str] = []
+        self.seen: set[str] = set()
+        self.micros: list[IntArray] = []
+        self.workflows: list[IntArray] = []
+        self.services: list[FloatArray] = []
+        self.missing: set[tuple[int, int]] = set()
+        self.ordered = True  # as long as every stamp could be read
+
+    def add(self, batch: Batch) -> None:
+        """Check a batch and keep its arrays; what is wrong is noted in `faults`."""
+        ids = self._read_ids(batch)
+        before = len(self.faults)
+        micros = self.clock.read(batch.timestamps, lambda i: batch.place(i, "timestamp"))
+        self.ordered = self.ordered and len(self.faults) == before
+        self._check_order(batch, ids, micros)
+        workflow = self._read_workflows(batch)
+        service = self._read_services(batch, workflow)
+        self.ids.extend(ids)
+        self.micros.append(micros)
+        self.workflows.append(workflow)
+        self.services.append(service)
+
+    def build(self) -> Trace:
+        """Give the trace.
+
+        Raises
+        ------
+        InputError
+            With the faults of all batches, or where there was no request.
+        """
+        self.faults.raise_if_any()
+        if not self.ids:
+            self.faults.add("", "holds no request", "add requests, or name another file")
+            self.faults.raise_if_any()
+        micros = np.concatenate(self.micros)
+        workflow = np.concatenate(self.workflows)
+        offset = np.concatenate(([0], np.cumsum(self.nodes_of[workflow]))).astype(np.int64)
+        return Trace(
+            request_ids=self.ids,
+            arrival_s=(micros - micros[0]) / 1e6,
+            workflow=workflow,
+            service_s=np.concatenate(self.services),
+            offset=offset,
+            start=self.clock.start(int(micros[0])),
+        )
+
+    def _read_ids(self, batch: Batch) -> Sequence[str]:
+        ids = batch.request_ids
+        if set(map(type, ids)) != {str} or "" in ids:
+            ids = [str(x) if type(x) is int else x for x in ids]
+            for i, name in enumerate(ids):
+                if isinstance(name, str) and name:
+                    continue
+                if self.faults.full:
+                    self.faults.count()
+                else:
+                    _note(self.faults, batch.place(i, "request_id"), name, "text", "name it")
+            ids = [x if isinstance(x, str) else "" for x in ids]
+        before = len(self.seen)
+        self.seen.update(ids)
+        if len(self.seen) < before + len(ids):
+            self._note_repeats(batch, ids)
+        return ids
+
+    def _note_repeats(self, batch: Batch, ids: Sequence[str]) -> None:
+        seen = set(self.ids)
+        for i, name in enumerate(ids):
+            if not name or name not in seen:
+                seen.add(name)
+            elif self.faults.full:
+                self.faults.count()
+            else:
+                self.faults.add(
+                    batch.place(i, "request_id"),
+                    f"{name!r} is the id of an earlier request",
+                    "give every request its own id",
+                )
+
+    def _check_order(self, batch: Batch, ids: Sequence[str], micros: IntArray) -> None:
+        if not self.ordered:  # stamps that could not be read have no order
+            return
+        before = self.micros[-1][-1:] if self.micros else micros[:1]
+        backwards = np.flatnonzero(np.diff(np.concatenate((before, micros))) < 0)
+        if len(backwards):
+            i = int(backwards[0])
+            self.faults.add(
+                batch.place(i, "timestamp"),
+                f"request {ids[i]!r} arrives before the request above it"
+                + (f" (as do {len(backwards) - 1} more)" if len(backwards) > 1 else ""),
+                "sort the requests by timestamp",
+            )
+
+    def _read_workflows(self, batch: Batch) -> IntArray:
+        names = batch.workflow_ids
+        try:
+            return np.array([self.index[n] for n in names], dtype=np.int64)
+        except (KeyError, TypeError):
+            pass
+        found = np.zeros(len(names), dtype=np.int64)
+        for i, name in enumerate(names):
+            known = isinstance(name, str) and name in self.index
+            found[i] = self.index[name] if known else -1
+            if known:
+                continue
+            if self.faults.full:
+                self.faults.count()
+            elif not isinstance(name, str):
+                _note(self.faults, batch.place(i, "workflow_id"), name, "text", "name a workflow")
+            else:
+                self.faults.add(
+                    batch.place(i, "workflow_id"),
+                    f"{name!r} is no workflow of the config",
+                    suggest(name, self.index, "workflow"),
+                )
+        return found
+
+    def _read_services(self, batch: Batch, workflow: IntArray) -> FloatArray:
+        known = workflow >= 0
+        lengths = np.where(known, self.nodes_of[np.where(known, workflow, 0)], 0)
+        ends = np.cumsum(lengths)
+        service = np.zeros(int(ends[-1]) if len(ends) else 0)
+        for w, definition in enumerate(self.workload.workflows):
+            rows = np.flatnonzero(workflow == w)
+            if not len(rows):
+                continue
+            if batch.times is None:
+                times = self._from_columns(batch, definition, rows)
+            else:
+                times = self._from_mappings(batch, batch.times, definition, rows)
+            self._fill_missing(batch, w, rows, times)
+            starts = ends[rows] - lengths[rows]
+            service[starts[:, None] + np.arange(len(definition.nodes))] = times
+        return service
+
+    def _from_mappings(
+        self, batch: Batch, all_times: Sequence[Any], workflow: Workflow, rows: IntArray
+    ) -> FloatArray:
+        """Take the times of `rows`, shape (rows, V), NaN where a mapping lacks the node."""
+        times = [all_times[i] for i in rows]
+        names = [n.id for n in workflow.nodes]
+        if set(map(type, times)) == {dict} and sum(map(len, times)) == len(names) * len(times):
+            pick = itemgetter(*names)
+            try:
+                found = list(map(pick, times))
+            except KeyError:
+                found = None
+            if found is not None:
+                flat = list(chain.from_iterable(found)) if len(names) > 1 else found
+                if set(map(type, flat)) <= {float, int}:
+                    values = np.array(flat, dtype=np.float64).reshape(len(times), -1)
+                    if _all_valid(values):
+                        return values
+        return self._from_each_mapping(batch, times, names, rows)
+
+    def _from_each_mapping(
+        self, batch: Batch, times: list[Any], names: list[str], rows: IntArray
+    ) -> FloatArray:
+        values = np.full((len(rows), len(names)), np.nan)
+        column = {n: v for v, n in enumerate(names)}
+        for r, (i, given) in enumerate(zip(rows.tolist(), times, strict=True)):
+            if given is None:
+                continue
+            if not isinstance(given, dict):
+                if self.faults.full:
+                    self.faults.count()
+                    continue
+                place = batch.place(i, "node_execution_times")
+                _note(self.faults, place, given, "a mapping", "write node: seconds")
+                continue
+            for name, seconds in given.items():
+                v = column.get(name)
+                if v is None:
+                    self._unknown_node(batch, i, name, names)
+                elif seconds is None:
+                    continue
+                elif type(seconds) not in (float, int) or not 0 <= seconds <= MAX_SECONDS:
+                    self._bad_time(batch, i, name, seconds)
+                    values[r, v] = 0.0
+                else:
+                    values[r, v] = seconds
+        return values
+
+    def _from_columns(self, batch: Batch, workflow: Workflow, rows: IntArray) -> FloatArray:
+        names = [n.id for n in workflow.nodes]
+        values = np.full((len(rows), len(names)), np.nan)
+        for v, name in enumerate(names):
+            if name in batch.columns:
+                values[:, v] = batch.columns[name][rows]
+        for v, name in enumerate(names):
+            with np.errstate(invalid="ignore"):
+                bad = (values[:, v] < 0) | (values[:, v] > MAX_SECONDS)
+            for n, r in enumerate(np.flatnonzero(bad)):
+                if self.faults.full:
+                    self.faults.count(int(bad.sum()) - n)
+                    break
+                self._bad_time(batch, int(rows[r]), name, float(values[r, v]))
+        for name in batch.columns.keys() - set(names):
+            given = rows[~np.isnan(batch.columns[name][rows])]
+            for n, i in enumerate(given):
+                if self.faults.full:
+                    self.faults.count(len(given) - n)
+                    break
+                self._unknown_node(batch, int(i), name, names)
+        return values
+
+    def _fill_missing(self, batch: Batch, w: int, rows: IntArray, times: FloatArray) -> None:
+        """Fill the times that the trace leaves out from the config, in place."""
+        for v in np.flatnonzero(np.isnan(times).any(axis=0)).tolist():
+            node = self.workload.workflows[w].nodes[v]
+            model = self.workload.models[node.model]
+            absent = np.isnan(times[:, v])
+            if model.service_time_s is not None:
+                times[absent, v] = model.service_time_s
+            elif (w, v) not in self.missing:
+                self.missing.add((w, v))
+                i = int(rows[np.flatnonzero(absent)[0]])
+                self.faults.add(
+                    batch.place(i, f"node_execution_times.{node.id}"),
+                    f"is missing, and model {model.id!r} states no service time",
+                    "add the seconds here, or give the model tokens_per_second and token_mean, or "
+                    "inference_time_mean",
+                )
+
+    def _unknown_node(self, batch: Batch, i: int, name: Any, names: list[str]) -> None:
+        if self.faults.full:
+            self.faults.count()
+            return
+        self.faults.add(
+            batch.place(i, "node_execution_times"),
+            f"{name!r} is no node of workflow {batch.workflow_ids[i]!r}",
+            suggest(str(name), names, "node"),
+        )
+
+    def _bad_time(self, batch: Batch, i: int, name: str, seconds: Any) -> None:
+        if self.faults.full:
+            self.faults.count()
+            return
+        self.faults.add(
+            batch.place(i, f"node_execution_times.{name}"),
+            f"is {show(seconds)}",
+            f"write seconds as a number from 0 to {MAX_SECONDS:g}",
+        )
+
+
+def _all_valid(values: FloatArray) -> bool:
+    return bool(((values >= 0) & (values <= MAX_SECONDS)).all())  # NaN compares false
+
+
+def _note(faults: FaultList, place: str | Spot, value: Any, expected: str, mend: str) -> None:
+    if value is None or value == "":
+        faults.add(place, "is missing", mend)
+    else:
+        faults.add(place, f"is {show(value)}, not {expected}", mend)

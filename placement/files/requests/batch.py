@@ -1,0 +1,39 @@
+"""What every trace format hands over: some requests as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from placement.problem.cluster import FloatArray
+from placement.support.equality import ByContent
+from placement.support.faults import Spot
+
+Place = Callable[[int, str], str | Spot]
+"""Names a field of the i-th request of a batch the way the format's faults do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch(ByContent):
+    """Consecutive requests of a trace, not checked yet.
+
+    Parameters
+    ----------
+    request_ids, timestamps, workflow_ids : sequences of length B
+        As the file has them.
+    times : sequence of length B, or None
+        ``node_execution_times`` of each request as a mapping (None for none); where it is None,
+        `columns` holds the times.
+    columns : mapping of node id to float64 array of shape (B,)
+        Times by node, NaN where the file leaves them out.
+    place : callable
+        ``place(i, field)`` names a field of request i of the batch.
+    """
+
+    request_ids: Sequence[Any]
+    timestamps: Sequence[Any]
+    workflow_ids: Sequence[Any]
+    times: Sequence[Any] | None
+    place: Place
+    columns: Mapping[str, FloatArray] = field(default_factory=dict)

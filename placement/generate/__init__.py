@@ -1,0 +1,1 @@
+"""Seeded synthetic workloads, arrivals, and traces written as large as wanted."""

@@ -1,0 +1,99 @@
+"""What is still free on every GPU while a heuristic places replicas one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placement.problem.cluster import FloatArray
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement
+from placement.solver.budget import tick
+
+BoolArray = NDArray[np.bool_]
+
+
+class Room:
+    """Free memory, replicas and load estimate of every GPU, as (S, G) arrays.
+
+    G is the GPU count of the largest server; GPUs a smaller server lacks have no memory.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        cluster = instance.cluster
+        self.instance = instance
+        servers, gpus = cluster.n_servers, cluster.max_gpus_per_server
+        self._capacity_gb = np.array([t.room_gb for t in cluster.server_types])[cluster.server_type]
+        exists = np.arange(gpus) < cluster.server_gpus[:, None]
+        self.memory_gb: FloatArray = np.where(exists, self._capacity_gb[:, None], -np.inf)
+        self.replicas = np.zeros((servers, gpus), dtype=np.int64)
+        self.load: FloatArray = np.zeros((servers, gpus))
+        self.count = np.zeros((len(instance.model_ids), servers), dtype=np.int64)
+        self.empty = cluster.server_gpus.copy()
+        """GPUs without a replica on each server, shape (S,)."""
+        self._placed: list[tuple[int, int, int]] = []
+        self._starts: dict[int, list[tuple[int, int]]] = {}
+
+    def fits(self, model: int, *, empty: bool = False) -> BoolArray:
+        """Whether a block of the model can start at each GPU, shape (S, G - k + 1).
+
+        Where one stands already, a second would add nothing.
+
+        Parameters
+        ----------
+        model : int
+        empty : bool
+            Ask for GPUs that hold no replica at all.
+        """
+        limit = 1 if empty else self.instance.models_per_gpu
+        free = (self.memory_gb >= self.instance.memory_per_gpu_gb[model]) & (self.replicas < limit)
+        window: BoolArray = np.all(self._windows(free, model), axis=2)
+        for server, start in self._starts.get(model, ()) if limit > 1 else ():
+            window[server, start] = False
+        return window
+
+    def block_load(self, model: int) -> FloatArray:
+        """Largest load estimate inside each block of the model, shape (S, G - k + 1)."""
+        peak: FloatArray = self._windows(self.load, model).max(axis=2)
+        return peak
+
+    def put(self, model: int, server: int, start: int, load: float = 0.0) -> None:
+        """Place a replica; the caller has asked `fits`."""
+        tick()
+        block = slice(start, start + int(self.instance.gpus_required[model]))
+        self.memory_gb[server, block] -= self.instance.memory_per_gpu_gb[model]
+        self.empty[server] -= int((self.replicas[server, block] == 0).sum())
+        self.replicas[server, block] += 1
+        self.load[server, block] += load
+        self.count[model, server] += 1
+        self._placed.append((model, server, start))
+        self._starts.setdefault(model, []).append((server, start))
+
+    def placement(self) -> Placement:
+        """Everything placed so far."""
+        columns = np.array(self._placed, dtype=np.int64).reshape(-1, 3).T
+        return Placement.sorted(columns[0], columns[1], columns[2])
+
+    def free_gpus(self) -> int:
+        """GPUs that hold no replica."""
+        return int(self.empty.sum())
+
+    def holding(self, model: int) -> BoolArray:
+        """Servers whose empty GPUs have the memory for the model, shape (S,)."""
+        holds: BoolArray = self._capacity_gb >= self.instance.memory_per_gpu_gb[model]
+        return holds
+
+    def empty_block(self, model: int, server: int) -> int | None:
+        """First GPU of the first block of empty GPUs on a server; None where there is none."""
+        run, k = 0, int(self.instance.gpus_required[model])
+        for g in range(int(self.instance.cluster.server_gpus[server])):
+            run = run + 1 if self.replicas[server, g] == 0 else 0
+            if run == k:
+                return g - k + 1
+        return None
+
+    def _windows(self, values: NDArray[np.generic], model: int) -> NDArray[np.generic]:
+        k = int(self.instance.gpus_required[model])
+        if k > values.shape[1]:
+            return np.zeros((len(values), 0, 1), dtype=values.dtype)
+        return np.lib.stride_tricks.sliding_window_view(values, k, axis=1)

@@ -1,0 +1,71 @@
+"""Placements of large clusters from those of small ones: solved at a fraction, and repeated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+
+from placement.heuristics.greedy import greedy
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance
+from placement.problem.outcome import Infeasible
+from placement.problem.solution import Placement
+
+LARGE_SERVERS = 64
+"""Clusters above this size are placed at a fraction; their programs then have few patterns."""
+
+SERVERS_PER_BLOCK = 6
+"""Size of the fraction, in servers that one replica of every used model would fill."""
+
+
+def repeated_greedy(instance: Instance) -> Placement:
+    """Greedy placement, on a large cluster that of a fraction repeated over its servers.
+
+    Repeated servers are identical, so routing them takes a small program where the greedy
+    placement of the whole cluster would make every server different.
+
+    Raises
+    ------
+    Infeasible
+        As `greedy`.
+    """
+    blocks = int(instance.gpus_required[list(instance.used_models)].sum())
+    servers = SERVERS_PER_BLOCK * ceil(blocks / instance.cluster.max_gpus_per_server)
+    factor = instance.cluster.n_servers // max(servers, LARGE_SERVERS // 2)
+    if instance.cluster.n_servers > LARGE_SERVERS and factor > 1:
+        small = shrink(instance, factor)
+        try:
+            return repeat(instance, small, greedy(small))
+        except Infeasible:  # the fraction is too small to hold every model
+            pass
+    return greedy(instance)
+
+
+def shrink(instance: Instance, factor: int) -> Instance:
+    """One `factor`-th of the servers of every type (at least one) under as much of the load."""
+    types = tuple(
+        replace(t, count=max(1, t.count // factor)) for t in instance.cluster.server_types
+    )
+    cluster = Cluster(types, instance.cluster.network)
+    share = cluster.n_gpus / instance.cluster.n_gpus
+    return replace(
+        instance,
+        cluster=cluster,
+        workflows=tuple(replace(w, rate=w.rate * share) for w in instance.workflows),
+    )
+
+
+def repeat(instance: Instance, small: Instance, found: Placement) -> Placement:
+    """Fill the servers of each type with the contents found for the few, in turn."""
+    model, server, start = [], [], []
+    large_type, small_type = instance.cluster.server_type, small.cluster.server_type
+    for t in range(len(instance.cluster.server_types)):
+        servers, sources = np.flatnonzero(large_type == t), np.flatnonzero(small_type == t)
+        for i, source in enumerate(sources):
+            rows, filled = found.server == source, servers[i :: len(sources)]
+            model.append(np.tile(found.model[rows], len(filled)))
+            start.append(np.tile(found.start[rows], len(filled)))
+            server.append(np.repeat(filled, int(rows.sum())))
+    return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))

@@ -1,0 +1,376 @@
+"""Route the demand over a placement by water-filling: a fast lower bound on its locality.
+
+Compiled, because local search scores tens of thousands of placements with it. The rates it
+finds are feasible, so where all demand is served the score is a lower bound on what the
+routing program would reach for the same placement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+
+from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.instance import Instance
+from placement.problem.solution import Flows, Placement, Solution, settle
+
+UNSERVED_PENALTY = 10.0
+"""Score lost when nothing is served; far above any locality, so overload is mended first."""
+
+RARE = 1e-3
+"""Least weight of a node left unserved, over that of an average one."""
+
+MOST_RECORDED = 20_000_000
+"""Rates, of every node on every server, that are recorded at most: 160 MB of them."""
+
+ROUNDING = 1e-8
+"""Part of a node's rate that may be missing in a routing: the noise of repeated subtraction."""
+
+# Rates and residual capacities below these count as none: the noise of repeated subtraction.
+_EPS = 1e-9
+
+
+class Demands(NamedTuple):
+    """Active workflows end to end, richest in locality per GPU-second first.
+
+    Parameters
+    ----------
+    node_ptr, link_ptr : int64, shape (W + 1,)
+        Where the nodes and links of each workflow begin.
+    node_model, node_work : shape (sum of V,)
+    link_u, link_v : int64, shape (sum of E,)
+        Ends of each link, as positions in `node_model`.
+    rate, whole_value, link_value : float64, shape (W,)
+        lambda_w, and the values of a unit of rate of the whole workflow and of one local link.
+    missing : float64, shape (W,)
+        Share of all node executions that a unit of rate of one node is.
+    gpus_required : int64, shape (M,)
+    load_cap : float
+    """
+
+    node_ptr: IntArray
+    node_model: IntArray
+    node_work: FloatArray
+    link_ptr: IntArray
+    link_u: IntArray
+    link_v: IntArray
+    rate: FloatArray
+    whole_value: FloatArray
+    link_value: FloatArray
+    missing: FloatArray
+    gpus_required: IntArray
+    load_cap: float
+
+
+class Servers(NamedTuple):
+    """GPUs and speed of each server, and the replicas laid out on it.
+
+    Parameters
+    ----------
+    gpus : int64, shape (S,)
+    speed : float64, shape (S,)
+    size : int64, shape (S,)
+        Replicas on each server.
+    model, start : int64, shape (S, K)
+        Model and first GPU of each replica; the first `size` entries of a row count.
+    """
+
+    gpus: IntArray
+    speed: FloatArray
+    size: IntArray
+    model: IntArray
+    start: IntArray
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Score of a placement: locality less the penalty, and the share of demand not served."""
+
+    score: float
+    unserved: float
+
+
+def flatten_demand(instance: Instance) -> Demands:
+    """Lay the active workflows end to end for the compiled kernels."""
+    k = instance.gpus_required
+
+    order = _in_order(instance)
+    flows = [instance.workflows[w] for w in order]
+    node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
+    link_ptr = np.cumsum([0] + [len(f.links) for f in flows]).astype(np.int64)
+    links = [f.links + base for f, base in zip(flows, node_ptr, strict=False)]
+    ends = np.concatenate(links) if links else np.zeros((0, 2), dtype=np.int64)
+    rate = np.array([f.rate for f in flows])
+    unit = np.array([f.unit for f in flows])
+    nodes = np.diff(node_ptr)
+    # A rare workflow must be served too, whatever little it is worth.
+    share = np.maximum(rate * unit / (rate * unit * nodes).sum(), RARE / nodes.sum())
+    return Demands(
+        node_ptr=node_ptr,
+        node_model=np.concatenate([f.node_model for f in flows]).astype(np.int64),
+        node_work=np.concatenate([f.work_s for f in flows]).astype(np.float64),
+        link_ptr=link_ptr,
+        link_u=np.ascontiguousarray(ends[:, 0]).astype(np.int64),
+        link_v=np.ascontiguousarray(ends[:, 1]).astype(np.int64),
+        rate=rate,
+        whole_value=np.array([_value(instance, w) for w in order]),
+        link_value=np.array([instance.locality_weights(w)[1] for w in order]),
+        missing=share / rate,
+        gpus_required=k,
+        load_cap=instance.load_cap,
+    )
+
+
+def _value(instance: Instance, w: int) -> float:
+    """Locality of a unit of rate of a workflow that is kept whole."""
+    whole, link = instance.locality_weights(w)
+    return whole + link * len(instance.workflows[w].links)
+
+
+def _in_order(instance: Instance) -> list[int]:
+    """Active workflows, richest in locality per GPU-second first."""
+    k = instance.gpus_required
+
+    def density(w: int) -> float:
+        f = instance.workflows[w]
+        gpu_seconds = float((f.work_s * k[f.node_model]).sum())
+        return _value(instance, w) / max(gpu_seconds, 1e-300)
+
+    return sorted(instance.active_workflows, key=lambda w: -density(w))
+
+
+def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers:
+    """Arrays of the placement, one row a server, with room for `width` replicas."""
+    cluster = instance.cluster
+    size = np.bincount(placement.server, minlength=cluster.n_servers).astype(np.int64)
+    width = max(width, int(size.max(initial=1)))
+    model = np.zeros((cluster.n_servers, width), dtype=np.int64)
+    start = np.zeros((cluster.n_servers, width), dtype=np.int64)
+    # The canonical order of a placement is by server, so positions restart with each server.
+    column = np.arange(placement.n_replicas) - np.repeat(np.cumsum(size) - size, size)
+    model[placement.server, column] = placement.model
+    start[placement.server, column] = placement.start
+    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    return Servers(cluster.server_gpus, speed, size, model, start)
+
+
+def water_fill(instance: Instance, placement: Placement) -> Filling:
+    """Score a placement by water-filling its routing."""
+    if not instance.active_workflows:
+        return Filling(1.0, 0.0)
+    value, unserved = fill_score(flatten_demand(instance), lay_out(instance, placement))
+    return Filling(value + instance.locality_constant - UNSERVED_PENALTY * unserved, unserved)
+
+
+def filled_routing(instance: Instance, placement: Placement) -> Solution | None:
+    """The rates of water-filling as a routing: found in a moment, however many workflows there are.
+
+    Returns
+    -------
+    Solution or None
+        None where demand stays unserved under the cap, or the rates are too many to record.
+    """
+    demand, servers = flatten_demand(instance), lay_out(instance, placement)
+    if len(demand.node_model) * len(servers.gpus) > MOST_RECORDED:
+        return None
+    served = np.zeros((len(demand.node_model), len(servers.gpus)))
+    carried = np.zeros(servers.model.shape)
+    fill(demand, servers, served, carried)
+    # Node by node: what a rare one lacks is next to nothing of all that is served.
+    asked = np.repeat(demand.rate, np.diff(demand.node_ptr))
+    if (served.sum(axis=1) < asked * (1 - ROUNDING)).any():
+        return None
+    order = np.repeat(_in_order(instance), np.diff(demand.node_ptr))
+    position = np.arange(len(order)) - np.repeat(demand.node_ptr[:-1], np.diff(demand.node_ptr))
+    node, server = np.nonzero(served)
+    flows = Flows(order[node], position[node], server, served[node, server])
+    column = np.arange(placement.n_replicas) - np.searchsorted(placement.server, placement.server)
+    return settle(instance, Solution(placement, flows, carried[placement.server, column]))
+
+
+@nb.njit(cache=True)
+def fill_score(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: no cover
+    """As `fill`, without a record of the rates."""
+    return fill(demand, servers, np.zeros((0, 0)), np.zeros((0, 0)))
+
+
+@nb.njit(cache=True)
+def fill(
+    demand: Demands, servers: Servers, served: FloatArray, carried: FloatArray
+) -> tuple[float, float]:  # pragma: no cover
+    """Value of the locality reached, and the share of node executions left unserved.
+
+    Whole workflows first, on the servers that can host the fewest kinds; then groups of linked
+    nodes, the most links first; then what remains, node by node.
+
+    Parameters
+    ----------
+    served : float64, shape (sum of V, S), or empty
+        Takes the rate of each node on each server.
+    carried : float64, shape (S, K), or empty
+        Takes the busy fraction of each replica.
+    """
+    n_servers = len(servers.gpus)
+    n_flows = len(demand.rate)
+    n_models = len(demand.gpus_required)
+    free = np.zeros((n_servers, servers.gpus.max()))
+    has = np.zeros((n_servers, n_models), dtype=np.bool_)
+    for s in range(n_servers):
+        free[s, : servers.gpus[s]] = demand.load_cap
+        for r in range(servers.size[s]):
+            has[s, servers.model[s, r]] = True
+    left = np.empty(len(demand.node_model))
+    need = np.zeros(free.shape[1])
+    active = np.zeros(len(demand.node_model), dtype=np.bool_)
+    present = np.zeros((n_flows, n_servers), dtype=np.int64)
+    kinds = np.zeros(n_servers, dtype=np.int64)
+    most_links = 0
+    for w in range(n_flows):
+        first, last = demand.node_ptr[w], demand.node_ptr[w + 1]
+        left[first:last] = demand.rate[w]
+        most_links = max(most_links, demand.link_ptr[w + 1] - demand.link_ptr[w])
+        for s in range(n_servers):
+            whole = True
+            for v in range(first, last):
+                if not has[s, demand.node_model[v]]:
+                    whole = False
+                    break
+            if whole:
+                present[w, s] = -1
+                kinds[s] += 1
+                continue
+            for e in range(demand.link_ptr[w], demand.link_ptr[w + 1]):
+                if (
+                    has[s, demand.node_model[demand.link_u[e]]]
+                    and has[s, demand.node_model[demand.link_v[e]]]
+                ):
+                    present[w, s] += 1
+    value = 0.0
+    picky_first = np.argsort(kinds, kind="mergesort")
+    for w in range(n_flows):
+        first, last = demand.node_ptr[w], demand.node_ptr[w + 1]
+        active[first:last] = True
+        for s in picky_first:
+            if left[first] <= _EPS:
+                break
+            if present[w, s] < 0:
+                value += demand.whole_value[w] * _fill_group(
+                    demand, servers, s, first, last, active, left, free, need, served, carried
+                )
+    for links in range(most_links, 0, -1):
+        for w in range(n_flows):
+            if demand.link_ptr[w + 1] - demand.link_ptr[w] < links:
+                continue
+            for s in range(n_servers):
+                # A server that could host all of it has run out of some model: count again.
+                if present[w, s] < 0:
+                    here = demand.link_ptr[w + 1] - demand.link_ptr[w] - 1
+                else:
+                    here = present[w, s]
+                if here == links:
+                    value += _fill_links(
+                        demand, servers, s, w, active, left, free, need, has, served, carried
+                    )
+    unserved = 0.0
+    for w in range(n_flows):
+        for v in range(demand.node_ptr[w], demand.node_ptr[w + 1]):
+            active[v] = True
+            for s in range(n_servers):
+                if left[v] <= _EPS:
+                    break
+                if has[s, demand.node_model[v]]:
+                    _fill_group(
+                        demand, servers, s, v, v + 1, active, left, free, need, served, carried
+                    )
+            unserved += left[v] * demand.missing[w]
+    return value, unserved
+
+
+@nb.njit(cache=True)
+def _fill_links(demand, servers, s, w, active, left, free, need, has, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Serve groups of linked nodes of w on s, dropping nodes as they run out."""
+    first, last = demand.node_ptr[w], demand.node_ptr[w + 1]
+    value = 0.0
+    for _ in range(last - first):
+        active[first:last] = False
+        links = 0
+        for e in range(demand.link_ptr[w], demand.link_ptr[w + 1]):
+            u, v = demand.link_u[e], demand.link_v[e]
+            if (
+                left[u] > _EPS
+                and left[v] > _EPS
+                and has[s, demand.node_model[u]]
+                and has[s, demand.node_model[v]]
+                and _best_replica(demand, servers, s, demand.node_model[u], free) >= 0
+                and _best_replica(demand, servers, s, demand.node_model[v], free) >= 0
+            ):
+                active[u] = True
+                active[v] = True
+                links += 1
+        if links == 0:
+            return value
+        value += (
+            links
+            * demand.link_value[w]
+            * _fill_group(
+                demand, servers, s, first, last, active, left, free, need, served, carried
+            )
+        )
+    return value
+
+
+@nb.njit(cache=True)
+def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Replica of the model on s whose block has the most capacity left; -1 for none."""
+    best, most = -1, _EPS
+    for r in range(servers.size[s]):
+        if servers.model[s, r] != model:
+            continue
+        room = np.inf
+        for g in range(servers.start[s, r], servers.start[s, r] + demand.gpus_required[model]):
+            room = min(room, free[s, g])
+        if room > most:
+            best, most = r, room
+    return best
+
+
+@nb.njit(cache=True)
+def _fill_group(demand, servers, s, first, last, active, left, free, need, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Serve the active nodes in [first, last) on s at one common rate, as high as it goes."""
+    total = 0.0
+    # Each round empties a GPU or a node's demand, so the rounds are few; the limit is a guard.
+    for _ in range(servers.size[s] + last - first + 2):
+        need[:] = 0.0
+        amount = np.inf
+        for v in range(first, last):
+            if not active[v]:
+                continue
+            model = demand.node_model[v]
+            r = _best_replica(demand, servers, s, model, free)
+            if r < 0:
+                return total
+            amount = min(amount, left[v])
+            for g in range(servers.start[s, r], servers.start[s, r] + demand.gpus_required[model]):
+                need[g] += demand.node_work[v] / servers.speed[s]
+        for g in range(servers.gpus[s]):
+            if need[g] > 0:
+                amount = min(amount, free[s, g] / need[g])
+        if amount <= _EPS or amount == np.inf:
+            return total
+        if served.size:
+            for v in range(first, last):
+                if active[v]:
+                    # The replicas that were chosen above: nothing has been taken off them yet.
+                    r = _best_replica(demand, servers, s, demand.node_model[v], free)
+                    served[v, s] += amount
+                    carried[s, r] += amount * demand.node_work[v] / servers.speed[s]
+        for g in range(servers.gpus[s]):
+            free[s, g] -= need[g] * amount
+        for v in range(first, last):
+            if active[v]:
+                left[v] -= amount
+        total += amount
+    return total

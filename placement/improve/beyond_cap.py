@@ -1,0 +1,90 @@
+"""Starts from beyond the cap: placements found under wider caps, brought back under the real one.
+
+Close to the cap, few placements that models share are feasible, and few moves lead from one to
+another. A search that may overload GPUs a little passes between them (strategic oscillation;
+Glover and Laguna, Tabu Search, 1997). What demand then cannot be served under the cap is priced
+away by placing one server after the other anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from placement.heuristics.local_search import local_search
+from placement.improve.large_neighbourhood import NODE_LIMITS, Met, search_servers, worth_of
+from placement.problem.instance import Instance
+from placement.problem.solution import Solution
+from placement.programs.routing import best_routing, elastic_routing, shortfall
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+
+MOST_SERVERS = 32
+"""Clusters up to this size start from beyond the cap, where models share GPUs."""
+
+SLACKS = (1.02, 1.06, 1.04, 1.0)
+"""Caps of the local search, over the real one, in turn."""
+
+ATTEMPT_SHARE = 0.5
+"""Part of the time left for one start."""
+
+ROUNDS = 40
+"""Most servers placed anew for one start."""
+
+
+def oscillates(instance: Instance) -> bool:
+    """Whether the instance is one that `search_beyond` is meant for."""
+    return instance.models_per_gpu > 1 and instance.cluster.n_servers <= MOST_SERVERS
+
+
+def search_beyond(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    solution: Solution,
+    *,
+    best_bound: float,
+    gap: float,
+    report: Callable[[float], None],
+    met: Met | None = None,
+) -> Solution:
+    """Find better solutions than the one at hand from starts beyond the cap.
+
+    Equal seeds give equal solutions.
+
+    Parameters
+    ----------
+    report : callable
+        Told the locality of every better plan.
+    met : callable, optional
+        Told the contents that `search_servers` meets.
+    """
+    best, worth = solution, worth_of(instance, solution)
+    for attempt, slack in enumerate(SLACKS):
+        if budget.expired or best_bound - worth <= gap * abs(worth):
+            break
+        seed = settings.seed + attempt
+        phase = budget.part(ATTEMPT_SHARE)
+        wider = replace(instance, load_cap=instance.load_cap * slack)
+        placement = local_search(wider, seed=seed, budget=phase)
+        start = best_routing(instance, placement, settings, budget=budget)
+        start = start or elastic_routing(instance, placement, settings, budget=budget)
+        if start is None:
+            continue
+        found = search_servers(
+            instance,
+            replace(settings, seed=seed),
+            phase,
+            start,
+            best_bound=best_bound,
+            gap=gap,
+            rounds=ROUNDS,
+            most_free=1,
+            node_limits=NODE_LIMITS[:1],
+            report=lambda _: None,
+            met=met,
+        )
+        if shortfall(instance, found) == 0 and worth_of(instance, found) > worth:
+            best, worth = found, worth_of(instance, found)
+            report(worth)
+    return best

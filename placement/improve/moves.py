@@ -1,0 +1,163 @@
+"""Placements one move away from another: a replica added, dropped, replaced, moved or swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from placement.heuristics.free_space import Room
+from placement.problem.cluster import FloatArray
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement, Solution
+
+Rows = list[tuple[int, int, int]]
+"""(model, server, first GPU) of replicas."""
+
+LEAST_LOADED = 4
+"""Blocks among which a replica's place is drawn, the least loaded first."""
+
+
+def random_neighbour(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Placement | None:
+    """Draw one move; None where it breaks a rule of space or leaves a used model without replica.
+
+    Parameters
+    ----------
+    pressure : float64, shape (M,)
+        How much each model needs relief; models are drawn for new replicas in proportion to it.
+    """
+    move = MOVES[int(rng.integers(len(MOVES)))]
+    rows = move(instance, solution, pressure, rng)
+    if rows is None:
+        return None
+    model, server, start = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
+    if set(instance.used_models) - set(model.tolist()):
+        return None
+    return Placement.sorted(model, server, start)
+
+
+def _add(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Rows | None:
+    rows = _rows(solution.placement)
+    return _with(instance, solution, rows, _hot(instance, pressure, rng), rng)
+
+
+def _drop(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Rows | None:
+    rows = _rows(solution.placement)
+    rows.pop(_spare(rows, rng))
+    return rows
+
+
+def _replace(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Rows | None:
+    """Drop a replica of some model for one of a model in need, on the same server."""
+    rows = _rows(solution.placement)
+    gone = rows.pop(_spare(rows, rng))
+    m = _hot(instance, pressure, rng)
+    return None if m == gone[0] else _with(instance, solution, rows, m, rng, server=gone[1])
+
+
+def _move(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Rows | None:
+    """Move a replica to another block, often on another server."""
+    rows = _rows(solution.placement)
+    gone = rows.pop(int(rng.integers(len(rows))))
+    moved = _with(instance, solution, rows, gone[0], rng)
+    return None if moved is None or moved[-1] == gone else moved
+
+
+def _swap(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Rows | None:
+    """Exchange two replicas of equal length between servers."""
+    rows = _rows(solution.placement)
+    a, b = (int(i) for i in rng.integers(len(rows), size=2))
+    (m, s, i), (n, t, j) = rows[a], rows[b]
+    if s == t or m == n or instance.gpus_required[m] != instance.gpus_required[n]:
+        return None
+    room = _room(instance, solution, [r for x, r in enumerate(rows) if x not in (a, b)])
+    if not (room.fits(n)[s, i] and room.fits(m)[t, j]):
+        return None
+    rows[a], rows[b] = (n, s, i), (m, t, j)
+    return rows
+
+
+def _repeat(
+    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+) -> Rows | None:
+    """Give a server the content of another of its type."""
+    kind = instance.cluster.server_type
+    s, t = (int(i) for i in rng.integers(instance.cluster.n_servers, size=2))
+    if s == t or kind[s] != kind[t]:
+        return None
+    rows = _rows(solution.placement)
+    return [r for r in rows if r[1] != s] + [(m, s, i) for m, at, i in rows if at == t]
+
+
+Move = Callable[[Instance, Solution, FloatArray, np.random.Generator], Rows | None]
+MOVES: tuple[Move, ...] = (_add, _add, _replace, _replace, _move, _swap, _drop, _repeat)
+"""Additions and replacements, which follow the pressure, are drawn twice as often."""
+
+
+def _rows(placement: Placement) -> Rows:
+    rows = zip(
+        placement.model.tolist(), placement.server.tolist(), placement.start.tolist(), strict=True
+    )
+    # Two replicas of a model on one block are worth no more than one.
+    return list(dict.fromkeys(rows))
+
+
+def _hot(instance: Instance, pressure: FloatArray, rng: np.random.Generator) -> int:
+    used = np.array(instance.used_models)
+    weight = np.maximum(pressure[used], 0.0)
+    # Every model keeps a chance: what waits is not always what is in the way.
+    weight = weight + 0.2 * max(float(weight.mean()), 1e-12)
+    return int(rng.choice(used, p=weight / weight.sum()))
+
+
+def _spare(rows: Rows, rng: np.random.Generator) -> int:
+    """A replica whose model has others; any where none has."""
+    models = [m for m, _, _ in rows]
+    spare = [r for r, m in enumerate(models) if models.count(m) > 1]
+    return int(rng.choice(spare or range(len(rows))))
+
+
+def _with(
+    instance: Instance,
+    solution: Solution,
+    rows: Rows,
+    m: int,
+    rng: np.random.Generator,
+    server: int | None = None,
+) -> Rows | None:
+    """Add a replica of m on one of the least loaded blocks with room, anywhere or on a server."""
+    room = _room(instance, solution, rows)
+    fits = room.fits(m)
+    if server is not None:
+        fits[np.arange(len(fits)) != server] = False
+    choices = np.argwhere(fits)
+    if not len(choices):
+        return None
+    load = room.block_load(m)[fits]
+    near = choices[np.lexsort((rng.random(len(load)), load))[:LEAST_LOADED]]
+    s, i = near[int(rng.integers(len(near)))]
+    return [*rows, (m, int(s), int(i))]
+
+
+def _room(instance: Instance, solution: Solution, rows: Rows) -> Room:
+    room = Room(instance)
+    placed = solution.placement
+    load = {
+        (int(m), int(s), int(i)): float(h)
+        for m, s, i, h in zip(placed.model, placed.server, placed.start, solution.load, strict=True)
+    }
+    for m, s, i in rows:
+        room.put(m, s, i, load[m, s, i])
+    return room

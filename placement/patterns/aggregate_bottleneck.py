@@ -1,0 +1,158 @@
+"""The least bottleneck load of a large cluster: replica counts per server type in sum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pulp
+
+from placement.heuristics.tiling import repeated_greedy
+from placement.patterns.pricing.counts import space_rows
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import Bottleneck
+from placement.problem.solution import Placement
+from placement.programs.bottleneck import compact_bottleneck, proven_lower, restored
+from placement.programs.least_load import least_bottleneck
+from placement.programs.routing import Pairs
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, linear, solve_program
+
+COMPACT_SERVERS = 12
+"""Largest cluster on which the compact form is tried where the counts leave an interval."""
+
+CLOSED = 1e-3
+NODE_LIMIT = 20_000
+
+
+def pattern_bottleneck(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    target: float,
+    start: Placement | None = None,
+) -> Bottleneck:
+    """Bound U* by the cluster's GPUs in sum, and pack the counts that attain it.
+
+    The counts of every real placement keep the rows of `space_rows` summed over the servers of a
+    type, so 1 / theta of this program's bound is a lower bound on U*. The upper end is that of a
+    real placement.
+
+    Parameters
+    ----------
+    target : float
+        A load at or below this is good enough.
+    start : Placement, optional
+        The greedy one by default.
+    """
+    normal = normalize(instance)
+    if normal is not instance:
+        unit = normal.load_unit or 1.0
+        found = pattern_bottleneck(normal, settings, budget, target=target / unit, start=start)
+        return restored(instance, normal, found)
+    upper, best = least_bottleneck(
+        instance, start or repeated_greedy(instance), settings, budget=budget.outer
+    )
+    floor = instance.load_floor
+    if upper <= max(target, floor * (1 + CLOSED)):
+        return Bottleneck(min(floor, upper), upper, best)
+    lower = floor
+    with budget.bounded():
+        for exclusive in {instance.exclusive, True}:
+            bound, counts = _aggregate(
+                replace(instance, exclusive=exclusive), settings, budget, target
+            )
+            if exclusive == instance.exclusive:
+                lower = proven_lower(bound, 1.0 / max(target, floor), lower)
+            if counts is None or not exclusive:
+                continue
+            placement = _pack(instance, counts)
+            if placement is not None:
+                load, solution = least_bottleneck(
+                    instance, placement, settings, budget=budget.outer
+                )
+                if load < upper:
+                    upper, best = load, solution
+    if upper > max(target, lower * (1 + CLOSED)) and (
+        instance.cluster.n_servers <= COMPACT_SERVERS and not budget.expired
+    ):
+        found = compact_bottleneck(instance, settings, budget, target=target, start=best)
+        return Bottleneck(max(found.lower, min(lower, found.upper)), found.upper, found.solution)
+    return Bottleneck(min(lower, upper), upper, best)
+
+
+def _aggregate(
+    instance: Instance, settings: SolverSettings, budget: Budget, target: float
+) -> tuple[float, dict[tuple[int, int], int] | None]:
+    """Bound on theta, and counts n[m, type] that reach it."""
+    ceiling = 1.0 / max(target, instance.load_floor)
+    theta = pulp.LpVariable("theta", 0, ceiling)
+    problem = pulp.LpProblem("bottleneck", pulp.LpMaximize)
+    done: dict[int, Pairs] = {m: [] for m in instance.used_models}
+    held: dict[int, Pairs] = {m: [] for m in instance.used_models}
+    count: dict[tuple[int, int], pulp.LpVariable] = {}
+    for t, server in enumerate(instance.cluster.server_types):
+        here: Pairs = []
+        models, loads = [], []
+        for m in instance.used_models:
+            k = int(instance.gpus_required[m])
+            if not instance.fits(m, server):
+                continue
+            per_server = server.gpus // k if instance.exclusive else server.gpus - k + 1
+            n = pulp.LpVariable(f"n_{m}_{t}", 0, server.count * per_server, pulp.LpInteger)
+            h = pulp.LpVariable(f"h_{m}_{t}", 0)
+            problem += linear([(h, 1.0), (n, -1.0)]) <= 0
+            count[m, t] = n
+            done[m].append((h, server.speed))
+            held[m].append((n, 1.0))
+            here.append((n, 1.0))
+            models.append(m)
+            loads.append((h, float(k)))
+        for row in space_rows(instance, t, here, models):
+            # The rows of one server, summed over the servers of its type.
+            row.constant *= server.count
+            problem += row
+        problem += linear(loads) <= server.gpus * server.count
+    for m in instance.used_models:
+        if not held[m]:
+            return ceiling, None
+        problem += linear(held[m]) >= 1
+        problem += linear([*done[m], (theta, -float(instance.model_work[m]))]) >= 0
+    problem += linear([(theta, 1.0)])
+    outcome = solve_program(problem, settings, gap=CLOSED / 2, node_limit=NODE_LIMIT, budget=budget)
+    if not outcome.found:
+        return min(ceiling, max(outcome.best_bound, 0.0)), None
+    counts = {key: round(n.varValue or 0.0) for key, n in count.items()}
+    return outcome.best_bound, counts
+
+
+def _pack(instance: Instance, counts: dict[tuple[int, int], int]) -> Placement | None:
+    """Lay blocks on free GPUs, large ones first, each on the fullest server with room."""
+    cluster = instance.cluster
+    rows: list[tuple[int, int, int]] = []
+    for t in range(len(cluster.server_types)):
+        servers = np.flatnonzero(cluster.server_type == t)
+        used = np.zeros(len(servers), dtype=np.int64)
+        gpus = cluster.server_types[t].gpus
+        # Servers by free GPUs: the fullest with room is found without a search.
+        buckets: list[list[int]] = [[] for _ in range(gpus + 1)]
+        buckets[gpus] = list(range(len(servers) - 1, -1, -1))
+        mine = sorted(
+            (m for (m, kind), n in counts.items() if kind == t for _ in range(n)),
+            key=lambda m: (-instance.gpus_required[m], m),
+        )
+        for m in mine:
+            k = int(instance.gpus_required[m])
+            free = next((f for f in range(k, gpus + 1) if buckets[f]), None)
+            if free is None:
+                continue
+            i = buckets[free].pop()
+            rows.append((m, int(servers[i]), int(used[i])))
+            used[i] += k
+            buckets[free - k].append(i)
+    model, server, start = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    if set(instance.used_models) - set(model.tolist()):
+        return None
+    return Placement.sorted(model, server, start)

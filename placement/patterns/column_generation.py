@@ -1,0 +1,294 @@
+"""Column generation: patterns until the bound and the linear relaxation meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+
+from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
+from placement.patterns.master_rows import CountRow
+from placement.patterns.node_set_master import master_of
+from placement.patterns.pattern import Pattern
+from placement.patterns.pricing.counts import Pricing, PricingProblem
+from placement.patterns.pricing.knapsack import Knapsack
+from placement.patterns.pricing.positions import PositionPricing
+from placement.patterns.restricted_master import Master
+from placement.patterns.rounding_cuts import KeptRow
+from placement.problem.instance import Instance
+from placement.problem.outcome import relative_gap
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, solve_program, solver_name
+
+MAX_ROUNDS = 400
+MAX_PATTERNS = 4_000
+FEW_PATTERNS = 60
+UNUSED = 1e-5
+"""Share of the most used pattern's servers below which a pattern counts as unused."""
+
+SMOOTHING = 0.5
+"""Weight of the best centre in the duals that are priced (Pessoa et al., INFORMS JoC 30, 2018)."""
+
+COARSE = 0.01
+"""Gap of a pricing problem over that between relaxation and bound.
+
+Both are localities per server of the normalized instance: what a pricing problem leaves open the
+bound loses, and it loses no more than this.
+"""
+
+LEEWAY = 0.1
+"""Part of the way from the relaxation to `enough` that a bound need not close."""
+
+QUICK_ROUNDS = 10
+"""Rounds of quick pricing after which one is proven, so that there soon is a bound."""
+
+QUICK_PATTERNS = 20
+"""Patterns of each server type that heuristic pricing adds in a round."""
+
+FINE = 0.2
+"""Gap of the closest pricing over the gap at which generation ends."""
+
+
+@dataclass
+class Pool:
+    """Patterns found so far, the best bound and the duals that proved it, and the last master.
+
+    The bound is one on every plan that keeps the count rows. `reserve` holds patterns that the
+    first master had no use for; `positions` says that the bound comes from pricing problems over
+    positions.
+    """
+
+    rows: tuple[CountRow, ...] = ()
+    patterns: dict[Pattern, None] = field(default_factory=dict)
+    best_bound: float = 1.0
+    duals: Duals | None = None
+    positions: bool = False
+    relaxation: float = float("-inf")
+    fractions: dict[Pattern, float] = field(default_factory=dict)
+    reduced: dict[Pattern, float] = field(default_factory=dict)
+    reserve: dict[Pattern, None] = field(default_factory=dict)
+    rounds: int = 0
+
+    def set_aside(self) -> None:
+        """Keep the patterns that the last master uses; the others only make it slower."""
+        if len(self.patterns) > FEW_PATTERNS:
+            least = UNUSED * max(self.fractions.values(), default=0.0)
+            kept = {p: None for p in self.patterns if self.fractions.get(p, 0.0) > least}
+            self.reserve = {p: None for p in self.patterns if p not in kept}
+            self.patterns = kept
+
+    def drop_cuts(self) -> None:
+        """Forget the rounding cuts; nothing may have been priced since they came."""
+        kept = [not isinstance(row, KeptRow) for row in self.rows]
+        self.rows = tuple(compress(self.rows, kept))
+        if self.duals is not None:
+            self.duals = Duals(self.duals.demand, tuple(compress(self.duals.rows, kept)))
+
+    def add(self, pattern: Pattern) -> bool:
+        """Add a pattern; False where it is known or the pool is full."""
+        if pattern in self.patterns or not pattern.content or len(self.patterns) >= MAX_PATTERNS:
+            return False
+        self.patterns[pattern] = None
+        return True
+
+
+def counted(instance: Instance, rows: Sequence[CountRow]) -> list[PricingProblem]:
+    """Pricing problems over replica counts, one for each server type."""
+    return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
+
+
+def generate(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    pool: Pool,
+    *,
+    gap: float,
+    report: Callable[[Pool], None],
+    pricings: Sequence[PricingProblem] | None = None,
+    fixed: Mapping[Pattern, int] | None = None,
+    quick: Sequence[Knapsack] = (),
+    drafts: Sequence[PricingProblem] = (),
+    rounds: int = MAX_ROUNDS,
+    proofs: int = MAX_ROUNDS,
+    enough: float = float("-inf"),
+) -> None:
+    """Add patterns to the pool until its relaxation is within `gap` of the bound.
+
+    Every round solves the linear master by an interior point, whose duals lie amid the optimal
+    ones: priced there, far fewer rounds are needed than at corners (Gondzio, González-Brevis and
+    Munari, EJOR 224, 2013). Solvers without one price at smoothed duals and, where that finds
+    nothing new, at the master's own. The bound is the least Lagrangian bound of any round, each
+    computed with the pricing problems' proven bounds, so it is valid whenever the loop ends.
+    Servers that are `fixed` to a pattern limit the relaxation, not the bound. A bound that is
+    `enough` ends it, and so does one that is nearly the relaxation's where that is far from
+    `enough`.
+
+    Parameters
+    ----------
+    pricings : sequence of PricingProblem, optional
+        One for each server type; none prove nothing. Over replica counts if None.
+    quick : sequence of Knapsack
+        Heuristic pricing, one for each server type: so fast that the master is what takes time,
+        so that at first masters are solved at a corner, and priced so until nothing is found.
+    drafts : sequence of PricingProblem
+        Heuristic pricing that goes before `pricings` in every round.
+    rounds, proofs : int
+        Most masters, and most of them that are priced by drafts and `pricings`.
+    """
+    if pricings is None:
+        pricings = counted(instance, pool.rows)
+    if pool.duals is None:
+        pool.duals = zero_duals(instance, pool.rows)
+    run = _Run(instance, settings, budget, pool, gap, pricings, fixed or {}, quick, drafts, enough)
+    with budget.bounded():
+        for _ in range(rounds):
+            if not run.round(report) or run.priced >= proofs:
+                break
+    with budget.outer.bounded():
+        if pool.patterns:
+            # The corner next to the interior point: few patterns, nearly whole numbers of servers.
+            master = run.master()
+            if solve_program(master.problem, settings, budget=budget.outer).found:
+                pool.relaxation = master.locality()
+                pool.fractions = master.fractions()
+                pool.reduced = master.reduced_costs()
+
+
+@dataclass
+class _Run:
+    """One run of column generation.
+
+    Attributes
+    ----------
+    priced : int
+        Rounds in which quick pricing, if any, found nothing.
+    centre : Duals or None
+        Those of the best bound of this run.
+    guess : Duals or None
+        Those of `least`.
+    least : float
+        Least value of the relaxation that quick pricing believes in: no bound, but it tells good
+        duals from bad ones.
+    quick_rounds : int
+        Rounds of quick pricing.
+    """
+
+    instance: Instance
+    settings: SolverSettings
+    budget: Budget
+    pool: Pool
+    gap: float
+    pricings: Sequence[PricingProblem]
+    fixed: Mapping[Pattern, int]
+    quick: Sequence[Knapsack]
+    drafts: Sequence[PricingProblem]
+    enough: float
+    priced: int = 0
+    centre: Duals | None = None
+    guess: Duals | None = None
+    least: float = math.inf
+    quick_rounds: int = 0
+
+    def master(self) -> Master:
+        """The linear master over the pool."""
+        master = master_of(self.instance)(self.instance, self.pool.patterns, self.pool.rows)
+        for pattern, n in self.fixed.items():
+            master.servers[pattern].lowBound = n
+        return master
+
+    def round(self, report: Callable[[Pool], None]) -> bool:
+        """Solve a master and price; False where that is the end."""
+        pool, master, added = self.pool, self.master(), False
+        quick = bool(self.quick) and not self.priced
+        if (
+            self.budget.expired
+            or not solve_program(
+                master.problem, self.settings, budget=self.budget, interior=not quick
+            ).found
+        ):
+            return False
+        pool.rounds += 1
+        pool.relaxation = master.locality()
+        pool.fractions = master.fractions()
+        if pool.rounds == 1:
+            pool.set_aside()
+        duals = master.duals()
+        if quick:
+            self.quick_rounds += 1
+            duals, added = self._price_quickly(duals)
+            if added and self.quick_rounds % QUICK_ROUNDS:
+                report(pool)
+                return True
+            if _close_enough(pool, self.enough):
+                return False
+            self.priced += not added
+        else:
+            self.priced += 1
+        priced = self._price(duals)
+        if priced is None:
+            return False
+        report(pool)
+        return (
+            (priced or added)
+            and relative_gap(pool.relaxation, pool.best_bound) > self.gap
+            and pool.best_bound > self.enough
+            and not _close_enough(pool, self.enough)
+        )
+
+    def _price_quickly(self, duals: Duals) -> tuple[Duals, bool]:
+        """Add what knapsacks find; the duals at which they looked, and whether any was new."""
+        at = duals
+        for weight in (0.0,) if self.guess is None else (SMOOTHING, 0.0):
+            at = duals if self.guess is None else self.guess.mix(duals, weight)
+            found = [k.solve(self.pool.rows, at, QUICK_PATTERNS) for k in self.quick]
+            values = [max(worth.values(), default=0.0) for worth in found]
+            value = relaxed(self.instance, self.pool.rows, at, values)
+            if value < self.least:
+                self.least, self.guess = value, at
+            if relative_gap(self.pool.relaxation, value) <= self.gap:
+                break
+            if sum(self.pool.add(pattern) for worth in found for pattern in worth):
+                return at, True
+        return at, False
+
+    def _price(self, duals: Duals) -> bool | None:
+        """Price, ever closer, until patterns are found; None where the time has ended."""
+        pool, instance, rows = self.pool, self.instance, self.pool.rows
+        fine = FINE * self.gap * abs(pool.best_bound)
+        coarse = max(fine, COARSE * (pool.best_bound - pool.relaxation))
+        smoothing = 0.0 if solver_name(self.settings.name) == "HiGHS" else SMOOTHING
+        tries: list[tuple[Sequence[PricingProblem], float, float]] = []
+        if self.pricings and smoothing and self.centre is not None:
+            tries.append((self.pricings, smoothing, coarse))
+        if self.drafts:
+            tries.append((self.drafts, 0.0, coarse))
+        if self.pricings:
+            tries += [(self.pricings, 0.0, close) for close in sorted({coarse, fine}, reverse=True)]
+        added = False
+        for problems, weight, close in tries:
+            at = self.centre.mix(duals, weight) if weight and self.centre is not None else duals
+            priced = [p.solve(at, self.settings, self.budget, gap=close) for p in problems]
+            found = [p for p in priced if p is not None]
+            if len(found) < len(priced):
+                return None
+            bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
+            if bound < pool.best_bound:
+                pool.best_bound, pool.duals, self.centre = bound, at, at
+                pool.positions = isinstance(problems[0], PositionPricing)
+            elif self.centre is None:
+                self.centre = at
+            believed = relaxed(instance, rows, at, [p.value for p in found])
+            if problems is self.drafts and relative_gap(pool.relaxation, believed) <= self.gap:
+                continue
+            for pattern in (pattern for p in found for pattern in (p.pattern, *p.others)):
+                added = pool.add(pattern) or added
+            if added:
+                break
+        return added
+
+
+def _close_enough(pool: Pool, enough: float) -> bool:
+    """Whether the bound cannot fall by much of what it must fall."""
+    return pool.best_bound - pool.relaxation <= LEEWAY * (pool.relaxation - enough) < math.inf

@@ -1,0 +1,61 @@
+"""The cutting plane loop: rounding cuts that the relaxation breaks become rows of the master."""
+
+from __future__ import annotations
+
+from placement.patterns.column_generation import Pool
+from placement.patterns.duals import Duals
+from placement.patterns.restricted_master import Master
+from placement.patterns.rounding_cuts import KeptRow, broken, kept_rows, server_rows
+from placement.problem.instance import Instance
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, solve_program
+
+LOOPS = 4
+"""Relaxations solved over the same patterns; nearly all rows are found by the first two."""
+
+SERVER_ROWS = 8
+"""Rows on what whole servers can keep that are added at a time, one a part."""
+
+LEAST = 1e-4
+"""Share of its rate by which a row must be broken."""
+
+
+def add_broken_rows(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    pool: Pool,
+    *,
+    servers: bool = False,
+) -> bool:
+    """Add the cuts that the pool's relaxation breaks; True where there were any.
+
+    Those by whole servers take integers of their own in pricing: they come where the others have
+    done, or at once where `servers` says so.
+
+    Their multipliers are 0 until patterns are priced again: the bound stays what it is. The
+    relaxation is the one with the cuts, which rounds better.
+    """
+    known = set(pool.rows)
+    rows: list[KeptRow] = [row for row in kept_rows(instance) if row not in known]
+    added = False
+    for _ in range(LOOPS):
+        master = Master(instance, pool.patterns, pool.rows)
+        if not rows or not solve_program(master.problem, settings, budget=budget).found:
+            break
+        used, kept = master.fractions(), master.kept()
+        pool.relaxation, pool.fractions = master.locality(), used
+        found = broken(rows, used, kept, least=LEAST)
+        if not found and (servers or not added):
+            known |= set(pool.rows)
+            more = [row for row in server_rows(instance, used) if row not in known]
+            each = {row.part: row for row in reversed(broken(more, used, kept, least=LEAST))}
+            found = list(each.values())[::-1][:SERVER_ROWS]
+        if not found:
+            break
+        rows = [row for row in rows if row not in set(found)]
+        pool.rows = (*pool.rows, *found)
+        if pool.duals is not None:
+            pool.duals = Duals(pool.duals.demand, (*pool.duals.rows, *(0.0 for _ in found)))
+        added = True
+    return added

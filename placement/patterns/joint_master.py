@@ -1,0 +1,255 @@
+"""Server patterns for several scenarios: the master shares n[p], each scenario has its own flows.
+
+Master: max sum_k w_k value_k, or max T with T <= value_k, over n[p] and flows a^k, h^k, c^k, l^k
+that each keep the rows of the single-demand master with the same n[p].
+
+Bound. For any theta >= 0 with sum 1, min_k f_k(x) <= sum_k theta_k f_k(x) for every placement x,
+so what bounds the weighted sum bounds the worst case (the average has theta = w). Relax the
+demand rows of every scenario with any multipliers pi^k, as in `placement.patterns.duals`: what is
+left falls apart into one problem per server, the joint pricing problem
+
+    max  sum_k ( theta_k value_k - sum_wv pi^k[w,v] a^k[w,v] )
+
+over one content and its flows in every scenario. So
+
+    sum_k theta_k const_k + sum_k pi^k lambda^k + sum_t count_t (proven bound of pricing t)
+
+bounds every placement, whatever theta, pi and the incumbents were (weak duality; Geoffrion,
+Lagrangean relaxation for integer programming, Math. Prog. Study 2, 1974). The duals of the rows
+of T give the theta for which the bound meets the linear relaxation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pulp
+
+from placement.patterns.duals import zero_duals
+from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.pattern import Pattern, expand, lay_out, patterns_of
+from placement.patterns.pricing.counts import RELATIVE_GAP, Pricing
+from placement.patterns.restricted_master import Master
+from placement.problem.cluster import FloatArray
+from placement.problem.normalization import normalize
+from placement.problem.outcome import relative_gap
+from placement.problem.solution import Placement
+from placement.programs.demands import Criterion, Scenario
+from placement.programs.joint import join, scenario_weights, set_criterion, tie
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import duals as read_duals
+from placement.support.equality import ByContent
+
+ROUNDS = 200
+SMOOTHING = 0.5
+NODE_LIMIT = 4_000
+
+DemandDuals = list[dict[tuple[int, int], float]]
+"""pi^k[w, v] of each normalized scenario."""
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers(ByContent):
+    """theta of the scenarios, adding up to 1, and pi^k of their demand rows."""
+
+    theta: FloatArray
+    demand: DemandDuals
+
+    def mix(self, other: Multipliers, weight: float) -> Multipliers:
+        """`weight` of these and the rest of the others; thetas still add up to 1."""
+        rest = 1 - weight
+        return Multipliers(
+            weight * self.theta + rest * other.theta,
+            [
+                {key: weight * pi + rest * theirs[key] for key, pi in mine.items()}
+                for mine, theirs in zip(self.demand, other.demand, strict=True)
+            ],
+        )
+
+
+class ScenarioMaster:
+    """Masters of all scenarios (normalized) over the same patterns, tied by their counts."""
+
+    def __init__(
+        self,
+        scenarios: Sequence[Scenario],
+        criterion: Criterion,
+        patterns: Sequence[Pattern],
+        *,
+        integer: bool = False,
+    ) -> None:
+        self.criterion = criterion
+        self.scenarios = scenarios
+        self.masters = [
+            Master(s, patterns, integer=integer and k == 0) for k, s in enumerate(scenarios)
+        ]
+        values = [list(m.problem.objective.items()) for m in self.masters]
+        self.problem = join([m.problem for m in self.masters])
+        for master in self.masters[1:]:
+            pairs = zip(master.servers.values(), self.masters[0].servers.values(), strict=True)
+            tie(self.problem, pairs)
+        constants = [s.locality_constant * s.cluster.n_servers for s in scenarios]
+        set_criterion(self.problem, criterion, values, constants)
+
+    def multipliers(self) -> Multipliers:
+        """Theta and pi after a linear solve."""
+        rows = read_duals(self.problem)
+        theta = scenario_weights(rows, self.criterion, len(self.scenarios))
+        demand = [
+            {(w, v): rows[f"k{k}_demand_{w}_{v}"] for w, v in zero_duals(s).demand}
+            for k, s in enumerate(self.scenarios)
+        ]
+        return Multipliers(theta, demand)
+
+
+class ScenarioPricing:
+    """One server type's joint pricing problem: one content, the flows of every scenario."""
+
+    def __init__(self, scenarios: Sequence[Scenario], kind: int) -> None:
+        self.scenarios = scenarios
+        self.kind = kind
+        self.parts = [Pricing(s, kind) for s in scenarios]
+        self.problem = join([p.problem for p in self.parts])
+        for part in self.parts[1:]:
+            tie(self.problem, zip(part.count.values(), self.parts[0].count.values(), strict=True))
+
+    def solve(
+        self, at: Multipliers, settings: SolverSettings, budget: Budget | None
+    ) -> tuple[Pattern, float] | None:
+        """The best content found, and a proven bound on the value of any; None without either."""
+        terms: list[tuple[pulp.LpVariable, float]] = []
+        for part, theta, pi in zip(self.parts, at.theta, at.demand, strict=True):
+            terms += [(v, float(theta) * c) for v, c in part.value]
+            terms += [(a, -pi[key]) for key, a in part.rate.items()]
+        self.problem.setObjective(linear(terms))
+        outcome = solve_program(self.problem, settings, gap=RELATIVE_GAP, budget=budget)
+        if not outcome.found:
+            return None
+        counts = {m: round(n.varValue or 0.0) for m, n in self.parts[0].count.items()}
+        loads = {
+            m: max(self._load(k, m) for k in range(len(self.parts))) / n
+            for m, n in counts.items()
+            if n > 0
+        }
+        pattern = lay_out(self.scenarios[0], self.kind, counts, loads)
+        return pattern, max(0.0, outcome.best_bound)
+
+    def _load(self, k: int, m: int) -> float:
+        """Load of a model in a scenario, in the unit that all have in common."""
+        return (self.parts[k].load[m].varValue or 0.0) * (self.scenarios[k].load_unit or 1.0)
+
+
+def scenario_bound(
+    scenarios: Sequence[Scenario], at: Multipliers, pricing_bounds: Sequence[float]
+) -> float:
+    """The bound of the module's docstring, for normalized scenarios and any multipliers."""
+    cluster = scenarios[0].cluster
+    total = sum(t.count * b for t, b in zip(cluster.server_types, pricing_bounds, strict=True))
+    for scenario, pi in zip(scenarios, at.demand, strict=True):
+        total += sum(p * scenario.workflows[w].rate for (w, _), p in pi.items())
+    constant = sum(
+        theta * s.locality_constant for theta, s in zip(at.theta, scenarios, strict=True)
+    )
+    return min(1.0, float(total / cluster.n_servers + constant))
+
+
+@dataclass
+class ScenarioPool:
+    """Patterns found, the best bound with its multipliers, and the last relaxation's counts."""
+
+    patterns: dict[Pattern, None] = field(default_factory=dict)
+    best_bound: float = 1.0
+    multipliers: Multipliers | None = None
+    fractions: dict[Pattern, float] = field(default_factory=dict)
+
+    def add(self, pattern: Pattern) -> bool:
+        """Add a pattern; False where it is known."""
+        if pattern in self.patterns or not pattern.content:
+            return False
+        self.patterns[pattern] = None
+        return True
+
+
+def generate_scenarios(
+    scenarios: Sequence[Scenario],
+    criterion: Criterion,
+    starts: Sequence[Placement],
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    gap: float,
+) -> ScenarioPool:
+    """Column generation from the patterns of the starts, until relaxation and bound meet."""
+    normal = [normalize(s) for s in scenarios]
+    pool = ScenarioPool()
+    for start in starts:
+        for pattern in patterns_of(scenarios[0], start):
+            pool.add(pattern)
+    for scenario in normal:
+        for pattern in first_patterns(scenario):
+            pool.add(pattern)
+    pricings = [ScenarioPricing(normal, t) for t in range(len(normal[0].cluster.server_types))]
+    centre: Multipliers | None = None
+    for _ in range(ROUNDS):
+        master = ScenarioMaster(normal, criterion, list(pool.patterns))
+        outcome = solve_program(master.problem, settings, budget=budget)
+        if outcome.objective is None:
+            return pool
+        relaxation = outcome.objective / normal[0].cluster.n_servers
+        servers = master.masters[0].servers
+        pool.fractions = {p: n.varValue for p, n in servers.items() if n.varValue}
+        exact = master.multipliers()
+        added = False
+        for weight in (SMOOTHING, 0.0) if centre is not None else (0.0,):
+            at = exact if centre is None else centre.mix(exact, weight)
+            priced = [p.solve(at, settings, budget) for p in pricings]
+            found = [p for p in priced if p is not None]
+            if len(found) < len(priced):
+                return pool
+            bound = scenario_bound(normal, at, [b for _, b in found])
+            if centre is None or bound < pool.best_bound:
+                centre = at
+            if bound < pool.best_bound:
+                pool.best_bound, pool.multipliers = bound, at
+            for pattern, _ in found:
+                added = pool.add(pattern) or added
+            if added:
+                break
+        if not added or relative_gap(relaxation, pool.best_bound) <= gap:
+            return pool
+    return pool
+
+
+def integer_scenarios(
+    scenarios: Sequence[Scenario],
+    criterion: Criterion,
+    pool: ScenarioPool,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    start: Placement,
+    gap: float,
+) -> Iterator[Placement | None]:
+    """Whole numbers of servers: near the relaxation's counts first, then over the whole pool."""
+    normal = [normalize(s) for s in scenarios]
+    held = patterns_of(scenarios[0], start)
+    near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]
+    for patterns, part in ((near, 0.4), (list(pool.patterns), 0.9)):
+        master = ScenarioMaster(normal, criterion, patterns, integer=True)
+        for each in master.masters:
+            for pattern, n in each.servers.items():
+                n.varValue = held.get(pattern, 0)
+        outcome = solve_program(
+            master.problem,
+            settings,
+            gap=gap,
+            node_limit=NODE_LIMIT,
+            warm_start=True,
+            budget=budget.part(part),
+        )
+        found = dict(master.masters[0].counts()) if outcome.found else None
+        yield None if found is None else expand(scenarios[0], found)
+        if found is not None:
+            held = {p: n for p, n in found.items() if p in pool.patterns}

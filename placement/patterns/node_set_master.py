@@ -1,0 +1,77 @@
+"""The master whose requests keep together all the nodes that a server holds: soon solved.
+
+The flows of a workflow w over the servers of a pattern p are rates y[w,S,p] of sets S of nodes that
+are served together: every connected part of the nodes whose models p holds, the whole workflow
+where it holds all, and every node alone. A flow of any other set is not there, so whole numbers of
+servers are worth no more here than in `Master`; routing them afterwards makes up for it. In
+return there are no rows for what is kept, and the program is solved in a tenth of the time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import networkx as nx
+import pulp
+
+from placement.patterns.pattern import Pattern
+from placement.patterns.restricted_master import Master
+from placement.patterns.rounding_cuts import WHOLE
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.programs.fitting_sets import told
+from placement.programs.routing import Pairs
+from placement.solver.milp import linear
+
+
+class SetsMaster(Master):
+    """`Master` over the sets of nodes that a pattern holds, and over single nodes."""
+
+    def _flows(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> None:
+        instance = self.instance
+        speed = instance.cluster.server_types[pattern.kind].speed
+        scale = float(instance.cluster.n_servers)
+        carried = self._capacity(p, pattern, n)
+        work: dict[int, Pairs] = defaultdict(list)
+        for w in instance.active_workflows:
+            flow = instance.workflows[w]
+            whole, link = instance.locality_weights(w)
+            models, links = flow.node_model.tolist(), flow.links.tolist()
+            for s, part in enumerate(_sets(flow, pattern)):
+                y = pulp.LpVariable(f"y_{w}_{s}_{p}", 0)
+                worth = 0.0
+                if len(part) == len(models):
+                    worth += whole * scale
+                    self._kept[w, WHOLE].append((y, 1.0))
+                for e, (u, v) in enumerate(links):
+                    if u in part and v in part:
+                        worth += link * scale
+                        self._kept[w, e].append((y, 1.0))
+                if worth:
+                    self._objective.append((y, worth))
+                    # One server never serves more than all there is; on few servers it counts.
+                    self.problem += linear([(y, 1.0), (n, -flow.rate)]) <= 0
+                busy: dict[int, float] = defaultdict(float)
+                for v in part:
+                    self._demand[w, v].append((y, 1.0))
+                    busy[models[v]] += float(flow.work_s[v]) / speed
+                for m, seconds in busy.items():
+                    work[m].append((y, -seconds))
+        for m, terms in work.items():
+            self.problem += linear([*carried[m], *terms]) == 0
+
+
+def master_of(instance: Instance) -> type[Master]:
+    """Return the form of the master for an instance: over sets on small shared clusters."""
+    return SetsMaster if told(instance) else Master
+
+
+def _sets(flow: WorkflowDemand, pattern: Pattern) -> Iterator[frozenset[int]]:
+    held = [v for v, m in enumerate(flow.node_model.tolist()) if m in pattern.models]
+    yield from (frozenset((v,)) for v in held)
+    if len(held) == len(flow.node_model):
+        parts = [frozenset(held)]
+    else:
+        graph: nx.Graph[int] = nx.Graph(flow.links.tolist())
+        parts = [frozenset(part) for part in nx.connected_components(graph.subgraph(held))]
+    yield from (part for part in parts if len(part) > 1)

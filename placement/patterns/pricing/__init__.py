@@ -1,0 +1,1 @@
+"""What one server can hold that is worth most at given duals: pricing problems."""

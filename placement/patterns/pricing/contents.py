@@ -1,0 +1,238 @@
+"""Pricing over listed contents: all are bounded at once, the promising ones valued exactly."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pulp
+
+from placement.patterns.duals import Duals
+from placement.patterns.master_rows import CountRow
+from placement.patterns.pattern import Pattern
+from placement.patterns.pricing.content_list import Contents, Prices, prices_at
+from placement.patterns.pricing.counts import Priced
+from placement.patterns.rounding_cuts import WHOLE, Part
+from placement.problem.cluster import FloatArray, IntArray
+from placement.programs.routing import Pairs
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import duals as read_duals
+
+BATCH = 48
+"""Contents valued exactly by one linear program."""
+
+BATCHES = 6
+"""Linear programs of one pricing: the bound is valid after any, and mostly exact by then."""
+
+PROVING_BATCHES = 100
+"""Of a pricing that proves a bound anew: no looser than the first time, whatever came before it."""
+
+LOOKED_AT = 3
+"""Contents valued exactly for each that is promising: their bounds are no order yet."""
+
+NEAR = 100_000
+"""Contents of a draft."""
+
+EXACT = 1e-7
+MOST_OTHERS = 10
+
+
+class ContentPricing:
+    """One server type's pricing problem, solved by looking at every content.
+
+    Attributes
+    ----------
+    sigma : float64, shape (M,)
+        Multipliers of the load rows: those of the last pricing bound well at the next one.
+    """
+
+    def __init__(
+        self,
+        contents: Contents,
+        rows: Sequence[CountRow] = (),
+        *,
+        batches: int = BATCHES,
+    ) -> None:
+        self.contents = contents
+        self.batches = batches
+        self.rows = tuple(rows)
+        self.sigma = np.zeros(len(contents.models))
+
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals, to an absolute gap; None where the time has ended."""
+        if budget is not None and budget.expired:
+            return None
+        contents = self.contents
+        prices, fixed, bound = self._bounds(duals)
+        exact: dict[int, float] = {}
+        best = -np.inf
+        for _ in range(self.batches):
+            batch = np.array([r for r in _largest(bound, BATCH + len(exact)) if r not in exact])
+            batch = batch[:BATCH]
+            if not len(batch) or bound[batch[0]] <= best + max(EXACT, gap):
+                break
+            values, sigma = value_exactly(contents, batch, prices, settings, budget)
+            if np.isinf(values).all():
+                break
+            bound[batch] = np.minimum(bound[batch], values + fixed[batch])
+            exact |= dict(zip(batch.tolist(), bound[batch].tolist(), strict=True))
+            best = max(best, float(bound[batch].max()))
+            rows = np.flatnonzero(bound > best + EXACT)
+            mean = np.nanmean(np.vstack([sigma, self.sigma]), axis=0)
+            first = sigma[int(np.argmax(bound[batch]))]
+            for multipliers in (mean, np.where(np.isnan(first), mean, first)):
+                tighter = contents.bound(prices, multipliers, rows) + fixed[rows]
+                bound[rows] = np.minimum(bound[rows], tighter)
+            self.sigma = mean
+        if not exact:
+            return None
+        order = sorted(exact, key=lambda r: (-exact[r], r))
+        pattern, *others = [contents.pattern(r) for r in order[: MOST_OTHERS + 1]]
+        return Priced(pattern, exact[order[0]], max(0.0, float(bound.max())), tuple(others))
+
+    def near(self, duals: Duals, count: int) -> ContentPricing:
+        """Pricing over those contents alone that are worth most at some duals, by their bounds."""
+        _, _, bound = self._bounds(duals)
+        return ContentPricing(self.contents.among(np.sort(_largest(bound, count))), self.rows)
+
+    def promising(
+        self, duals: Duals, settings: SolverSettings, budget: Budget, count: int
+    ) -> list[Pattern]:
+        """Patterns that are worth most at some duals, the best first: what rounding wants."""
+        contents = self.contents
+        prices, fixed, bound = self._bounds(duals)
+        looked_at = _largest(bound, LOOKED_AT * count)
+        value = np.full(len(looked_at), -np.inf)
+        for first in range(0, len(looked_at), BATCH):
+            if budget.expired:
+                break
+            batch = slice(first, first + BATCH)
+            exact, _ = value_exactly(contents, looked_at[batch], prices, settings, budget)
+            value[batch] = exact + fixed[looked_at[batch]]
+        return [contents.pattern(int(looked_at[i])) for i in _largest(value, count)]
+
+    def _bounds(self, duals: Duals) -> tuple[Prices, FloatArray, FloatArray]:
+        """Prices at some duals, what features add to each content, and a bound on its worth."""
+        prices = prices_at(self.contents.instance, self.rows, duals)
+        fixed = self.contents.features(self.rows, duals)
+        return prices, fixed, self.contents.bound(prices, self.sigma) + fixed
+
+
+class ContentDraft:
+    """Heuristic pricing over the contents that were worth most at the first duals.
+
+    Most of the contents of a server stay far from being worth it.
+
+    Attributes
+    ----------
+    pricing : ContentPricing or None
+        Over these contents; None before the first solve.
+    """
+
+    def __init__(self, contents: Contents, rows: Sequence[CountRow] = ()) -> None:
+        self.contents = contents
+        self.rows = tuple(rows)
+        self.pricing: ContentPricing | None = None
+
+    def learn(self, rows: Sequence[CountRow]) -> None:
+        """Price with other rows from now on."""
+        self.rows = tuple(rows)
+        if self.pricing is not None:
+            self.pricing.rows = self.rows
+
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals; it is no bound on what other contents are worth."""
+        if self.pricing is None:
+            every = ContentPricing(self.contents, self.rows)
+            every.solve(duals, settings, budget, gap=gap)
+            self.pricing = every.near(duals, NEAR)
+        priced = self.pricing.solve(duals, settings, budget, gap=gap)
+        return None if priced is None else replace(priced, best_bound=np.inf)
+
+
+def _largest(values: FloatArray, count: int) -> IntArray:
+    """Rows of the largest values, largest first; ties by row."""
+    if len(values) > count:
+        rows = np.argpartition(-values, count)[:count]
+    else:
+        rows = np.arange(len(values))
+    return rows[np.lexsort((rows, -values[rows]))]
+
+
+def value_exactly(
+    contents: Contents,
+    rows: IntArray,
+    prices: Prices,
+    settings: SolverSettings,
+    budget: Budget | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Values of some contents at some prices, and the multipliers of their load rows.
+
+    Returns
+    -------
+    value : shape (B,)
+        Infinite where the solver did not end.
+    sigma : shape (B, M)
+        NaN where a content has no replica of the model.
+    """
+    problem = pulp.LpProblem("values", pulp.LpMaximize)
+    worth = [_server(problem, contents, b, int(row), prices) for b, row in enumerate(rows)]
+    problem += linear([term for terms in worth for term in terms])
+    sigma = np.full((len(rows), len(contents.models)), np.nan)
+    if solve_program(problem, settings, budget=budget).status != "optimal":
+        return np.full(len(rows), np.inf), sigma
+    duals = read_duals(problem)
+    for b, row in enumerate(rows.tolist()):
+        for i in np.flatnonzero(contents.counts[row]):
+            sigma[b, i] = max(0.0, duals.get(f"load_{contents.models[i]}_{b}", 0.0))
+    value = [sum(c * (v.varValue or 0.0) for v, c in terms) for terms in worth]
+    return np.array(value, dtype=np.float64), sigma
+
+
+def _server(problem: pulp.LpProblem, contents: Contents, b: int, row: int, prices: Prices) -> Pairs:
+    """Add the rates of one content, and return what they are worth."""
+    instance = contents.instance
+    held = dict(zip(contents.models, contents.counts[row].tolist(), strict=True))
+    work: dict[int, Pairs] = defaultdict(list)
+    worth: Pairs = []
+
+    def keep(part: Part, ends: list[pulp.LpVariable]) -> None:
+        if prices.kept[part] > 0:
+            kept = pulp.LpVariable(f"k_{part[0]}_{part[1] + 1}_{b}", 0)
+            worth.append((kept, prices.kept[part]))
+            for a in ends:
+                problem.addConstraint(linear([(kept, 1.0), (a, -1.0)]) <= 0)
+
+    for w in instance.active_workflows:
+        flow = instance.workflows[w]
+        rate: dict[int, pulp.LpVariable] = {}
+        for v, m in enumerate(flow.node_model.tolist()):
+            if held.get(m):
+                rate[v] = a = pulp.LpVariable(f"a_{w}_{v}_{b}", 0, flow.rate)
+                worth.append((a, -prices.demand[w, v]))
+                work[m].append((a, float(flow.work_s[v]) / contents.speed))
+        if len(rate) == len(flow.node_model):
+            keep((w, WHOLE), list(rate.values()))
+        for e, (u, v) in enumerate(flow.links.tolist()):
+            if u in rate and v in rate:
+                keep((w, e), [rate[u], rate[v]])
+    for m, used in work.items():
+        problem.addConstraint(linear(used) <= instance.load_cap * held[m], f"load_{m}_{b}")
+    return worth

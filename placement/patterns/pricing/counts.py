@@ -1,0 +1,315 @@
+"""The pricing problem: the content of one server that is worth most at given duals.
+
+Sets: used models m that fit the server, active workflows w with nodes v and links uv.
+Maximise  sum whole c[w] + sum link l[w,uv] - sum pi[w,v] a[w,v] - sum mu[r] f[r]
+over counts n[m] and their features f[r] (`CountRow`), loads h[m] <= cap n[m], rates
+a[w,v] <= min(lambda_w, lambda_w n[m]).
+
+Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact.
+Shared GPUs: memory and load of the server in sum, at most j blocks with more than 1/(j+1)
+of a GPU's memory on each GPU, and the cuts of `sharing_cuts`, found as they are broken. Every real
+content keeps these rows, so the maximum of this
+relaxation is at least the true one, and a bound computed with it is valid.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pulp
+
+from placement.patterns.duals import Duals
+from placement.patterns.master_rows import CountRow
+from placement.patterns.pattern import Pattern, lay_out
+from placement.patterns.rounding_cuts import WHOLE, KeptRow, Part, ServerRow
+from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
+from placement.problem.instance import Instance
+from placement.programs.fitting_sets import apart, told
+from placement.programs.routing import Pairs
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, linear, solve_program
+
+RELATIVE_GAP = 1e-7
+THRESHOLDS = 6
+MOST_OTHERS = 10
+MOST_CUTS = 20
+
+
+def space_rows(
+    instance: Instance, kind: int, held: Pairs, models: list[int]
+) -> list[pulp.LpConstraint]:
+    """Rows that every content of `count` servers of a type keeps, on replica counts."""
+    server = instance.cluster.server_types[kind]
+    k, memory = instance.gpus_required, instance.memory_per_gpu_gb
+    pairs = list(zip((v for v, _ in held), models, strict=True))
+    if instance.models_per_gpu == 1:
+        return [linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus]
+    rows = [
+        linear([(n, float(k[m] * memory[m])) for n, m in pairs]) <= server.gpus * server.most_gb
+    ]
+    limit = instance.max_models_per_gpu
+    if limit is not None:
+        rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus * limit)
+    for j in range(1, THRESHOLDS + 1):
+        large = [(n, float(k[m])) for n, m in pairs if memory[m] > server.most_gb / (j + 1)]
+        if large:
+            rows.append(linear(large) <= j * server.gpus)
+    return rows
+
+
+@dataclass(frozen=True)
+class Priced:
+    """The best content found at some duals, and a proven bound on the value of any.
+
+    `others` are the contents that the search met on its way, worse at these duals: they cost
+    nothing and save rounds.
+    """
+
+    pattern: Pattern
+    value: float
+    best_bound: float
+    others: tuple[Pattern, ...] = ()
+
+
+class PricingProblem(Protocol):
+    """What column generation asks of the pricing problem of one server type."""
+
+    rows: tuple[CountRow, ...]
+
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals; None where the time ended before anything was known."""
+
+
+class Pricing:
+    """One server type's pricing problem, built once and solved at many duals.
+
+    Attributes
+    ----------
+    gap : float
+        Relative gap at which a solve stops; the bound is valid at any.
+    node_limit : int or None
+        Branch-and-bound nodes of one solve.
+    most_cuts : int
+        Cuts on sharing sought in one solve.
+    """
+
+    gap: float = RELATIVE_GAP
+    node_limit: int | None = None
+    most_cuts: int = MOST_CUTS
+
+    def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
+        self.instance = instance
+        self.kind = kind
+        self.rows = tuple(rows)
+        self.problem = pulp.LpProblem(f"pricing_{kind}", pulp.LpMaximize)
+        server = instance.cluster.server_types[kind]
+        k = instance.gpus_required
+        self.count: dict[int, pulp.LpVariable] = {}
+        self.load: dict[int, pulp.LpVariable] = {}
+        for m in instance.used_models:
+            if not instance.fits(m, server):
+                continue
+            exclusive = instance.models_per_gpu == 1
+            most = server.gpus // int(k[m]) if exclusive else server.gpus - int(k[m]) + 1
+            self.count[m] = n = pulp.LpVariable(f"n_{m}", 0, most, pulp.LpInteger)
+            self.load[m] = h = pulp.LpVariable(f"h_{m}", 0)
+            self.problem += linear([(h, 1.0), (n, -instance.load_cap)]) <= 0
+        held = [(n, 1.0) for n in self.count.values()]
+        for row in space_rows(instance, kind, held, list(self.count)):
+            self.problem += row
+        if instance.models_per_gpu > 1:
+            loads = [(h, float(k[m])) for m, h in self.load.items()]
+            self.problem += linear(loads) <= server.gpus * instance.load_cap
+        self.rate: dict[tuple[int, int], pulp.LpVariable] = {}
+        self.value: Pairs = []
+        self._kept: dict[Part, pulp.LpVariable] = {}
+        self._flows(server.speed)
+        self._features: dict[Hashable, pulp.LpVariable] = {}
+        for row in self.rows:
+            if row.feature not in self._features and set(row.models) <= set(self.count):
+                self._features[row.feature] = self._feature(row)
+        if instance.models_per_gpu > 1:
+            for cut in pairs_apart(instance, server, list(self.count)):
+                self._add_cut(cut)
+
+    def _feature(self, row: CountRow) -> pulp.LpVariable:
+        """Variable equal to the row's feature of the counts; for a `KeptRow` at most that.
+
+        Such a row only ever rewards its feature, so nothing has to keep it from below.
+        """
+        if isinstance(row, ServerRow):
+            return self._can_keep(row)
+        if isinstance(row, KeptRow):
+            return self._replicas_beside(row.models[0], row.models[1:])
+        if row.threshold == 0:
+            return self.count[row.models[0]]
+        held = [self._at_least(m, row.threshold) for m in row.models]
+        if len(held) == 1:
+            return held[0]
+        both = pulp.LpVariable("z_" + "_".join(map(str, (*row.models, row.threshold))), 0, 1)
+        for y in held:
+            self.problem += linear([(both, 1.0), (y, -1.0)]) <= 0
+        self.problem += linear([(both, 1.0), *((y, -1.0) for y in held)]) >= 1 - len(held)
+        return both
+
+    def _can_keep(self, row: ServerRow) -> pulp.LpVariable:
+        """Variable that is at most the row's F of what the server can keep."""
+        most = max(int(self.count[m].upBound) for m in row.models)
+        steps = row.steps(self.kind, most)
+        able = pulp.LpVariable(f"f_{len(self._features)}", 0)
+        for m, step in zip(row.models, steps, strict=True):
+            rises = [
+                (self._at_least(m, j), float(step[j - 1] - step[j]))
+                for j in range(1, int(self.count[m].upBound) + 1)
+                if step[j] > step[j - 1]
+            ]
+            self.problem += linear([(able, 1.0), *rises]) <= 0
+        return able
+
+    def _replicas_beside(self, m: int, others: Sequence[int]) -> pulp.LpVariable:
+        """Variable that is at most the replicas of m, and 0 where one of the others is missing."""
+        count = self.count[m]
+        if not others:
+            return count
+        most = count.upBound
+        name = "r_" + "_".join(map(str, (m, *others)))
+        replicas = pulp.LpVariable(name, 0, most)
+        self.problem += linear([(replicas, 1.0), (count, -1.0)]) <= 0
+        for other in others:
+            self.problem += linear([(replicas, 1.0), (self.count[other], -float(most))]) <= 0
+        return replicas
+
+    def _at_least(self, m: int, j: int) -> pulp.LpVariable:
+        """Variable that is 1 where the server holds at least j replicas of m, else 0."""
+        if ((m,), j) not in self._features:
+            n = self.count[m]
+            self._features[(m,), j] = y = pulp.LpVariable(f"y_{m}_{j}", 0, 1, pulp.LpInteger)
+            self.problem += linear([(n, 1.0), (y, -float(j))]) >= 0
+            self.problem += linear([(n, 1.0), (y, j - 1.0 - n.upBound)]) <= j - 1
+        return self._features[(m,), j]
+
+    def _add_cut(self, cut: SharingCut) -> None:
+        terms: Pairs = []
+        for m, f in cut.weight.items():
+            if m not in self.count:
+                continue
+            k = int(self.instance.gpus_required[m])
+            terms.append((self.count[m], f))
+            if k > 1:
+                terms.append((self._at_least(m, 1), f * (k - 1)))
+        self.problem += linear(terms) <= cut.gpus
+
+    def _flows(self, speed: float) -> None:
+        instance = self.instance
+        scale = float(instance.cluster.n_servers)
+        work: dict[int, Pairs] = defaultdict(list)
+        prices = apart(instance) if told(instance) else {}
+        for w in instance.active_workflows:
+            flow = instance.workflows[w]
+            whole, link = instance.locality_weights(w)
+            before = len(self.value)
+            nodes = [int(m) for m in flow.node_model]
+            for v, m in enumerate(nodes):
+                if m not in self.count:
+                    continue
+                seconds = float(flow.work_s[v]) / speed
+                self.rate[w, v] = a = pulp.LpVariable(f"a_{w}_{v}", 0, flow.rate)
+                work[m].append((a, -seconds))
+                if seconds * flow.rate > instance.load_cap:
+                    continue  # a replica cannot serve all there is: its load says more
+                self.problem += linear([(a, 1.0), (self.count[m], -flow.rate)]) <= 0
+            if whole and all(m in self.count for m in nodes):
+                c = pulp.LpVariable(f"c_{w}", 0)
+                self.value.append((c, whole * scale))
+                self._kept[w, WHOLE] = c
+                for v in range(len(nodes)):
+                    self.problem += linear([(c, 1.0), (self.rate[w, v], -1.0)]) <= 0
+            for e, (u, v) in enumerate(flow.links.tolist()):
+                if link and (w, u) in self.rate and (w, v) in self.rate:
+                    kept = pulp.LpVariable(f"l_{w}_{e}", 0)
+                    self.value.append((kept, link * scale))
+                    self._kept[w, e] = kept
+                    for end in (u, v):
+                        self.problem += linear([(kept, 1.0), (self.rate[w, end], -1.0)]) <= 0
+            if w in prices:
+                there = [(w, v) for v in range(len(nodes)) if (w, v) in self.rate]
+                paid = [(self.rate[at], -scale * prices[w][at[1]]) for at in there]
+                self.problem += linear([*self.value[before:], *paid]) <= 0
+        for m, terms in work.items():
+            self.problem += linear([(self.load[m], 1.0), *terms]) == 0
+
+    def solve(
+        self,
+        duals: Duals,
+        settings: SolverSettings,
+        budget: Budget | None,
+        *,
+        gap: float = 0.0,
+    ) -> Priced | None:
+        """Price at some duals; None where the time ended before anything was known.
+
+        Parameters
+        ----------
+        gap : float
+            Absolute gap that is close enough.
+        """
+        worth: dict[pulp.LpVariable, float] = defaultdict(float, self.value)
+        for key, a in self.rate.items():
+            worth[a] -= duals.demand[key]
+        for row, dual in zip(self.rows, duals.rows, strict=True):
+            if row.feature in self._features:
+                worth[self._features[row.feature]] -= row.signed(dual) * row.weight_on(self.kind)
+            if isinstance(row, KeptRow) and row.part in self._kept:
+                worth[self._kept[row.part]] -= row.signed(dual)
+        self.problem.setObjective(linear(worth.items()))
+        met: list[list[float]] = []
+        for _ in range(self.most_cuts):
+            met.clear()
+            outcome = solve_program(
+                self.problem,
+                settings,
+                gap=self.gap,
+                abs_gap=gap,
+                node_limit=self.node_limit,
+                budget=budget,
+                light=True,
+                on_solution=met.append,
+            )
+            cut = self._broken_cut(settings, budget) if outcome.status == "optimal" else None
+            if cut is None:
+                break
+            self._add_cut(cut)
+        if not outcome.found or outcome.objective is None:
+            return None
+        pattern = self._pattern(lambda variable: variable.varValue or 0.0)
+        others = []
+        for values in met[-MOST_OTHERS:]:
+            others.append(self._pattern(lambda variable, at=values: at[variable.index]))  # type: ignore[misc]
+        return Priced(
+            pattern,
+            outcome.objective,
+            max(0.0, outcome.best_bound),
+            tuple(other for other in dict.fromkeys(others) if other != pattern),
+        )
+
+    def _broken_cut(self, settings: SolverSettings, budget: Budget | None) -> SharingCut | None:
+        if self.instance.models_per_gpu == 1:
+            return None
+        counts = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
+        server = self.instance.cluster.server_types[self.kind]
+        return separate(self.instance, server, counts, settings, budget)
+
+    def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
+        counts = {m: round(value(n)) for m, n in self.count.items()}
+        loads = {m: value(self.load[m]) / n for m, n in counts.items() if n > 0}
+        return lay_out(self.instance, self.kind, counts, loads)

@@ -1,0 +1,199 @@
+"""Where the integer program starts: at the best of all heuristics that the tool ships.
+
+Each runs just as it does under its own name (`propose`), so that no plan is worse than any of
+them under the same cap; the cheap ones come first, for whoever has little time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from placement.heuristics import HEURISTICS, SEES_CAP
+from placement.heuristics.local_search import Judge, filled_worth, local_search
+from placement.heuristics.selective_replication import Score, selective_replication
+from placement.heuristics.tiling import repeated_greedy
+from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing
+from placement.improve.beyond_cap import oscillates
+from placement.portfolio.partition import partition
+from placement.problem.instance import Instance
+from placement.problem.outcome import SolveOptions, cap_for
+from placement.problem.solution import Placement, Solution, evaluate
+from placement.programs.least_load import least_bottleneck
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+
+CHEAP = ("greedy", "greedy-no-affinity", "random")
+"""Heuristics that the program starts from however little time there is, in this order."""
+
+HEADROOM_SEARCH = 1.1
+"""A heuristic that seeks headroom is shown this much more than the least load imaginable."""
+
+SEARCHED_CAPS = (1.0, 1.1, 1.2)
+"""Caps on GPU loads under which local search is tried, over the instance's."""
+
+MOST_SEARCHED_SERVERS = 64
+"""Largest cluster that is searched under wider caps too; of larger ones, patterns hold more."""
+
+ROUNDING = 1e-9
+"""Locality that a solution may lose to floats."""
+
+METHOD_SHARE = 0.8
+"""Part of the time for the placements of methods that take as much as there is."""
+
+MANY_NODES = 1_000
+"""Nodes of active workflows beyond which placements are judged and first routed by water-filling:
+routing programs over so many take longer than all the rest."""
+
+FIRST_SHARE = 0.3
+"""Part of the time for the loads of the first placement; where it is too little, they are even."""
+
+
+def load_cap(options: SolveOptions, bottleneck: float) -> float:
+    """Cap on GPU loads: the target rho, or (1 + eps) U* in overload and offline."""
+    target = 0.0 if options.mode == "offline" else options.max_utilization
+    return cap_for(bottleneck, target, options.headroom_slack)
+
+
+@dataclass
+class Placer:
+    """Places by heuristics under any cap; what was placed once is not placed again.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the target as its cap.
+    """
+
+    instance: Instance
+    options: SolveOptions
+    settings: SolverSettings
+    score: Score | None = None
+    _known: dict[tuple[str, float], Placement] = field(default_factory=dict)
+
+    def place(self, method: str, cap: float, budget: Budget) -> Placement:
+        """Placement of a method that sees this cap."""
+        if (method, cap) not in self._known:
+            self._known[method, cap] = self._place(method, cap, budget)
+        return self._known[method, cap]
+
+    def _place(self, method: str, cap: float, budget: Budget) -> Placement:
+        seen, seed = replace(self.instance, load_cap=cap), self.options.seed
+        if method == "partition":
+            return partition(seen, self.settings, seed=seed, budget=budget.part(METHOD_SHARE))
+        if method == "selective-replication" and self.score is not None:
+            return selective_replication(seen, self.score, budget=budget.part(METHOD_SHARE))
+        if method == "local-search":
+            judge = _judge(self.settings, budget.outer)
+            return local_search(seen, seed=seed, budget=budget, judge=judge)
+        return HEURISTICS[method](seen, seed, budget)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Placements of one method, and the least load of the busiest GPU that any of them reaches."""
+
+    placements: tuple[Placement, ...]
+    upper: float
+    solution: Solution
+
+
+def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
+    """Place by a heuristic: for headroom where the target cannot be kept, then for locality."""
+    options, instance, settings = placer.options, placer.instance, placer.settings
+    target = options.max_utilization
+    placements = [placer.place(method, target, budget)]
+    upper, solution = least_bottleneck(instance, placements[0], settings, budget=budget)
+    if method in SEES_CAP and load_cap(options, upper) != target and not budget.expired:
+        # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
+        placements.append(placer.place(method, HEADROOM_SEARCH * instance.load_floor, budget))
+        other = least_bottleneck(instance, placements[1], settings, budget=budget)
+        upper, solution = min((upper, solution), other, key=lambda pair: pair[0])
+        if not budget.expired:
+            placements.append(placer.place(method, load_cap(options, upper), budget))
+    return Proposal(tuple(placements), upper, solution)
+
+
+def propose_in_any_time(placer: Placer, budget: Budget) -> Proposal:
+    """The plainest placement: that of greedy, of a fraction where the cluster is large."""
+    placement = repeated_greedy(placer.instance)
+    budget = budget.part(FIRST_SHARE)
+    upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
+    return Proposal((placement,), upper, solution)
+
+
+def search_wider(placer: Placer, instance: Instance, budget: Budget) -> Placement:
+    """Search locally; where the search finds nothing under the cap, once more under wider ones.
+
+    The search routes by filling servers in turn, which may fail close to the cap where the
+    routing program does not: what it finds under a wider cap is routed under the real one.
+    Small shared clusters leave the wider caps to `search_beyond`; where GPUs are exclusive, the
+    first integer program over patterns is there sooner.
+    """
+    found = []
+    once = (
+        instance.models_per_gpu == 1
+        or oscillates(instance)
+        or instance.cluster.n_servers > MOST_SEARCHED_SERVERS
+    )
+    for slack in SEARCHED_CAPS[:1] if once else SEARCHED_CAPS:
+        found.append(placer.place("local-search", instance.load_cap * slack, budget))
+        if budget.expired or best_routing(instance, found[-1], placer.settings, budget=budget):
+            return found[-1]
+    return found[0]
+
+
+def route_all(
+    instance: Instance, placements: Sequence[Placement], settings: SolverSettings, budget: Budget
+) -> list[Solution]:
+    """Best routings of the placements under the cap of the instance, as far as there is time.
+
+    Where there are many nodes, water-filling routes all of them before any program begins; what
+    it finds best is the first to get one, for there may be time for no more.
+    """
+    found, different = [], _different(placements)
+    if _many(instance):
+        filled = [filled_routing(instance, placement) for placement in different]
+        found = [solution for solution in filled if solution is not None]
+        worth = [-1.0 if s is None else evaluate(instance, s).objective for s in filled]
+        if max(worth, default=-1.0) >= 1 - ROUNDING:
+            return found
+        different = [different[i] for i in sorted(range(len(worth)), key=lambda i: -worth[i])]
+    for placement in different:
+        # Each gets its share, so that one large program does not take the time of all others.
+        solution = best_routing(instance, placement, settings, budget=budget.part(0.5))
+        if solution is not None:
+            found.append(solution)
+    return found
+
+
+def best_of(instance: Instance, solutions: Sequence[Solution]) -> Solution:
+    """The solution of highest locality; of equals the first."""
+    return max(solutions, key=lambda s: evaluate(instance, s).objective)
+
+
+def _many(instance: Instance) -> bool:
+    nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    return nodes > MANY_NODES
+
+
+def _different(placements: Sequence[Placement]) -> list[Placement]:
+    seen = {
+        (p.model.tobytes(), p.server.tobytes(), p.start.tobytes()): p for p in reversed(placements)
+    }
+    return list(reversed(seen.values()))
+
+
+def _judge(settings: SolverSettings, budget: Budget) -> Judge:
+    """Locality under the best routing; what cannot be routed, or not in time, comes after that."""
+
+    def worth(instance: Instance, placement: Placement) -> float:
+        if _many(instance):
+            return filled_worth(instance, placement)
+        routed = best_routing(instance, placement, settings, budget=budget)
+        if routed is None:
+            return filled_worth(instance, placement) - UNSERVED_PENALTY
+        return evaluate(instance, routed).objective
+
+    return worth

@@ -1,0 +1,1 @@
+"""What is given, what is sought and what is reported: data, and judges that need no solver."""

@@ -1,0 +1,219 @@
+"""The placement problem as the integer programs see it (DESIGN 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from placement.problem.cluster import Cluster, FloatArray, IntArray, ServerType
+from placement.problem.trace import Demand
+from placement.problem.workload import Workload
+from placement.support.equality import ByContent
+
+Objective = Literal["mixed", "workflow", "edges", "cooccurrence"]
+
+
+@dataclass(frozen=True, eq=False)
+class WorkflowDemand(ByContent):
+    """One workflow w of the instance.
+
+    Parameters
+    ----------
+    id : str
+        Key in the config.
+    rate : float
+        Arrival rate lambda_w; 0 for a workflow that no request asks for.
+    node_model : int64, shape (V,)
+        Model of each node.
+    work_s : float64, shape (V,)
+        Busy seconds t_wv that one execution costs each GPU of the replica at speed 1.
+    links : int64, shape (E, 2)
+        Pairs of nodes (u, v) whose locality counts: the edges, or the co-occurring pairs.
+    unit : float
+        Requests that a rate of 1 stands for: 1, but for the workflows of a normalized instance.
+    """
+
+    id: str
+    rate: float
+    node_model: IntArray
+    work_s: FloatArray
+    links: IntArray
+    unit: float = 1.0
+
+    @property
+    def request_rate(self) -> float:
+        """The rate in requests, which compares with that of other workflows."""
+        return self.rate * self.unit
+
+
+@dataclass(frozen=True, eq=False)
+class Instance(ByContent):
+    """Models, workflows, cluster and the rules of sharing: all that a placement must respect.
+
+    Indices of models and workflows are those of the `Workload`; what nobody asks for stays in,
+    with rate 0, and gets no replica.
+
+    Parameters
+    ----------
+    model_ids : tuple of str, length M
+    gpus_required : int64, shape (M,)
+        Block length k_m.
+    memory_per_gpu_gb : float64, shape (M,)
+        Memory on each GPU of a block, mem_m.
+    workflows : tuple of WorkflowDemand, length W
+    cluster : Cluster
+    load_cap : float
+        Most busy fraction of a GPU, rho (or (1 + eps) U* in overload and offline).
+    alpha : float
+        Weight of whole workflows against links in the locality, in [0, 1].
+    exclusive : bool
+        A GPU holds at most one replica.
+    max_models_per_gpu : int or None
+        Most replicas on one GPU where they may share.
+    objective : str
+        What counted as locality when `alpha` and the links were chosen.
+    load_unit : float or None
+        Busy fraction that a load of 1 stands for in a normalized instance (`normalization`); None
+        where rates, work and loads are as measured.
+    """
+
+    model_ids: tuple[str, ...]
+    gpus_required: IntArray
+    memory_per_gpu_gb: FloatArray
+    workflows: tuple[WorkflowDemand, ...]
+    cluster: Cluster
+    load_cap: float = 0.8
+    alpha: float = 0.5
+    exclusive: bool = False
+    max_models_per_gpu: int | None = None
+    objective: Objective = "mixed"
+    load_unit: float | None = None
+
+    def fits(self, m: int, kind: ServerType) -> bool:
+        """Whether an empty server of a type can hold a replica of a model."""
+        return bool(
+            self.gpus_required[m] <= kind.gpus and self.memory_per_gpu_gb[m] <= kind.room_gb
+        )
+
+    @cached_property
+    def total_rate(self) -> float:
+        """Requests per second over all workflows, the sum of lambda_w."""
+        return float(sum(w.request_rate for w in self.workflows))
+
+    @cached_property
+    def total_link_rate(self) -> float:
+        """Links per second over all workflows, the sum of lambda_w |E_w|."""
+        return float(sum(w.request_rate * len(w.links) for w in self.workflows))
+
+    @cached_property
+    def active_workflows(self) -> tuple[int, ...]:
+        """Workflows with requests."""
+        return tuple(i for i, w in enumerate(self.workflows) if w.rate > 0)
+
+    @cached_property
+    def used_models(self) -> tuple[int, ...]:
+        """Models that some request calls: each needs a replica."""
+        return tuple(
+            sorted({int(m) for i in self.active_workflows for m in self.workflows[i].node_model})
+        )
+
+    @cached_property
+    def model_work(self) -> FloatArray:
+        """Offered work per model: busy seconds per second for each GPU of a block, shape (M,)."""
+        work = np.zeros(len(self.model_ids))
+        for w in self.workflows:
+            np.add.at(work, w.node_model, w.rate * w.work_s)
+        return work
+
+    @cached_property
+    def offered_load(self) -> FloatArray:
+        """Offered load per model in GPU-erlangs (lambda t k), shape (M,)."""
+        return self.model_work * self.gpus_required
+
+    @cached_property
+    def load_floor(self) -> float:
+        """Lower bound on U* from the total work alone: all GPUs busy all the time at best speed.
+
+        A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
+        the GPUs' speeds add up to at least the offered load over U*.
+        """
+        power = sum(t.count * t.gpus * t.speed for t in self.cluster.server_types)
+        return float(self.offered_load.sum()) / power
+
+    @property
+    def models_per_gpu(self) -> int:
+        """Most replicas on one GPU by the sharing rules alone (memory may allow fewer)."""
+        if self.exclusive:
+            return 1
+        return self.max_models_per_gpu or len(self.model_ids)
+
+    def locality_weights(self, w: int) -> tuple[float, float]:
+        """Value of one unit of c[w, s] and of l[w, uv, s] in the locality objective.
+
+        A workload without links has nothing to cross servers, so its link locality is 1 by
+        definition and no l carries weight.
+        """
+        unit = self.workflows[w].unit
+        whole = self.alpha * unit / self.total_rate if self.total_rate else 0.0
+        link = (1 - self.alpha) * unit / self.total_link_rate if self.total_link_rate else 0.0
+        return whole, link
+
+    @property
+    def locality_constant(self) -> float:
+        """Part of the objective that no placement changes: the link locality without links."""
+        return 0.0 if self.total_link_rate else 1 - self.alpha
+
+
+def build_instance(
+    workload: Workload,
+    demand: Demand,
+    cluster: Cluster,
+    *,
+    objective: Objective = "mixed",
+    alpha: float = 0.5,
+    load_cap: float = 0.8,
+    exclusive: bool = False,
+    max_models_per_gpu: int | None = None,
+) -> Instance:
+    """Turn a workload and its demand into the arrays of the integer program.
+
+    `objective` ``workflow`` sets alpha to 1, ``edges`` and ``cooccurrence`` to 0; the last
+    takes every pair of nodes of one request in place of the edges.
+    """
+    if objective == "workflow":
+        alpha = 1.0
+    elif objective in ("edges", "cooccurrence"):
+        alpha = 0.0
+    workflows = []
+    for w, workflow in enumerate(workload.workflows):
+        models = np.array([n.model for n in workflow.nodes], dtype=np.int64)
+        if objective == "cooccurrence":
+            links = list(combinations(range(len(workflow.nodes)), 2))
+        else:
+            links = [(e.source, e.target) for e in workflow.edges]
+        busy = np.array([workload.models[m].busy_factor for m in models])
+        workflows.append(
+            WorkflowDemand(
+                id=workflow.id,
+                rate=float(demand.rate[w]),
+                node_model=models,
+                work_s=demand.service_s[w] * busy,
+                links=np.array(links, dtype=np.int64).reshape(-1, 2),
+            )
+        )
+    return Instance(
+        model_ids=tuple(m.id for m in workload.models),
+        gpus_required=np.array([m.gpus_required for m in workload.models], dtype=np.int64),
+        memory_per_gpu_gb=np.array([m.memory_per_gpu_gb for m in workload.models]),
+        workflows=tuple(workflows),
+        cluster=cluster,
+        load_cap=load_cap,
+        alpha=alpha,
+        exclusive=exclusive,
+        max_models_per_gpu=max_models_per_gpu,
+        objective=objective,
+    )

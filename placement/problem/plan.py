@@ -1,0 +1,252 @@
+"""The plan: what a cluster needs to know to serve, and what was promised about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.instance import Instance, Objective
+from placement.problem.outcome import Certificate, SolveResult
+from placement.problem.solution import (
+    Evaluation,
+    Flows,
+    Placement,
+    Solution,
+    all_dense_flows,
+    evaluate,
+    settle,
+)
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Workload
+from placement.support.equality import ByContent
+
+
+@dataclass(frozen=True, eq=False)
+class Shares(ByContent):
+    """Shares of servers: `server` int64 ascending and `share` float64, both of shape (K,)."""
+
+    server: IntArray
+    share: FloatArray
+
+
+@dataclass(frozen=True)
+class WorkflowRouting:
+    """Where the requests of one workflow go.
+
+    Parameters
+    ----------
+    home : Shares
+        Fraction of the workflow's requests that run whole on each server: c[w, s] / lambda_w.
+    spill : tuple of Shares, one a node
+        The rest, node by node: (a[w, v, s] - c[w, s]) / lambda_w. Home and spill of a node add
+        up to 1. A node keeps to the server of its parent as often as the two spills overlap.
+    """
+
+    home: Shares
+    spill: tuple[Shares, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan(ByContent):
+    """Replicas on a cluster, the routing of every workflow, expected metrics and certificate.
+
+    The instance that was solved travels along, so that a plan can be verified by itself.
+
+    Parameters
+    ----------
+    instance : Instance
+        Cluster, models, workflows with rates and service times, and the rules of sharing.
+    node_ids : tuple of W tuples of str
+    load : float64, shape (R,)
+        Expected busy fraction of each replica.
+    routing : tuple of WorkflowRouting or None, length W
+        None for a workflow without requests in the trace, or one that lost a model.
+    expected : dict of str to float
+        ``server_efficiency``, ``edge_locality`` (fractions), ``csc_rate`` (crossings per request),
+        ``max_utilization``, ``headroom``.
+    inputs : dict of str to str
+        SHA-256 of every input file by its role (config, requests, cluster).
+    mode : str
+        ``online`` or ``offline``.
+    max_utilization, gap : float or None
+        Target load of the busiest GPU and relative gap that the solve was asked for; None where
+        the file does not say.
+    dropped : tuple of str
+        Workflows that a partial plan does not serve.
+    intact : bool
+        Whether the file it was read from is as it was written.
+    """
+
+    instance: Instance
+    node_ids: tuple[tuple[str, ...], ...]
+    placement: Placement
+    load: FloatArray
+    routing: tuple[WorkflowRouting | None, ...]
+    expected: dict[str, float]
+    certificate: Certificate
+    inputs: dict[str, str]
+    mode: Mode = "online"
+    max_utilization: float | None = None
+    gap: float | None = None
+    dropped: tuple[str, ...] = ()
+    intact: bool = True
+
+    @property
+    def objective(self) -> Objective:
+        """What counted as locality."""
+        return self.instance.objective
+
+    @property
+    def cluster(self) -> Cluster:
+        """Servers and network."""
+        return self.instance.cluster
+
+    @property
+    def model_ids(self) -> tuple[str, ...]:
+        """Models by index."""
+        return self.instance.model_ids
+
+    @property
+    def workflow_ids(self) -> tuple[str, ...]:
+        """Workflows by index."""
+        return tuple(w.id for w in self.instance.workflows)
+
+    @property
+    def first_gpu(self) -> IntArray:
+        """Number in the cluster of the first GPU of each replica, shape (R,)."""
+        return self.cluster.first_gpu[self.placement.server] + self.placement.start
+
+    def mismatches(self, workload: Workload, trace: Trace) -> list[str]:
+        """Say why this plan cannot serve a trace: models that changed or have no replica.
+
+        Workflows that the plan has dropped, and says so, are no mismatch.
+        """
+        placed = {self.model_ids[m]: int(m) for m in np.unique(self.placement.model)}
+        faults = []
+        for name, i in placed.items():
+            if name not in workload.model_index:
+                faults.append(f"places model {name!r}, which the config does not have")
+                continue
+            model = workload.models[workload.model_index[name]]
+            if model.gpus_required != self.instance.gpus_required[i]:
+                faults.append(
+                    f"has blocks of {self.instance.gpus_required[i]} GPUs for model {name!r}, "
+                    f"which now needs {model.gpus_required}"
+                )
+            elif model.memory_per_gpu_gb > self.instance.memory_per_gpu_gb[i] * (1 + 1e-9):
+                faults.append(
+                    f"has room for {self.instance.memory_per_gpu_gb[i]:g} GB a GPU of model "
+                    f"{name!r}, which now takes {model.memory_per_gpu_gb:g}"
+                )
+        asked = np.bincount(trace.workflow, minlength=len(workload.workflows))
+        for w in np.flatnonzero(asked):
+            flow = workload.workflows[w]
+            absent = {workload.models[v.model].id for v in flow.nodes} - placed.keys()
+            if absent and flow.id not in self.dropped:
+                faults.append(
+                    f"holds no replica of {', '.join(sorted(absent))}, which {asked[w]:,} requests "
+                    f"to workflow {flow.id!r} call"
+                )
+        return faults
+
+    def solution(self) -> Solution:
+        """Turn the shares back into routing rates."""
+        columns: list[tuple[int, int, int, float]] = []
+        for w, shares in enumerate(self.routing):
+            if shares is None:
+                continue
+            rate = self.instance.workflows[w].rate
+            for v, spill in enumerate(shares.spill):
+                total: dict[int, float] = {}
+                for part in (shares.home, spill):
+                    for s, share in zip(part.server.tolist(), part.share.tolist(), strict=True):
+                        total[s] = total.get(s, 0.0) + share * rate
+                columns += [(w, v, s, a) for s, a in sorted(total.items())]
+        workflow, node, server, rates = zip(*columns, strict=True) if columns else ((),) * 4
+        flows = Flows(
+            np.array(workflow, dtype=np.int64),
+            np.array(node, dtype=np.int64),
+            np.array(server, dtype=np.int64),
+            np.array(rates, dtype=np.float64),
+        )
+        return Solution(self.placement, flows, self.load)
+
+
+METRICS = ("server_efficiency", "edge_locality", "csc_rate", "max_utilization", "headroom")
+"""What a plan promises, by `expected_metrics`."""
+
+
+def build_plan(
+    result: SolveResult,
+    workload: Workload,
+    *,
+    inputs: dict[str, str] | None = None,
+) -> Plan:
+    """Turn the result of a solve into a plan that states what the solve was asked for.
+
+    Parameters
+    ----------
+    result : SolveResult
+        Of an instance built from `workload`.
+    inputs : dict of str to str, optional
+        SHA-256 of every input file by its role.
+    """
+    instance = result.instance
+    plan = Plan(
+        instance=instance,
+        node_ids=tuple(tuple(n.id for n in w.nodes) for w in workload.workflows),
+        placement=result.solution.placement,
+        load=result.solution.load,
+        routing=route(instance, result.solution.flows),
+        expected=expected_metrics(instance, result.evaluation),
+        certificate=result.certificate,
+        inputs=inputs or {},
+        mode=result.options.mode,
+        max_utilization=result.options.max_utilization,
+        gap=result.options.gap,
+        dropped=tuple(instance.workflows[w].id for w in result.dropped_workflows),
+    )
+    # The shares leave a solver's noise out; on a slow server even that is load that goes with it.
+    settled = settle(instance, plan.solution())
+    metrics = expected_metrics(instance, evaluate(instance, settled))
+    return replace(plan, load=settled.load, expected=metrics)
+
+
+def expected_metrics(instance: Instance, evaluation: Evaluation) -> dict[str, float]:
+    """Metrics that a plan promises in the fluid limit."""
+    links = instance.total_link_rate / instance.total_rate if instance.total_rate else 0.0
+    return {
+        "server_efficiency": evaluation.server_efficiency,
+        "edge_locality": evaluation.edge_locality,
+        "csc_rate": (1.0 - evaluation.edge_locality) * links,
+        "max_utilization": evaluation.max_utilization,
+        "headroom": evaluation.headroom,
+    }
+
+
+def route(instance: Instance, flows: Flows) -> tuple[WorkflowRouting | None, ...]:
+    """Split routing rates into home and spill shares, one entry per workflow."""
+    routing: list[WorkflowRouting | None] = []
+    rates = all_dense_flows(instance, flows)
+    for workflow, (servers, rate) in zip(instance.workflows, rates, strict=True):
+        if workflow.rate <= 0 or not rate.size:
+            routing.append(None)
+            continue
+        share = rate / workflow.rate
+        home = share.min(axis=0)
+        rest = share - home
+        routing.append(
+            WorkflowRouting(
+                home=_shares(servers, home),
+                spill=tuple(_shares(servers, row) for row in rest),
+            )
+        )
+    return tuple(routing)
+
+
+def _shares(server: IntArray, share: FloatArray) -> Shares:
+    # A solver's rows hold to about 1e-7; a share below that is its noise.
+    kept = share > 1e-9
+    return Shares(server[kept], np.asarray(share[kept]))

@@ -1,0 +1,102 @@
+"""A request trace as arrays, and the demand it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.workload import Workload
+from placement.support.equality import ByContent
+
+Mode = Literal["offline", "online"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(ByContent):
+    """R requests in order of arrival, their N node executions end to end.
+
+    Parameters
+    ----------
+    request_ids : sequence of str, length R
+        As the trace names them.
+    arrival_s : float64, shape (R,)
+        Seconds since `start`, never decreasing, the first is 0.
+    workflow : int64, shape (R,)
+        Index into `Workload.workflows`.
+    service_s : float64, shape (N,)
+        Service time of every node execution at speed 1, request by request, in the order of
+        `Workflow.nodes`; request r owns ``service_s[offset[r] : offset[r + 1]]``.
+    start : datetime
+        When the first request arrived.
+    """
+
+    request_ids: Sequence[str]
+    arrival_s: FloatArray
+    workflow: IntArray
+    service_s: FloatArray
+    offset: IntArray
+    start: datetime
+
+    @property
+    def n_requests(self) -> int:
+        """Number of requests R."""
+        return len(self.arrival_s)
+
+    @property
+    def n_executions(self) -> int:
+        """Number of node executions N."""
+        return len(self.service_s)
+
+    @property
+    def span_s(self) -> float:
+        """Seconds from the first arrival to the last."""
+        return float(self.arrival_s[-1] - self.arrival_s[0]) if self.n_requests else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Demand(ByContent):
+    """What a trace asks for, per workflow.
+
+    Parameters
+    ----------
+    requests : int64, shape (W,)
+        Requests of each workflow.
+    rate : float64, shape (W,)
+        Arrival rate lambda_w in requests per second: requests over the trace's span.
+    service_s : tuple of W float64 arrays, each of shape (V_w,)
+        Mean service time t_wv of each node at speed 1 (0 where the workflow has no request).
+    span_s : float
+        Span of the trace; 1 where all requests come at one instant, so that only the mix counts.
+    """
+
+    requests: IntArray
+    rate: FloatArray
+    service_s: tuple[FloatArray, ...]
+    span_s: float
+
+    @cached_property
+    def total_rate(self) -> float:
+        """Requests per second over all workflows."""
+        return float(self.rate.sum())
+
+
+def measure_demand(workload: Workload, trace: Trace) -> Demand:
+    """Count a trace: requests, arrival rates and mean service times per workflow (DESIGN 4)."""
+    span_s = trace.span_s or 1.0
+    requests = np.bincount(trace.workflow, minlength=len(workload.workflows)).astype(np.int64)
+    service = []
+    for w, workflow in enumerate(workload.workflows):
+        rows = trace.offset[:-1][trace.workflow == w]
+        nodes = len(workflow.nodes)
+        if not len(rows):
+            service.append(np.zeros(nodes))
+            continue
+        # One node at a time keeps the temporary at one number a request.
+        service.append(np.array([trace.service_s[rows + v].mean() for v in range(nodes)]))
+    return Demand(requests, requests / span_s, tuple(service), span_s)

@@ -1,0 +1,1 @@
+"""Integer and linear programs over one placement: routing, coverage, bottleneck, balance."""

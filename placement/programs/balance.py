@@ -1,0 +1,176 @@
+"""Objective 3 of DESIGN 5: spread the load evenly without giving up locality."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement, Solution, evaluate, gpu_loads
+from placement.programs.compact import CompactProgram
+from placement.programs.routing import balance_routing, best_routing, group_servers
+from placement.programs.spares import refill, spread
+from placement.solver.budget import Budget, tick
+from placement.solver.milp import SolverSettings, linear, solve_program
+
+MOST_SERVERS = 16
+"""Clusters up to this size are balanced by an integer program over the placement too."""
+
+PLACE_SHARE = 0.8
+"""Part of the time left for that program."""
+
+NODE_LIMIT = 20
+"""Of the program over the placement: hundreds find loads that are more even by a hundredth."""
+
+
+def balance(
+    instance: Instance,
+    solution: Solution,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    tolerance: float,
+) -> Solution:
+    """Return a solution whose locality is within `tolerance` (relative), its loads more even.
+
+    Replicas are added where memory or idle GPUs allow it, servers without replicas repeat the
+    busiest of their type, and the rates are balanced by a linear program. Small clusters also get
+    spare replicas (`refill`), and are placed anew by an integer program that minimises the
+    squared loads.
+    """
+    best = solution
+    with budget.bounded():
+        filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
+        routed = best_routing(instance, filled, settings, budget=budget)
+        if routed is not None and (
+            evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9
+        ):
+            best = routed
+    worth = max(evaluate(instance, s).objective for s in (solution, best))
+    # The programs are asked for a little more than what is accepted: they round, too.
+    least, floor = worth * (1 - tolerance), worth * (1 - tolerance / 2)
+
+    def even_placement(placement: Placement) -> Solution | None:
+        return balance_routing(instance, placement, settings, least_locality=floor, budget=budget)
+
+    def even(candidate: Solution) -> Solution:
+        return even_placement(candidate.placement) or candidate
+
+    # The rates first: where little time is left, they matter more than another placement.
+    candidates = [best, even(best)]
+    with budget.bounded():
+        if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
+            candidates.append(refill(instance, candidates[-1], even_placement))
+            placed = _place_evenly(
+                instance, best.placement, settings, budget.part(PLACE_SHARE), floor
+            )
+            if placed is not None:
+                candidates.append(placed)
+                candidates.append(refill(instance, even(placed), even_placement))
+    good = [s for s in candidates if evaluate(instance, s).objective >= least - 1e-9]
+    return min(good or [solution], key=lambda s: spread(instance, s))
+
+
+def _repeat_on_empty(instance: Instance, placement: Placement, solution: Solution) -> Placement:
+    """Give servers without replicas the content of the busiest server of their type."""
+    cluster = instance.cluster
+    loads = gpu_loads(instance, placement, solution.load)
+    work = np.bincount(cluster.gpu_server, loads, minlength=cluster.n_servers)
+    held = np.bincount(placement.server, minlength=cluster.n_servers)
+    model, server, start = [placement.model], [placement.server], [placement.start]
+    for t in range(len(cluster.server_types)):
+        empty = np.flatnonzero((cluster.server_type == t) & (held == 0))
+        full = np.flatnonzero((cluster.server_type == t) & (held > 0))
+        if not len(empty) or not len(full):
+            continue
+        source = full[np.argsort(-work[full], kind="stable")]
+        rows_of = {int(s): np.flatnonzero(placement.server == s) for s in source[: len(empty)]}
+        for i, s in enumerate(empty):
+            rows = rows_of[int(source[i % len(source)])]
+            model.append(placement.model[rows])
+            start.append(placement.start[rows])
+            server.append(np.full(len(rows), s))
+    return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))
+
+
+def _fill(instance: Instance, placement: Placement) -> Placement:
+    """Add replicas to every group of identical servers while they relieve its busiest GPUs."""
+    n_models = len(instance.model_ids)
+    per_replica = instance.model_work / np.maximum(1, placement.replicas_per_model(n_models))
+    model, server, start = [], [], []
+    for group in group_servers(instance, placement):
+        contents = list(zip(group.model.tolist(), group.start.tolist(), strict=True))
+        contents = _fill_server(instance, int(group.servers[0]), contents, per_replica)
+        n = len(group.servers)
+        model.append(np.tile([m for m, _ in contents], n))
+        start.append(np.tile([i for _, i in contents], n))
+        server.append(np.repeat(group.servers, len(contents)))
+    return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))
+
+
+def _fill_server(
+    instance: Instance, server: int, contents: list[tuple[int, int]], per_replica: np.ndarray
+) -> list[tuple[int, int]]:
+    """Add replicas of the models here, the busiest first, on the least loaded GPUs that fit."""
+    kind = instance.cluster.server_types[instance.cluster.server_type[server]]
+    held = sorted({m for m, _ in contents}) or list(instance.used_models)
+    work = {m: per_replica[m] * max(1, sum(1 for o, _ in contents if o == m)) for m in held}
+    refused: set[int] = set()
+    while len(refused) < len(held):
+        tick()
+        memory = np.zeros(kind.gpus)
+        count = np.zeros(kind.gpus, dtype=np.int64)
+        load = np.zeros(kind.gpus)
+        replicas = {m: max(1, sum(1 for o, _ in contents if o == m)) for m in held}
+        for m, i in contents:
+            block = slice(i, i + int(instance.gpus_required[m]))
+            memory[block] += instance.memory_per_gpu_gb[m]
+            count[block] += 1
+            load[block] += work[m] / replicas[m]
+        m = max((m for m in held if m not in refused), key=lambda m: work[m] / replicas[m])
+        k = int(instance.gpus_required[m])
+        share = work[m] / (replicas[m] + 1)
+        choices = [
+            (float(load[i : i + k].max()), i)
+            for i in range(kind.gpus - k + 1)
+            if (memory[i : i + k] + instance.memory_per_gpu_gb[m] <= kind.room_gb).all()
+            and (count[i : i + k] < instance.models_per_gpu).all()
+            and (m, i) not in contents
+        ]
+        # A shared GPU is worth using only while it stays below what relieves the others.
+        if choices and min(choices)[0] + share < work[m] / replicas[m] + 1e-12:
+            contents = [*contents, (m, min(choices)[1])]
+        else:
+            refused.add(m)
+    return contents
+
+
+def _place_evenly(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    budget: Budget,
+    floor: float,
+) -> Solution | None:
+    """Minimise the squared loads over all placements worth `floor`, from this one."""
+    with budget.bounded():
+        program = CompactProgram(instance)
+        program.route()
+        locality = program.locality()
+        if locality:
+            least = program.scale * (floor - instance.locality_constant)
+            program.problem += linear(locality) >= least, "locality"
+        program.problem += linear([(q, -weight) for q, weight in program.squared_loads()])
+        program.order_identical_servers()
+        program.start_from(placement)
+        outcome = solve_program(
+            program.problem,
+            settings,
+            gap=0.01,
+            node_limit=NODE_LIMIT,
+            warm_start=True,
+            budget=budget,
+            light=True,
+        )
+        if outcome.found:
+            return best_routing(instance, program.placement(), settings, budget=budget.outer)
+    return None

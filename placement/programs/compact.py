@@ -1,0 +1,359 @@
+"""The compact integer program (DESIGN 5.1): every replica, block and rate decided jointly.
+
+Sets: used models m, servers s with GPUs 0..G_s-1, active workflows w with nodes v, links uv.
+
+Variables: x[m,s,i] in {0,1}, a replica of m on GPUs i..i+k_m-1 of server s; h[m,s,i] its busy
+fraction; a[w,v,s] routing rates; c[w,s] whole workflows and l[w,uv,s] links kept on s.
+
+Where GPUs are exclusive, blocks on an empty server can be laid end to end in any order, so the
+counts n[m,s] replace the positions: the same optimum, far fewer symmetric twins.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Set
+
+import numpy as np
+import pulp
+
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.problem.solution import Placement, Solution, evaluate
+from placement.programs.fitting_sets import apart, told
+from placement.programs.least_replicas import whole_replicas
+from placement.programs.routing import TANGENTS, Pairs, best_routing, shortfall_weight
+from placement.solver.budget import Budget
+from placement.solver.milp import Limit, SolverSettings, linear, solve_program
+
+NODE_LIMIT = 200_000
+"""Branch-and-bound nodes after which the compact form gives up, the same on every machine."""
+
+
+class CompactProgram:
+    """The rows that every objective shares.
+
+    Parameters
+    ----------
+    theta : pulp.LpVariable, optional
+        Where headroom is sought: loads are then at most 1 for theta times the demand.
+    kept : tuple of Placement and set of int, optional
+        Servers that hold what they hold in this placement, and nothing else. Not to be used with
+        `order_identical_servers`, which renumbers them.
+
+    Attributes
+    ----------
+    instance : Instance
+        Normalized.
+    scale : float
+        Objectives are this many times the locality: far above a solver's tolerances.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        *,
+        theta: pulp.LpVariable | None = None,
+        kept: tuple[Placement, Set[int]] | None = None,
+    ) -> None:
+        self.instance = instance = normalize(instance)
+        self.theta = theta
+        self.cap = instance.load_cap if theta is None else 1.0
+        self.scale = float(instance.cluster.n_servers)
+        self.problem = pulp.LpProblem("compact", pulp.LpMaximize)
+        # (m, s) -> [(x, h, start)]; in the count form one entry with start -1.
+        self.replicas: dict[tuple[int, int], list[tuple[pulp.LpVariable, pulp.LpVariable, int]]]
+        self.replicas = defaultdict(list)
+        self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
+        self.unserved: Pairs = []
+        self.counts = instance.models_per_gpu == 1
+        for s in range(instance.cluster.n_servers):
+            if kept is not None and s in kept[1]:
+                self._keep_server(s, kept[0])
+            elif self.counts:
+                self._count_server(s)
+            else:
+                self._position_server(s)
+        for m in instance.used_models:
+            held = [(x, 1.0) for s in self._servers(m) for x, _, _ in self.replicas[m, s]]
+            self.problem += linear(held) >= 1, f"cover_{m}"
+
+    def _servers(self, m: int) -> list[int]:
+        return [s for s in range(self.instance.cluster.n_servers) if (m, s) in self.replicas]
+
+    def _fitting(self, s: int) -> list[int]:
+        kind = self.instance.cluster.server_types[self.instance.cluster.server_type[s]]
+        return [m for m in self.instance.used_models if self.instance.fits(m, kind)]
+
+    def _keep_server(self, s: int, placement: Placement) -> None:
+        """Let the replicas of s stand: their loads are all that is left to decide."""
+        load: dict[int, Pairs] = defaultdict(list)
+        for r in np.flatnonzero(placement.server == s):
+            m, i = int(placement.model[r]), int(placement.start[r])
+            x = pulp.LpVariable(f"x_{m}_{s}_{i}", 1, 1)
+            h = pulp.LpVariable(f"h_{m}_{s}_{i}", 0, self.cap)
+            self.replicas[m, s].append((x, h, i))
+            for g in range(i, i + int(self.instance.gpus_required[m])):
+                load[g].append((h, 1.0))
+        for g, held in load.items():
+            if len(held) > 1:
+                self.problem += linear(held) <= self.cap, f"load_{s}_{g}"
+
+    def _count_server(self, s: int) -> None:
+        gpus, k = int(self.instance.cluster.server_gpus[s]), self.instance.gpus_required
+        used: Pairs = []
+        for m in self._fitting(s):
+            n = pulp.LpVariable(f"n_{m}_{s}", 0, gpus // int(k[m]), pulp.LpInteger)
+            h = pulp.LpVariable(f"h_{m}_{s}", 0)
+            self.replicas[m, s].append((n, h, -1))
+            used.append((n, float(k[m])))
+            self.problem += linear([(h, 1), (n, -self.cap)]) <= 0, f"replica_{m}_{s}"
+        self.problem += linear(used) <= gpus, f"gpus_{s}"
+
+    def _position_server(self, s: int) -> None:
+        instance = self.instance
+        kind = instance.cluster.server_types[instance.cluster.server_type[s]]
+        memory: list[Pairs] = [[] for _ in range(kind.gpus)]
+        load: list[Pairs] = [[] for _ in range(kind.gpus)]
+        for m in self._fitting(s):
+            k = int(instance.gpus_required[m])
+            for i in range(kind.gpus - k + 1):
+                x = pulp.LpVariable(f"x_{m}_{s}_{i}", 0, 1, pulp.LpInteger)
+                h = pulp.LpVariable(f"h_{m}_{s}_{i}", 0)
+                self.replicas[m, s].append((x, h, i))
+                self.problem += linear([(h, 1), (x, -self.cap)]) <= 0, f"replica_{m}_{s}_{i}"
+                for g in range(i, i + k):
+                    memory[g].append((x, float(instance.memory_per_gpu_gb[m]) / kind.room_gb))
+                    load[g].append((h, 1.0))
+        limit = instance.max_models_per_gpu
+        for g in range(kind.gpus):
+            self.problem += linear(memory[g]) <= 1, f"memory_{s}_{g}"
+            self.problem += linear(load[g]) <= self.cap, f"load_{s}_{g}"
+            if limit is not None:
+                self.problem += linear([(x, 1.0) for x, _ in memory[g]]) <= limit, f"most_{s}_{g}"
+
+    def round_up(self) -> None:
+        """Demand the whole replicas that each model's work needs under the cap."""
+        kinds = self.instance.cluster.server_type
+        for r, (m, weight, least) in enumerate(whole_replicas(self.instance)):
+            held = [
+                (x, weight[kinds[s]]) for s in self._servers(m) for x, _, _ in self.replicas[m, s]
+            ]
+            self.problem += linear(held) >= least, f"whole_{r}"
+
+    def route(self, *, elastic: bool = False) -> None:
+        """Add the rates a, their demand, and the work they bring to the replicas of a server.
+
+        Parameters
+        ----------
+        elastic : bool
+            Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
+        """
+        instance = self.instance
+        work: dict[tuple[int, int], Pairs] = defaultdict(list)
+        speed = np.array([t.speed for t in instance.cluster.server_types])
+        for w in instance.active_workflows:
+            workflow = instance.workflows[w]
+            for v, m in enumerate(int(m) for m in workflow.node_model):
+                terms: Pairs = []
+                for s in self._servers(m):
+                    self.rate[w, v, s] = a = pulp.LpVariable(f"a_{w}_{v}_{s}", 0)
+                    terms.append((a, 1.0))
+                    rate = float(speed[instance.cluster.server_type[s]])
+                    work[m, s].append((a, -float(workflow.work_s[v]) / rate))
+                    # Implied for integer x; it keeps the relaxation from serving on a sliver.
+                    held = [(x, -workflow.rate) for x, _, _ in self.replicas[m, s]]
+                    self.problem += linear([(a, 1.0), *held]) <= 0
+                if elastic:
+                    u = pulp.LpVariable(f"u_{w}_{v}", 0)
+                    terms.append((u, 1.0))
+                    self.unserved.append((u, shortfall_weight(instance, w, v)))
+                self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
+        for (m, s), terms in work.items():
+            held = [(h, 1.0) for _, h, _ in self.replicas[m, s]]
+            self.problem += linear([*held, *terms]) == 0, f"work_{m}_{s}"
+
+    def scaled_demand(self) -> None:
+        """Serve theta times the work of each model, wherever it is: all that a bottleneck asks."""
+        instance = self.instance
+        speed = np.array([t.speed for t in instance.cluster.server_types])
+        for m in instance.used_models:
+            carried = [
+                (h, float(speed[instance.cluster.server_type[s]]))
+                for s in self._servers(m)
+                for _, h, _ in self.replicas[m, s]
+            ]
+            demand = (self.theta, -float(instance.model_work[m]))
+            self.problem += linear([*carried, demand]) >= 0, f"scaled_{m}"
+
+    def locality(self) -> Pairs:
+        """Add c and l, and return `scale` times the objective without its constant part."""
+        instance = self.instance
+        terms: Pairs = []
+        prices = apart(instance) if told(instance) else {}
+        for w in instance.active_workflows:
+            workflow = instance.workflows[w]
+            whole, link = (self.scale * x for x in instance.locality_weights(w))
+            nodes = range(len(workflow.node_model))
+            for s in range(instance.cluster.n_servers):
+                before = len(terms)
+                if whole and all((w, v, s) in self.rate for v in nodes):
+                    c = pulp.LpVariable(f"c_{w}_{s}", 0)
+                    terms.append((c, whole))
+                    for v in nodes:
+                        self.problem += linear([(c, 1), (self.rate[w, v, s], -1)]) <= 0
+                for e, (u, v) in enumerate((int(u), int(v)) for u, v in workflow.links):
+                    if link and (w, u, s) in self.rate and (w, v, s) in self.rate:
+                        kept = pulp.LpVariable(f"l_{w}_{e}_{s}", 0)
+                        terms.append((kept, link))
+                        self.problem += linear([(kept, 1), (self.rate[w, u, s], -1)]) <= 0
+                        self.problem += linear([(kept, 1), (self.rate[w, v, s], -1)]) <= 0
+                if w in prices:
+                    there = [(w, v, s) for v in nodes if (w, v, s) in self.rate]
+                    paid = [(self.rate[at], -self.scale * prices[w][at[1]]) for at in there]
+                    self.problem += linear([*terms[before:], *paid]) <= 0
+        return terms
+
+    def squared_loads(self) -> Pairs:
+        """Add q >= the squared load of GPUs, by tangents at `TANGENTS` levels up to the cap.
+
+        In the count form n GPUs share h: their squares add up to h^2 / n >= 2 p h - p^2 n for
+        every level p, which is linear in both.
+        """
+        levels = [self.cap * (j + 0.5) / TANGENTS for j in range(TANGENTS)]
+        terms: Pairs = []
+        covers: dict[tuple[int, int], Pairs] = defaultdict(list)
+        for (m, s), entries in self.replicas.items():
+            for x, h, start in entries:
+                if start < 0:
+                    q = pulp.LpVariable(f"q_{m}_{s}", 0)
+                    terms.append((q, float(self.instance.gpus_required[m])))
+                    for p in levels:
+                        self.problem += linear([(q, 1), (h, -2 * p), (x, p * p)]) >= 0
+                    continue
+                for g in range(start, start + int(self.instance.gpus_required[m])):
+                    covers[s, g].append((h, 1.0))
+        for (s, g), held in covers.items():
+            q = pulp.LpVariable(f"q_{s}_{g}", 0)
+            terms.append((q, 1.0))
+            for p in levels:
+                row = [(q, 1.0), *((h, -2 * p) for h, _ in held)]
+                self.problem += linear(row) >= -p * p
+        return terms
+
+    def order_identical_servers(self) -> None:
+        """Of identical servers, the earlier holds no fewer replicas of the first used model.
+
+        Any plan can be renumbered to keep this, so no optimum is lost.
+        """
+        first = self.instance.used_models[0]
+        kinds = self.instance.cluster.server_type
+        for s in range(1, self.instance.cluster.n_servers):
+            if kinds[s] == kinds[s - 1] and (first, s) in self.replicas:
+                before = [(x, 1.0) for x, _, _ in self.replicas[first, s - 1]]
+                after = [(x, -1.0) for x, _, _ in self.replicas[first, s]]
+                self.problem += linear(before + after) >= 0, f"order_{s}"
+
+    def placement(self) -> Placement:
+        """Read the replicas back; counts are laid end to end."""
+        rows: list[tuple[int, int, int]] = []
+        free = np.zeros(self.instance.cluster.n_servers, dtype=np.int64)
+        for (m, s), entries in sorted(self.replicas.items()):
+            for x, _, start in entries:
+                for _ in range(round(x.varValue or 0.0)):
+                    rows.append((m, s, int(free[s]) if start < 0 else start))
+                    free[s] += self.instance.gpus_required[m]
+        model, server, begin = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        return Placement.sorted(model, server, begin)
+
+    def start_from(self, placement: Placement) -> None:
+        """Set the start of an ordered program to a placement (its rates follow from it)."""
+        self.start_at(placement, _renumber(self.instance, placement))
+
+    def start_at(self, placement: Placement, servers: np.ndarray) -> None:
+        """Set the start of the search to a placement on servers with other numbers."""
+        for variable in self.problem.variables():
+            variable.varValue = None
+        for entries in self.replicas.values():
+            for x, _, _ in entries:
+                x.varValue = 0.0
+        for m, s, i in zip(placement.model, servers, placement.start, strict=True):
+            for x, _, start in self.replicas[int(m), int(s)]:
+                if start in (-1, int(i)):
+                    x.varValue = (x.varValue or 0.0) + 1.0
+
+
+def _renumber(instance: Instance, placement: Placement) -> np.ndarray:
+    """Server numbers that keep `order_identical_servers`, shape (R,)."""
+    cluster, first = instance.cluster, instance.used_models[0]
+    count = np.bincount(placement.server[placement.model == first], minlength=cluster.n_servers)
+    order = np.lexsort((-count, cluster.server_type))
+    number = np.empty(cluster.n_servers, dtype=np.int64)
+    number[order] = np.arange(cluster.n_servers)
+    return number[placement.server]
+
+
+def solve_compact(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    start: Solution | None,
+    gap: float,
+    progress: ProgressCallback | None = None,
+) -> FormOutcome:
+    """Maximise the locality by branch and bound over the whole program.
+
+    Raises
+    ------
+    RuntimeError
+        No solution was found and no `start` was given.
+    """
+    best = evaluate(instance, start).objective if start is not None else -np.inf
+    scale, bound, solution = 1.0, 1.0, start
+    limit_hit: Limit | None = "time"
+
+    def report(incumbent: float | None, bound: float | None) -> None:
+        if progress is not None:
+            seen = max(best, incumbent / scale) if incumbent is not None else best
+            known = None if bound is None else bound / scale
+            progress(Progress("locality (compact)", budget.elapsed_s, seen, known))
+
+    with budget.bounded():
+        program = CompactProgram(instance)
+        program.round_up()
+        program.route()
+        scale = program.scale
+        program.problem += linear(program.locality()) + scale * instance.locality_constant
+        program.order_identical_servers()
+        if start is not None:
+            program.start_from(start.placement)
+        outcome = solve_program(
+            program.problem,
+            settings,
+            gap=gap,
+            node_limit=NODE_LIMIT,
+            warm_start=start is not None,
+            budget=budget,
+            on_progress=report,
+        )
+        bound, limit_hit = outcome.best_bound / scale, outcome.limit_hit
+        if outcome.found:
+            found = best_routing(instance, program.placement(), settings, budget=budget.outer)
+            if found is not None and evaluate(instance, found).objective > best:
+                solution, best = found, evaluate(instance, found).objective
+    if solution is None:
+        raise RuntimeError("the compact program ended without a plan")
+    bound = max(best, min(bound, 1.0))
+    stopped: dict[str | None, Status] = {"time": "time limit", "interrupt": "interrupted"}
+    closed = relative_gap(best, bound) <= 1e-6
+    return FormOutcome(
+        solution=solution,
+        best_bound=bound,
+        status="optimal" if closed else stopped.get(limit_hit, "gap"),
+        proof=(
+            "branch and bound over the compact integer program, whose feasible points are all "
+            f"plans: its best bound, proven by {settings.name}, is one on every plan"
+        ),
+    )

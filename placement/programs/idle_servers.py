@@ -1,0 +1,53 @@
+"""Clusters far larger than their load: servers that no request would ever need stay empty.
+
+Beyond `MOST_SERVERS` a plan uses no more servers of any type than keep the GPUs at `LEAST_USE` of
+the cap on average: it is found, written and read in a time that the load decides, not the number of
+idle machines. What is proven of the smaller cluster is not proven of the whole one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance
+from placement.problem.solution import Flows, Placement, Solution
+
+MOST_SERVERS = 20_000
+"""Clusters up to this size are used whole."""
+
+LEAST_USE = 0.25
+"""Mean load, as a part of the cap, down to which servers are used."""
+
+
+def trim(instance: Instance) -> Instance:
+    """Leave out servers of a cluster that is larger than it need be; others stay as they are."""
+    cluster = instance.cluster
+    use = instance.load_floor / (LEAST_USE * instance.load_cap)
+    share = max(MOST_SERVERS / cluster.n_servers, use)
+    if share >= 1.0:
+        return instance
+    least = len(instance.used_models)  # so that each can have a server of its own
+    types = tuple(
+        replace(t, count=min(t.count, max(least, ceil(t.count * share))))
+        for t in cluster.server_types
+    )
+    return replace(instance, cluster=Cluster(types, cluster.network))
+
+
+def place_back(instance: Instance, small: Instance, solution: Solution) -> Solution:
+    """Number the servers of a trimmed cluster's solution as the whole cluster does."""
+    if small.cluster is instance.cluster:
+        return solution
+    counts = [[t.count for t in i.cluster.server_types] for i in (small, instance)]
+    begin, wanted = (np.cumsum([0, *c[:-1]]) for c in counts)
+    number = np.arange(small.cluster.n_servers) + (wanted - begin)[small.cluster.server_type]
+    placement, flows = solution.placement, solution.flows
+    return Solution(
+        Placement(placement.model, number[placement.server], placement.start),
+        Flows(flows.workflow, flows.node, number[flows.server], flows.rate),
+        solution.load,
+    )

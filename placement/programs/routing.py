@@ -1,0 +1,307 @@
+"""The best routing rates of a placement that stands: linear programs, no integers.
+
+Identical servers (same type, same replicas at the same GPUs) are one group with a count, and
+share the group's rates equally; so the programs grow with the variety of servers, not with
+their number. Nothing is lost: averaging the rates of identical servers keeps every row, and
+never lowers a sum of minima.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pulp
+
+from placement.problem.cluster import IntArray
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize, restore
+from placement.problem.solution import (
+    TOLERANCE,
+    Flows,
+    Placement,
+    Solution,
+    flows_by_workflow,
+    settle,
+)
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.support.equality import ByContent
+
+LEAST_PART = 1e-12
+"""Part of a workflow's rate below which nothing is routed."""
+
+TANGENTS = 16
+"""Tangents to the square in the spread of loads; the error is at most (cap / 16)^2 / 4."""
+
+SHORTFALL_PRICE = 10.0
+"""Locality that all demand left unserved would cost: serving it is worth more than keeping it."""
+
+Pairs = list[tuple[pulp.LpVariable, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Group(ByContent):
+    """Identical servers: their numbers, their speed, and the content of each."""
+
+    servers: IntArray
+    speed: float
+    model: IntArray
+    start: IntArray
+
+
+def group_servers(instance: Instance, placement: Placement) -> list[Group]:
+    """Group the servers that hold any replica by type and content, in order of first server."""
+    cluster = instance.cluster
+    found: dict[tuple[object, ...], list[int]] = {}
+    bounds = np.searchsorted(placement.server, np.arange(cluster.n_servers + 1))
+    for s in range(cluster.n_servers):
+        rows = slice(bounds[s], bounds[s + 1])
+        if bounds[s] == bounds[s + 1]:
+            continue
+        content = (placement.model[rows].tobytes(), placement.start[rows].tobytes())
+        found.setdefault((int(cluster.server_type[s]), *content), []).append(s)
+    groups = []
+    for key, servers in found.items():
+        rows = slice(bounds[servers[0]], bounds[servers[0] + 1])
+        speed = cluster.server_types[int(str(key[0]))].speed
+        groups.append(Group(np.array(servers), speed, placement.model[rows], placement.start[rows]))
+    return groups
+
+
+class RoutingProgram:
+    """Rates a[w, v, g], loads h[r, g] and localities c, l of one fixed placement.
+
+    Parameters
+    ----------
+    sense : int
+        ``pulp.LpMaximize`` or ``pulp.LpMinimize``.
+    cap : pulp.LpVariable, optional
+        Most load of one GPU, in `instance.load_unit`; the instance's by default.
+    elastic : bool
+        Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
+
+    Attributes
+    ----------
+    instance : Instance
+        Normalized.
+    scale : float
+        Objectives are this many times the locality: far above a solver's tolerances.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        placement: Placement,
+        sense: int,
+        cap: pulp.LpVariable | None = None,
+        *,
+        elastic: bool = False,
+    ) -> None:
+        self.given = instance
+        self.instance = normalize(instance)
+        self.scale = float(instance.cluster.n_servers)
+        self.elastic = elastic
+        self.placement = placement
+        self.groups = group_servers(instance, placement)
+        self.problem = pulp.LpProblem("routing", sense)
+        self._cap = cap
+        self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
+        self.load: dict[tuple[int, int], pulp.LpVariable] = {}
+        self.unserved: Pairs = []
+        self._flows(elastic)
+        for g in range(len(self.groups)):
+            self._capacity(g)
+
+    def _at_most_cap(self, terms: Pairs, count: float) -> pulp.LpConstraint:
+        if self._cap is not None:
+            return linear([*terms, (self._cap, -count)]) <= 0
+        return linear(terms) <= count * self.instance.load_cap
+
+    def _flows(self, elastic: bool) -> None:
+        holds = [set(group.model.tolist()) for group in self.groups]
+        for w in self.instance.active_workflows:
+            workflow = self.instance.workflows[w]
+            for v, m in enumerate(workflow.node_model):
+                terms: Pairs = []
+                for g, models in enumerate(holds):
+                    if int(m) in models:
+                        self.rate[w, v, g] = a = pulp.LpVariable(f"a_{w}_{v}_{g}", 0)
+                        terms.append((a, 1.0))
+                if elastic:
+                    u = pulp.LpVariable(f"u_{w}_{v}", 0)
+                    terms.append((u, 1.0))
+                    self.unserved.append((u, shortfall_weight(self.instance, w, v)))
+                self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
+
+    def _capacity(self, g: int) -> None:
+        instance, group = self.instance, self.groups[g]
+        count = len(group.servers)
+        work: dict[int, Pairs] = {int(m): [] for m in group.model}
+        for w in instance.active_workflows:
+            workflow = instance.workflows[w]
+            for v, m in enumerate(workflow.node_model):
+                if (w, v, g) in self.rate:
+                    seconds = float(workflow.work_s[v]) / group.speed
+                    work[int(m)].append((self.rate[w, v, g], -seconds))
+        carried: dict[int, Pairs] = {m: [] for m in work}
+        gpus: dict[int, Pairs] = {}
+        for r, (m, start) in enumerate(zip(group.model, group.start, strict=True)):
+            self.load[r, g] = h = pulp.LpVariable(f"h_{r}_{g}", 0)
+            carried[int(m)].append((h, 1.0))
+            for i in range(int(start), int(start + instance.gpus_required[m])):
+                gpus.setdefault(i, []).append((h, 1.0))
+        for m, terms in work.items():
+            self.problem += linear([*carried[m], *terms]) == 0, f"work_{m}_{g}"
+        rows = {tuple(id(h) for h, _ in terms): (i, terms) for i, terms in gpus.items()}
+        for i, terms in rows.values():  # the GPUs of one block make the same row: once is enough
+            self.problem += self._at_most_cap(terms, count), f"gpu_{i}_{g}"
+
+    def locality(self) -> Pairs:
+        """Add c and l, and return `scale` times the locality without its constant part."""
+        instance = self.instance
+        terms: Pairs = []
+        for w in instance.active_workflows:
+            workflow = instance.workflows[w]
+            whole_weight, link_weight = (self.scale * x for x in instance.locality_weights(w))
+            nodes = range(len(workflow.node_model))
+            for g in range(len(self.groups)):
+                if whole_weight and all((w, v, g) in self.rate for v in nodes):
+                    c = pulp.LpVariable(f"c_{w}_{g}", 0)
+                    terms.append((c, whole_weight))
+                    for v in nodes:
+                        self.problem += linear([(c, 1), (self.rate[w, v, g], -1)]) <= 0
+                for e, (u, v) in enumerate(workflow.links):
+                    if link_weight and (w, u, g) in self.rate and (w, v, g) in self.rate:
+                        kept = pulp.LpVariable(f"l_{w}_{e}_{g}", 0)
+                        terms.append((kept, link_weight))
+                        for end in (u, v):
+                            row = linear([(kept, 1), (self.rate[w, int(end), g], -1)])
+                            self.problem += row <= 0
+        return terms
+
+    def spread(self) -> Pairs:
+        """Add a piecewise linear square of each GPU's load, and return their sum."""
+        terms: Pairs = []
+        cap = self.instance.load_cap if self._cap is None else 1.0
+        for g, group in enumerate(self.groups):
+            count = len(group.servers)
+            covers: dict[int, list[int]] = {}
+            for r, (m, start) in enumerate(zip(group.model, group.start, strict=True)):
+                for i in range(int(start), int(start + self.instance.gpus_required[m])):
+                    covers.setdefault(i, []).append(r)
+            blocks = Counter(tuple(replicas) for replicas in covers.values())
+            for b, (replicas, gpus) in enumerate(blocks.items()):
+                square = pulp.LpVariable(f"q_{b}_{g}", 0)
+                terms.append((square, float(gpus)))
+                loads: Pairs = [(self.load[r, g], 1.0) for r in replicas]
+                for j in range(TANGENTS):
+                    p = cap * (j + 1) / TANGENTS
+                    row = [(square, 1.0), *((h, -2 * p) for h, _ in loads)]
+                    self.problem += linear(row) >= -p * p * count
+        return terms
+
+    def solution(self) -> Solution:
+        """Read the rates back and share each group's among its servers."""
+        placement = self.placement
+        workflow, node, server, rate = [], [], [], []
+        for (w, v, g), a in self.rate.items():
+            value = a.varValue or 0.0
+            if value > LEAST_PART * self.instance.workflows[w].rate:
+                servers = self.groups[g].servers
+                workflow += [w] * len(servers)
+                node += [v] * len(servers)
+                server += servers.tolist()
+                rate += [value / len(servers)] * len(servers)
+        load = np.zeros(placement.n_replicas)
+        first = np.searchsorted(placement.server, np.arange(self.instance.cluster.n_servers))
+        for (r, g), h in self.load.items():
+            servers = self.groups[g].servers
+            load[first[servers] + r] = max(0.0, h.varValue or 0.0) / len(servers)
+        flows = Flows(
+            np.array(workflow, dtype=np.int64),
+            np.array(node, dtype=np.int64),
+            np.array(server, dtype=np.int64),
+            np.array(rate, dtype=np.float64),
+        )
+        solution = Solution(placement, flows, load)
+        settled = settle(self.instance, solution, elastic=self.elastic)
+        return restore(self.given, self.instance, settled, elastic=self.elastic)
+
+
+def best_routing(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    *,
+    budget: Budget | None = None,
+) -> Solution | None:
+    """Route a placement for the most locality; None where `load_cap` cannot be kept in time."""
+    budget = budget or Budget()
+    with budget.bounded():
+        program = RoutingProgram(instance, placement, pulp.LpMaximize)
+        program.problem += linear(program.locality())
+        if solve_program(program.problem, settings, budget=budget).found:
+            return program.solution()
+    return None
+
+
+def elastic_routing(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    *,
+    budget: Budget | None = None,
+) -> Solution | None:
+    """Serve as much as a placement can under the cap, for the most locality; None without one."""
+    budget = budget or Budget()
+    with budget.bounded():
+        program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
+        prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
+        program.problem += linear([*program.locality(), *prices])
+        if solve_program(program.problem, settings, budget=budget).found:
+            return program.solution()
+    return None
+
+
+def shortfall_weight(instance: Instance, w: int, v: int) -> float:
+    """Share of all GPU-seconds that one execution a second of a node asks for."""
+    flow = instance.workflows[w]
+    k = instance.gpus_required[flow.node_model[v]]
+    total = float(instance.offered_load.sum())
+    return float(flow.work_s[v] * k / total) if total > 0 else 0.0
+
+
+def shortfall(instance: Instance, solution: Solution) -> float:
+    """Share of all GPU-seconds asked for that a solution leaves unserved."""
+    flows, missing = solution.flows, 0.0
+    parts = flows_by_workflow(instance, flows)
+    for w in instance.active_workflows:
+        flow, mine = instance.workflows[w], parts[w]
+        served = np.bincount(flows.node[mine], flows.rate[mine], len(flow.node_model))
+        for v in np.flatnonzero(flow.rate - served > TOLERANCE * flow.rate):
+            missing += float(flow.rate - served[v]) * shortfall_weight(instance, w, int(v))
+    return missing
+
+
+def balance_routing(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    *,
+    least_locality: float,
+    budget: Budget | None = None,
+) -> Solution | None:
+    """Route for the least sum of squared GPU loads among routings worth `least_locality`."""
+    budget = budget or Budget()
+    with budget.bounded():
+        program = RoutingProgram(instance, placement, pulp.LpMinimize)
+        locality = program.locality()
+        if locality:
+            floor = least_locality - instance.locality_constant
+            program.problem += linear(locality) >= program.scale * floor, "locality"
+        program.problem += linear(program.spread())
+        if solve_program(program.problem, settings, budget=budget).found:
+            return program.solution()
+    return None

@@ -1,0 +1,147 @@
+"""Spare replicas: those that carry nothing make room for those that relieve the busiest GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from placement.problem.cluster import FloatArray
+from placement.problem.instance import Instance
+from placement.problem.solution import TOLERANCE, Placement, Solution, gpu_loads
+from placement.solver.budget import tick
+
+ROUNDS = 4
+"""Most times that spare replicas are placed anew; two or three find what there is to find."""
+
+MOST_PER_GPU = 8
+"""Replicas on one GPU beyond which no spare one joins them: plans stay readable."""
+
+LEAST_GAIN = 1e-4
+"""Part of the squared loads that a round must save for another one to follow."""
+
+
+def spread(instance: Instance, solution: Solution) -> float:
+    """Sum of squared GPU loads: for equal speeds, the variance but for a constant."""
+    loads = gpu_loads(instance, solution.placement, solution.load)
+    return float((loads**2).sum())
+
+
+def refill(
+    instance: Instance, solution: Solution, even: Callable[[Placement], Solution | None]
+) -> Solution:
+    """Take off the replicas that carry no load, fill the room with spares, and even the rates.
+
+    Again and again while the squared loads fall: what the rates leave without load shows where
+    a spare is of no use.
+
+    Parameters
+    ----------
+    even : callable
+        Routes a placement for the least squared loads without giving up locality; None where
+        it cannot in time.
+    """
+    for _ in range(ROUNDS):
+        found = even(fill(instance, busy_replicas(instance, solution)))
+        if found is None:
+            break
+        before, after = spread(instance, solution), spread(instance, found)
+        if after < before:
+            solution = found
+        if after >= before * (1 - LEAST_GAIN):
+            break
+    return solution
+
+
+def busy_replicas(instance: Instance, solution: Solution) -> Solution:
+    """Leave out the replicas without load, but for one of each used model."""
+    placement = solution.placement
+    kept = solution.load > TOLERANCE * max(1.0, instance.load_cap)
+    for m in instance.used_models:
+        mine = np.flatnonzero(placement.model == m)
+        if not kept[mine].any():
+            kept[mine[:1]] = True
+    return Solution(
+        Placement(placement.model[kept], placement.server[kept], placement.start[kept]),
+        solution.flows,
+        solution.load[kept],
+    )
+
+
+def fill(instance: Instance, solution: Solution) -> Placement:
+    """Add replicas server by server until memory or the rules of sharing end it.
+
+    The model whose replicas on the server have the most to do is next, a model that is not there
+    with what its replicas elsewhere have; it takes the block whose busiest GPU has the least.
+    """
+    placement, cluster = solution.placement, instance.cluster
+    loads = gpu_loads(instance, placement, solution.load)
+    counts = placement.replicas_per_model(len(instance.model_ids))
+    elsewhere = instance.model_work / np.maximum(1, counts)
+    work = np.zeros((cluster.n_servers, len(instance.model_ids)))
+    np.add.at(work, (placement.server, placement.model), solution.load)
+    model, server, start = [placement.model], [placement.server], [placement.start]
+    for s in range(cluster.n_servers):
+        rows = np.flatnonzero(placement.server == s)
+        first = int(cluster.first_gpu[s])
+        spares = _spares(
+            instance,
+            s,
+            [(int(placement.model[r]), int(placement.start[r])) for r in rows],
+            work[s],
+            elsewhere,
+            loads[first : first + int(cluster.server_gpus[s])].copy(),
+        )
+        model.append(np.array([m for m, _ in spares], dtype=np.int64))
+        start.append(np.array([i for _, i in spares], dtype=np.int64))
+        server.append(np.full(len(spares), s))
+    return Placement.sorted(np.concatenate(model), np.concatenate(server), np.concatenate(start))
+
+
+def _spares(
+    instance: Instance,
+    server: int,
+    held: list[tuple[int, int]],
+    work: FloatArray,
+    elsewhere: FloatArray,
+    load: FloatArray,
+) -> list[tuple[int, int]]:
+    """Replicas, as model and first GPU, to add to what one server holds; `load` is used up."""
+    kind = instance.cluster.server_types[instance.cluster.server_type[server]]
+    length, memory = instance.gpus_required, instance.memory_per_gpu_gb
+    most = min(instance.models_per_gpu, MOST_PER_GPU)
+    taken, here = np.zeros(kind.gpus), np.zeros(kind.gpus, dtype=np.int64)
+    replicas = np.zeros(len(instance.model_ids), dtype=np.int64)
+    for m, i in held:
+        taken[i : i + int(length[m])] += memory[m]
+        here[i : i + int(length[m])] += 1
+        replicas[m] += 1
+    todo = {m: float(work[m] if replicas[m] else elsewhere[m]) for m in instance.used_models}
+    spares = []
+    starts: dict[int, list[int]] = {}
+    for m, i in held:
+        starts.setdefault(m, []).append(i)
+    while todo:
+        m = max(todo, key=lambda m: (todo[m] / (replicas[m] + 1), -m))
+        k = int(length[m])
+        tick()
+        if k > kind.gpus:
+            del todo[m]
+            continue
+        fits, load_of = (taken + memory[m] <= kind.room_gb) & (here < most), load
+        if k > 1:
+            fits = sliding_window_view(fits, k).all(axis=1)
+            load_of = sliding_window_view(load, k).max(axis=1)
+        fits[starts.get(m, [])] = False
+        if not fits.any():
+            del todo[m]
+            continue
+        i = int(np.where(fits, load_of, np.inf).argmin())
+        spares.append((m, i))
+        starts.setdefault(m, []).append(i)
+        replicas[m] += 1
+        taken[i : i + k] += memory[m]
+        here[i : i + k] += 1
+        load[i : i + k] += todo[m] / replicas[m]
+    return spares

@@ -1,0 +1,1 @@
+"""The one door to PuLP and its solvers, and to the clock."""

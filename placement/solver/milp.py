@@ -1,0 +1,357 @@
+"""The one door to every solver: a PuLP problem in, a status and a proven bound out."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+import pulp
+
+from placement.files.atomic import scratch_folder
+from placement.solver.budget import Budget, tick
+from placement.solver.highs import LIGHT, OnSolution, QuietHiGHS
+from placement.support.faults import nearest
+
+ProgramStatus = Literal["optimal", "feasible", "infeasible", "unbounded", "none"]
+Limit = Literal["time", "nodes", "interrupt"]
+OnProgress = Callable[[float | None, float | None], None]
+"""Called with (incumbent, bound) of a running program, None where still unknown."""
+
+_ALIASES = {"cbc": "PULP_CBC_CMD"}
+
+
+class SolverUnavailable(ValueError):  # noqa: N818 - says what is wrong, like Infeasible
+    """The solver asked for is unknown or not installed; the message lists those that are."""
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """Which solver works on a program, and what makes its run repeatable.
+
+    Parameters
+    ----------
+    name : str
+        HiGHS, CBC, or any solver by PuLP's name for it.
+    threads : int or None
+        Most threads; None is one for HiGHS and CBC, so that what they find does not depend on the
+        processors that are there.
+    seed : int
+        Random seed of HiGHS and CBC.
+    """
+
+    name: str = "HiGHS"
+    threads: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ProgramOutcome:
+    """What a solver says about one program; the values are in the problem's variables.
+
+    Parameters
+    ----------
+    status : str
+        ``optimal`` (within the gap asked for), ``feasible`` (stopped by a limit), ``infeasible``,
+        ``unbounded``, or ``none`` (stopped before anything was known).
+    objective : float or None
+        Of the values found.
+    best_bound : float
+        Proven bound in the problem's own sense: no solution is better. Infinite if none is known.
+    seconds : float
+    limit_hit : str or None
+        The limit that stopped the run: ``time``, ``nodes`` or ``interrupt``.
+    """
+
+    status: ProgramStatus
+    objective: float | None
+    best_bound: float
+    seconds: float
+    limit_hit: Limit | None
+
+    @property
+    def found(self) -> bool:
+        """Whether the variables hold a feasible point."""
+        return self.status in ("optimal", "feasible")
+
+
+@cache
+def solver_name(name: str) -> str:
+    """PuLP's name of a solver, whatever the case; ``CBC`` means the one that comes with PuLP.
+
+    Asked once a name: PuLP looks for the program of every solver it knows, 10 ms each time.
+
+    Raises
+    ------
+    SolverUnavailable
+    """
+    wanted = _ALIASES.get(name.lower(), name)
+    known = {n.lower(): n for n in pulp.listSolvers()}
+    available = pulp.listSolvers(onlyAvailable=True)
+    there = ", ".join(sorted(available))
+    if wanted.lower() not in known:
+        close = nearest(name, [*known.values(), "CBC"])
+        hint = f"did you mean {close!r}? " if close else ""
+        raise SolverUnavailable(
+            f"solver {name!r} is not known; {hint}available here: {there} (and CBC)"
+        )
+    found: str = known[wanted.lower()]
+    if found not in available:
+        raise SolverUnavailable(
+            f"solver {found!r} is not installed here; install it, or use one of: {there} (and CBC)"
+        )
+    return found
+
+
+def solve_program(
+    problem: pulp.LpProblem,
+    settings: SolverSettings,
+    *,
+    gap: float = 0.0,
+    abs_gap: float = 0.0,
+    node_limit: int | None = None,
+    warm_start: bool = False,
+    budget: Budget | None = None,
+    on_progress: OnProgress | None = None,
+    on_solution: OnSolution | None = None,
+    interior: bool = False,
+    light: bool = False,
+    target: float | None = None,
+) -> ProgramOutcome:
+    """Solve a program and say what is proven.
+
+    Parameters
+    ----------
+    problem : pulp.LpProblem
+        Its variables hold the values afterwards.
+    settings : SolverSettings
+    gap : float
+        Relative gap at which to stop.
+    abs_gap : float
+        Absolute gap at which to stop (HiGHS).
+    node_limit : int, optional
+        Branch-and-bound nodes of this run.
+    warm_start : bool
+        Start from the variables' values where the solver can.
+    budget : Budget, optional
+        Stops the run when it expires or is interrupted (HiGHS), else limits its time; it is told
+        where that was what ended the run.
+    on_progress : callable, optional
+    on_solution : callable, optional
+        Called with the values, by `LpVariable.index`, of every better integer point (HiGHS).
+    interior : bool
+        Solve a linear program by an interior point method without crossover (HiGHS): its duals
+        lie amid the optimal ones, not at a corner.
+    light : bool
+        Branch and bound on one thread, without searches inside it (HiGHS): soonest done where
+        the program is small and must be solved to the end.
+    target : float, optional
+        Objective that is good enough to stop at (HiGHS).
+
+    Raises
+    ------
+    SolverUnavailable
+    """
+    name = solver_name(settings.name)
+    begin = time.monotonic()
+    if budget is not None and budget.expired:
+        cause: Limit = "interrupt" if budget.interrupted else "time"
+        return ProgramOutcome("none", None, _no_bound(problem), 0.0, cause)
+    limit = None if budget is None else budget.limit_s
+    if name == "HiGHS":
+        manner: dict[str, Any] = {
+            "on_solution": on_solution, "interior": interior, "target": target,
+        }  # fmt: skip
+        if abs_gap:
+            manner["mip_abs_gap"] = abs_gap
+        if light:
+            settings = replace(settings, threads=1)
+            manner |= LIGHT
+        status, bound, hit = _run_highs(
+            problem, settings, gap, limit, node_limit, warm_start, budget, on_progress, manner
+        )
+    elif name == "PULP_CBC_CMD":
+        status, bound, hit = _run_cbc(problem, settings, gap, budget, node_limit, warm_start)
+    else:
+        status, bound, hit = _run_other(problem, name, settings, budget)
+    if hit == "time" and budget is not None:
+        budget.cut()
+    objective = _value(problem) if status in ("optimal", "feasible") else None
+    if objective is not None:
+        # A bound on the wrong side of the incumbent is rounding, never proof of the impossible.
+        better = max if problem.sense == pulp.LpMaximize else min
+        bound = better(bound, objective)
+    return ProgramOutcome(status, objective, bound, time.monotonic() - begin, hit)
+
+
+def linear(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpression:
+    """Build an expression from (variable, coefficient) pairs: far faster than operator sums."""
+    tick()
+    return pulp.LpAffineExpression(terms)
+
+
+def duals(problem: pulp.LpProblem) -> dict[str, float]:
+    """Shadow price of each row of a solved linear program: d objective / d right-hand side."""
+    return {name: float(row.pi or 0.0) for name, row in problem.constraints.items()}
+
+
+def _value(problem: pulp.LpProblem) -> float:
+    # A variable that no row mentions has no value with some solvers; it is worth nothing.
+    terms = problem.objective
+    return float(sum(c * (v.varValue or 0.0) for v, c in terms.items()) + terms.constant)
+
+
+def _no_bound(problem: pulp.LpProblem) -> float:
+    return float("inf") if problem.sense == pulp.LpMaximize else float("-inf")
+
+
+Run = tuple[ProgramStatus, float, Limit | None]
+
+
+def _run_highs(
+    problem: pulp.LpProblem,
+    settings: SolverSettings,
+    gap: float,
+    limit: float | None,
+    node_limit: int | None,
+    warm_start: bool,
+    budget: Budget | None,
+    on_progress: OnProgress | None,
+    manner: dict[str, Any],
+) -> Run:
+    def watch(incumbent: float | None, bound: float | None) -> bool:
+        if on_progress is not None and (incumbent, bound) != (None, None):
+            on_progress(incumbent, bound)
+        return budget is not None and budget.expired
+
+    options: dict[str, Any] = {"random_seed": settings.seed}
+    if node_limit is not None:
+        options["mip_max_nodes"] = node_limit
+    solver = QuietHiGHS(
+        gapRel=gap,
+        timeLimit=limit,
+        threads=settings.threads or 1,
+        warm_start=warm_start,
+        watch=None if budget is None and on_progress is None else watch,
+        **options,
+        **manner,
+    )
+    problem.solve(solver)
+    end = solver.end
+    found = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
+    if end in ("infeasible", "unbounded"):
+        return ("infeasible" if end == "infeasible" else "unbounded"), _no_bound(problem), None
+    status: ProgramStatus = "optimal" if end == "optimal" else "feasible" if found else "none"
+    if problem.isMIP():
+        sign = -1 if problem.sense == pulp.LpMaximize else 1
+        bound = sign * problem.solverModel.getInfo().mip_dual_bound
+    elif end == "optimal":
+        bound = _value(problem)
+    else:
+        bound = _no_bound(problem)
+    if end == "interrupt" and budget is not None and not budget.interrupted:
+        end = "time"
+    hit: Limit | None = (
+        "time" if end == "time" else "nodes" if end == "nodes" else
+        "interrupt" if end == "interrupt" else None
+    )  # fmt: skip
+    return status, bound, hit
+
+
+def _run_cbc(
+    problem: pulp.LpProblem,
+    settings: SolverSettings,
+    gap: float,
+    budget: Budget | None,
+    node_limit: int | None,
+    warm_start: bool,
+) -> Run:
+    limit = None if budget is None else budget.limit_s
+    # CBC takes a seed of 0 to mean the time of day.
+    seed = settings.seed % (2**31 - 1) + 1
+    with scratch_folder() as folder:
+        log = folder / "cbc.log"
+        solver = pulp.PULP_CBC_CMD(
+            msg=False,
+            timeLimit=limit,
+            gapRel=gap,
+            maxNodes=node_limit,
+            threads=settings.threads or 1,
+            warmStart=warm_start and problem.isMIP(),
+            keepFiles=False,
+            logPath=str(log),
+            options=[f"RandomSeed {seed}", f"RandomCbcSeed {seed}"],
+        )
+        solver.tmpDir = str(folder)
+        try:
+            problem.solve(solver)
+        except pulp.PulpSolverError:
+            # CBC now and then dies of a program; nothing is known of it then, and that is all.
+            return "none", _no_bound(problem), "time"
+        text = log.read_text(errors="replace") if log.exists() else ""
+    status, hit = _pulp_status(problem)
+    if "Stopped on node limit" in text or "Exiting on maximum nodes" in text:
+        hit = "nodes"
+    if status not in ("optimal", "feasible"):
+        return status, _no_bound(problem), hit
+    objective = _value(problem)
+    printed = re.findall(r"^(?:Lower|Upper) bound:\s+(\S+)", text, re.MULTILINE)
+    if printed and problem.isMIP():
+        # CBC solves PuLP's minimisation, without the objective's constant.
+        sign = -1 if problem.sense == pulp.LpMaximize else 1
+        constant = problem.objective.constant
+        return status, sign * float(printed[-1]) + constant, hit
+    if status == "optimal":
+        return status, objective, hit
+    return status, _relaxed(problem, "PULP_CBC_CMD", budget), hit
+
+
+def _run_other(
+    problem: pulp.LpProblem, name: str, settings: SolverSettings, budget: Budget | None
+) -> Run:
+    # No gap is asked for: PuLP does not return these solvers' bounds, so only an optimum proves
+    # anything, and a run cut short falls back to the linear relaxation.
+    options: dict[str, Any] = {"msg": False}
+    options["timeLimit"] = None if budget is None else budget.limit_s
+    if settings.threads is not None:
+        options["threads"] = settings.threads
+    problem.solve(pulp.getSolver(name, **options))
+    status, hit = _pulp_status(problem)
+    if status == "optimal":
+        return status, _value(problem), hit
+    if status == "feasible":
+        return status, _relaxed(problem, name, budget), hit
+    return status, _no_bound(problem), hit
+
+
+def _pulp_status(problem: pulp.LpProblem) -> tuple[ProgramStatus, Limit | None]:
+    match problem.sol_status:
+        case pulp.LpSolutionOptimal:
+            return "optimal", None
+        case pulp.LpSolutionIntegerFeasible:
+            return "feasible", "time"
+        case pulp.LpSolutionInfeasible:
+            return "infeasible", None
+        case pulp.LpSolutionUnbounded:
+            return "unbounded", None
+        case _:
+            return "none", "time"
+
+
+def _relaxed(problem: pulp.LpProblem, name: str, budget: Budget | None) -> float:
+    """Objective of the linear relaxation, if there is time; the variables keep their values."""
+    if budget is not None and budget.expired:
+        return _no_bound(problem)
+    limit = None if budget is None else budget.limit_s
+    values = [(v, v.varValue) for v in problem.variables()]
+    relaxation = problem.copy()
+    relaxation.solve(pulp.getSolver(name, msg=False, mip=False, timeLimit=limit))
+    bound = _no_bound(problem)
+    if relaxation.sol_status == pulp.LpSolutionOptimal:
+        bound = pulp.value(relaxation.objective)
+    for variable, value in values:
+        variable.varValue = value
+    return bound

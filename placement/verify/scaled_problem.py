@@ -1,0 +1,110 @@
+"""The problem in the verifier's own units: one request per second and server, loads over the cap.
+
+Nothing is then far from 1, whatever the unit of time, and no tolerance of a solver is as large as
+a workflow that counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from placement.problem.cluster import MEMORY_TOLERANCE, FloatArray, IntArray, ServerType
+from placement.problem.instance import Instance
+from placement.support.equality import ByContent
+
+ROOM = 1 + MEMORY_TOLERANCE
+"""Memory that `check` grants a GPU, over what it has: a plan it accepts must be covered."""
+
+WHOLE = -1
+"""In place of a link's number: the whole workflow."""
+
+Part = tuple[int, int]
+"""A workflow, and one of its links or `WHOLE`: what is kept on a server or not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flow(ByContent):
+    """A workflow with requests.
+
+    Parameters
+    ----------
+    w : int
+        Its number in the instance.
+    rate : float
+        Share of all requests times the number of servers.
+    models : tuple of int
+        Of each node.
+    load : tuple of float
+        Of each node: what one unit of rate takes of what a replica may carry at speed 1.
+    parts : dict
+        Value of a unit of rate kept, and the nodes that must be together for it.
+    """
+
+    w: int
+    rate: float
+    models: tuple[int, ...]
+    load: tuple[float, ...]
+    parts: dict[Part, tuple[float, tuple[int, ...]]]
+
+
+class Scaled:
+    """Workflows, models and server types of an instance, scaled.
+
+    Attributes
+    ----------
+    constant : float
+        Locality that no placement changes.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        flows = instance.workflows
+        total = sum(w.rate for w in flows)
+        links = sum(w.rate * len(w.links) for w in flows)
+        self.instance = instance
+        self.types: tuple[ServerType, ...] = instance.cluster.server_types
+        self.servers = sum(t.count for t in self.types)
+        self.gpus: IntArray = instance.gpus_required
+        self.memory: FloatArray = instance.memory_per_gpu_gb
+        self.exclusive = instance.exclusive or instance.max_models_per_gpu == 1
+        self.most_on_gpu = 1 if self.exclusive else instance.max_models_per_gpu
+        self.constant = 0.0 if links > 0 else 1 - instance.alpha
+        unit = total / self.servers
+        cap = instance.load_cap or 1.0  # a cap of 0 is one for work that takes no time
+        link_value = (1 - instance.alpha) * total / links if links > 0 else 0.0
+        self.flows: list[Flow] = []
+        for w, flow in enumerate(flows):
+            if flow.rate <= 0:
+                continue
+            nodes = tuple(range(len(flow.node_model)))
+            parts = {(w, WHOLE): (instance.alpha, nodes)}
+            for e, (u, v) in enumerate(flow.links.tolist()):
+                parts[w, e] = (link_value, tuple(dict.fromkeys((u, v))))
+            loads = tuple(t * unit / cap if t > 0 else 0.0 for t in flow.work_s.tolist())
+            models = tuple(flow.node_model.tolist())
+            self.flows.append(Flow(w, flow.rate / unit, models, loads, parts))
+        self.used = sorted({m for f in self.flows for m in f.models})
+        self.work: dict[int, float] = dict.fromkeys(self.used, 0.0)
+        for f in self.flows:
+            for m, load in zip(f.models, f.load, strict=True):
+                self.work[m] += f.rate * load
+        self.by_w = {f.w: f for f in self.flows}
+
+    def fitting(self, t: int) -> list[int]:
+        """Used models of which a server of a type can hold a replica."""
+        kind = self.types[t]
+        limit = kind.gpu_memory_gb * ROOM
+        return [m for m in self.used if self.gpus[m] <= kind.gpus and self.memory[m] <= limit]
+
+    def most(self, t: int, m: int) -> int:
+        """Replicas of a model that one server of a type can hold, on blocks of their own."""
+        kind, k = self.types[t], int(self.gpus[m])
+        return kind.gpus // k if self.exclusive else kind.gpus - k + 1
+
+
+def part_work(flow: Flow, part: Part) -> dict[int, float]:
+    """Load that one unit of a part puts on the replicas of each of its models."""
+    work: dict[int, float] = {}
+    for v in flow.parts[part][1]:
+        m = flow.models[v]
+        work[m] = work.get(m, 0.0) + flow.load[v]
+    return work

@@ -1,0 +1,260 @@
+"""What the engines read: workload, trace, cluster and replicas as flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.solution import Placement
+from placement.problem.trace import Mode, Trace
+from placement.problem.workload import Workload
+from placement.support.equality import ByContent
+
+Int32Array = NDArray[np.int32]
+BoolArray = NDArray[np.bool_]
+NOWHERE = -1
+"""No server, no replica."""
+MOST_EXECUTIONS = 2**31 - 1
+"""Executions are numbered with 32 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem(ByContent):
+    """One simulation, ready to run: a struct of arrays that both engines share.
+
+    Nodes of all workflows are numbered through (their *template* number): workflow w owns
+    ``first_node[w] : first_node[w + 1]``. Node executions are numbered request by request, as in
+    `Trace.service_s`.
+
+    Parameters
+    ----------
+    arrival_s : float64, shape (R,)
+        Arrival of each request; all 0 offline.
+    workflow : int64, shape (R,)
+        Workflow of each request.
+    offset : int64, shape (R + 1,)
+        Request r owns the executions ``offset[r] : offset[r + 1]``.
+    service_s : float64, shape (N,)
+        Service time of each execution at speed 1.
+    servable : bool, shape (W,)
+        False for a workflow that calls a model without a replica: its requests fail.
+    first_node : int64, shape (W + 1,)
+        Template numbers of each workflow.
+    node_model : int64, shape (V,)
+        Model of each template node.
+    child_start, child : int64, shapes (V + 1,) and (E,)
+        Children of template node v, as positions inside its workflow, ascending.
+    parent_start, parent : int64, shapes (V + 1,) and (E,)
+        Parents of template node v, likewise.
+    parent_intra_s, parent_inter_s : float64, shape (E,)
+        Seconds for the data of each parent to arrive, inside a server and across servers.
+    source_start, source : int64, shapes (W + 1,) and (nodes without parents,)
+        Nodes of workflow w that wait for nothing, as positions inside it, ascending.
+    model_start, model_replica : int64, shapes (M + 1,) and (P,)
+        Replicas of each model, ascending.
+    local_start : int64, shape (M, S + 1)
+        Replicas of model m on server s are
+        ``model_replica[local_start[m, s] : local_start[m, s + 1]]``.
+    replica_server, replica_first_gpu, replica_gpus : int64, shape (P,)
+        Server of each replica, its first GPU by the cluster's number, its number of GPUs.
+    replica_speed : float64, shape (P,)
+        Speed of the replica's server.
+    replica_slots : int64, shape (P,)
+        Most executions in service at once on the replica.
+    slowdown : float64, shape (P, most slots)
+        Slowdown of a replica by the number in service, less one.
+    rival_start, rival : int64, shapes (P + 1,) and (pairs,)
+        Other replicas that share a GPU with replica p, ascending.
+    target : int32, shape (N,)
+        Server that the plan's shares give to each execution, or `NOWHERE`.
+    patience_s : float64, shape (V,)
+        How much later than elsewhere a node may start at home before locality routing spills it.
+    """
+
+    workload: Workload
+    trace: Trace
+    cluster: Cluster
+    placement: Placement
+    mode: Mode
+    arrival_s: FloatArray
+    workflow: IntArray
+    offset: IntArray
+    service_s: FloatArray
+    servable: BoolArray
+    first_node: IntArray
+    node_model: IntArray
+    child_start: IntArray
+    child: IntArray
+    parent_start: IntArray
+    parent: IntArray
+    parent_intra_s: FloatArray
+    parent_inter_s: FloatArray
+    source_start: IntArray
+    source: IntArray
+    model_start: IntArray
+    model_replica: IntArray
+    local_start: IntArray
+    replica_server: IntArray
+    replica_first_gpu: IntArray
+    replica_gpus: IntArray
+    replica_speed: FloatArray
+    replica_slots: IntArray
+    slowdown: FloatArray
+    rival_start: IntArray
+    rival: IntArray
+    target: Int32Array
+    patience_s: FloatArray
+
+    @property
+    def n_replicas(self) -> int:
+        """Number of replicas P."""
+        return len(self.replica_server)
+
+    @cached_property
+    def has_network(self) -> bool:
+        """Whether any edge takes time."""
+        return bool((self.parent_intra_s > 0).any() or (self.parent_inter_s > 0).any())
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether some GPU is covered by more than one replica."""
+        return bool(len(self.rival))
+
+    @cached_property
+    def batches(self) -> bool:
+        """Whether some replica serves more than one execution at once."""
+        return bool((self.replica_slots > 1).any())
+
+
+def build_problem(
+    workload: Workload,
+    trace: Trace,
+    cluster: Cluster,
+    placement: Placement,
+    mode: Mode,
+    target: Int32Array,
+    patience_s: FloatArray,
+) -> Problem:
+    """Flatten a workload, a trace and a placement; `target` comes from `shares.assign_targets`.
+
+    Raises
+    ------
+    ValueError
+        Where the placement is not in its canonical order (ties would depend on it), or the trace
+        has more executions than can be numbered.
+    """
+    if trace.n_executions > MOST_EXECUTIONS:
+        raise ValueError(
+            f"the trace has {trace.n_executions:,} node executions, at most {MOST_EXECUTIONS:,} "
+            "can be simulated at once; split it"
+        )
+    model, server = placement.model, placement.server
+    order = np.lexsort((placement.start, server))
+    if not np.array_equal(order, np.arange(len(order))):
+        raise ValueError(
+            "the replicas are not in the order of server and first GPU; "
+            "build them with Placement.sorted"
+        )
+    counts = placement.replicas_per_model(len(workload.models))
+    model_replica = np.argsort(model, kind="stable").astype(np.int64)
+    model_start = _starts(counts)
+    local_start = np.empty((len(workload.models), cluster.n_servers + 1), dtype=np.int64)
+    for m in range(len(workload.models)):
+        mine = server[model_replica[model_start[m] : model_start[m + 1]]]
+        local_start[m] = model_start[m] + np.searchsorted(mine, np.arange(cluster.n_servers + 1))
+    absent = counts == 0
+    child_start, child, _ = _neighbours(workload, of="source")
+    parent_start, parent, payload = _neighbours(workload, of="target")
+    sources = [
+        sorted(set(range(len(w.nodes))) - {e.target for e in w.edges}) for w in workload.workflows
+    ]
+    network = cluster.network
+    models = [workload.models[m] for m in model]
+    slots = np.array([m.max_concurrency for m in models], dtype=np.int64)
+    slowdown = np.ones((len(models), int(slots.max(initial=1))))
+    for p, m in enumerate(models):
+        slowdown[p, : len(m.slowdown)] = m.slowdown
+        slowdown[p, len(m.slowdown) :] = m.slowdown[-1]
+    first_gpu = cluster.first_gpu[server] + placement.start
+    gpus = np.array([m.gpus_required for m in models], dtype=np.int64)
+    rival_start, rival = _rivals(first_gpu, gpus)
+    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    return Problem(
+        workload=workload,
+        trace=trace,
+        cluster=cluster,
+        placement=placement,
+        mode=mode,
+        arrival_s=np.zeros_like(trace.arrival_s) if mode == "offline" else trace.arrival_s,
+        workflow=np.asarray(trace.workflow, dtype=np.int64),
+        offset=np.asarray(trace.offset, dtype=np.int64),
+        service_s=trace.service_s,
+        servable=np.array(
+            [not absent[[n.model for n in w.nodes]].any() for w in workload.workflows], dtype=bool
+        ),
+        first_node=_starts([len(w.nodes) for w in workload.workflows]),
+        node_model=np.array([n.model for w in workload.workflows for n in w.nodes], dtype=np.int64),
+        child_start=child_start,
+        child=child,
+        parent_start=parent_start,
+        parent=parent,
+        parent_intra_s=np.array([network.delay_s(mb, same_server=True) for mb in payload]),
+        parent_inter_s=np.array([network.delay_s(mb, same_server=False) for mb in payload]),
+        source_start=_starts([len(s) for s in sources]),
+        source=np.array([v for s in sources for v in s], dtype=np.int64),
+        model_start=model_start,
+        model_replica=model_replica,
+        local_start=local_start,
+        replica_server=server,
+        replica_first_gpu=first_gpu,
+        replica_gpus=gpus,
+        replica_speed=speed[server],
+        replica_slots=slots,
+        slowdown=slowdown,
+        rival_start=rival_start,
+        rival=rival,
+        target=target,
+        patience_s=patience_s,
+    )
+
+
+def _starts(counts: Sequence[int] | IntArray) -> IntArray:
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+
+def _neighbours(workload: Workload, *, of: str) -> tuple[IntArray, IntArray, list[float]]:
+    """Children (`of="source"`) or parents of every template node, and the payloads."""
+    counts: list[int] = []
+    far: list[int] = []
+    payload: list[float] = []
+    for workflow in workload.workflows:
+        for v in range(len(workflow.nodes)):
+            mine = sorted(
+                (e.target if of == "source" else e.source, e.payload_mb)
+                for e in workflow.edges
+                if (e.source if of == "source" else e.target) == v
+            )
+            counts.append(len(mine))
+            far += [other for other, _ in mine]
+            payload += [mb for _, mb in mine]
+    return _starts(counts), np.array(far, dtype=np.int64), payload
+
+
+def _rivals(first_gpu: IntArray, gpus: IntArray) -> tuple[IntArray, IntArray]:
+    """Pairs of replicas on one GPU; in canonical order first GPUs never decrease."""
+    end = first_gpu + gpus
+    pairs: list[set[int]] = [set() for _ in first_gpu]
+    open_: list[int] = []
+    for p in range(len(first_gpu)):
+        open_ = [q for q in open_ if end[q] > first_gpu[p]]
+        for q in open_:
+            pairs[p].add(q)
+            pairs[q].add(p)
+        open_.append(p)
+    rival = np.array([q for mine in pairs for q in sorted(mine)], dtype=np.int64)
+    return _starts([len(mine) for mine in pairs]), rival

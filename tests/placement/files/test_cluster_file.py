@@ -1,0 +1,100 @@
+"""Cluster files, and models that no server can hold."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from placement.files.cluster_file import check_fits, read_cluster
+from placement.problem.cluster import Cluster, ServerType
+from placement.support.faults import InputError
+from tests.placement.files.cases import Change, changed, line_of, workload, write_document
+
+CLUSTER: dict[str, Any] = {
+    "server_types": {
+        "new": {"count": 2, "gpus": 8, "gpu_memory_gb": 80, "speed": 1.5},
+        "old": {"count": 3, "gpus": 4, "gpu_memory_gb": 40.0},
+    },
+    "network": {
+        "intra_server": {"bandwidth_gb_per_s": 300},
+        "inter_server": {"latency_s": 0.0001, "bandwidth_gb_per_s": 25},
+    },
+}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_server_types_and_network_are_read(suffix: str, tmp_path: Path) -> None:
+    """Servers are numbered in the order of the types; what is left out takes no time."""
+    cluster = read_cluster(write_document(tmp_path / f"c{suffix}", CLUSTER))
+    assert cluster.server_types == (
+        ServerType("new", 2, 8, 80.0, 1.5),
+        ServerType("old", 3, 4, 40.0, 1.0),
+    )
+    assert cluster.network.intra_latency_s == 0.0
+    assert cluster.network.delay_s(1000.0, same_server=False) == pytest.approx(0.0401)
+    assert (cluster.n_servers, cluster.n_gpus) == (5, 28)
+
+
+def new(**fields: Any) -> Change:
+    return lambda d: d["server_types"]["new"].update(fields)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+@pytest.mark.parametrize(
+    ("change", "key", "words"),
+    [
+        (new(count=0), "server_types.new.count", "at least 1"),
+        (new(gpus=-8), "server_types.new.gpus", "is -8"),
+        (new(gpus=2.5), "server_types.new.gpus", "whole number"),
+        (new(gpu_memory_gb=0), "server_types.new.gpu_memory_gb", "more than 0"),
+        (new(speed=0), "server_types.new.speed", "at least 1e-09"),
+        (new(speed=1e-308), "server_types.new.speed", "at least 1e-09"),
+        (new(speed="fast"), "server_types.new.speed", "without quotes"),
+        (new(sped=2), "server_types.new.sped", "did you mean 'speed'?"),
+        (new(count=10_000_000, gpus=100), "server_types", "add up to"),
+        (lambda d: d.update(server_types={}), "server_types", "empty"),
+        (lambda d: d.update(server_types=[]), "server_types", "a list, not a mapping"),
+        (
+            lambda d: d["network"]["inter_server"].update(bandwidth_gb_per_s=0),
+            "network.inter_server.bandwidth_gb_per_s",
+            "more than 0",
+        ),
+        (
+            lambda d: d["network"]["inter_server"].update(latency_s=-1),
+            "network.inter_server.latency_s",
+            "at least 0",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_key_and_line(
+    change: Change, key: str, words: str, suffix: str, tmp_path: Path
+) -> None:
+    """As for a config: dotted key, line, what is wrong, what to do."""
+    data = changed(CLUSTER, change)
+    if key == "server_types.new.sped":
+        del data["server_types"]["new"]["speed"]
+    path = write_document(tmp_path / f"c{suffix}", data)
+    with pytest.raises(InputError) as caught:
+        read_cluster(path)
+    assert len(caught.value.faults) == 1
+    text = str(caught.value)
+    assert text.startswith(f"{path}: {key} (line {line_of(path, key)}): ")
+    assert words in text
+
+
+def test_models_larger_than_any_server_are_named_together(tmp_path: Path) -> None:
+    """One needs more memory a GPU than there is, one more GPUs; what would do is said."""
+    flows = workload(tmp_path)
+    cluster = Cluster.homogeneous(4, 1, 16.0)
+    with pytest.raises(InputError) as caught:
+        check_fits("config.json", flows, cluster, [0, 1, 2])
+    wide, heavy = str(caught.value).splitlines()
+    assert "models.writer.gpus_required: is 2, and the largest server has 1 GPUs" in wide
+    assert "--gpus-per-server" in wide
+    assert "models.painter.memory_gb: is 20.5" in heavy
+    assert "the GPUs have 16 GB" in heavy
+    assert "spread it over 2 GPUs" in heavy
+    check_fits("config.json", flows, Cluster.homogeneous(4, 2, 30.0), [0, 1, 2])
+    check_fits("config.json", flows, cluster, [2])
+    with pytest.raises(InputError, match=r"the GPUs have 1e-308 GB; use GPUs of 20\.5 GB"):
+        check_fits("config.json", flows, Cluster.homogeneous(4, 1, 1e-308), [1])

@@ -1,0 +1,349 @@
+"""Every fault of a config gets its sentence: file, key, line, what is wrong, what to do."""
+
+import math
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from placement.files.config_file import read_config
+from placement.files.request_file import read_requests
+from placement.files.unread_fields import InputWarning
+from placement.support.faults import SHOWN_FAULTS, InputError
+from tests.placement.files.cases import CONFIG, Change, changed, line_of, write_document
+
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "gswarm"
+
+
+def model(key: str, **fields: Any) -> Change:
+    return lambda d: d["models"][key].update(fields)
+
+
+def edge(source: str, target: str) -> Change:
+    return lambda d: d["workflows"]["story"]["edges"].append({"from": source, "to": target})
+
+
+def node(**fields: Any) -> Change:
+    return lambda d: d["workflows"]["story"]["nodes"].append(fields)
+
+
+FAULTS: list[tuple[str, Change, str, tuple[str, ...]]] = [
+    (
+        "dangling edge, the kind of fault that loses a third of the requests of a real file",
+        edge("performance_report", "plan"),
+        "workflows.story.edges[2].from",
+        ("'performance_report' is no node", "did you mean 'performance_analysis'?"),
+    ),
+    (
+        "dangling end that resembles nothing",
+        edge("plan", "zzz"),
+        "workflows.story.edges[2].to",
+        ("'zzz'", "'plan', 'draw'"),
+    ),
+    (
+        "cycle",
+        edge("performance_analysis", "plan"),
+        "workflows.story.edges[2]",
+        ("closes a cycle", "draw -> performance_analysis -> plan"),
+    ),
+    (
+        "edge to itself",
+        edge("plan", "plan"),
+        "workflows.story.edges[2]",
+        ("closes a cycle: plan -> plan",),
+    ),
+    (
+        "edge twice",
+        edge("plan", "draw"),
+        "workflows.story.edges[2]",
+        ("already edges[0]", "drop one"),
+    ),
+    (
+        "node twice",
+        node(id="plan", model="writer"),
+        "workflows.story.nodes[3].id",
+        ("'plan' is already the id of nodes[0]", "rename"),
+    ),
+    (
+        "unknown model",
+        node(id="x", model="wirter"),
+        "workflows.story.nodes[3].model",
+        ("'wirter' is no model", "did you mean 'writer'?"),
+    ),
+    (
+        "no nodes",
+        lambda d: d["workflows"]["sketch"].update(nodes=[]),
+        "workflows.sketch.nodes",
+        ("empty",),
+    ),
+    (
+        "negative memory",
+        model("writer", memory_gb=-1),
+        "models.writer.memory_gb",
+        ("is -1", "at least 0"),
+    ),
+    (
+        "huge memory",
+        model("writer", memory_gb=1e300),
+        "models.writer.memory_gb",
+        ("1e+300", "at most"),
+    ),
+    (
+        "no GPUs",
+        model("writer", gpus_required=0),
+        "models.writer.gpus_required",
+        ("is 0", "at least 1"),
+    ),
+    (
+        "half a GPU",
+        model("writer", gpus_required=1.5),
+        "models.writer.gpus_required",
+        ("1.5", "whole number"),
+    ),
+    (
+        "GPUs beyond reason",
+        model("writer", gpus_required=10**12),
+        "models.writer.gpus_required",
+        ("at most",),
+    ),
+    (
+        "number in quotes",
+        model("writer", memory_gb="60"),
+        "models.writer.memory_gb",
+        ("'60'", "without quotes"),
+    ),
+    (
+        "truth value for a number",
+        model("writer", memory_gb=True),
+        "models.writer.memory_gb",
+        ("true", "number"),
+    ),
+    (
+        "negative load time",
+        model("writer", load_time_seconds=-3),
+        "models.writer.load_time_seconds",
+        ("at least 0",),
+    ),
+    (
+        "no tokens per second",
+        model("writer", tokens_per_second=0),
+        "models.writer.tokens_per_second",
+        ("more than 0",),
+    ),
+    (
+        "a call that outlasts everybody",
+        model("writer", tokens_per_second=1e-6, token_mean=1e9),
+        "models.writer.tokens_per_second",
+        ("last more than",),
+    ),
+    (
+        "slowdown that speeds up",
+        model("writer", max_concurrency=2, slowdown=[1, 0.5]),
+        "models.writer.slowdown",
+        ("never decrease",),
+    ),
+    (
+        "slowdown of another length",
+        model("writer", max_concurrency=3, slowdown=[1, 2]),
+        "models.writer.slowdown",
+        ("2 factors", "max_concurrency is 3"),
+    ),
+    ("name that is a number", model("writer", name=5), "models.writer.name", ("is 5, not text",)),
+    (
+        "misspelt optional field",
+        model("painter", inference_time_men=1),
+        "models.painter.inference_time_men",
+        ("did you mean 'inference_time_std'?",),
+    ),
+    (
+        "negative payload",
+        lambda d: d["workflows"]["story"]["edges"][0].update(payload_mb=-1),
+        "workflows.story.edges[0].payload_mb",
+        ("is -1",),
+    ),
+    ("models as a list", lambda d: d.update(models=[]), "models", ("a list, not a mapping",)),
+    ("no models", lambda d: d.update(models={}), "models", ("empty",)),
+    ("nothing for workflows", lambda d: d.update(workflows=None), "workflows", ("nothing (null)",)),
+]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+@pytest.mark.parametrize(
+    ("change", "key", "words"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS]
+)
+def test_a_fault_is_named_with_its_key_line_and_mend(
+    change: Change, key: str, words: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    """File, dotted key and the line that PyYAML's composer gives; what is wrong; what to do."""
+    path = write_document(tmp_path / f"config{suffix}", changed(CONFIG, change))
+    with pytest.raises(InputError) as caught:
+        read_config(path)
+    assert len(caught.value.faults) == 1
+    text = str(caught.value)
+    assert text.startswith(f"{path}: {key} (line {line_of(path, key)}): "), text
+    assert "; " in text
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_are_refused(value: float, suffix: str, tmp_path: Path) -> None:
+    """NaN and infinities are no numbers of gigabytes, in either syntax."""
+    data = changed(CONFIG, model("writer", memory_gb=value))
+    path = write_document(tmp_path / f"config{suffix}", data)
+    with pytest.raises(InputError, match=r"line \d+.*finite number"):
+        read_config(path)
+
+
+def test_missing_fields_are_named_beside_what_they_may_have_been_misspelt_as(
+    tmp_path: Path,
+) -> None:
+    """`memory` in place of `memory_gb` is one fault: the field is missing, and that is why."""
+
+    def misspell(data: Any) -> None:
+        data["models"]["writer"]["memory-gb"] = data["models"]["writer"].pop("memory_gb")
+
+    path = write_document(tmp_path / "config.yaml", changed(CONFIG, misspell))
+    with pytest.raises(InputError, match=r"memory_gb .*is missing; .*'memory-gb'") as caught:
+        read_config(path)
+    assert len(caught.value.faults) == 1
+
+
+def test_faults_of_shape_and_of_content_are_reported_together(tmp_path: Path) -> None:
+    """A wrong number does not hide a dangling edge, an unknown model and a cycle elsewhere."""
+
+    def spoil(data: Any) -> None:
+        data["models"]["writer"]["memory_gb"] = -1
+        data["workflows"]["story"]["edges"] += [
+            {"from": "draw", "to": "drow"},
+            {"from": "draw", "to": "plan"},
+        ]
+        data["workflows"]["sketch"]["nodes"][0]["model"] = "pinter"
+
+    path = write_document(tmp_path / "config.json", changed(CONFIG, spoil))
+    with pytest.raises(InputError) as caught:
+        read_config(path)
+    text = str(caught.value)
+    assert len(caught.value.faults) == 4
+    for word in ("is -1", "'drow'", "closes a cycle", "did you mean 'painter'?"):
+        assert word in text
+
+
+def test_of_very_many_faults_the_first_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
+    """Fifty dangling edges: twenty sentences, and how many more there are."""
+
+    def spoil(data: Any) -> None:
+        for i in range(50):
+            edge(f"nobody{i}", "draw")(data)
+
+    path = write_document(tmp_path / "config.json", changed(CONFIG, spoil))
+    with pytest.raises(InputError, match=f"and {50 - SHOWN_FAULTS} more") as caught:
+        read_config(path)
+    assert len(caught.value.faults) == SHOWN_FAULTS
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_a_key_that_appears_twice_is_refused(suffix: str, tmp_path: Path) -> None:
+    """Other readers keep the last of two equal models without a word."""
+    path = write_document(tmp_path / f"config{suffix}", CONFIG)
+    key = '"painter": {' if suffix == ".json" else "painter:"
+    line = next(i for i, row in enumerate(path.read_text().splitlines(), 1) if key in row)
+    path.write_text(path.read_text().replace(key, key.replace("painter", "writer")))
+    with pytest.raises(InputError, match=rf"models\.writer \(line {line}\): .* appears twice"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"requests": []}, "is a trace of requests, not a config; give it to --requests"),
+        ({"server_types": {}}, "is a cluster, not a config; give it to --cluster"),
+        ("just text", "not a mapping"),
+        ([1, 2], "not a mapping"),
+        (None, "nothing (null)"),
+    ],
+)
+def test_files_of_another_kind_are_recognised(data: Any, words: str, tmp_path: Path) -> None:
+    """A trace given as the config is called a trace, with the option it belongs to."""
+    path = write_document(tmp_path / "config.yaml", data)
+    with pytest.raises(InputError) as caught:
+        read_config(path)
+    assert words in str(caught.value)
+
+
+def makes(outputs: dict[str, list[str]], *edges: tuple[str, str]) -> Change:
+    """Give nodes of the story outputs, and add edges."""
+
+    def change(config: Any) -> None:
+        flow = config["workflows"]["story"]
+        for entry in flow["nodes"]:
+            entry["outputs"] = outputs.get(entry["id"], [])
+        flow["edges"] += [{"from": source, "to": target} for source, target in edges]
+
+    return change
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_an_end_that_names_an_output_means_the_node_that_makes_it(
+    suffix: str, tmp_path: Path
+) -> None:
+    """At either end, with a warning; a node of that name comes first."""
+    outputs = {"plan": ["idea", "draw"], "performance_analysis": ["report"]}
+    change = makes(outputs, ("idea", "report"))
+    path = write_document(tmp_path / f"c{suffix}", changed(CONFIG, change))
+    with pytest.warns(InputWarning) as caught:
+        story = read_config(path).workflows[0]
+    ends = [(story.nodes[e.source].id, story.nodes[e.target].id) for e in story.edges]
+    assert ends == [
+        ("plan", "draw"),
+        ("draw", "performance_analysis"),
+        ("plan", "performance_analysis"),
+    ]
+    line = line_of(path, "workflows.story.edges[2].from")
+    assert [str(w.message) for w in caught] == [
+        f"{path}: workflows.story.edges[2].from (line {line}): 'idea' is no node but an output of "
+        "'plan', which is taken for it; write 'plan'",
+        f"{path}: workflows.story.edges[2].to (line {line + 1}): "
+        "'report' is no node but an output of 'performance_analysis', which is taken for it; "
+        "write 'performance_analysis'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "edge", "words"),
+    [
+        ({"plan": ["x"], "draw": ["x"]}, ("x", "performance_analysis"),
+         "'x' is no node but an output of 'plan', 'draw'; name the node that is meant"),
+        ({"plan": ["x"]}, ("x", "plan"), "joins node 'plan' with itself: 'x' is one of its"),
+        ({"plan": ["x"]}, ("plan", "x"), "joins node 'plan' with itself: 'x' is one of its"),
+        ({"plan": ["x", "y"]}, ("y", "x"), "joins node 'plan' with itself: 'y' is one of its"),
+        ({"plan": ["x"]}, ("x", "draw"), "'plan' -> 'draw' is already edges[0]"),
+        ({"draw": ["x"]}, ("x", "plan"), "closes a cycle: "),
+        ({"plan": ["notes"]}, ("nots", "draw"), "did you mean 'notes'?"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_no_end_is_refused(
+    outputs: dict[str, list[str]], edge: tuple[str, str], words: str, tmp_path: Path
+) -> None:
+    """Of several nodes, of the node itself, joined already, in a circle, misspelt."""
+    path = write_document(tmp_path / "c.json", changed(CONFIG, makes(outputs, edge)))
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_config(path)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not beside the project")
+@pytest.mark.parametrize("name", ["simple", "complex"])
+def test_real_files_are_read_as_they_are(name: str) -> None:
+    """One of them has an edge from an output, which loses a third of its requests elsewhere."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        workload = read_config(SHARED / f"{name}_config.json")
+    assert len(caught) == (name == "complex")
+    trace = read_requests(SHARED / f"{name}_requests.yaml", workload)
+    assert trace.n_requests == (500 if name == "simple" else 1000)
+    if name == "complex":
+        assert "'performance_report' is no node but an output of" in str(caught[0].message)

@@ -1,0 +1,139 @@
+"""Listed contents against a list by brute force, and pricing over them against branch and bound."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from placement.patterns.duals import Duals, zero_duals
+from placement.patterns.master_rows import CountRow, rounding_rows
+from placement.patterns.pattern import fill
+from placement.patterns.pricing.content_list import (
+    Contents,
+    count_contents,
+    listed_contents,
+    prices_at,
+)
+from placement.patterns.pricing.contents import (
+    LOOKED_AT,
+    PROVING_BATCHES,
+    ContentPricing,
+    value_exactly,
+)
+from placement.patterns.pricing.counts import Pricing
+from placement.patterns.rounding_cuts import kept_rows, server_rows
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+from tests.placement.heuristics.cases import random_instance
+
+HIGHS = SolverSettings(threads=1)
+
+
+def tiny(seed: int) -> Instance:
+    """A normalized exclusive instance of two server types."""
+    instance = random_instance(seed, servers=4, gpus=4, exclusive=True, mixed_types=seed % 2 == 0)
+    return normalize(instance)
+
+
+def branched(instance: Instance, rng: np.random.Generator) -> tuple[CountRow, ...]:
+    """Rows of every sort: rounding cuts, cuts on what is kept, and branching decisions."""
+    weight = (1.0,) * len(instance.cluster.server_types)
+    m, n = (int(x) for x in rng.choice(instance.used_models, 2))
+    kept = list(kept_rows(instance))
+    full = [fill(instance, t, list(instance.used_models), {}) for t in range(len(weight))]
+    able = server_rows(instance, full)
+    kept += able[:3]
+    some = [kept[i] for i in rng.choice(len(kept), min(3, len(kept)), replace=False)]
+    return (
+        *rounding_rows(instance),
+        *some,
+        CountRow((m,), 0, weight, most=2.0),
+        CountRow((m,), 2, weight, least=1.0),
+        CountRow((m, n), 1, weight, most=1.0),
+    )
+
+
+def drawn(instance: Instance, rows: tuple[CountRow, ...], rng: np.random.Generator) -> Duals:
+    """Draw multipliers of the size that they have in a master."""
+    demand = {key: float(rng.normal(0.1, 0.3)) for key in zero_duals(instance).demand}
+    return Duals(demand, tuple(float(rng.normal(0, 0.1)) for _ in rows))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_list_is_that_of_brute_force(seed: int) -> None:
+    """Every count vector that fits is listed once, and their number is known beforehand."""
+    instance = tiny(seed)
+    for kind, server in enumerate(instance.cluster.server_types):
+        contents = Contents(instance, kind)
+        k = instance.gpus_required[contents.models]
+        fits = {
+            n
+            for n in product(range(server.gpus + 1), repeat=len(contents.models))
+            if np.dot(n, k) <= server.gpus
+        }
+        assert {tuple(n) for n in contents.counts.tolist()} == fits
+        assert len(contents) == len(fits) == count_contents(instance, kind)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_pricing_over_the_list_finds_what_branch_and_bound_finds(seed: int) -> None:
+    """At drawn multipliers of rows of every sort, both prove the same value of the best content."""
+    instance, rng = tiny(seed), np.random.default_rng(seed)
+    rows = branched(instance, rng)
+    for kind in range(len(instance.cluster.server_types)):
+        listed = ContentPricing(Contents(instance, kind), rows, batches=PROVING_BATCHES)
+        branching = Pricing(instance, kind, rows)
+        for _ in range(3):
+            duals = drawn(instance, rows, rng)
+            found, expected = listed.solve(duals, HIGHS, None), branching.solve(duals, HIGHS, None)
+            assert found is not None
+            assert expected is not None
+            assert found.best_bound == pytest.approx(expected.best_bound, abs=1e-6)
+            assert found.best_bound >= found.value - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_content_is_worth_more_than_its_bound(seed: int) -> None:
+    """Whatever the multipliers of the load rows; at the exact ones the bound is the value."""
+    instance, rng = tiny(seed), np.random.default_rng(seed)
+    rows = branched(instance, rng)
+    contents = Contents(instance, 0)
+    prices = prices_at(instance, rows, drawn(instance, rows, rng))
+    every = np.arange(len(contents))
+    values, sigma = value_exactly(contents, every, prices, HIGHS)
+    for _ in range(5):
+        drawn_sigma = rng.exponential(0.2, len(contents.models))
+        assert (contents.bound(prices, drawn_sigma) >= values - 1e-9).all()
+    for row in every:
+        own = np.nan_to_num(sigma[row])
+        assert contents.bound(prices, own, every[row : row + 1])[0] == pytest.approx(values[row])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_promising_are_those_worth_most(seed: int) -> None:
+    """Where every content is looked at: none left out is worth more than one that is returned."""
+    instance, rng = tiny(seed), np.random.default_rng(seed)
+    rows = branched(instance, rng)
+    contents = Contents(instance, 0)
+    duals = drawn(instance, rows, rng)
+    every = np.arange(len(contents))
+    values, _ = value_exactly(contents, every, prices_at(instance, rows, duals), HIGHS)
+    worth = dict(
+        zip(map(contents.pattern, every), values + contents.features(rows, duals), strict=True)
+    )
+    count = len(contents) // LOOKED_AT + 1
+    found = ContentPricing(contents, rows).promising(duals, HIGHS, Budget(), count)
+    assert len(set(found)) == count
+    best = sorted(worth.values(), reverse=True)[:count]
+    assert [worth[pattern] for pattern in found] == pytest.approx(best, abs=1e-6)
+
+
+def test_contents_are_listed_only_where_they_are_few_and_gpus_exclusive() -> None:
+    """Fifty models of one GPU make too many contents; shared GPUs have positions."""
+    assert listed_contents(tiny(1))
+    assert not listed_contents(random_instance(1, servers=2, exclusive=False))
+    many = random_instance(1, gpus=8, models=50, workflows=60)
+    assert count_contents(many, 0) > 10**6
+    assert not listed_contents(many)

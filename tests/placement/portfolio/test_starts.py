@@ -1,0 +1,134 @@
+"""No plan of the integer program is worse than a heuristic's under the same cap."""
+
+import sys
+from dataclasses import replace
+from itertools import count
+from typing import Literal
+
+import pytest
+
+from placement.heuristics import HEURISTICS
+from placement.heuristics.local_search import local_search
+from placement.heuristics.water_filling import filled_routing
+from placement.portfolio import starts
+from placement.portfolio.starts import CHEAP, route_all
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.solution import Placement, evaluate, violations
+from placement.programs.routing import best_routing
+from placement.solve import solve
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+from tests.placement.heuristics.cases import random_instance
+
+CASES = [
+    random_instance(1, servers=2, load=0.5),
+    random_instance(2, servers=5, models=6, workflows=4, load=0.75, exclusive=False),
+    random_instance(3, servers=3, load=0.9, exclusive=False),
+    random_instance(4, servers=3, load=0.6, exclusive=False, mixed_types=True),
+]
+
+
+@pytest.fixture(autouse=True)
+def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the local searches, alike under their own name and as starts."""
+    monkeypatch.setattr(sys.modules[local_search.__module__], "MOVES", 4_000)
+
+
+def under_cap(instance: Instance, found: SolveResult, cap: float) -> float:
+    """Locality of the placement of a result under a cap; -inf where it cannot be kept."""
+    seen = replace(instance, load_cap=cap)
+    routed = best_routing(seen, found.solution.placement, SolverSettings(threads=1))
+    return float("-inf") if routed is None else evaluate(seen, routed).objective
+
+
+def by_work(seconds: float, step: float) -> Budget:
+    """A budget whose clock goes on a step whenever it is read: no machine is slow or fast."""
+    ticks = count()
+    return Budget(seconds, clock=lambda: next(ticks) * step)
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_no_heuristic_is_better_under_the_same_cap(
+    case: int, mode: Literal["online", "offline"]
+) -> None:
+    """Without a time limit: all of them, each with its own seed and search."""
+    instance = CASES[case]
+    options = SolveOptions(mode=mode, threads=1, time_limit_s=None, balance=False)
+    plan = solve(instance, options)
+    for method in (*CHEAP, "local-search"):
+        other = solve(instance, replace(options, method=method))
+        worth = under_cap(instance, other, plan.instance.load_cap)
+        assert plan.evaluation.objective >= worth - 1e-9, method
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_cheap_heuristics_are_no_better_however_short_the_time(case: int) -> None:
+    """They come first, so that a clock that leaves time for little leaves it for them."""
+    instance = CASES[case]
+    options = SolveOptions(threads=1, time_limit_s=None)
+    for step in (1e-2, 2e-3):
+        plan = solve(instance, options, budget=by_work(60.0, step))
+        assert not violations(plan.instance, plan.solution)
+        assert plan.certificate.best_bound >= plan.evaluation.objective - 1e-9
+        for method in CHEAP:
+            other = solve(instance, replace(options, method=method))
+            worth = under_cap(instance, other, plan.instance.load_cap)
+            assert plan.evaluation.objective >= worth - 1e-9, method
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_a_clock_changes_nothing_without_being_told_of(case: int) -> None:
+    """Under clocks of any speed a plan is the plan without one, or says that it may not be."""
+    instance = CASES[case]
+    options = SolveOptions(threads=1, time_limit_s=None)
+    whole = solve(instance, options)
+    assert whole.certificate.deterministic
+    said = []
+    for step in (3e-1, 3e-2, 3e-3, 3e-4, 1e-9):
+        found = solve(instance, options, budget=by_work(60.0, step))
+        said.append(found.certificate.deterministic)
+        assert not violations(found.instance, found.solution)
+        if said[-1]:
+            assert found.solution == whole.solution
+            assert found.certificate.best_bound == whole.certificate.best_bound
+    assert not said[0], "this clock leaves no time for anything"
+    assert said[-1], "this one leaves time for all"
+
+
+def test_a_clock_ten_times_faster_changes_nothing_without_being_told_of() -> None:
+    """With the solvers' own limits, which are in seconds of the machine."""
+    from time import monotonic
+
+    instance = CASES[1]
+    options = SolveOptions(threads=1, time_limit_s=None)
+    whole = solve(instance, options)
+    for seconds in (2.0, 600.0):
+        budget = Budget(seconds, clock=lambda: 10 * monotonic(), pace=10.0)
+        found = solve(instance, options, budget=budget)
+        assert not found.certificate.deterministic or found.solution == whole.solution
+
+
+def test_of_many_nodes_the_best_placement_is_routed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that leaves time for one program leaves it for what water-filling finds best."""
+    monkeypatch.setattr(starts, "MANY_NODES", 0)
+    case = random_instance(3, servers=4, models=6, workflows=4, load=0.4, exclusive=False)
+    instance = normalize(case)
+    placements = [HEURISTICS[method](instance, 0, None) for method in CHEAP]
+    worth = []
+    for placement in placements:
+        filled = filled_routing(instance, placement)
+        worth.append(-1.0 if filled is None else evaluate(instance, filled).objective)
+    assert len(set(worth)) == len(worth)
+    routed: list[Placement] = []
+
+    def record(_: Instance, placement: Placement, *rest: object, **more: object) -> None:
+        routed.append(placement)
+
+    monkeypatch.setattr(starts, "best_routing", record)
+    order = sorted(range(len(placements)), key=worth.__getitem__)
+    route_all(instance, [placements[i] for i in order], SolverSettings(), Budget())
+    assert routed[0] == placements[order[-1]]
+    assert len(routed) == len(placements)

@@ -1,0 +1,89 @@
+"""Spare replicas relieve the busiest GPUs and never cost what the plan already had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.solution import Placement, Solution, evaluate, gpu_loads, violations
+from placement.programs.routing import balance_routing, best_routing
+from placement.programs.spares import busy_replicas, fill, refill, spread
+from placement.solver.milp import SolverSettings
+from tests.placement.oracle import placements, random_instance
+
+SETTINGS = SolverSettings()
+
+
+def evened(instance: Instance, floor: float) -> Callable[[Placement], Solution | None]:
+    return lambda p: balance_routing(instance, p, SETTINGS, least_locality=floor)
+
+
+def one_busy_model(*, most: int | None = None) -> tuple[Instance, Solution]:
+    """Two GPUs: the busy model on one of them, an idle twin of the other model in its way."""
+    flow = WorkflowDemand(
+        "w", 1.0, np.array([0, 1]), np.array([0.6, 0.2]), np.array([[0, 1]], dtype=np.int64)
+    )
+    instance = Instance(
+        ("busy", "quiet"),
+        np.array([1, 1]),
+        np.array([40.0, 40.0]),
+        (flow,),
+        Cluster.homogeneous(2, 2, 80.0),
+        max_models_per_gpu=most,
+    )
+    placement = Placement.sorted(np.array([0, 1, 1]), np.zeros(3), np.array([0, 0, 1]))
+    routed = best_routing(instance, placement, SETTINGS)
+    assert routed is not None
+    return instance, routed
+
+
+def test_an_idle_replica_makes_room_for_a_busy_one() -> None:
+    """Loads 0.6 and 0.2 become 0.4 and 0.4: the least spread there is for this work."""
+    instance, plain = one_busy_model()
+    even = evened(instance, evaluate(instance, plain).objective)
+    start = even(plain.placement)
+    assert start is not None
+    assert gpu_loads(instance, start.placement, start.load).max() == pytest.approx(0.6)
+    found = refill(instance, start, even)
+    assert gpu_loads(instance, found.placement, found.load) == pytest.approx([0.4, 0.4], abs=0.03)
+    assert violations(instance, found) == []
+
+
+def test_the_rules_of_sharing_bind_spares_too() -> None:
+    """Where a GPU may hold one model only, nothing can be added."""
+    instance, plain = one_busy_model(most=1)
+    assert fill(instance, plain).n_replicas == plain.placement.n_replicas
+
+
+def test_models_keep_a_replica_even_without_load() -> None:
+    """A model whose requests carry no work stays placed; spares of the same model go."""
+    instance, plain = one_busy_model()
+    idle = Solution(plain.placement, plain.flows, np.zeros(3))
+    assert busy_replicas(instance, idle).placement.replicas_per_model(2).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_refilling_costs_nothing(exclusive: bool) -> None:
+    """On random plans: the rules hold, locality stays, the squared loads never rise."""
+    rng = np.random.default_rng(7)
+    lower = 0
+    for _ in range(25):
+        instance = random_instance(rng, exclusive=exclusive, load_cap=2.0)
+        choices = list(placements(instance))
+        chosen = choices[int(rng.integers(len(choices)))]
+        rows = [(m, s, i) for s, content in enumerate(chosen) for m, i in content]
+        placement = Placement.sorted(*np.array(rows).T)
+        routed = best_routing(instance, placement, SETTINGS)
+        if routed is None:
+            continue
+        worth = evaluate(instance, routed).objective
+        found = refill(instance, routed, evened(instance, worth * (1 - 1e-7)))
+        assert violations(instance, found) == []
+        assert evaluate(instance, found).objective >= worth * (1 - 1e-6)
+        assert spread(instance, found) <= spread(instance, routed) + 1e-9
+        lower += spread(instance, found) < spread(instance, routed) - 1e-6
+    assert lower > 0
