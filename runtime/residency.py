@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.solution import TOLERANCE
 from placement.problem.workload import Workload
+from placement.support.machine_code import compiled
 from runtime.arrays import BoolArray
 
 
@@ -107,7 +107,7 @@ def places(state: Residency) -> BoolArray:
     return found
 
 
-@nb.njit(cache=True)
+@compiled()
 def first_to_start(state, m, arrival_s, foresight, price):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Block on which an execution of model m can start first; -1 where none can hold it.
 
@@ -172,7 +172,7 @@ def first_to_start(state, m, arrival_s, foresight, price):  # type: ignore[no-un
     return best
 
 
-@nb.njit(cache=True)
+@compiled()
 def serve(state, m, a, arrival, service, foresight):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Queue an execution on the block from GPU a, loading the model where it is not.
 
@@ -216,13 +216,13 @@ def serve(state, m, a, arrival, service, foresight):  # type: ignore[no-untyped-
     return start, end, load
 
 
-@nb.njit(cache=True)
+@compiled()
 def _has_room(state, m, g):  # type: ignore[no-untyped-def]  # pragma: no cover
     fits = state.memory_left_gb[g] >= state.memory_gb[m]
     return fits and state.residents[g] < state.per_gpu
 
 
-@nb.njit(cache=True)
+@compiled()
 def _make_room(state, m, g):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Evict from GPU g, the least recently used first (ties: lowest model, lowest GPU).
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from placement.heuristics import water_filling
 from placement.heuristics.water_filling import UNSERVED_PENALTY, Demands, Servers, fill_score
 from placement.problem.cluster import FloatArray, IntArray
+from placement.support.machine_code import compiled
+
+CALLED = (water_filling.__file__,)
+"""Where the compiled functions live that those here call."""
 
 UNCOVERED_PENALTY = 100.0
 """Score lost with every used model without a replica: more than any demand left unserved."""
@@ -15,7 +19,7 @@ EQUAL_SHARES = 1e-6
 """Load for which a replica stands on a GPU where loads are compared: no more than a tie-break."""
 
 
-@nb.njit(cache=True)
+@compiled(calls=CALLED)
 def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Locality by water-filling, less the penalties for what is not served and not covered.
 
@@ -32,7 +36,7 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
     return value - UNSERVED_PENALTY * unserved - UNCOVERED_PENALTY * uncovered
 
 
-@nb.njit(cache=True, nogil=True)  # Ctrl-C is heard by another thread
+@compiled(calls=CALLED, nogil=True)  # Ctrl-C is heard by another thread
 def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     demand: Demands,
     servers: Servers,
@@ -117,7 +121,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     return best_score
 
 
-@nb.njit(cache=True)
+@compiled()
 def _shares(demand, servers, share):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Load of a replica of each model if all replicas of one model had the same, into `share`."""
     count = np.zeros(len(share))
@@ -131,7 +135,7 @@ def _shares(demand, servers, share):  # type: ignore[no-untyped-def]  # pragma: 
     share /= np.maximum(1.0, count)
 
 
-@nb.njit(cache=True)
+@compiled()
 def _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Drop up to half of the replicas, then add: a workflow's missing models, then any."""
     size = servers.size[s]
@@ -157,7 +161,7 @@ def _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb, per_gpu): 
     return True
 
 
-@nb.njit(cache=True)
+@compiled()
 def _add(demand, servers, s, model, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add a replica if the server can be packed with it."""
     size = servers.size[s]
@@ -173,7 +177,7 @@ def _add(demand, servers, s, model, memory_gb, share, capacity_gb, per_gpu):  # 
         servers.size[s] = size
 
 
-@nb.njit(cache=True)
+@compiled()
 def _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Give every replica of s a block, large ones first, on the GPUs with the least `share`.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution, settle
+from placement.support.machine_code import compiled
 
 UNSERVED_PENALTY = 10.0
 """Score lost when nothing is served; far above any locality, so overload is mended first."""
@@ -191,13 +191,14 @@ def filled_routing(instance: Instance, placement: Placement) -> Solution | None:
     return settle(instance, Solution(placement, flows, carried[placement.server, column]))
 
 
-@nb.njit(cache=True)
+@compiled()
 def fill_score(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: no cover
     """As `fill`, without a record of the rates."""
-    return fill(demand, servers, np.zeros((0, 0)), np.zeros((0, 0)))
+    found: tuple[float, float] = fill(demand, servers, np.zeros((0, 0)), np.zeros((0, 0)))
+    return found
 
 
-@nb.njit(cache=True)
+@compiled()
 def fill(
     demand: Demands, servers: Servers, served: FloatArray, carried: FloatArray
 ) -> tuple[float, float]:  # pragma: no cover
@@ -289,7 +290,7 @@ def fill(
     return value, unserved
 
 
-@nb.njit(cache=True)
+@compiled()
 def _fill_links(demand, servers, s, w, active, left, free, need, has, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Serve groups of linked nodes of w on s, dropping nodes as they run out."""
     first, last = demand.node_ptr[w], demand.node_ptr[w + 1]
@@ -322,7 +323,7 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has, served, ca
     return value
 
 
-@nb.njit(cache=True)
+@compiled()
 def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Replica of the model on s whose block has the most capacity left; -1 for none."""
     best, most = -1, _EPS
@@ -337,7 +338,7 @@ def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-d
     return best
 
 
-@nb.njit(cache=True)
+@compiled()
 def _fill_group(demand, servers, s, first, last, active, left, free, need, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Serve the active nodes in [first, last) on s at one common rate, as high as it goes."""
     total = 0.0
