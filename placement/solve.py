@@ -9,9 +9,11 @@ from importlib.metadata import version
 
 from placement.heuristics import HEURISTICS
 from placement.heuristics.selective_replication import Score
-from placement.patterns import pattern_bottleneck, solve_patterns
+from placement.patterns import solve_patterns
 from placement.portfolio.starts import (
     CHEAP,
+    COMPACT_SERVERS,
+    HEADROOM_SHARE,
     METHOD_SHARE,
     ROUNDING,
     Placer,
@@ -37,9 +39,8 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.problem.solution import Solution, evaluate
+from placement.problem.solution import Placement, Solution, evaluate
 from placement.programs.balance import balance
-from placement.programs.bottleneck import compact_bottleneck
 from placement.programs.capacity import Coverage, ensure_coverage
 from placement.programs.compact import solve_compact
 from placement.programs.idle_servers import place_back, trim
@@ -47,14 +48,11 @@ from placement.programs.routing import balance_routing
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings, solver_name
 
-COMPACT_SERVERS = 2
-"""Largest cluster whose bottleneck the compact form bounds before the patterns do."""
-
 METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
-HEURISTICS_SHARE, SEARCH_SHARE, HEADROOM_SHARE, ROUTING_SHARE = 0.2, 0.4, 0.2, 0.5
+HEURISTICS_SHARE, SEARCH_SHARE, ROUTING_SHARE = 0.2, 0.6, 0.5
 """Parts of the time left that the steps before the integer program have at most: heuristics that
-are soon done, local search, the least bottleneck load, and the routing of what they placed."""
+are soon done, local search, and the routing of what they placed."""
 
 PROGRAM_SHARE = 0.85
 """Part of the time left for the integer program; balance comes after it."""
@@ -204,8 +202,9 @@ def _solve_heuristic(
         replace(coverage.instance, load_cap=options.max_utilization), options, settings, score
     )
     found: Proposal | None = None
-    with budget.part(METHOD_SHARE).bounded():
-        found = propose(placer, options.method, budget)
+    part = budget.part(METHOD_SHARE)
+    with part.bounded():
+        found = propose(placer, options.method, part)
     found = found or propose_in_any_time(placer, budget)
     instance = replace(placer.instance, load_cap=load_cap(options, found.upper))
     candidates = [found.solution, *route_all(instance, found.placements, settings, budget)]
@@ -271,61 +270,48 @@ def _prepare(
 ) -> _Start:
     """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
     note(Progress("start", budget.elapsed_s, None, None))
-    target = 0.0 if options.mode == "offline" else options.max_utilization
     placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
     first = propose_in_any_time(placer, budget)
-    placements, known = [*first.placements], [(first.upper, first.solution)]
+    with budget.phase("headroom", HEADROOM_SHARE) as phase:
+        placer.headroom(phase)
+    least = placer.headroom(budget)
+    busiest = f"bottleneck load {least.upper * (instance.load_unit or 1.0):.3f}"
+    note(Progress("headroom", budget.elapsed_s, None, None, busiest))
+    known = [(least.upper, least.solution), (first.upper, first.solution)]
+    placements: list[Placement] = []
+    new = [*first.placements, least.solution.placement]
     routed: list[Solution] = []
+    cap, seen = math.inf, placer.instance
     for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), SEARCH_SHARE)):
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
                 tick()
                 found = propose(placer, method, phase)
                 # What was placed last saw the cap that counts.
-                placements += reversed(found.placements)
+                new += reversed(found.placements)
                 known.append((found.upper, found.solution))
-        if methods == CHEAP:
-            # What is there is routed before time goes into more, under the cap as known by now.
-            cap = load_cap(options, min(known, key=lambda pair: pair[0])[0])
-            with budget.phase("routing", ROUTING_SHARE) as phase:
-                seen = replace(placer.instance, load_cap=cap)
-                routed = route_all(seen, placements, settings, phase)
-            cheap, placements = placements, []
+        lowest = load_cap(options, min(upper for upper, _ in known))
+        if lowest < cap:
+            # What is above the cap as known by now is routed once more.
+            cap, placements = lowest, [*placements, *new]
+            seen = replace(placer.instance, load_cap=cap)
+            new, routed = placements, [s for s in routed if _keeps_cap(seen, s)]
+        with budget.phase("routing", ROUTING_SHARE) as phase:
+            # What is there is routed before time goes into more.
+            routed += route_all(seen, new, settings, phase)
+        placements, new = [*placements, *new], []
     upper, solution = min(known, key=lambda pair: pair[0])
-    busiest = f"bottleneck load {upper * (instance.load_unit or 1.0):.3f}"
-    note(Progress("headroom", budget.elapsed_s, None, None, busiest))
-    bottleneck = Bottleneck(min(placer.instance.load_floor, upper), upper, solution)
-    with budget.phase("headroom", HEADROOM_SHARE) as phase:
-        bottleneck = _bottleneck(placer.instance, settings, phase, target, solution)
-    instance = replace(instance, load_cap=load_cap(options, bottleneck.upper))
-    placements.append(bottleneck.solution.placement)
-    if instance.load_cap < cap:
-        # A lower bottleneck was found since: what is above its cap is routed once more.
-        routed = [s for s in routed if _keeps_cap(instance, s)]
-        placements = [*cheap, *placements]
-    with budget.phase("routing", ROUTING_SHARE) as phase:
-        routed += route_all(instance, placements, settings, phase)
+    bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
+    instance = replace(instance, load_cap=load_cap(options, upper))
     with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
         searched = search_wider(placer, instance, phase)
         routed += route_all(instance, [searched], settings, budget.part(ROUTING_SHARE))
-    best = best_of(instance, [bottleneck.solution, *routed])
+    best = best_of(instance, [solution, *routed])
     return _Start(instance, bottleneck, best)
 
 
 def _keeps_cap(instance: Instance, solution: Solution) -> bool:
     return evaluate(instance, solution).max_utilization <= instance.load_cap * (1 + ROUNDING)
-
-
-def _bottleneck(
-    instance: Instance,
-    settings: SolverSettings,
-    budget: Budget,
-    target: float,
-    start: Solution,
-) -> Bottleneck:
-    if instance.cluster.n_servers <= COMPACT_SERVERS:
-        return compact_bottleneck(instance, settings, budget, target=target, start=start)
-    return pattern_bottleneck(instance, settings, budget, target=target, start=start.placement)
 
 
 def _locality(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -37,6 +38,12 @@ HOT = (0.01, 0.1)
 """Loss of locality accepted with probability 1/e at first, of every other run: one server holds
 little of the locality of a large cluster, and much of a small one's."""
 
+WIDER = (1.1, 1.03)
+"""Caps, over the real one, of the runs where the greedy placements cannot keep it: water-filling
+leaves demand unserved close to the cap that the routing program serves, and placements a little
+beyond it are easier to pass between (strategic oscillation; Glover and Laguna, Tabu Search, 1997).
+"""
+
 WARM, COLD = 0.002, 1e-5
 """The same of the run that takes up the best, and of all runs at last."""
 
@@ -58,6 +65,14 @@ CHUNK_WORK = 6_000_000
 Judge = Callable[[Instance, Placement], float]
 """What a placement is worth; more is better."""
 
+MoreStarts = Callable[[Instance], Sequence[Placement]]
+"""Placements of an instance to start from, beside the greedy ones."""
+
+
+def no_more(_instance: Instance) -> Sequence[Placement]:
+    """No start but the greedy ones."""
+    return ()
+
 
 def filled_worth(instance: Instance, placement: Placement) -> float:
     """Score by water-filling: what the search itself goes by."""
@@ -71,6 +86,7 @@ def local_search(
     budget: Budget | None = None,
     moves: int | None = None,
     judge: Judge = filled_worth,
+    more_starts: MoreStarts = no_more,
 ) -> Placement:
     """Improve the greedy placements by annealing; never worse, as `judge` has it, than they are.
 
@@ -92,6 +108,9 @@ def local_search(
     judge : callable, optional
         Chooses among the starts and what the runs found; a routing program sees more than the
         water-filling that guides them. On a large cluster it judges the fraction.
+    more_starts : callable, optional
+        Gives further placements to start from, such as those that keep a cap which the greedy
+        ones do not. On a large cluster it is asked for those of the fraction.
 
     Raises
     ------
@@ -109,9 +128,10 @@ def local_search(
         moves = min(MOVES, MOVES_PER_GPU * instance.cluster.n_gpus)
     small, placed = _fraction(instance)
     if placed is None:
-        found = _search(instance, starts, seed, budget, moves)
+        starts += more_starts(instance)
+        found = _search(instance, starts, seed, budget, moves, judge)
         return max([*starts, *found], key=lambda p: judge(instance, p))
-    found = _search(small, [placed], seed, budget, moves)
+    found = _search(small, [placed, *more_starts(small)], seed, budget, moves, judge)
     best = max(found, key=lambda p: judge(small, p))
     return max([*starts, repeat(instance, small, best)], key=lambda p: filled_worth(instance, p))
 
@@ -129,20 +149,32 @@ def _fraction(instance: Instance) -> tuple[Instance, Placement | None]:
 
 
 def _search(
-    instance: Instance, starts: list[Placement], seed: int, budget: Budget, moves: int
+    instance: Instance,
+    starts: list[Placement],
+    seed: int,
+    budget: Budget,
+    moves: int,
+    judge: Judge,
 ) -> list[Placement]:
     """What each run found, the starts in turn, the better one first and last."""
     order = sorted(starts, key=lambda p: -filled_worth(instance, p))
+    tight = water_fill(instance, order[0]).unserved > ROUNDING
     order += order[::-1]
     short = int(moves * RUNS_SHARE / RUNS)
     found: list[tuple[float, Placement]] = []
+    seen = [replace(instance, load_cap=instance.load_cap * slack) for slack in WIDER]
     for i in range(RUNS):
         start, hot = order[i % len(order)], HOT[i % len(HOT)]
-        found.append(_run(instance, start, [seed, i], budget, short, hot))
-        if _is_all(instance, found[-1][0]):
+        here = seen[i % len(seen)] if tight else instance
+        found.append(_run(here, start, [seed, i], budget, short, hot))
+        if not tight and _is_all(instance, found[-1][0]):
             return [placement for _, placement in found]
-    _, best = max(found, key=lambda f: f[0])
-    found.append(_run(instance, best, [seed, RUNS], budget, moves - RUNS * short, WARM))
+    if tight:
+        # Scores under different caps cannot be compared.
+        found = [(judge(instance, placement), placement) for _, placement in found]
+    i, (_, best) = max(enumerate(found), key=lambda f: f[1][0])
+    here = seen[i % len(seen)] if tight else instance
+    found.append(_run(here, best, [seed, RUNS], budget, moves - RUNS * short, WARM))
     return [placement for _, placement in found]
 
 

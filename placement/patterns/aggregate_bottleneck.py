@@ -16,6 +16,7 @@ from placement.problem.solution import Placement
 from placement.programs.bottleneck import compact_bottleneck, proven_lower, restored
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import Pairs
+from placement.programs.spares import relieve_bottleneck
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
 
@@ -56,10 +57,14 @@ def pattern_bottleneck(
         instance, start or repeated_greedy(instance), settings, budget=budget.outer
     )
     floor = instance.load_floor
-    if upper <= max(target, floor * (1 + CLOSED)):
+    enough = max(target, floor * (1 + CLOSED))
+    if upper <= enough:
         return Bottleneck(min(floor, upper), upper, best)
     lower = floor
     with budget.bounded():
+        upper, best = relieve_bottleneck(instance, upper, best, settings, budget, enough=enough)
+        if upper <= enough:
+            return Bottleneck(min(floor, upper), upper, best)
         for exclusive in {instance.exclusive, True}:
             bound, counts = _aggregate(
                 replace(instance, exclusive=exclusive), settings, budget, target
@@ -72,6 +77,9 @@ def pattern_bottleneck(
             if placement is not None:
                 load, solution = least_bottleneck(
                     instance, placement, settings, budget=budget.outer
+                )
+                load, solution = relieve_bottleneck(
+                    instance, load, solution, settings, budget, enough=enough
                 )
                 if load < upper:
                     upper, best = load, solution

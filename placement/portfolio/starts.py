@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from placement.heuristics import HEURISTICS, SEES_CAP
 from placement.heuristics.local_search import Judge, filled_worth, local_search
@@ -15,17 +16,23 @@ from placement.heuristics.selective_replication import Score, selective_replicat
 from placement.heuristics.tiling import repeated_greedy
 from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing
 from placement.improve.beyond_cap import oscillates
+from placement.patterns import pattern_bottleneck
 from placement.portfolio.partition import partition
 from placement.problem.instance import Instance
-from placement.problem.outcome import SolveOptions, cap_for
+from placement.problem.outcome import Bottleneck, SolveOptions, cap_for
 from placement.problem.solution import Placement, Solution, evaluate
+from placement.programs.bottleneck import compact_bottleneck
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
+from placement.programs.spares import busy_replicas
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
 CHEAP = ("greedy", "greedy-no-affinity", "random")
 """Heuristics that the program starts from however little time there is, in this order."""
+
+COMPACT_SERVERS = 2
+"""Largest cluster whose bottleneck the compact form bounds before the patterns do."""
 
 HEADROOM_SEARCH = 1.1
 """A heuristic that seeks headroom is shown this much more than the least load imaginable."""
@@ -38,6 +45,12 @@ MOST_SEARCHED_SERVERS = 64
 
 ROUNDING = 1e-9
 """Locality that a solution may lose to floats."""
+
+HEADROOM_SHARE = 0.2
+"""Part of the time left for the least load of the busiest GPU."""
+
+ROOMY_SHARE = 0.2
+"""The same, of a search's time for that of the fraction of a cluster that it searches."""
 
 METHOD_SHARE = 0.8
 """Part of the time for the placements of methods that take as much as there is."""
@@ -71,6 +84,25 @@ class Placer:
     settings: SolverSettings
     score: Score | None = None
     _known: dict[tuple[str, float], Placement] = field(default_factory=dict)
+    _headroom: Bottleneck | None = None
+
+    @property
+    def target(self) -> float:
+        """Load of the busiest GPU that is low enough; 0 where every bit less is a gain."""
+        return 0.0 if self.options.mode == "offline" else self.options.max_utilization
+
+    def headroom(self, budget: Budget) -> Bottleneck:
+        """The least load of the busiest GPU that is known, the placement, and its lower bound."""
+        if self._headroom is None:
+            self._headroom = self._least_load(self.instance, budget)
+        return self._headroom
+
+    def _least_load(self, instance: Instance, budget: Budget) -> Bottleneck:
+        first, settings = repeated_greedy(instance), self.settings
+        if instance.cluster.n_servers > COMPACT_SERVERS:
+            return pattern_bottleneck(instance, settings, budget, target=self.target, start=first)
+        _, start = least_bottleneck(instance, first, settings, budget=budget.outer)
+        return compact_bottleneck(instance, settings, budget, target=self.target, start=start)
 
     def place(self, method: str, cap: float, budget: Budget) -> Placement:
         """Placement of a method that sees this cap."""
@@ -81,13 +113,33 @@ class Placer:
     def _place(self, method: str, cap: float, budget: Budget) -> Placement:
         seen, seed = replace(self.instance, load_cap=cap), self.options.seed
         if method == "partition":
-            return partition(seen, self.settings, seed=seed, budget=budget.part(METHOD_SHARE))
+            return partition(seen, self.settings, seed=seed, budget=budget)
         if method == "selective-replication" and self.score is not None:
-            return selective_replication(seen, self.score, budget=budget.part(METHOD_SHARE))
+            return selective_replication(seen, self.score, budget=budget)
         if method == "local-search":
             judge = _judge(self.settings, budget.outer)
-            return local_search(seen, seed=seed, budget=budget, judge=judge)
+            return local_search(
+                seen,
+                seed=seed,
+                budget=budget,
+                judge=judge,
+                more_starts=partial(self._roomy, budget),
+            )
         return HEURISTICS[method](seen, seed, budget)
+
+    def _roomy(self, budget: Budget, seen: Instance) -> list[Placement]:
+        """The placement of least load, without its spares, where the greedy one cannot keep a cap.
+
+        Of a fraction of the cluster, its own.
+        """
+        whole = seen.cluster == self.instance.cluster
+        found = self.headroom(budget) if whole else self._least_load(seen, budget.part(ROOMY_SHARE))
+        greedy_load, _ = least_bottleneck(
+            seen, repeated_greedy(seen), self.settings, budget=budget.outer
+        )
+        if greedy_load <= max(seen.load_cap, found.upper):
+            return []
+        return [busy_replicas(seen, found.solution).placement]
 
 
 @dataclass(frozen=True)
@@ -102,10 +154,12 @@ class Proposal:
 def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
     """Place by a heuristic: for headroom where the target cannot be kept, then for locality."""
     options, instance, settings = placer.options, placer.instance, placer.settings
-    target = options.max_utilization
-    placements = [placer.place(method, target, budget)]
+    if method == "local-search":
+        return _search_under_cap(placer, budget)
+    placements = [placer.place(method, options.max_utilization, budget)]
     upper, solution = least_bottleneck(instance, placements[0], settings, budget=budget)
-    if method in SEES_CAP and load_cap(options, upper) != target and not budget.expired:
+    missed = load_cap(options, upper) != options.max_utilization
+    if method in SEES_CAP and missed and not budget.expired:
         # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
         placements.append(placer.place(method, HEADROOM_SEARCH * instance.load_floor, budget))
         other = least_bottleneck(instance, placements[1], settings, budget=budget)
@@ -113,6 +167,16 @@ def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
         if not budget.expired:
             placements.append(placer.place(method, load_cap(options, upper), budget))
     return Proposal(tuple(placements), upper, solution)
+
+
+def _search_under_cap(placer: Placer, budget: Budget) -> Proposal:
+    """Local search under the cap that the least known load of the busiest GPU gives."""
+    known = placer.headroom(budget.part(HEADROOM_SHARE))
+    placement = placer.place("local-search", load_cap(placer.options, known.upper), budget)
+    upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
+    if known.upper < upper:
+        return Proposal((known.solution.placement, placement), known.upper, known.solution)
+    return Proposal((placement,), upper, solution)
 
 
 def propose_in_any_time(placer: Placer, budget: Budget) -> Proposal:

@@ -10,7 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import TOLERANCE, Placement, Solution, gpu_loads
-from placement.solver.budget import tick
+from placement.programs.least_load import least_bottleneck
+from placement.solver.budget import Budget, tick
+from placement.solver.milp import SolverSettings
 
 ROUNDS = 4
 """Most times that spare replicas are placed anew; two or three find what there is to find."""
@@ -20,6 +22,9 @@ MOST_PER_GPU = 8
 
 LEAST_GAIN = 1e-4
 """Part of the squared loads that a round must save for another one to follow."""
+
+RELIEF_ROUNDS = 12
+"""Rounds that relieve the bottleneck; the first spares may only show where the next are of use."""
 
 
 def spread(instance: Instance, solution: Solution) -> float:
@@ -52,6 +57,43 @@ def refill(
         if after >= before * (1 - LEAST_GAIN):
             break
     return solution
+
+
+def relieve_bottleneck(
+    instance: Instance,
+    load: float,
+    solution: Solution,
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    enough: float,
+) -> tuple[float, Solution]:
+    """Lower the load of the busiest GPU: spares in the place of replicas that carry nothing.
+
+    Each round fills the room there is and spreads the work over all replicas by the program of
+    least bottleneck, whose rates show which of them are of no use.
+
+    Parameters
+    ----------
+    load : float
+        The least bottleneck load of the solution's placement.
+    enough : float
+        A load at or below this is good enough.
+
+    Returns
+    -------
+    float, Solution
+        Of the best round; what was given where none is better.
+    """
+    best, last = (load, solution), solution
+    for _ in range(RELIEF_ROUNDS):
+        if best[0] <= enough or budget.expired:
+            break
+        placement = fill(instance, busy_replicas(instance, last))
+        load, last = least_bottleneck(instance, placement, settings, budget=budget.outer)
+        if load < best[0]:
+            best = load, last
+    return best
 
 
 def busy_replicas(instance: Instance, solution: Solution) -> Solution:

@@ -30,6 +30,9 @@ CASES = [
 ]
 
 
+TIGHT = random_instance(33, servers=3, models=6, load=0.65, exclusive=False)
+
+
 @pytest.fixture(autouse=True)
 def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the local searches, alike under their own name and as starts."""
@@ -132,3 +135,14 @@ def test_of_many_nodes_the_best_placement_is_routed_first(monkeypatch: pytest.Mo
     route_all(instance, [placements[i] for i in order], SolverSettings(), Budget())
     assert routed[0] == placements[order[-1]]
     assert len(routed) == len(placements)
+
+
+def test_the_target_is_kept_where_more_replicas_keep_it() -> None:
+    """Greedy overloads a GPU by a block of one replica; spares bring it below the cap."""
+    from_greedy = solve(TIGHT, SolveOptions(method="greedy"))
+    assert from_greedy.certificate.bottleneck_upper > 0.8
+    for method in ("local-search", "ilp"):
+        found = solve(TIGHT, SolveOptions(method=method, time_limit_s=20))
+        assert found.certificate.load_cap == 0.8
+        assert found.evaluation.max_utilization <= 0.8 * (1 + 1e-6)
+        assert violations(found.instance, found.solution) == []

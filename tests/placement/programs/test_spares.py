@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from placement.heuristics.greedy import greedy
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement, Solution, evaluate, gpu_loads, violations
+from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import balance_routing, best_routing
-from placement.programs.spares import busy_replicas, fill, refill, spread
+from placement.programs.spares import busy_replicas, fill, refill, relieve_bottleneck, spread
+from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
+from tests.placement import oracle
 from tests.placement.oracle import placements, random_instance
 
 SETTINGS = SolverSettings()
@@ -87,3 +92,33 @@ def test_refilling_costs_nothing(exclusive: bool) -> None:
         assert spread(instance, found) <= spread(instance, routed) + 1e-9
         lower += spread(instance, found) < spread(instance, routed) - 1e-6
     assert lower > 0
+
+
+def test_relief_reaches_the_least_bottleneck_of_a_case_done_by_hand() -> None:
+    """Work of 0.6 and 0.2 on two GPUs that both models fit on: 0.4 is the least there is."""
+    instance, _ = one_busy_model()
+    placement = Placement.sorted(np.array([0, 1, 1]), np.zeros(3), np.array([0, 0, 1]))
+    load, start = least_bottleneck(instance, placement, SETTINGS)
+    found, solution = relieve_bottleneck(instance, load, start, SETTINGS, Budget(), enough=0.0)
+    assert load == pytest.approx(0.6)
+    assert found == pytest.approx(0.4)
+    assert gpu_loads(instance, solution.placement, solution.load) == pytest.approx([0.4, 0.4])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_relief_keeps_every_rule_and_never_goes_below_what_brute_force_finds(seed: int) -> None:
+    """Between the load given and the least of any placement, by a placement that is allowed."""
+    rng = np.random.default_rng([7, seed])
+    instance = random_instance(rng, exclusive=bool(seed % 2), load_cap=0.8)
+    load, start = least_bottleneck(instance, greedy(instance), SETTINGS)
+    found, solution = relieve_bottleneck(instance, load, start, SETTINGS, Budget(), enough=0.0)
+    assert oracle.least_bottleneck(instance) * (1 - 1e-6) <= found <= load * (1 + 1e-9)
+    assert violations(replace(instance, load_cap=found), solution) == []
+
+
+def test_relief_stops_where_the_load_is_low_enough() -> None:
+    """What was given comes back where it will do."""
+    instance, _ = one_busy_model()
+    load, start = least_bottleneck(instance, greedy(instance), SETTINGS)
+    found = relieve_bottleneck(instance, load, start, SETTINGS, Budget(), enough=load)
+    assert found == (load, start)
