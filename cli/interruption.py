@@ -21,14 +21,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cli.entry import heard
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from placement.solver.budget import Budget
 
 GRACE_S = 10.0
 """How long a command that was asked to end early may take before it is ended."""
@@ -39,6 +37,14 @@ PATIENCE_S = 2.0
 _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal is gone"}
 
 
+class Interruptible(Protocol):
+    """What a first Ctrl-C can stop, such as a budget."""
+
+    def interrupt(self) -> None:
+        """End soon; called from another thread."""
+        ...
+
+
 class EarlyEnd:
     """What a first Ctrl-C asks of a command that can end early; a second ends the process.
 
@@ -46,6 +52,8 @@ class EarlyEnd:
     ----------
     notice : str
         What the user is told.
+    grace_s : float
+        How long the end may take before the process is ended.
 
     Attributes
     ----------
@@ -53,13 +61,14 @@ class EarlyEnd:
         Whether it was.
     """
 
-    def __init__(self, notice: str) -> None:
+    def __init__(self, notice: str, grace_s: float | None = None) -> None:
         self.notice = notice
         self.asked = False
         self.deadline = float("inf")
-        self._budgets: list[Budget] = []
+        self._grace_s = GRACE_S if grace_s is None else grace_s
+        self._budgets: list[Interruptible] = []
 
-    def stops(self, budget: Budget) -> None:
+    def stops(self, budget: Interruptible) -> None:
         """Let a budget, too, know of it."""
         self._budgets.append(budget)
         if self.asked:
@@ -73,7 +82,7 @@ class EarlyEnd:
     def ask(self) -> None:
         """End as soon as there is something to show."""
         self.asked = True
-        self.deadline = time.monotonic() + GRACE_S
+        self.deadline = time.monotonic() + self._grace_s
         for budget in self._budgets:
             budget.interrupt()
         _signal_children(signal.SIGINT)  # a solver of its own process stops with what it has
@@ -94,10 +103,10 @@ _screens: list[Callable[[], None]] = []
 
 
 @contextmanager
-def early_end(notice: str) -> Iterator[EarlyEnd]:
+def early_end(notice: str, grace_s: float | None = None) -> Iterator[EarlyEnd]:
     """Let the first Ctrl-C inside ask for an early end, once there is a budget to stop."""
     global _early
-    before, _early = _early, EarlyEnd(notice)
+    before, _early = _early, EarlyEnd(notice, grace_s)
     try:
         yield _early
     finally:
@@ -156,6 +165,7 @@ def _hear(descriptor: int) -> None:
     while True:
         early = _early
         wait = None if early is None or not early.asked else early.deadline - time.monotonic()
+        wait = None if wait == float("inf") else wait
         received = b""
         if select.select([descriptor], [], [], None if wait is None else max(0.0, wait))[0]:
             received = os.read(descriptor, 64)

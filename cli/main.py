@@ -21,6 +21,8 @@ COMMANDS = {
     "solve": "Place the models by an integer program, with a proven bound.",
     "check": "Verify a plan, and its bound, without trusting whoever wrote it.",
     "simulate": "Run a trace over a plan, event by event.",
+    "execute": "Run a trace over a plan on real servers.",
+    "serve-local": "A server a replica on this machine, for `execute`.",
     "compare": "Every method and routing policy on your data, in one table.",
     "report": "One HTML page that shows a plan at work.",
     "export": "A plan as CSV, launch list or picture.",
@@ -62,13 +64,14 @@ class Commands(click.Group):
         """Load one command."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"cli.{name}").command
+        command: click.Command = import_module(f"cli.{name.replace('-', '_')}").command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest command where one is unknown."""
+        """Suggest the nearest command where one is unknown; `simulate --simulate true` executes."""
+        args = _really(args)
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches  # only needed to explain a mistake
 
@@ -106,6 +109,24 @@ class Commands(click.Group):
                 raise
             sys.exit(_explain(error))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _really(args: list[str]) -> list[str]:
+    """Take the original's switch by which a simulation calls the models: another command here."""
+    if args[:1] != ["simulate"]:
+        return args
+    rest: list[str] = []
+    value = None
+    words = iter(args)
+    for word in words:
+        name, equals, joined = word.partition("=")
+        if name != "--simulate":
+            rest.append(word)
+        else:
+            value = joined if equals else next(words, None)
+    if value not in ("true", "false"):
+        return args
+    return ["execute", *rest[1:]] if value == "true" else rest
 
 
 def _explain(error: BaseException) -> int:

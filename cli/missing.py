@@ -14,12 +14,13 @@ SHIPPED = ("configs/small.yaml", "configs/small_requests.yaml")
 EXAMPLE = ("example_config.yaml", "example_requests.jsonl")
 """Inputs that are shown where the project's own are not at hand; `generate` writes them."""
 PLAN = "plan.yaml"
+ENDPOINTS = "endpoints.yaml"
 GPUS = ["--gpus", "16"]
 
 PLAN_ARGUMENT = "PLAN"
 CLUSTER = "--gpus N or --cluster FILE"
 INPUT = "--config FILE or --config-out FILE"
-FILES = ("--config", "--requests", "--plan", "--requests-out")
+FILES = ("--config", "--requests", "--plan", "--requests-out", "--endpoints")
 
 
 class Complete(click.Command):
@@ -99,12 +100,16 @@ class Complete(click.Command):
                 config, requests = config or EXAMPLE[0], EXAMPLE[1]
         if make_plan:
             steps.append(["solve", "--config", str(config), "--requests", str(requests), *GPUS])
+        if "--endpoints" in lacking and not Path(ENDPOINTS).is_file():
+            # It serves until it is ended: for another terminal.
+            steps.append(["serve-local", "--plan", str(plan or PLAN), "--config", str(config)])
         filled = {
             "--config": ["--config", str(config)],
             "--requests": ["--requests", str(requests)],
             "--requests-out": ["--requests-out", EXAMPLE[1]],
             "--plan": ["--plan", PLAN],
             PLAN_ARGUMENT: [PLAN],
+            "--endpoints": ["--endpoints", ENDPOINTS],
             "--format": ["--format", "csv"],
             CLUSTER: GPUS,
             INPUT: ["--config-out", EXAMPLE[0]],

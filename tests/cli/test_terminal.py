@@ -20,8 +20,11 @@ from click.testing import CliRunner
 
 from cli.main import COMMANDS, main
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
+from tests.cli.test_execute import emulated
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ENDLESS = "serve-local"
+"""Serves until it is ended; tests/cli/test_execute.py has its tests."""
 LONG = "a-model-whose-name-is-rather-long-as-names-of-checkpoints-tend-to-be-v2.1-instruct-awq"
 
 
@@ -43,8 +46,19 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "export": ["--plan", plan, "--format", "csv", "-o", folder / "r.csv"],
         "generate": ["--config", config, "--requests", 20, "--requests-out", folder / "n.jsonl"],
         "schema": ["plan", "-o", folder / "s.json"],
+        "execute": finished_run(folder, {"plan": plan, "config": config, "requests": requests}),
     }
     return {name: [str(a) for a in arguments] for name, arguments in made.items()}
+
+
+def finished_run(folder: Path, inputs: dict[str, Path]) -> list[object]:
+    """An execution whose journal is complete, so that it needs no servers."""
+    endpoints, journal = folder / "endpoints.yaml", folder / "journal.jsonl"
+    files = [word for name, path in inputs.items() for word in (f"--{name}", path)]
+    made = [*files, "--endpoints", endpoints, "--journal", journal, "--mode", "offline"]
+    with emulated(inputs, endpoints):
+        assert gswarm("execute", *made, "--quiet").exit_code == 0
+    return made
 
 
 def run_in_terminal(command: list[str], *, columns: int = 80, **env: str) -> str:
@@ -72,14 +86,14 @@ def run_in_terminal(command: list[str], *, columns: int = 80, **env: str) -> str
     return data.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "completion"])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("completion", ENDLESS)])
 def test_quiet_says_nothing(command: str, calls: dict[str, list[str]]) -> None:
     """--quiet leaves both streams empty where all is well."""
     done = gswarm(command, *calls[command], "--quiet")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != ENDLESS])
 def test_json_is_one_object_and_nothing_else(command: str, calls: dict[str, list[str]]) -> None:
     """--json prints one JSON object on stdout, and nothing on stderr where that is no terminal."""
     arguments = ["bash"] if command == "completion" else calls[command]
@@ -91,7 +105,9 @@ def test_json_is_one_object_and_nothing_else(command: str, calls: dict[str, list
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("completion", "schema")])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c not in ("completion", "schema", ENDLESS)]
+)
 def test_tables_fit_into_80_columns_with_every_number_whole(
     command: str, calls: dict[str, list[str]]
 ) -> None:

@@ -63,10 +63,14 @@ class Step:
 
 @cache
 def commands() -> Mapping[str, click.Command]:
-    """Every command by its name."""
+    """Every command by its name, but for those that serve, or call, until they are ended."""
     from cli.main import COMMANDS
 
-    return {name: import_module(f"cli.{name}").command for name in COMMANDS}
+    return {
+        name: import_module(f"cli.{name}").command
+        for name in COMMANDS
+        if name not in ("serve-local", "execute")
+    }
 
 
 def base_line(rng: Random, command: str, files: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,317 @@
+"""`gswarm-place execute`: a trace over a plan, on real servers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.common import (
+    Number,
+    Routing,
+    check_outputs,
+    echo_json,
+    hash_inputs,
+    input_options,
+    load_run,
+    mode_option,
+    output_options,
+    waiting,
+)
+from cli.missing import Complete
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from placement.problem.plan import Plan
+    from placement.problem.trace import Trace
+    from placement.problem.workload import Workload
+    from runtime.arrays import Problem
+    from runtime.live.execute import LiveRun
+    from runtime.live.journal import Journal
+
+SHOWN_REASONS = 5
+"""Reasons of failures shown; `--json` lists every failure."""
+
+DRAINING = "finishing the requests that have begun; once more to stop at once"
+
+
+@click.command(cls=Complete)
+@click.option(
+    "--plan",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="The plan that `solve` wrote.",
+)
+@input_options
+@click.option(
+    "--endpoints",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Where each replica is served (docs/running.md); `serve-local` writes one.",
+)
+@mode_option
+@click.option(
+    "--time-scale",
+    type=Number(above_low=True, high=1e6),
+    default=1.0,
+    show_default=True,
+    help="Seconds for each second between two requests of the trace: 0.1 sends them ten times as "
+    "fast.",
+)
+@click.option(
+    "--routing",
+    type=Routing(),
+    default="locality",
+    show_default=True,
+    help="As `simulate`.",
+)
+@click.option(
+    "--timeout",
+    type=Number(above_low=True, high=1e6),
+    default=600.0,
+    show_default=True,
+    help="Most seconds of one call, where the endpoints file does not say.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 1000),
+    default=4,
+    show_default=True,
+    help="Further tries of a call that failed, after growing waits.",
+)
+@click.option(
+    "--give-up",
+    type=Number(above_low=True, high=1e6),
+    default=60.0,
+    show_default=True,
+    help="Seconds without an answer of any replica of a model after which its calls fail.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the jitter of the waits.")
+@click.option(
+    "--journal",
+    type=click.Path(),
+    metavar="FILE",
+    help="Take down what is done; the same command goes on where it was stopped or killed.",
+)
+@click.option(
+    "--log",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write every execution, as `simulate` does.",
+)
+@click.option(
+    "--trace",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write a timeline for ui.perfetto.dev (.json, or .json.gz).",
+)
+@output_options
+def command(**options: Any) -> None:
+    """Run a trace over a plan on real servers, and report what came of it.
+
+    Every node is a call over HTTP to the replica that the routing policy chooses; what it answers
+    goes on to the nodes that wait for it. Policies, figures and log are those of `simulate`.
+    Ctrl-C lets what has begun come to its end; a second one stops at once.
+
+    \b
+    Example, on servers that only take their time:
+      gswarm-place serve-local --plan plan.yaml --config configs/small.yaml -o endpoints.yaml
+    and in another terminal:
+      gswarm-place execute --plan plan.yaml --config configs/small.yaml \\
+          --requests configs/small_requests.yaml --endpoints endpoints.yaml
+    """
+    from cli.simulate import show
+    from placement.files.atomic import together
+    from placement.support.escaping import visible
+    from runtime.live.inputs import read_inputs
+    from runtime.log import write_log
+    from runtime.metrics import measure, summarize
+    from runtime.timeline import write_timeline
+
+    names = ("plan", "config", "requests", "endpoints")
+    check_outputs(
+        {f"--{name}": options[name] for name in ("log", "trace", "journal")},
+        [options[name] for name in names],
+    )
+    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
+    inputs = read_inputs(options["requests"], trace.request_ids)
+    live = _run(plan, workload, trace, inputs, options)
+    metrics = measure(live.run)
+    with together():
+        if options["log"] is not None:
+            with waiting("writing the log"):
+                write_log(options["log"], live.run, metrics)
+        if options["trace"] is not None:
+            with waiting("writing the timeline"):
+                write_timeline(options["trace"], live.run)
+    if options["as_json"]:
+        echo_json({"summary": summarize(live.run, metrics), "live": details(live)})
+    elif not options["quiet"]:
+        show(live.run, metrics)
+        _show_details(live, options["journal"])
+        for name in ("log", "trace"):
+            if options[name] is not None:
+                click.echo(f"{name} written to {visible(options[name])}")
+    if live.drained and metrics.failed_requests:
+        click.get_current_context().exit(130)
+    if metrics.failed_requests:
+        click.get_current_context().exit(1)
+
+
+def _run(
+    plan: Plan,
+    workload: Workload,
+    trace: Trace,
+    inputs: Sequence[Any],
+    options: dict[str, Any],
+) -> LiveRun:
+    """Call the servers; Ctrl-C drains."""
+    from contextlib import ExitStack
+
+    from cli.interruption import early_end, last_words
+    from runtime.live.backoff import RetryParams
+    from runtime.live.endpoints import read_endpoints
+    from runtime.live.execute import Drain, execute, scaled
+    from runtime.live.station import Patience
+    from runtime.simulate import match_plan, prepare_run
+
+    placement, routing = match_plan(plan, workload)
+
+    def prepared(trace: Trace) -> tuple[Problem, Any]:
+        return prepare_run(
+            workload,
+            trace,
+            plan.cluster,
+            placement,
+            routing,
+            mode=options["mode"],
+            policy=options["routing"],
+        )
+
+    problem, policy = prepared(trace)
+    endpoints = read_endpoints(options["endpoints"], problem, options["timeout"])
+    stretched = scaled(trace, arrivals=options["time_scale"], service=endpoints.time_scale)
+    if stretched is not trace:
+        problem, policy = prepared(stretched)
+    patience = replace(
+        Patience(give_up_s=options["give_up"]),
+        retry=RetryParams(retries=options["retries"], seed=options["seed"]),
+    )
+    drain = Drain()
+    with ExitStack() as stack:
+        journal = _journal(options, policy.name)
+        if journal is not None:
+            stack.enter_context(journal)
+        progress = stack.enter_context(_progress(options))
+        early = stack.enter_context(early_end(DRAINING, grace_s=float("inf")))
+        early.stops(drain)
+        if journal is not None:
+            hint = f"what is done is in {options['journal']}; the same command goes on from there"
+            stack.enter_context(last_words(lambda: click.echo(hint, err=True)))
+        return execute(
+            problem,
+            policy,
+            endpoints,
+            inputs,
+            patience=patience,
+            journal=journal,
+            drain=drain,
+            progress=progress,
+        )
+
+
+def _journal(options: dict[str, Any], routing: str) -> Journal | None:
+    from runtime.live.journal import Journal
+
+    if options["journal"] is None:
+        return None
+    files = {name: options[name] for name in ("plan", "config", "requests")}
+    made_of = {
+        **hash_inputs(**files),
+        "mode": options["mode"],
+        "routing": routing,
+        "time scale": repr(options["time_scale"]),
+    }
+    return Journal(options["journal"], made_of)
+
+
+def _progress(options: dict[str, Any]) -> Any:
+    from cli.terminal import Waiting, percent
+
+    class Progress(Waiting):
+        """Live line of a run: executions answered, their share, the seconds since it began."""
+
+        def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
+            """Take the latest count."""
+            share = percent(done / total)
+            self.doing = f"{done:,} of {total:,} executions  {share}  after {now_s or 0.0:,.0f} s"
+
+    return Progress("calling", quiet=options["quiet"] or options["as_json"])
+
+
+def details(live: LiveRun) -> dict[str, Any]:
+    """Lay out what a run has seen that no simulation has, for `--json`."""
+    problem, tally = live.run.problem, live.tally
+    workload = problem.workload
+    calls = sum(tally.calls_of)
+    return {
+        "calls": calls,
+        "calls_that_failed": sum(tally.faults_of),
+        "executions_resumed": tally.resumed,
+        "requests_not_begun": tally.unbegun,
+        "drained": live.drained,
+        "failures": [
+            {"request_id": request_id, "node_id": node_id, "reason": reason}
+            for request_id, node_id, reason in _failures(live)
+        ],
+        "replicas": [
+            {
+                "replica": p,
+                "model": workload.models[m].id,
+                "calls": tally.calls_of[p],
+                "calls_that_failed": tally.faults_of[p],
+                "circuit_opened": tally.opened_of[p],
+            }
+            for p, m in enumerate(problem.placement.model)
+        ],
+    }
+
+
+def _failures(live: LiveRun) -> list[tuple[str, str, str]]:
+    import numpy as np
+
+    problem = live.run.problem
+    found = []
+    for execution, reason in sorted(live.tally.failed.items()):
+        request = int(np.searchsorted(problem.offset, execution, side="right")) - 1
+        flow = problem.workload.workflows[int(problem.workflow[request])]
+        node = flow.nodes[execution - int(problem.offset[request])].id
+        found.append((str(problem.trace.request_ids[request]), node, reason))
+    return found
+
+
+def _show_details(live: LiveRun, journal: str | None) -> None:
+    from placement.support.escaping import visible
+
+    tally = live.tally
+    failed = sum(tally.faults_of)
+    click.echo(
+        f"{sum(tally.calls_of):,} calls, {failed:,} of them failed"
+        + (f"; {tally.resumed:,} executions were done before" if tally.resumed else "")
+    )
+    opened = [p for p, n in enumerate(tally.opened_of) if n]
+    if opened:
+        click.echo(f"replicas that did not answer for a while: {', '.join(map(str, opened))}")
+    reasons = Counter(reason for _, _, reason in _failures(live))
+    for reason, count in reasons.most_common(SHOWN_REASONS):
+        click.echo(f"failed {count:,} times: {visible(reason)}")
+    if len(reasons) > SHOWN_REASONS:
+        click.echo(f"and for {len(reasons) - SHOWN_REASONS} more reasons; --json lists them")
+    if tally.unbegun:
+        more = "; the same command goes on from there" if journal is not None else ""
+        click.echo(f"{tally.unbegun:,} requests have not begun{more}")

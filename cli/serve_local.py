@@ -1,0 +1,116 @@
+"""`gswarm-place serve-local`: a server a replica on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.common import Number, check_outputs, echo_json, output_options
+from cli.missing import Complete
+
+
+@click.command(cls=Complete)
+@click.option(
+    "--plan",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="The plan that `solve` wrote.",
+)
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Models and workflows (JSON, YAML).",
+)
+@click.option(
+    "--requests",
+    type=click.Path(),
+    metavar="FILE",
+    help="Trace that says how long each emulated call takes; without it the config does.",
+)
+@click.option(
+    "-o",
+    "--endpoints",
+    type=click.Path(),
+    default="endpoints.yaml",
+    show_default=True,
+    metavar="FILE",
+    help="Write where the replicas are served, for `execute`.",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; any other than this machine's own lets others call.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Of replica 0, the next for replica 1 and so on; 0 takes any that are free.",
+)
+@click.option(
+    "--time-scale",
+    type=Number(above_low=True, high=1e6),
+    default=1.0,
+    show_default=True,
+    help="Seconds that an emulated second takes: 0.1 is ten times as fast.",
+)
+@output_options
+def command(**options: Any) -> None:
+    """Serve every replica of a plan on this machine, so that `execute` has something to call.
+
+    A replica is emulated: it takes the time that its calls would take, by the law of the
+    simulator (queues, batching, shared GPUs), and says the text back. It serves until Ctrl-C.
+
+    \b
+    Example:
+      gswarm-place serve-local --plan plan.yaml --config configs/small.yaml
+    """
+    import asyncio
+
+    from placement.files.config_file import read_config
+    from placement.files.plan_file import read_plan
+    from placement.files.request_file import read_requests
+    from placement.support.escaping import visible
+    from runtime.live.local import (
+        Admin,
+        LocalCluster,
+        LocalSettings,
+        ServiceTimes,
+        serve,
+        served_problem,
+        write_endpoints,
+    )
+
+    inputs = [options[name] for name in ("plan", "config", "requests")]
+    check_outputs({"--endpoints": options["endpoints"]}, inputs)
+    plan = read_plan(options["plan"])
+    workload = read_config(options["config"])
+    trace = None
+    if options["requests"] is not None:
+        trace = read_requests(options["requests"], workload)
+    problem = served_problem(workload, plan)
+    placed = [workload.models[m] for m in sorted(set(problem.placement.model.tolist()))]
+    times = ServiceTimes(workload, trace, placed)
+    settings = LocalSettings(options["host"], options["port"], options["time_scale"])
+
+    def ready(cluster: LocalCluster, admin: Admin) -> None:
+        write_endpoints(options["endpoints"], cluster.endpoints())
+        if options["as_json"]:
+            echo_json(
+                {"endpoints": options["endpoints"], "admin": admin.url, **cluster.endpoints()}
+            )
+        elif not options["quiet"]:
+            servers = len(cluster.servers)
+            click.echo(f"{servers} replicas are served; {visible(options['endpoints'])} says where")
+            click.echo(
+                f"to kill one: curl -X POST -H 'X-Gswarm-Admin: 1' {admin.url}/replicas/0/kill"
+            )
+            click.echo("Ctrl-C ends them")
+
+    asyncio.run(serve(problem, times, settings, ready))

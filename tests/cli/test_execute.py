@@ -1,0 +1,439 @@
+"""`execute` as a whole, against servers of the test's own on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import web
+from click.testing import Result
+
+from placement.files.config_file import read_config
+from placement.files.plan_file import read_plan
+from placement.files.request_file import read_requests
+from runtime.live.local import LocalCluster, LocalSettings, ServiceTimes, served_problem
+from runtime.live.server import Asked, ReplicaServer
+from tests.cli.inputs import gswarm, solve_plan, write_inputs
+from tests.cli.test_contract import EXECUTION, SUMMARY
+from tests.runtime.live.servers import Counting, answering, beside
+
+SCALE = 0.002
+ROOT = Path(__file__).parents[2]
+
+Inputs = dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("inputs")
+    config, requests = write_inputs(folder, requests=40)
+    return {"plan": solve_plan(folder, config, requests), "config": config, "requests": requests}
+
+
+def line(inputs: Inputs, endpoints: Path, *more: object) -> list[str]:
+    files = [str(word) for name, path in inputs.items() for word in (f"--{name}", path)]
+    return [
+        "execute", *files, "--endpoints", str(endpoints), "--time-scale", str(SCALE),
+        "--mode", "offline", *map(str, more),
+    ]  # fmt: skip
+
+
+def execute(inputs: Inputs, endpoints: Path, *more: object) -> Result:
+    return gswarm(*line(inputs, endpoints, *more))
+
+
+@contextmanager
+def emulated(inputs: Inputs, path: Path, scale: float = SCALE) -> Iterator[tuple[Any, Any]]:
+    """Emulated servers of all replicas, and their endpoints in a file."""
+    workload = read_config(inputs["config"])
+    problem = served_problem(workload, read_plan(inputs["plan"]))
+    times = ServiceTimes(workload, read_requests(inputs["requests"], workload), workload.models)
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[LocalCluster]:
+        async with LocalCluster(problem, times, LocalSettings(time_scale=scale)) as cluster:
+            yield cluster
+
+    with beside(make) as (other, cluster):
+        path.write_text(yaml.safe_dump(cluster.endpoints()))
+        yield other, cluster
+
+
+@contextmanager
+def counted(inputs: Inputs, path: Path, answers: list[Any]) -> Iterator[Any]:
+    """Servers of the test's own, one a replica, and their endpoints in a file."""
+    with beside(lambda: answering(answers)) as (other, servers):
+        entries = [{"replica": p, "url": s.url} for p, s in enumerate(servers)]
+        path.write_text(yaml.safe_dump({"replicas": entries}))
+        yield other, servers
+
+
+def replicas(inputs: Inputs) -> int:
+    return len(json.loads(inputs["plan"].read_text())["replicas"])
+
+
+def every_node(inputs: Inputs) -> set[tuple[str, str]]:
+    flows = json.loads(inputs["config"].read_text())["workflows"]
+    records = [json.loads(text) for text in inputs["requests"].read_text().splitlines()]
+    return {
+        (r["request_id"], node["id"]) for r in records for node in flows[r["workflow_id"]]["nodes"]
+    }
+
+
+def journaled(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in path.read_bytes().split(b"\n")[1:-1]]
+
+
+def test_a_run_has_the_figures_and_the_log_of_a_simulation(inputs: Inputs, tmp_path: Path) -> None:
+    """Every field, every request, and an output that has gone through all its nodes."""
+    endpoints, log, journal = (tmp_path / n for n in ("e.yaml", "log.json", "j.jsonl"))
+    with emulated(inputs, endpoints):
+        more = ("--log", log, "--journal", journal, "--trace", tmp_path / "t.json", "--json")
+        done = execute(inputs, endpoints, *more)
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert set(said["summary"]) >= SUMMARY
+    assert said["summary"]["simulate"] is False
+    assert said["summary"]["completed_requests"] == 40
+    nodes = every_node(inputs)
+    assert said["live"]["calls"] == len(nodes)
+    assert said["live"]["failures"] == []
+    written = json.loads(log.read_text())
+    assert all(set(row) == EXECUTION for row in written["executions"])
+    assert {(r["request_id"], r["node_id"]) for r in written["executions"]} == nodes
+    outputs = [entry["output"] for entry in journaled(journal)]
+    assert any(o.startswith("[small] [big] request r") for o in outputs)
+
+
+def test_policies_choose_as_they_do_in_the_simulator(inputs: Inputs, tmp_path: Path) -> None:
+    """Under `plan` every node runs on the server that the simulator puts it on."""
+    endpoints, live, simulated = (tmp_path / n for n in ("e.yaml", "live.json", "simulated.json"))
+    with emulated(inputs, endpoints):
+        assert execute(inputs, endpoints, "--routing", "plan", "--log", live).exit_code == 0
+    files = [str(word) for name, path in inputs.items() for word in (f"--{name}", path)]
+    options = ("--mode", "offline", "--routing", "plan", "--log", simulated, "--quiet")
+    assert gswarm("simulate", *files, *options).exit_code == 0
+
+    def places(path: Path) -> dict[tuple[str, str], int]:
+        rows = json.loads(path.read_text())["executions"]
+        return {(r["request_id"], r["node_id"]): r["server_id"] for r in rows}
+
+    assert places(live) == places(simulated)
+
+
+def test_a_finished_run_is_not_run_again(inputs: Inputs, tmp_path: Path) -> None:
+    """The same command shows the same figures from the journal, and calls nobody."""
+    endpoints, journal = tmp_path / "e.yaml", tmp_path / "j.jsonl"
+    with emulated(inputs, endpoints):
+        first = execute(inputs, endpoints, "--journal", journal, "--json")
+    again = execute(inputs, endpoints, "--journal", journal, "--json")
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["summary"] == json.loads(first.stdout)["summary"]
+    assert json.loads(again.stdout)["live"]["calls"] == 0
+
+
+def test_a_server_that_dies_costs_no_request(inputs: Inputs, tmp_path: Path) -> None:
+    """Its calls are served by the other replicas of its model, and its circuit opens."""
+    endpoints = tmp_path / "e.yaml"
+    plan = json.loads(inputs["plan"].read_text())
+    models = [r["model"] for r in plan["replicas"]]
+    victim = next(p for p, m in enumerate(models) if models.count(m) > 1)
+    answers = [Counting(lambda asked: False) for _ in models]
+    answers[victim] = Counting(lambda asked: True)
+    with counted(inputs, endpoints, answers) as (other, servers):
+        # It holds its first call; when that is there, it is killed.
+        async def kill() -> None:
+            await asyncio.to_thread(answers[victim].held.wait, 60)
+            await servers[victim].kill()
+
+        killing = asyncio.run_coroutine_threadsafe(kill(), other.loop)
+        done = execute(inputs, endpoints, "--routing", "least-loaded", "--json")
+        killing.result(60)
+        answers[victim].release.set()
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["summary"]["completed_requests"] == 40
+    assert said["live"]["replicas"][victim]["calls_that_failed"] >= 1
+    assert said["live"]["replicas"][victim]["circuit_opened"] >= 1
+    served = {pair for a in answers if a is not answers[victim] for pair in a.asked}
+    assert served == every_node(inputs)
+
+
+def test_requests_that_fail_are_told_with_their_reasons(inputs: Inputs, tmp_path: Path) -> None:
+    """Exit code 1; completed and failed ones add up."""
+
+    async def refuse(asked: Asked) -> str:
+        if asked.request_id in ("r3", "r5"):
+            raise ValueError("the prompt is too long")
+        return "fine"
+
+    endpoints = tmp_path / "e.yaml"
+    with counted(inputs, endpoints, [refuse] * replicas(inputs)):
+        done = execute(inputs, endpoints, "--json")
+        shown = execute(inputs, endpoints)
+    assert done.exit_code == shown.exit_code == 1
+    said = json.loads(done.stdout)
+    assert said["summary"]["completed_requests"] == 38
+    assert said["summary"]["failed_requests"] == 2
+    assert [f["request_id"] for f in said["live"]["failures"]] == ["r3", "r5"]
+    assert "the prompt is too long" in shown.stdout
+
+
+class Process:
+    """The command in a process of its own."""
+
+    def __init__(self, arguments: list[str], **options: Any) -> None:
+        code = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_DFL)\n{RUN}"
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, **options,
+        )  # fmt: skip
+
+    def end(self, number: int) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, out, err
+
+
+RUN = "from cli.entry import main\nmain()\n"
+
+
+def held_answers(inputs: Inputs, after: int) -> list[Counting]:
+    """Answers that all hold from the `after`-th call on, counted over all replicas."""
+    answers: list[Counting] = []
+
+    def hold(asked: Asked) -> bool:
+        return sum(len(a.asked) for a in answers) >= after
+
+    answers += [Counting(hold) for _ in range(replicas(inputs))]
+    for a in answers[1:]:
+        a.held, a.release = answers[0].held, answers[0].release
+    return answers
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_run_goes_on_and_neither_repeats_nor_loses_a_request(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    """Killed while calls are under way: what was answered stands, the rest is done."""
+    endpoints, journal = tmp_path / "e.yaml", tmp_path / "j.jsonl"
+    answers = held_answers(inputs, after=20)
+    with counted(inputs, endpoints, answers):
+        process = Process(line(inputs, endpoints, "--journal", journal))
+        assert answers[0].held.wait(60), process.end(signal.SIGKILL)
+        assert process.end(signal.SIGKILL)[0] == -signal.SIGKILL
+        before = journaled(journal)
+        under_way = Counter(pair for a in answers for pair in a.asked)
+        answers[0].release.set()
+        done = execute(inputs, endpoints, "--journal", journal, "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["summary"]["completed_requests"] == 40
+    assert said["live"]["executions_resumed"] == len(before) > 0
+    nodes = every_node(inputs)
+    assert len({entry["execution"] for entry in journaled(journal)}) == len(nodes)
+    assert len(journaled(journal)) == len(nodes)
+    asked = Counter(pair for a in answers for pair in a.asked)
+    assert set(asked) == nodes
+    # Only a call whose answer nobody had heard may have been made again, and only elsewhere.
+    repeated = {pair for pair, count in asked.items() if count > 1}
+    assert repeated <= set(under_way)
+    assert len(repeated) <= len(under_way) - len(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_ctrl_c_drains_and_the_same_command_goes_on(inputs: Inputs, tmp_path: Path) -> None:
+    """Requests that had begun run to their end, no other begins, and then the rest is done."""
+    endpoints, journal, log = (tmp_path / n for n in ("e.yaml", "j.jsonl", "log.json"))
+    answers = held_answers(inputs, after=10)
+    with counted(inputs, endpoints, answers):
+        process = Process(line(inputs, endpoints, "--journal", journal, "--log", log, "--json"))
+        assert answers[0].held.wait(60)
+        process.process.send_signal(signal.SIGINT)
+        assert process.process.stderr is not None
+        notice = process.process.stderr.readline()
+        begun = {pair[0] for a in answers for pair in a.asked}
+        answers[0].release.set()
+        code, out, _ = process.wait()
+        assert notice == "finishing the requests that have begun; once more to stop at once\n"
+        assert code == 130
+        said = json.loads(out)
+        assert said["live"]["drained"] is True
+        completed = said["summary"]["completed_requests"]
+        assert len(begun) <= completed < 40
+        assert said["live"]["requests_not_begun"] == 40 - completed
+        rows = json.loads(log.read_text())["executions"]
+        assert begun <= {row["request_id"] for row in rows}
+        again = execute(inputs, endpoints, "--journal", journal, "--json")
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["summary"]["completed_requests"] == 40
+    asked = Counter(pair for a in answers for pair in a.asked)
+    assert asked == Counter(dict.fromkeys(every_node(inputs), 1))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_a_second_ctrl_c_stops_at_once(inputs: Inputs, tmp_path: Path) -> None:
+    """Calls under way are broken off, no log is written, and the journal is said to be there."""
+    endpoints, journal, log = (tmp_path / n for n in ("e.yaml", "j.jsonl", "log.json"))
+    answers = held_answers(inputs, after=10)
+    with counted(inputs, endpoints, answers):
+        process = Process(line(inputs, endpoints, "--journal", journal, "--log", log))
+        assert answers[0].held.wait(60)
+        process.process.send_signal(signal.SIGINT)
+        assert process.process.stderr is not None
+        process.process.stderr.readline()
+        code, out, err = process.end(signal.SIGINT)
+        answers[0].release.set()
+    assert code == 130
+    assert out == ""
+    assert err.splitlines()[0] == "interrupted"
+    assert str(journal) in err
+    assert not log.exists()
+
+
+SECRET = "sk-never-to-be-seen-42"
+
+
+def test_keys_are_in_no_output(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that repeat the key, in answers and in errors, make nobody else say it."""
+    monkeypatch.setenv("TEST_KEY", SECRET)
+    seen: list[str | None] = []
+
+    async def tell(request: web.Request) -> web.Response:
+        said = request.headers.get("Authorization")
+        seen.append(said)
+        if "r7" in request.headers["X-Request-Id"]:
+            return web.Response(status=400, text=f"what a key: {said}")
+        message = {"content": f"your key is {said}"}
+        return web.json_response({"choices": [{"message": message}]})
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", tell)
+        runner = web.AppRunner(app, shutdown_timeout=1e-3)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await runner.cleanup()
+
+    files = {n: tmp_path / f"{n}.json" for n in ("log", "trace", "journal")}
+    with beside(make) as (_, url):
+        entries = [
+            {"replica": p, "url": url, "key_env": "TEST_KEY"} for p in range(replicas(inputs))
+        ]
+        endpoints = tmp_path / "e.json"
+        endpoints.write_text(json.dumps({"replicas": entries}))
+        more = [word for name, path in files.items() for word in (f"--{name}", path)]
+        texts = [
+            execute(inputs, endpoints, *more).output,
+            execute(inputs, endpoints, "--json").output,
+        ]
+    assert seen
+    assert set(seen) == {f"Bearer {SECRET}"}
+    texts += [path.read_text() for path in files.values()]
+    assert "your key is Bearer [key]" in files["journal"].read_text()
+    assert any("what a key: Bearer [key]" in text for text in texts)
+    assert not any(SECRET in text for text in texts)
+
+
+def test_the_originals_switch_executes(inputs: Inputs, tmp_path: Path) -> None:
+    """`simulate --simulate true` calls the servers, `--simulate false` simulates."""
+    endpoints = tmp_path / "e.yaml"
+    files = line(inputs, endpoints)[1:]
+    with emulated(inputs, endpoints):
+        for switch in (["--simulate", "true"], ["--simulate=true"]):
+            done = gswarm("simulate", *switch, *files, "--json")
+            assert json.loads(done.stdout)["summary"]["simulate"] is False
+    own = [w for name, path in inputs.items() for w in (f"--{name}", str(path))]
+    done = gswarm("simulate", *own, "--simulate", "false", "--json")
+    assert json.loads(done.stdout)["summary"]["simulate"] is True
+
+
+def test_bad_endpoints_are_bad_input(inputs: Inputs, tmp_path: Path) -> None:
+    """Exit code 2 and a sentence; nothing is called or written."""
+    endpoints = tmp_path / "e.yaml"
+    endpoints.write_text("replicas: [{replica: 0, url: 'ftp://x'}]\n")
+    done = execute(inputs, endpoints, "--journal", tmp_path / "j.jsonl")
+    assert done.exit_code == 2
+    assert "no address of a server" in done.stderr
+    assert not (tmp_path / "j.jsonl").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_serve_local_says_where_it_serves_and_kills_on_demand(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    """Its endpoints file is taken as it is; a killed replica answers nobody."""
+    endpoints = tmp_path / "e.yaml"
+    arguments = ["serve-local", "--plan", inputs["plan"], "--config", inputs["config"],
+                 "--time-scale", SCALE, "-o", endpoints, "--json"]  # fmt: skip
+    process = Process([*map(str, arguments)])
+    assert process.process.stdout is not None
+    text = ""
+    while not text.endswith("}\n") or text.count("{") != text.count("}"):
+        part = process.process.stdout.readline()
+        assert part, process.wait()
+        text += part
+    said = json.loads(text)
+
+    async def admin(method: str, path: str, **headers: str) -> tuple[int, Any]:
+        import aiohttp
+
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, said["admin"] + path, headers=headers) as answer,
+        ):
+            return answer.status, await answer.json()
+
+    try:
+        assert execute(inputs, endpoints, "--quiet").exit_code == 0
+        assert asyncio.run(admin("POST", "/replicas/0/kill"))[0] == 403
+        mark = {"X-Gswarm-Admin": "1"}
+        assert asyncio.run(admin("POST", "/replicas/99/kill", **mark))[0] == 404
+        assert asyncio.run(admin("POST", "/replicas/0/kill", **mark)) == (200, {"killed": 0})
+        rows = asyncio.run(admin("GET", "/replicas"))[1]["replicas"]
+        assert [r["alive"] for r in rows] == [False] + [True] * (len(rows) - 1)
+        assert sum(r["served"] for r in rows) == len(every_node(inputs))
+        assert all(r["url"].startswith("http://127.0.0.1:") for r in rows)
+    finally:
+        code, _, err = process.end(signal.SIGINT)
+    assert (code, err) == (130, "interrupted\n")
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    """With what to do; nothing stays open."""
+    first = ReplicaServer("m", Counting())
+    with pytest.raises(OSError):
+        ReplicaServer("m", Counting(), port=first.port)
+    asyncio.run(first.kill())
+
+
+def test_what_is_missing_is_shown_with_the_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan is made, its replicas are served, and then the run is executed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    shown = [
+        text.split()[1] for text in gswarm("execute").stderr.splitlines() if "  gswarm" in text
+    ]
+    assert shown == ["solve", "serve-local", "execute"]
