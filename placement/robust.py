@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from placement.heuristics.local_search import CHUNK, START_MOVES, local_search
 from placement.patterns import pattern_bottleneck
 from placement.patterns.joint_master import generate_scenarios, integer_scenarios
+from placement.portfolio.scenario_routing import route_all, route_in_time, worth_of
 from placement.portfolio.starts import load_cap
 from placement.problem.instance import Instance
 from placement.problem.outcome import (
@@ -27,12 +28,10 @@ from placement.programs.demands import (
     envelope,
     make_scenarios,
     objectives,
-    route_all,
-    worth,
 )
 from placement.programs.joint import solve_compact_scenarios
 from placement.programs.least_load import least_bottleneck
-from placement.programs.routing import balance_routing, best_routing
+from placement.programs.routing import balance_routing
 from placement.solve import NO_BOUND, solve
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
@@ -42,6 +41,10 @@ COMPACT_SERVERS = 2
 
 TIGHTENED_SERVERS = 8
 """Largest cluster for which what time is left goes to the compact form."""
+
+CAP_SHARE, STARTS_SHARE, OFFER_SHARE, CLOSING_SHARE = 0.2, 0.3, 0.5, 0.3
+"""Parts of the time left: for the cap that all scenarios keep, for routing the starts, for routing
+what was found since, and, of the last phase, for each routing."""
 
 PROOFS = {
     "patterns": (
@@ -112,12 +115,14 @@ def solve_scenarios(
     plain = solve(mean, options, progress=progress, budget=budget.part(0.25))
     scenarios = make_scenarios(demands, options.max_utilization)
     starts = [plain.solution.placement, *_starts(scenarios, options, budget)]
-    cap, starts = _cap(scenarios, starts, settings, options, budget)
+    cap, starts, least = _cap(scenarios, starts, settings, options, budget.part(CAP_SHARE))
     scenarios = make_scenarios(demands, cap)
-    values = [worth(criterion, scenarios, start, settings) for start in starts]
     search = _Search(scenarios, criterion, settings, options, budget, progress)
-    best = starts[max(range(len(starts)), key=lambda i: values[i])]
-    search.offer(best, max(values))
+    part = budget.part(STARTS_SHARE)
+    values = [search.offer(s, part.part(1 / (len(starts) - i))) for i, s in enumerate(starts)]
+    if search.best is None:
+        # No routing was found in time but the one that says what the cap is.
+        search.keep(least[0].placement, least)
     _improve(search, [s for s, v in zip(starts, values, strict=True) if v > float("-inf")])
     return _outcome(plain, search, values[0])
 
@@ -131,18 +136,25 @@ class _Search:
     budget: Budget
     progress: ProgressCallback | None
     best: Placement | None = None
+    routed: Sequence[Solution] = ()
     value: float = float("-inf")
     bound: float = 1.0
     proof: str = "no locality exceeds 1"
 
-    def offer(self, placement: Placement | None, value: float | None = None) -> None:
-        """Keep a placement where it is better."""
+    def offer(self, placement: Placement | None, budget: Budget | None = None) -> float:
+        """Route a placement and keep it where it is better; says what it is worth."""
         if placement is None:
-            return
-        if value is None:
-            value = worth(self.criterion, self.scenarios, placement, self.settings)
+            return float("-inf")
+        budget = budget or self.budget.part(OFFER_SHARE)
+        routed = route_all(self.scenarios, placement, self.settings, budget)
+        return float("-inf") if routed is None else self.keep(placement, routed)
+
+    def keep(self, placement: Placement, routed: Sequence[Solution]) -> float:
+        """Keep a routed placement where it is better; says what it is worth."""
+        value = worth_of(self.criterion, self.scenarios, routed)
         if self.best is None or value > self.value + 1e-9:
-            self.best, self.value = placement, value
+            self.best, self.routed, self.value = placement, routed, value
+        return value
 
     def tighten(self, bound: float, how: str) -> None:
         """Keep a bound where it is lower."""
@@ -170,9 +182,14 @@ def _starts(
     """
     part = budget.part(0.15)
     moves = max(CHUNK, START_MOVES // len(scenarios))
-    found = [local_search(i, seed=options.seed, budget=part, moves=moves) for i in scenarios]
+    found = []
+    with part.bounded():
+        for scenario in scenarios:
+            found.append(local_search(scenario, seed=options.seed, budget=part, moves=moves))
     heaviest = max(scenarios, key=lambda s: float(s.offered_load.sum()))
     for instance in (envelope(scenarios), heaviest):
+        if budget.expired:
+            break
         alone = solve(instance, replace(options, balance=False), budget=budget.part(0.2))
         found.append(alone.solution.placement)
     placed = set(scenarios[0].used_models)
@@ -185,21 +202,25 @@ def _cap(
     settings: SolverSettings,
     options: SolveOptions,
     budget: Budget,
-) -> tuple[float, list[Placement]]:
-    """The cap that all scenarios can keep; where it is above the target, one more start."""
+) -> tuple[float, list[Placement], list[Solution]]:
+    """The cap that all scenarios can keep, and routings that do.
 
-    def bottleneck(placement: Placement) -> float:
-        return max(least_bottleneck(s, placement, settings, budget=budget)[0] for s in scenarios)
+    Where it is above the target, there is one more start.
+    """
 
-    least = min(map(bottleneck, starts))
+    def bottleneck(placement: Placement) -> tuple[float, list[Solution]]:
+        found = [least_bottleneck(s, placement, settings, budget=budget) for s in scenarios]
+        return max(load for load, _ in found), [solution for _, solution in found]
+
+    least, routed = min(map(bottleneck, starts), key=lambda pair: pair[0])
     target = 0.0 if options.mode == "offline" else options.max_utilization
     if least > target:
         found = pattern_bottleneck(
-            envelope(scenarios), settings, budget.part(0.2), target=target
+            envelope(scenarios), settings, budget.part(0.5), target=target
         ).solution.placement
         starts = [*starts, found]
-        least = min(least, bottleneck(found))
-    return load_cap(options, least), starts
+        least, routed = min((least, routed), bottleneck(found), key=lambda pair: pair[0])
+    return load_cap(options, least), starts, routed
 
 
 def _improve(search: _Search, starts: list[Placement]) -> None:
@@ -230,30 +251,27 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
                 if search.closed():
                     break
     if servers <= TIGHTENED_SERVERS and not search.closed() and not search.budget.expired:
-        placement, bound = solve_compact_scenarios(
-            scenarios,
-            search.criterion,
-            search.settings,
-            search.budget.part(0.9),
-            start=search.best,
-            gap=gap,
-        )
-        search.offer(placement)
+        found, bound, part = None, 1.0, search.budget.part(0.9)
+        with part.bounded():
+            found, bound = solve_compact_scenarios(
+                scenarios, search.criterion, search.settings, part, start=search.best, gap=gap
+            )
+        search.offer(found)
         search.tighten(bound, "compact")
         search.report()
 
 
 def _outcome(plain: SolveResult, search: _Search, plain_value: float) -> RobustOutcome:
-    assert search.best is not None
-    placement, result = _route_mean(plain, search)
+    closing = search.budget.closing()
+    placement, result, routed = _route_mean(plain, search, closing)
     scenarios = search.scenarios
-    routed = route_all(scenarios, placement, search.settings)
-    if routed is None:
-        raise RuntimeError("a placement that served every scenario does so no longer")
     even = []
-    for scenario, solution in zip(scenarios, routed, strict=True):
+    for k, (scenario, solution) in enumerate(zip(scenarios, routed, strict=True)):
         floor = evaluate(scenario, solution).objective * (1 - search.options.balance_tolerance)
-        balanced = balance_routing(scenario, placement, search.settings, least_locality=floor)
+        part = closing.part(1 / (len(scenarios) - k))
+        balanced = balance_routing(
+            scenario, placement, search.settings, least_locality=floor, budget=part
+        )
         even.append(balanced or solution)
     value = combine(search.criterion, objectives(scenarios, even))
     bound = max(search.bound, value)
@@ -284,11 +302,13 @@ def _outcome(plain: SolveResult, search: _Search, plain_value: float) -> RobustO
     )
 
 
-def _route_mean(plain: SolveResult, search: _Search) -> tuple[Placement, SolveResult]:
+def _route_mean(
+    plain: SolveResult, search: _Search, closing: Budget
+) -> tuple[Placement, SolveResult, Sequence[Solution]]:
     """Route the mean demand over the placement, with idle GPUs filled where no scenario loses.
 
     Where the mean demand cannot be kept under its own cap, the scenarios' cap is taken; the bound
-    of the plain plan does not hold for it.
+    of the plain plan does not hold for it. The routings of the scenarios come with it.
     """
     assert search.best is not None
     placement, instance, settings = search.best, plain.instance, search.settings
@@ -297,18 +317,28 @@ def _route_mean(plain: SolveResult, search: _Search) -> tuple[Placement, SolveRe
         plain.certificate.proof,
         plain.certificate.duals,
     )
-    routed = best_routing(instance, placement, settings)
+    routed: Solution | None = plain.solution
+    if placement != plain.solution.placement:
+        routed = route_in_time(instance, placement, settings, closing.part(CLOSING_SHARE))
     if routed is None:
         least, routed = least_bottleneck(
-            instance, placement, settings, budget=search.budget.closing()
+            instance, placement, settings, budget=closing.part(CLOSING_SHARE)
         )
         instance = replace(instance, load_cap=max(least, search.scenarios[0].load_cap))
-        routed = best_routing(instance, placement, settings) or routed
+        wider = route_in_time(instance, placement, settings, closing.part(CLOSING_SHARE))
+        routed = wider or routed
         bound, proof, duals = 1.0, NO_BOUND, None
     tolerance = search.options.balance_tolerance
-    even = balance(instance, routed, settings, search.budget.closing(), tolerance=tolerance)
-    if worth(search.criterion, search.scenarios, even.placement, settings) >= search.value - 1e-9:
+    even = balance(instance, routed, settings, closing.part(CLOSING_SHARE), tolerance=tolerance)
+    of_each: Sequence[Solution] | None = search.routed
+    if even.placement != placement:
+        part = closing.part(CLOSING_SHARE)
+        of_each = route_all(search.scenarios, even.placement, settings, part)
+    if worth_of(search.criterion, search.scenarios, of_each) >= search.value - 1e-9:
         placement, routed = even.placement, even
+    else:
+        of_each = search.routed
+    assert of_each is not None
     evaluation = evaluate(instance, routed)
     gap = relative_gap(evaluation.objective, bound)
     certificate = replace(
@@ -321,10 +351,11 @@ def _route_mean(plain: SolveResult, search: _Search) -> tuple[Placement, SolveRe
         duals=duals,
         load_cap=instance.load_cap,
     )
-    return placement, replace(
+    result = replace(
         plain,
         instance=instance,
         solution=routed,
         evaluation=evaluation,
         certificate=certificate,
     )
+    return placement, result, of_each

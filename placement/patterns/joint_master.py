@@ -182,8 +182,22 @@ def generate_scenarios(
     gap: float,
 ) -> ScenarioPool:
     """Column generation from the patterns of the starts, until relaxation and bound meet."""
-    normal = [normalize(s) for s in scenarios]
     pool = ScenarioPool()
+    with budget.bounded():
+        _generate(pool, scenarios, criterion, starts, settings, budget, gap)
+    return pool
+
+
+def _generate(
+    pool: ScenarioPool,
+    scenarios: Sequence[Scenario],
+    criterion: Criterion,
+    starts: Sequence[Placement],
+    settings: SolverSettings,
+    budget: Budget,
+    gap: float,
+) -> None:
+    normal = [normalize(s) for s in scenarios]
     for start in starts:
         for pattern in patterns_of(scenarios[0], start):
             pool.add(pattern)
@@ -196,7 +210,7 @@ def generate_scenarios(
         master = ScenarioMaster(normal, criterion, list(pool.patterns))
         outcome = solve_program(master.problem, settings, budget=budget)
         if outcome.objective is None:
-            return pool
+            return
         relaxation = outcome.objective / normal[0].cluster.n_servers
         servers = master.masters[0].servers
         pool.fractions = {p: n.varValue for p, n in servers.items() if n.varValue}
@@ -207,7 +221,7 @@ def generate_scenarios(
             priced = [p.solve(at, settings, budget) for p in pricings]
             found = [p for p in priced if p is not None]
             if len(found) < len(priced):
-                return pool
+                return
             bound = scenario_bound(normal, at, [b for _, b in found])
             if centre is None or bound < pool.best_bound:
                 centre = at
@@ -218,8 +232,7 @@ def generate_scenarios(
             if added:
                 break
         if not added or relative_gap(relaxation, pool.best_bound) <= gap:
-            return pool
-    return pool
+            return
 
 
 def integer_scenarios(
@@ -237,19 +250,23 @@ def integer_scenarios(
     held = patterns_of(scenarios[0], start)
     near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]
     for patterns, part in ((near, 0.4), (list(pool.patterns), 0.9)):
-        master = ScenarioMaster(normal, criterion, patterns, integer=True)
-        for each in master.masters:
-            for pattern, n in each.servers.items():
-                n.varValue = held.get(pattern, 0)
-        outcome = solve_program(
-            master.problem,
-            settings,
-            gap=gap,
-            node_limit=NODE_LIMIT,
-            warm_start=True,
-            budget=budget.part(part),
-        )
-        found = dict(master.masters[0].counts()) if outcome.found else None
+        found: dict[Pattern, int] | None = None
+        phase = budget.part(part)
+        with phase.bounded():
+            master = ScenarioMaster(normal, criterion, patterns, integer=True)
+            for each in master.masters:
+                for pattern, n in each.servers.items():
+                    n.varValue = held.get(pattern, 0)
+            outcome = solve_program(
+                master.problem,
+                settings,
+                gap=gap,
+                node_limit=NODE_LIMIT,
+                warm_start=True,
+                budget=phase,
+            )
+            if outcome.found:
+                found = dict(master.masters[0].counts())
         yield None if found is None else expand(scenarios[0], found)
         if found is not None:
             held = {p: n for p, n in found.items() if p in pool.patterns}

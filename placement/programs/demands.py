@@ -17,11 +17,9 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.solution import Solution, evaluate
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
-from placement.programs.routing import best_routing
-from placement.solver.milp import SolverSettings
 
 Criterion = Literal["worst", "average"]
 
@@ -118,32 +116,6 @@ def envelope(instances: Sequence[Instance]) -> Instance:
 def combine(criterion: Criterion, values: Sequence[float]) -> float:
     """Worth of a placement from its worth to each scenario."""
     return float(min(values) if criterion == "worst" else np.mean(values))
-
-
-def route_all(
-    scenarios: Sequence[Scenario], placement: Placement, settings: SolverSettings
-) -> list[Solution] | None:
-    """Best routing of each scenario; None where one cannot be served under the cap."""
-    found = []
-    for scenario in scenarios:
-        routed = best_routing(scenario, placement, settings)
-        if routed is None:
-            return None
-        found.append(routed)
-    return found
-
-
-def worth(
-    criterion: Criterion,
-    scenarios: Sequence[Scenario],
-    placement: Placement,
-    settings: SolverSettings,
-) -> float:
-    """Criterion of a placement under its best routings; -inf where one is infeasible."""
-    routed = route_all(scenarios, placement, settings)
-    if routed is None:
-        return float("-inf")
-    return combine(criterion, objectives(scenarios, routed))
 
 
 def objectives(scenarios: Sequence[Scenario], solutions: Sequence[Solution]) -> list[float]:

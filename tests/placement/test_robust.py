@@ -13,6 +13,7 @@ from placement.patterns.joint_master import (
     generate_scenarios,
     scenario_bound,
 )
+from placement.portfolio.scenario_routing import worth
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions
@@ -27,11 +28,12 @@ from placement.programs.demands import (
     mean_demand,
     split_windows,
     window_demands,
-    worth,
 )
 from placement.programs.joint import solve_compact_scenarios
 from placement.robust import solve_scenarios
+from placement.solver import milp
 from placement.solver.budget import Budget
+from placement.solver.highs import QuietHiGHS
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
@@ -170,3 +172,43 @@ def test_windows_split_a_trace_by_time() -> None:
     np.testing.assert_allclose(mean.rate, whole.rate)
     for a, b in zip(mean.service_s, whole.service_s, strict=True):
         np.testing.assert_allclose(a, b)
+
+
+@pytest.mark.parametrize("servers", [2, 4])
+def test_every_program_knows_when_the_time_ends(
+    servers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a time limit none is solved without one, whatever phase it is of."""
+    limits: list[float | None] = []
+
+    def solver(**options: object) -> QuietHiGHS:
+        limits.append(options["timeLimit"])  # type: ignore[arg-type]
+        return QuietHiGHS(**options)
+
+    monkeypatch.setattr(milp, "QuietHiGHS", solver)
+    first = random_instance(5, servers=servers, gpus=4, models=4, workflows=3, load=0.5)
+    demands = [
+        replace(first, workflows=tuple(replace(f, rate=f.rate * x) for f in first.workflows))
+        for x in (0.6, 1.3)
+    ]
+    solve_scenarios(first, demands, SolveOptions(time_limit_s=60), "worst")
+    assert len(limits) > 10
+    assert None not in limits
+
+
+@pytest.mark.parametrize("criterion", ["worst", "average"])
+def test_without_time_there_is_a_plan_that_serves_every_scenario(criterion: Criterion) -> None:
+    """An interrupt before the first phase leaves one that keeps the cap, and the bound above it."""
+    first = random_instance(5, servers=4, gpus=2, models=6, workflows=4, load=0.45)
+    demands = [
+        replace(first, workflows=tuple(replace(f, rate=f.rate * x) for f in first.workflows))
+        for x in (0.5, 1.5)
+    ]
+    budget = Budget(60.0)
+    budget.interrupt()
+    outcome = solve_scenarios(first, demands, SolveOptions(), criterion, budget=budget)
+    for scenario, solution in zip(outcome.scenarios, outcome.solutions, strict=True):
+        assert violations(scenario, solution) == []
+    assert violations(outcome.result.instance, outcome.result.solution) == []
+    assert outcome.objective <= outcome.best_bound + 1e-9
+    assert not outcome.deterministic

@@ -1,0 +1,67 @@
+"""One placement routed for several demands, and what it is worth to them, in the time there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from placement.heuristics.water_filling import filled_routing
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize, restore
+from placement.problem.solution import TOLERANCE, Placement, Solution
+from placement.programs.demands import Criterion, Scenario, combine, objectives
+from placement.programs.least_load import least_bottleneck
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+
+
+def route_in_time(
+    instance: Instance, placement: Placement, settings: SolverSettings, budget: Budget
+) -> Solution | None:
+    """Best routing; where the time ends first, that of water-filling, or with even loads.
+
+    None where the cap cannot be kept, or no routing that keeps it is known in time.
+    """
+    routed = best_routing(instance, placement, settings, budget=budget)
+    if routed is not None or not budget.expired:
+        return routed
+    normal = normalize(instance)
+    filled = filled_routing(normal, placement)
+    if filled is not None:
+        return restore(instance, normal, filled)
+    load, even = least_bottleneck(instance, placement, settings, budget=budget)
+    return even if load <= instance.load_cap * (1 + TOLERANCE) else None
+
+
+def route_all(
+    scenarios: Sequence[Scenario],
+    placement: Placement,
+    settings: SolverSettings,
+    budget: Budget | None = None,
+) -> list[Solution] | None:
+    """Best routing of each scenario, as far as there is time; None where one cannot be served."""
+    budget, found = budget or Budget(), []
+    for k, scenario in enumerate(scenarios):
+        part = budget.part(1 / (len(scenarios) - k))
+        routed = route_in_time(scenario, placement, settings, part)
+        if routed is None:
+            return None
+        found.append(routed)
+    return found
+
+
+def worth(
+    criterion: Criterion,
+    scenarios: Sequence[Scenario],
+    placement: Placement,
+    settings: SolverSettings,
+) -> float:
+    """Criterion of a placement under its best routings; -inf where one is infeasible."""
+    return worth_of(criterion, scenarios, route_all(scenarios, placement, settings))
+
+
+def worth_of(
+    criterion: Criterion, scenarios: Sequence[Scenario], routed: Sequence[Solution] | None
+) -> float:
+    """Criterion of a routing of each scenario; -inf without one."""
+    return float("-inf") if routed is None else combine(criterion, objectives(scenarios, routed))
