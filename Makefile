@@ -13,7 +13,7 @@ SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/studio.yaml --requests configs/studio_requests.jsonl
 CLUSTER := --cluster configs/studio_cluster.yaml
 
-.PHONY: run test lint types pytest docs figures format clean
+.PHONY: run test lint types pytest docs figures results format clean
 
 run: $(VENV)/.run-ready
 	@mkdir -p $(OUT)
@@ -43,6 +43,10 @@ docs: $(VENV)/.test-ready
 figures: $(VENV)/.test-ready
 	$(BIN)/python -m docs.figures
 	GSWARM_PLACE=$(BIN)/gswarm-place sh docs/img/draw.sh
+
+# Measures anew the kept pages that are older than their code: hours, with nothing else running.
+results: $(VENV)/.test-ready
+	$(BIN)/python -m benchmarks.kept --make
 
 format: $(VENV)/.test-ready
 	$(BIN)/ruff format .

@@ -2,7 +2,7 @@
 
     python -m benchmarks.engine [--out FOLDER] [--quick]
 
-Prints Markdown; ``--out`` also writes engine.json and engine.md there. Both engines run in one
+Prints Markdown; ``--out`` also writes engine.md there. Both engines run in one
 process, one after the other, so that their ratio holds on any machine; sizes are measured in a
 process each, so that the peak of memory is that of one run. Seconds are those of the processor.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_cases import make_case
-from placement.files.atomic import write_atomically
+from benchmarks.kept import keep
 from runtime.engine import run_compiled
 from runtime.metrics import measure
 from runtime.policies import BUILT_IN
@@ -192,7 +192,7 @@ def _in_child(requests: int) -> Row:
 def main() -> None:
     """Print tables, and write them with ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for engine.json and engine.md")
+    parser.add_argument("--out", type=Path, help="folder for engine.md")
     parser.add_argument("--quick", action="store_true", help="fewer clusters, up to 1 M requests")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -205,10 +205,7 @@ def main() -> None:
     text = markdown(speed, sizes, start)
     print(text)
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        rows = {"start_up": start, "sizes": sizes, "speed": speed}
-        write_atomically(arguments.out / "engine.json", json.dumps(rows, indent=1) + "\n")
-        write_atomically(arguments.out / "engine.md", text)
+        keep(arguments.out, "engine", text)
 
 
 if __name__ == "__main__":

@@ -4,19 +4,18 @@
 
 DATA is the folder with simple_config.json, complex_config.json and their request traces. An edge
 of the complex config begins at an output: it is taken to begin at the node that makes it, which is
-said. Writes gswarm_data.json and gswarm_data.md after every case.
+said. Writes gswarm_data.md after every case.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from placement.files.atomic import write_atomically
+from benchmarks.kept import keep
 from placement.files.config_file import read_config
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
@@ -186,7 +185,6 @@ def main() -> None:
     if not (a.data / "simple_config.json").is_file():
         print(f"skipped: {a.data} has no simple_config.json; name the folder that has it")
         return
-    a.out.mkdir(parents=True, exist_ok=True)
     inputs = {name: load(a.data, name) for name in ("simple", "complex")}
     rows: list[Row] = []
     for case, mode in product(CASES, MODES):
@@ -195,8 +193,7 @@ def main() -> None:
         for row in rows_of(*inputs[case[0]], case, mode, a.time_limit):
             rows.append(row)
             print(table([row]).splitlines()[-1], flush=True)
-        write_atomically(a.out / "gswarm_data.json", json.dumps(rows, indent=1))
-        write_atomically(a.out / "gswarm_data.md", page(rows))
+        keep(a.out, "gswarm_data", page(rows))
     print(page(rows))
 
 

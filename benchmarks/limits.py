@@ -3,7 +3,7 @@
     python -m benchmarks.limits [--case NAME] [--out FOLDER]
 
 Start-up and reading do not count: `analyze` reads the same files and does little else, so its time
-is taken off. A command has T + 2 s + 5 %. Writes limits.json and limits.md after every case.
+is taken off. A command has T + 2 s + 5 %. Writes limits.md after every case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.commands import busy, run
-from placement.files.atomic import write_atomically
+from benchmarks.kept import keep
 
 Row = dict[str, Any]
 
@@ -164,8 +164,7 @@ def main() -> None:
             rows.append(measure(case, Path(folder)))
         print(page(rows).splitlines()[5 + len(rows)], flush=True)
         if not arguments.case:
-            write_atomically(arguments.out / "limits.json", json.dumps(rows, indent=1).encode())
-            write_atomically(arguments.out / "limits.md", page(rows).encode())
+            keep(arguments.out, "limits", page(rows))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.commands import busy, run
+from benchmarks.kept import keep
 from benchmarks.limits import MULTIMODAL, SMALL, servers
-from placement.files.atomic import write_atomically
 
 EXAMPLES = {
     "make run": (
@@ -67,7 +67,7 @@ def main() -> None:
             )
             print(lines[-1], flush=True)
         failed |= len(seen) > 1 or said != {True}
-    write_atomically(arguments.out / "repeatability.md", "\n".join([*lines, ""]).encode())
+    keep(arguments.out, "repeatability", "\n".join([*lines, ""]))
     sys.exit(failed)
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.robustness [--out FOLDER] [--time-limit S] [--evaluations N]
 
-Writes robustness.json (every row) and robustness.md. Every method plans on the first half. Judged
+Writes robustness.md. Every method plans on the first half. Judged
 are the first half itself, the second half, the second half at 1.25 and 1.5 times its rate, and
 with another mix (the shares of the workflows moved half way to those of their neighbours).
 """
@@ -10,7 +10,6 @@ with another mix (the shares of the workflows moved half way to those of their n
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kept import keep
 from benchmarks.suite_cases import Case, inputs_of
 from cli.refine import Judge, refine_plan
-from placement.files.atomic import write_atomically
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, build_instance
 from placement.problem.outcome import SolveOptions, SolveResult
@@ -253,7 +252,7 @@ def page(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Run every case; write JSON and Markdown."""
+    """Run every case and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--time-limit", type=float, default=10.0, help="of each solve, seconds")
@@ -261,9 +260,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options = SolveOptions(time_limit_s=arguments.time_limit)
     rows = [row for case in CASES for row in rows_of(prepare(case), options, arguments.evaluations)]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(arguments.out / "robustness.json", json.dumps(rows, indent=1))
-    write_atomically(arguments.out / "robustness.md", page(rows))
+    keep(arguments.out, "robustness", page(rows))
     print(f"written to {arguments.out / 'robustness.md'}")
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling [--quick] [--only REGEX] [--time-limit S] [--out FOLDER]
 
-Every row runs in a process of its own, one after the other; FOLDER receives scaling.json,
+Every row runs in a process of its own, one after the other; FOLDER receives scaling.jsonl,
 scaling.md and scaling.svg. Rows measured before are kept unless they are chosen again.
 """
 
@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kept import keep, read_rows
 from benchmarks.scaling_plot import plot
 from benchmarks.scaling_rows import Row, chosen, measure, rows
-from placement.files.atomic import write_atomically
 
 GRACE_S = 120.0
 """A row that takes this much longer than its limit is ended and reported as such."""
@@ -72,7 +72,7 @@ def table(measured: list[dict[str, Any]]) -> str:
     ]
     for row in measured:
         name = f"| {row['case']} | {row['method']} ({row['solver']}) | {row['status']} "
-        if "objective" not in row:
+        if row.get("objective") is None:
             lines.append(name + "| | | | | | | | |")
             continue
         bound = "" if row["status"] == "heuristic" else f"{row['best_bound']:.6f}"
@@ -87,17 +87,15 @@ def table(measured: list[dict[str, Any]]) -> str:
 
 
 def write_results(folder: Path, measured: list[dict[str, Any]]) -> None:
-    """Write JSON, table and plot."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write rows, table and plot."""
     add_case_bounds(measured)
-    write_atomically(folder / "scaling.json", json.dumps(measured, indent=1) + "\n")
     head = (
         f"# Scaling\n\n{os.cpu_count()} cores; servers of 8 GPUs with 80 GB (mixed: three types); "
         "made by `python -m benchmarks.scaling`. Seconds count every phase of the solve. A bound "
         "holds for plans that keep its cap on GPU loads; a method marked *too busy* could not keep "
         "the cap of the case's integer programs, so its objective is no match for theirs.\n\n"
     )
-    write_atomically(folder / "scaling.md", head + table(measured))
+    keep(folder, "scaling", head + table(measured), measured)
     plot(measured, folder / "scaling.svg")
 
 
@@ -118,10 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.list:
         print("\n".join(row.name for row in todo))
         return
-    path = options.out / "scaling.json"
-    known: dict[tuple[str, str, str], dict[str, Any]] = {}
-    if path.exists():
-        known = {(r["case"], r["method"], r["solver"]): r for r in json.loads(path.read_text())}
+    measured = read_rows(options.out / "scaling.jsonl")
+    known = {(r["case"], r["method"], r["solver"]): r for r in measured}
     for row in todo:
         print(row.name, end=": ", flush=True)
         found = run_row(row, options.time_limit)

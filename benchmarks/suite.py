@@ -2,13 +2,12 @@
 
     python -m benchmarks.suite [--quick] [--out FOLDER] [--time-limit S] [--processes N]
 
-Writes suite.json (every row) and suite.md (medians, win rates, where the program does not win).
+Writes suite.jsonl (every row) and suite.md (medians, win rates, where the program does not win).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -16,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+from benchmarks.kept import keep
 from benchmarks.suite_cases import Case, inputs_of, suite
 from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from cli.comparison import SAME_CAP, Comparison, Row
-from placement.files.atomic import write_atomically
 from placement.problem.instance import build_instance
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.trace import measure_demand
@@ -114,22 +113,20 @@ def _known(cap: float, caps: Iterable[float]) -> float:
 
 
 def main() -> None:
-    """Run the suite; what is done so far is always on disk."""
+    """Run the suite and write its page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a sixth of the cases")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--time-limit", type=float, default=20.0, help="of each solve, seconds")
     parser.add_argument("--processes", type=int, default=2, help="cases at a time")
     a = parser.parse_args()
-    a.out.mkdir(parents=True, exist_ok=True)
     begin = monotonic()
     rows: list[Row] = []
     with ProcessPoolExecutor(a.processes) as pool:
         for part in pool.map(partial(rows_of, time_limit_s=a.time_limit), suite(quick=a.quick)):
             rows += part
             print(f"{monotonic() - begin:6.0f} s  {part[0]['case']}", flush=True)
-            write_atomically(a.out / "suite.json", json.dumps(rows, indent=1))
-    write_atomically(a.out / "suite.md", page(rows))
+    keep(a.out, "suite", page(rows), rows)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,6 @@ def ratio(a: float, b: float) -> float:
 
 def table(head: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
     """Lay out a Markdown table."""
-    head = list(head)
-    body = [head, ["---"] * len(head), *(list(line) for line in lines)]
+    names = list(head)
+    body: list[list[object]] = [[*names], ["---"] * len(names), *(list(line) for line in lines)]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in body)

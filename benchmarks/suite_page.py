@@ -67,7 +67,7 @@ def _head(runs: Runs, methods: list[str], limit_s: float) -> str:
         "# Every placement, router and scheduler over the suite\n\n"
         f"{len(runs)} cases: workload, cluster, shared or exclusive GPUs, and offered load as a "
         "fraction of the cluster (or offline, all requests at time 0). Written by `python -m "
-        "benchmarks.suite` from `suite.json`. Every placement runs under every router, on the "
+        "benchmarks.suite` from `suite.jsonl`. Every placement runs under every router, on the "
         f"same trace, in the same engine. A solve has one thread and {limit_s:g} s.\n\n"
         "## Medians under the router `plan`\n\n" + medians
     )
@@ -92,7 +92,7 @@ def _method_line(runs: Runs, method: str) -> list[object]:
 
 
 def _crossings(row: Row) -> float:
-    return float(row["cross_server_communications"]) / max(1, row["completed_requests"])
+    return float(row["cross_server_communications"]) / max(1, int(row["completed_requests"]))
 
 
 def _contests(results: Results, rivals: list[str], pairs_of: PairsOf) -> str:
@@ -171,7 +171,7 @@ def _ablation(runs: Runs, methods: list[str]) -> str:
         return table(["placement", *ROUTERS], lines)
 
     def tail(row: Row, run: dict[tuple[str, str], Row]) -> float:
-        return float(row["p99"]) / min(r["p99"] for (_, router), r in run.items() if router)
+        return float(row["p99"]) / min(float(r["p99"]) for (_, router), r in run.items() if router)
 
     return (
         "## Placement and router, each for itself\n\n"

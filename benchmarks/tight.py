@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from placement.files.atomic import write_atomically
+from benchmarks.kept import keep
 from placement.files.config_file import read_config
 from placement.generate.synthetic import rate_for_load, synthetic_config
 from placement.problem.cluster import Cluster, ServerType
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--form", default="auto")
     parser.add_argument("--time-limit", type=float, default=60.0)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--out", type=Path, help="folder for tight.json and tight.md")
+    parser.add_argument("--out", type=Path, help="folder for tight.md")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.servers, arguments.seeds, arguments.loads = (2, 4, 8), (0,), (0.75,)
@@ -208,9 +208,7 @@ def main() -> None:
     lines += ["", *summary(rows)]
     print("\n".join(lines[-len(summary(rows)) - 1 :]))
     if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        write_atomically(arguments.out / "tight.json", json.dumps(rows, indent=1))
-        write_atomically(arguments.out / "tight.md", "\n".join(lines) + "\n")
+        keep(arguments.out, "tight", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.traces [--out FOLDER] [--requests N]
 
-Prints Markdown; ``--out`` also writes traces.json and traces.md there. Every measurement is a
+Prints Markdown; ``--out`` also writes traces.md there. Every measurement is a
 process of its own, and so is the making of the files: a process starts with its parent's peak.
 Seconds are those of the processor; memory is the peak beyond what the process held before.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.engine_cases import make_case
-from placement.files.atomic import write_atomically
+from benchmarks.kept import keep
 from placement.files.config_file import read_config
 from placement.files.request_file import TRACE_FORMATS, read_requests
 from placement.generate.arrivals import arrival_times
@@ -158,7 +158,7 @@ def _in_child(folder: Path, *arguments: str) -> Row:
 def main() -> None:
     """Print tables, and write them with ``--out``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for traces.json and traces.md")
+    parser.add_argument("--out", type=Path, help="folder for traces.md")
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     for hidden in ("--folder", "--trace", "--log"):
@@ -183,10 +183,7 @@ def main() -> None:
     text = markdown(traces, logs, command)
     print(text)
     if given.out:
-        given.out.mkdir(parents=True, exist_ok=True)
-        rows = {"traces": traces, "logs": logs, "command": command}
-        write_atomically(given.out / "traces.json", json.dumps(rows, indent=1) + "\n")
-        write_atomically(given.out / "traces.md", text)
+        keep(given.out, "traces", text)
 
 
 if __name__ == "__main__":

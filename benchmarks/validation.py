@@ -18,6 +18,7 @@ import click
 import numpy as np
 from scipy import stats
 
+from benchmarks.kept import keep
 from benchmarks.queueing import (
     Service,
     Statistic,
@@ -35,7 +36,6 @@ from benchmarks.queueing import (
     pollaczek_khinchine,
     run,
 )
-from placement.files.atomic import write_atomically
 
 
 @dataclass(frozen=True)
@@ -274,8 +274,7 @@ def main(requests: int, replications: int, confidence: float, seed: int, out: Pa
         f"interval of {replications} replications of {requests:,} requests."
     )
     text = "\n".join(lines) + "\n"
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "validation.md", text)
+    keep(out, "validation", text)
     click.echo(text, nl=False)
 
 
