@@ -1,0 +1,1 @@
+"""The command `gswarm-place`: a module for each command, and views over results."""

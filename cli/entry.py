@@ -29,7 +29,7 @@ def main() -> None:
     from cli import interruption, streams
 
     streams.open_all()
-    interruption.listen()
+    interruption.listen(heard())
     from cli.main import main as command
 
     code: object = 0

@@ -18,12 +18,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-
-from cli.entry import heard
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -97,6 +95,7 @@ _DONE = 0
 
 _all_heard = threading.Event()
 _pipe: list[int] = []
+_heard: list[int] = []
 
 _last_words: list[Callable[[], None]] = []
 _screens: list[Callable[[], None]] = []
@@ -133,7 +132,7 @@ def screen(restore: Callable[[], None]) -> Iterator[None]:
         _screens.remove(restore)
 
 
-def listen() -> None:
+def listen(signals: Sequence[int]) -> None:
     """Hear signals from now on, in a thread of their own."""
     _outputs.update({fd: os.dup(fd) for fd in (1, 2)})
     receive, send = os.pipe()
@@ -141,7 +140,8 @@ def listen() -> None:
     _pipe.append(send)
     signal.set_wakeup_fd(send, warn_on_full_buffer=False)
     threading.Thread(target=_hear, args=(receive,), daemon=True, name="signals").start()
-    for number in heard():
+    _heard[:] = signals
+    for number in signals:
         signal.signal(number, _wake)
 
 
@@ -150,7 +150,7 @@ def ignore() -> None:
 
     What came before is heard first: whoever was told "interrupted" is not told 0 as well.
     """
-    for number in heard():
+    for number in _heard:
         signal.signal(number, signal.SIG_IGN)
     if _pipe:
         os.write(_pipe[0], bytes([_DONE]))

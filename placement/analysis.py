@@ -1,4 +1,4 @@
-"""What a trace asks for (DESIGN 4), and what one server can and cannot hold."""
+"""What a trace asks for, and what one server can and cannot hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The execution log: what ran where and when, as JSON or Parquet (DESIGN 8)."""
+"""The execution log: what ran where and when (docs/simulator.md, "What it writes")."""
 
 from __future__ import annotations
 

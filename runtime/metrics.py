@@ -1,4 +1,4 @@
-"""What a run was worth: the metrics of DESIGN 7, from the course of every execution alone."""
+"""What a run was worth by the course of its executions (docs/simulator.md, "What is measured")."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def measure(run: RunResult) -> Metrics:
 
 
 def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, object]:
-    """Lay a run's metrics out as the `summary` of the execution log (DESIGN 8 and 11)."""
+    """Lay a run's metrics out as the `summary` of the execution log and of ``--json``."""
     m = metrics or measure(run)
     cluster = run.problem.cluster
     return {

@@ -1,6 +1,6 @@
 """The event-driven runtime in plain Python: readable, and the oracle of the compiled engine.
 
-Semantics (DESIGN 7):
+Semantics (docs/simulator.md, "What happens"):
 
 - A node is *released* when its last parent has finished (a node without parents when its request
   arrives). At that instant the routing policy gives it a replica.

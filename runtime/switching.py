@@ -1,4 +1,4 @@
-"""The schedulers without a plan: GPUs load models as requests need them (DESIGN 9)."""
+"""GPUs that load models as requests need them (docs/simulator.md, "Schedulers without a plan")."""
 
 from __future__ import annotations
 

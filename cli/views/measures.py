@@ -52,7 +52,7 @@ def makespan(scene: Scene) -> float:
 
 
 def server_efficiency(scene: Scene) -> float:
-    """Share of the completed requests whose nodes all ran on one server (DESIGN 7)."""
+    """Share of the completed requests whose nodes all ran on one server."""
     server, begin = scene.execution_server, scene.trace.offset[:-1]
     done = completed(scene)
     whole = np.minimum.reduceat(server, begin) == np.maximum.reduceat(server, begin)

@@ -25,7 +25,7 @@ def read_requests(path: str | os.PathLike[str], workload: Workload) -> Trace:
     """Read a trace of requests to the workflows of `workload`.
 
     The service time of a node is the trace's; else token_mean / tokens_per_second of its model;
-    else its inference_time_mean (DESIGN 3).
+    else its inference_time_mean (docs/configuration.md, "Requests").
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The greedy placement (DESIGN 5.3): by usage, large blocks first, spare GPUs by load."""
+"""The greedy placement: by usage, large blocks first, spare GPUs by load."""
 
 from __future__ import annotations
 

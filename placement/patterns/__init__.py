@@ -1,4 +1,4 @@
-"""Placement by server patterns: column generation for clusters of any size (DESIGN 5.2)."""
+"""Placement by server patterns: column generation for clusters of any size."""
 
 from placement.patterns.aggregate_bottleneck import pattern_bottleneck
 from placement.patterns.search import solve_patterns

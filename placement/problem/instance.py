@@ -1,4 +1,4 @@
-"""The placement problem as the integer programs see it (DESIGN 5)."""
+"""The placement problem as the integer programs see it (docs/model.md, "What is given")."""
 
 from __future__ import annotations
 

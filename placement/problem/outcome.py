@@ -12,7 +12,8 @@ from placement.support.equality import ByContent
 from placement.support.escaping import visible
 
 HEADROOM_SLACK = 0.05
-"""eps of the cap (1 + eps) U* unless the user says otherwise (DESIGN 5)."""
+"""eps of the cap (1 + eps) U* unless the user says otherwise
+(docs/model.md, "What is wanted, in order")."""
 
 Status = Literal[
     "optimal", "gap", "time limit", "work limit", "interrupted", "heuristic", "refined"

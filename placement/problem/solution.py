@@ -84,7 +84,7 @@ class Solution(ByContent):
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(ByContent):
-    """What a solution is worth by the formulas of DESIGN 5.
+    """What a solution is worth (docs/model.md, "What is wanted, in order").
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
 
 
 def violations(instance: Instance, solution: Solution, tolerance: float = TOLERANCE) -> list[str]:
-    """Say every rule of DESIGN 5 that a solution breaks; an empty list means it is feasible."""
+    """Say every rule of docs/model.md, "What must hold", that a solution breaks."""
     faults = placement_violations(instance, solution.placement)
     if faults:
         return faults

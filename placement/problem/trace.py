@@ -87,7 +87,7 @@ class Demand(ByContent):
 
 
 def measure_demand(workload: Workload, trace: Trace) -> Demand:
-    """Count a trace: requests, arrival rates and mean service times per workflow (DESIGN 4)."""
+    """Count a trace: requests, arrival rates and mean service times per workflow."""
     span_s = trace.span_s or 1.0
     requests = np.bincount(trace.workflow, minlength=len(workload.workflows)).astype(np.int64)
     service = []

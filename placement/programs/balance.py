@@ -1,4 +1,4 @@
-"""Objective 3 of DESIGN 5: spread the load evenly without giving up locality."""
+"""Even loads at no cost of locality: objective 3 of docs/model.md, "What is wanted, in order"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The least attainable bottleneck load U*: objective 1 of DESIGN 5."""
+"""The least bottleneck load U*: objective 1 of docs/model.md, "What is wanted, in order"."""
 
 from __future__ import annotations
 

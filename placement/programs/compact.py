@@ -1,4 +1,4 @@
-"""The compact integer program (DESIGN 5.1): every replica, block and rate decided jointly.
+"""The compact integer program (docs/model.md): every replica, block and rate decided jointly.
 
 Sets: used models m, servers s with GPUs 0..G_s-1, active workflows w with nodes v, links uv.
 

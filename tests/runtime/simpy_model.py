@@ -1,4 +1,4 @@
-"""An independent model of the runtime's semantics (DESIGN 7), on SimPy.
+"""An independent model of the runtime's semantics (docs/simulator.md, "What happens"), on SimPy.
 
 It shares no code and no data structure with the engines: GPUs are lists of commitments, times
 to come are worked out from the definition each time they are needed, and SimPy's own clock and

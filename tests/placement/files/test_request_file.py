@@ -39,7 +39,7 @@ def test_every_format_gives_the_same_trace(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_times_left_out_come_from_the_config(form: str, tmp_path: Path) -> None:
-    """token_mean / tokens_per_second, else inference_time_mean, node by node (DESIGN 3)."""
+    """token_mean / tokens_per_second, else inference_time_mean, node by node."""
 
     def leave_out(requests: Any) -> None:
         del requests[0][TIMES]["plan"]

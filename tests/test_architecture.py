@@ -1,0 +1,167 @@
+"""The rooms of the code: what stands where, and that imports run down only."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+from cli.main import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("placement", "runtime", "cli")
+
+LAYERS = (
+    ("placement.support",),
+    ("placement.problem",),
+    ("placement.files",),
+    ("placement.generate", "placement.solver"),
+    ("placement.heuristics",),
+    ("placement.programs",),
+    ("placement.improve",),
+    ("placement.patterns",),
+    ("placement.portfolio",),
+    ("placement",),
+)
+"""Rooms of `placement` from the ground up; ``placement`` itself stands for its front doors.
+
+A room imports from those below it, never from those beside or above it.
+"""
+
+APART = {
+    "placement.verify": ("placement.support", "placement.problem"),
+    "runtime": ("placement.support", "placement.problem", "placement.files.atomic"),
+    "cli": ("placement", "runtime"),
+}
+"""What may be imported by code that stands beside the layers: nothing else of the project."""
+
+SAME_THING = {
+    "check", "generate", "refine", "simulate", "solve",  # a command, and what it calls
+    "comparison", "course", "flows", "latency", "map", "utilization",  # as a view, and as a picture
+}  # fmt: skip
+"""Names of modules that stand in two places, for one thing each."""
+
+
+@cache
+def sources() -> dict[str, Path]:
+    """File of every module by its dotted name; a package is its ``__init__``."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imports() -> dict[str, frozenset[str]]:
+    """Modules of the project that each module imports, wherever in it."""
+    return {name: frozenset(_imported(path)) - {name} for name, path in sources().items()}
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name in sources())
+        elif isinstance(node, ast.ImportFrom) and node.module in sources():
+            for a in node.names:
+                inner = f"{node.module}.{a.name}"
+                yield inner if inner in sources() else node.module
+
+
+def inside(module: str, room: str) -> bool:
+    return module == room or module.startswith(room + ".")
+
+
+def room_of(module: str) -> str:
+    """The room that a module stands in: of those that hold it, the innermost."""
+    rooms = [*APART, *(room for layer in LAYERS for room in layer)]
+    return max((room for room in rooms if inside(module, room)), key=len)
+
+
+def packages() -> list[str]:
+    return [name for name, path in sources().items() if path.name == "__init__.py"]
+
+
+def test_imports_run_down_only() -> None:
+    """No room of `placement` knows what stands beside or above it."""
+    floor = {room: i for i, layer in enumerate(LAYERS) for room in layer}
+    layered = [name for name in sources() if room_of(name) in floor]
+    assert len(layered) > 80
+    wrong = []
+    for name in layered:
+        for other in imports()[name]:
+            mine, its = room_of(name), room_of(other)
+            if mine != its and (its not in floor or floor[its] >= floor[mine]):
+                wrong.append(f"{name} -> {other}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", APART)
+def test_what_stands_apart_imports_only_what_it_may(room: str) -> None:
+    """The verifier shares no code with the solvers, and the simulator knows none."""
+    modules = [name for name in sources() if room_of(name) == room]
+    allowed = (room, *APART[room])
+    wrong = [
+        f"{name} -> {other}"
+        for name in modules
+        for other in imports()[name]
+        if not any(inside(other, a) for a in allowed)
+    ]
+    assert modules
+    assert not wrong
+
+
+def test_imports_make_no_circle() -> None:
+    """Modules can be read in an order in which each rests on those before it."""
+    graph = nx.DiGraph((a, b) for a, others in imports().items() for b in others)
+    circles = [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
+    assert graph.number_of_edges() > 500
+    assert not circles
+
+
+def test_no_command_imports_another() -> None:
+    """What two commands share stands in a module of its own."""
+    commands = {f"cli.{name}" for name in COMMANDS}
+    assert commands <= set(sources())
+    assert not [f"{a} -> {b}" for a in sorted(commands) for b in imports()[a] if b in commands]
+
+
+def test_no_module_name_stands_for_two_things() -> None:
+    """A name leads to one place, or to places that are about the same thing."""
+    places = defaultdict(list)
+    for name in sources():
+        places[name.rsplit(".", 1)[-1]].append(name)
+    twice = {leaf: names for leaf, names in places.items() if len(names) > 1}
+    twice.pop("__main__", None)
+    assert set(twice) == SAME_THING, twice
+
+
+@pytest.mark.parametrize("package", packages())
+def test_every_room_says_its_purpose_in_one_line(package: str) -> None:
+    """The page on the architecture says the same of it."""
+    docstring = ast.get_docstring(ast.parse(sources()[package].read_text()))
+    assert docstring is not None
+    purpose = docstring.splitlines()[0]
+    assert purpose.endswith(".")
+    page = re.sub(r"\s+", " ", (ROOT / "docs" / "architecture.md").read_text())
+    assert f"`{package.replace('.', '/')}/` | {purpose}" in page
+
+
+def test_code_cites_pages_and_sections_that_exist() -> None:
+    """A citation is a page of `docs/` and, in quotes, one of its headings."""
+    cited = 0
+    for folder in (*PACKAGES, "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = re.sub(r"\s*\n\s*", " ", path.read_text())
+            for page, heading in re.findall(r'(docs/\w+\.md)(?:, "([A-Z][^"]+)")?', text):
+                headings = re.findall(r"(?m)^#+ (.+)$", (ROOT / page).read_text())
+                assert not heading or heading in headings, (path, page, heading)
+                cited += bool(heading)
+    assert cited > 10
