@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.kept import keep
 from benchmarks.suite_cases import Case, inputs_of
-from cli.refine import Judge, refine_plan
+from cli.refine import TRAINING, UNSEEN, refine_plan
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, build_instance
 from placement.problem.outcome import SolveOptions, SolveResult
@@ -36,6 +36,7 @@ from placement.robust import solve_scenarios
 from placement.solve import solve
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
+from runtime.judge import Judge
 from runtime.metrics import measure
 from runtime.simulate import simulate
 
@@ -152,7 +153,9 @@ def refined(loss: float) -> Callable[[Setup, SolveOptions, int], SolveResult]:
 
     def plan(setup: Setup, options: SolveOptions, evaluations: int) -> SolveResult:
         result = plain("ilp")(setup, options, evaluations)
-        judge = Judge(setup.workload, setup.seen, "online", "locality", "p99", options.seed)
+        judge = Judge(
+            setup.workload, setup.seen, "online", "locality", "p99", options.seed, TRAINING, UNSEEN
+        )
         found, _ = refine_plan(
             result, options, judge, evaluations=evaluations, loss=loss,
             budget=Budget(3 * (options.time_limit_s or 10.0)), progress=None,

@@ -19,11 +19,13 @@ from benchmarks.kept import keep
 from benchmarks.suite_cases import Case, inputs_of, suite
 from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
-from cli.comparison import SAME_CAP, Comparison, Row
+from placement.contest import SAME_CAP, Contest
 from placement.problem.instance import build_instance
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.trace import measure_demand
+from runtime.compare import Comparison, Row
 from runtime.policies import BUILT_IN
+from runtime.scoring import latency_score
 
 METHODS = ("ilp", "local-search", "partition", "selective-replication", "greedy", "random")
 
@@ -35,6 +37,8 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
         workload, measure_demand(workload, trace), cluster, exclusive=case.exclusive
     )
     comparison = Comparison(workload, trace, cluster, instance, case.mode)
+    score = latency_score(workload, trace, cluster, mode=case.mode)
+    contest = Contest(instance, case.mode, score=score)
     about = {
         "case": case.name,
         "workload": case.workload,
@@ -48,15 +52,15 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
     plans: dict[str, SolveResult] = {}
     for method in METHODS:
         try:
-            plans[method] = comparison.solve(_options(method, time_limit_s))
+            plans[method] = contest.solve(_options(method, time_limit_s))
         except Infeasible as error:
             rows.append({**about, "method": method, "infeasible": str(error)})
             continue
         rows += [{**about, **comparison.static_row(plans[method], p)} for p in BUILT_IN]
-    for rival, plan in _at_equal_headroom(comparison, plans, time_limit_s):
+    for rival, plan in _at_equal_headroom(contest, plans, time_limit_s):
         more = {**about, "at_cap_of": rival}
         rows += [{**more, **comparison.static_row(plan, p)} for p in BUILT_IN]
-    for rival, plan in _for_whole_workflows(comparison, rows, time_limit_s):
+    for rival, plan in _for_whole_workflows(contest, rows, time_limit_s):
         more = {**about, "at_cap_of": rival, "whole_workflows": True}
         rows += [{**more, **comparison.static_row(plan, p)} for p in BUILT_IN]
     rows.append({**about, **comparison.switching_row("baseline")})
@@ -70,7 +74,7 @@ def _options(method: str, time_limit_s: float) -> SolveOptions:
 
 
 def _at_equal_headroom(
-    comparison: Comparison, plans: dict[str, SolveResult], time_limit_s: float
+    contest: Contest, plans: dict[str, SolveResult], time_limit_s: float
 ) -> Iterator[tuple[str, SolveResult]]:
     """Pair ilp with each rival under the looser cap of the two: name of that rival or ilp, plan.
 
@@ -83,18 +87,18 @@ def _at_equal_headroom(
         if own.certificate.load_cap < cap * (1 - SAME_CAP):
             known = _known(cap, again)
             if known not in again:
-                again[known] = comparison.solve_at_cap(_options("ilp", time_limit_s), own, cap)
+                again[known] = contest.solve_at_cap(_options("ilp", time_limit_s), own, cap)
             yield rival, again[known]
         elif cap < own.certificate.load_cap * (1 - SAME_CAP):
             options = _options(rival, time_limit_s)
-            yield "ilp", comparison.solve_at_cap(options, theirs, own.certificate.load_cap)
+            yield "ilp", contest.solve_at_cap(options, theirs, own.certificate.load_cap)
 
 
 def _for_whole_workflows(
-    comparison: Comparison, rows: list[Row], time_limit_s: float
+    contest: Contest, rows: list[Row], time_limit_s: float
 ) -> Iterator[tuple[str, SolveResult]]:
     """Ask ilp for whole workflows alone where a rival keeps more of them at equal headroom."""
-    asked = replace(comparison, instance=replace(comparison.instance, alpha=1.0))
+    asked = replace(contest, instance=replace(contest.instance, alpha=1.0))
     solved: dict[float, SolveResult] = {}
     results = collect(rows)
     for rival in METHODS[1:]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from cli.comparison import SAME_CAP, Row
+from placement.contest import SAME_CAP
+from runtime.compare import Row
 
 ROUTERS = ("plan", "locality", "earliest", "least-loaded")
 NOISE = 1e-4

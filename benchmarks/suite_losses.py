@@ -15,7 +15,7 @@ from benchmarks.suite_contest import (
     own_pairs,
     table,
 )
-from cli.comparison import Row
+from runtime.compare import Row
 
 SLOWER = 1.05
 """Ratio of P99 latencies from which a case counts as lost."""

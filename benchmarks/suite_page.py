@@ -25,7 +25,7 @@ from benchmarks.suite_contest import (
     table,
 )
 from benchmarks.suite_losses import losses
-from cli.comparison import Row
+from runtime.compare import Row
 
 PairsOf = Callable[[Results, str, str], list[Pair]]
 """`own_pairs` or `equal_pairs`."""

@@ -30,8 +30,8 @@ from placement.support.escaping import visible
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cli.comparison import Row
     from placement.problem.outcome import SolveResult
+    from runtime.compare import Row
 
 METHODS = (
     "ilp", "local-search", "partition", "selective-replication", "greedy", "greedy-no-affinity",
@@ -207,12 +207,14 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     """Find every row that is wanted."""
-    from cli.comparison import Comparison
     from cli.terminal import RunProgress, SolveProgress
+    from placement.contest import Contest
     from placement.files.cluster_file import check_fits
     from placement.problem.instance import build_instance
     from placement.problem.outcome import Infeasible, SolveOptions
     from placement.problem.trace import measure_demand
+    from runtime.compare import Comparison
+    from runtime.scoring import latency_score
 
     cluster = make_cluster(
         options["gpus"],
@@ -229,14 +231,11 @@ def _run(
         max_models_per_gpu=options["max_models_per_gpu"],
     )
     check_fits(options["config"], workload, cluster, instance.used_models)
+    mode, seed = options["mode"], options["seed"]
+    score = latency_score(workload, trace, cluster, mode=mode)
+    contest = Contest(instance, mode, seed, score)
     comparison = Comparison(
-        workload,
-        trace,
-        cluster,
-        instance,
-        options["mode"],
-        seed=options["seed"],
-        repeat=options["repeat"] or 0,
+        workload, trace, cluster, instance, mode, seed=seed, repeat=options["repeat"] or 0
     )
     quiet = options["quiet"] or options["as_json"]
     plans: dict[str, SolveResult] = {}
@@ -254,7 +253,7 @@ def _run(
     for method in methods:
         try:
             with SolveProgress(quiet=quiet) as solve_progress:
-                plans[method] = comparison.solve(replace(solving, method=method), solve_progress)
+                plans[method] = contest.solve(replace(solving, method=method), solve_progress)
         except Infeasible as error:
             found.failed.append({"method": method, "reason": str(error)})
         else:
@@ -264,7 +263,7 @@ def _run(
         cap = max(plan.certificate.load_cap for plan in plans.values())
         for method, own in plans.items():
             with SolveProgress(quiet=quiet) as solve_progress:
-                plan = comparison.solve_at_cap(
+                plan = contest.solve_at_cap(
                     replace(solving, method=method), own, cap, solve_progress
                 )
             measure(plan)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cli.views.scene import Scene
     from placement.problem.plan import Plan
+    from runtime.scene import Scene
 
 TEXTS = ("csv", "routing", "json", "launch", "compose")
 PICTURES = ("map", "course", "pairs", "flows", "utilization", "latency", "comparison")
@@ -209,7 +209,7 @@ def _write_picture(plan: Plan, form: str, options: dict[str, Any]) -> None:
 
 
 def _run(plan: Plan, compare: bool, options: dict[str, Any]) -> tuple[Scene, Scene | None]:
-    from cli.report import run_both
+    from cli.side_by_side import run_both
 
     workload, trace = load_inputs(options["config"], options["requests"])
     return run_both(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,31 +12,23 @@ from cli.common import Number
 
 if TYPE_CHECKING:
     from placement.problem.outcome import ProgressCallback, SolveOptions, SolveResult
-    from placement.problem.solution import Solution
-    from placement.problem.trace import Mode, Trace
-    from placement.problem.workload import Workload
-    from placement.refine import Refinement, Score
     from placement.solver.budget import Budget
-    from runtime.metrics import Metrics
-    from runtime.result import RunResult
+    from runtime.judge import Judge, Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-METRICS: dict[str, tuple[str, Callable[[Metrics], float], int]] = {
-    "p99": ("P99 latency s", lambda m: m.request_latency.p99, 1),
-    "mean-latency": ("mean latency s", lambda m: m.request_latency.mean, 1),
-    "makespan": ("makespan s", lambda m: m.makespan_s, 1),
-    "se": ("server efficiency %", lambda m: m.server_efficiency, -1),
-    "csc": ("cross-server edges", lambda m: float(m.cross_server_communications), 1),
-    "variance": ("utilization variance", lambda m: m.utilization_variance, 1),
+LABELS = {
+    "p99": "P99 latency s",
+    "mean-latency": "mean latency s",
+    "makespan": "makespan s",
+    "se": "server efficiency %",
+    "csc": "cross-server edges",
+    "variance": "utilization variance",
 }
-"""Name -> what the table calls it, its value, and 1 where less is better."""
+"""What the table calls each metric of `runtime.judge`."""
 
 TRAINING, UNSEEN = 5, 10
 """Resampled traces that score a candidate beside the trace itself, and that judge the best."""
-
-STREAM = 1_000_000
-"""Number of the first resampled trace, beyond any that `simulate --repeat` shows."""
 
 
 def refine_options(function: F) -> F:
@@ -75,7 +67,7 @@ def refine_options(function: F) -> F:
         ),
         click.option(
             "--refine",
-            type=click.Choice(list(METRICS)),
+            type=click.Choice(list(LABELS)),
             metavar="METRIC",
             help="Let the simulator correct the plan for one metric, at little cost of locality. A "
             "candidate must be no worse than the plan on the trace, and better over it and "
@@ -85,73 +77,6 @@ def refine_options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-@dataclass
-class Judge:
-    """Simulates solutions on the trace and on resampled ones; metrics are negated to minimise."""
-
-    workload: Workload
-    trace: Trace
-    mode: Mode
-    routing: str
-    metric: str
-    seed: int
-    plain: float = float("inf")
-
-    def value(self, metrics: Metrics) -> float:
-        """The chosen metric, the less the better."""
-        _, read, sign = METRICS[self.metric]
-        return sign * read(metrics)
-
-    def run(self, result: SolveResult, solution: Solution, trace: Trace) -> RunResult:
-        """Simulate one trace."""
-        from placement.problem.plan import route
-        from runtime.simulate import simulate
-
-        return simulate(
-            self.workload,
-            trace,
-            result.instance.cluster,
-            solution.placement,
-            route(result.instance, solution.flows),
-            mode=self.mode,
-            policy=self.routing,
-            engine="compiled",
-        )
-
-    def traces(self, first: int, count: int) -> list[Trace]:
-        """Resampled traces by their number."""
-        from runtime.resample import block_length, resample
-
-        block = block_length(self.trace)
-        return [
-            resample(self.trace, self.seed, STREAM + i, block) for i in range(first, first + count)
-        ]
-
-    def scorer(self, result: SolveResult) -> Callable[[Solution], Score]:
-        """Mean over the trace and the training traces; infinite where the trace alone is worse."""
-        import numpy as np
-
-        from placement.refine import Score
-        from runtime.metrics import measure
-
-        training = self.traces(0, TRAINING)
-        models = len(self.workload.models)
-        self.plain = self.value(measure(self.run(result, result.solution, self.trace)))
-
-        def score(solution: Solution) -> Score:
-            run = self.run(result, solution, self.trace)
-            waited = (run.start_s - run.ready_s)[run.ran]
-            model = solution.placement.model[run.replica[run.ran]]
-            pressure = np.bincount(model, waited, models)
-            own = self.value(measure(run))
-            if own > self.plain:
-                return Score(float("inf"), pressure)
-            others = [self.value(measure(self.run(result, solution, t))) for t in training]
-            return Score(float(np.mean([own, *others])), pressure)
-
-        return score
 
 
 def refine_plan(
@@ -177,46 +102,14 @@ def refine_plan(
         progress=progress,
     )
     refined = refined_result(plain, found, (plain.certificate.seconds or 0.0) + budget.elapsed_s)
-    report = _report(plain, refined, found, judge)
-    return (refined if report["kept"] else plain), report
-
-
-def _report(
-    plain: SolveResult, refined: SolveResult, found: Refinement, judge: Judge
-) -> dict[str, Any]:
-    from runtime.intervals import traffic_range
-    from runtime.metrics import measure
-
-    pair = (plain, refined)
-    on_trace = [measure(judge.run(r, r.solution, judge.trace)) for r in pair]
-    unseen = [
-        [measure(judge.run(r, r.solution, trace)) for r in pair]
-        for trace in judge.traces(TRAINING, UNSEEN)
-    ]
-    gains = [judge.value(before) - judge.value(after) for before, after in unseen]
-    gained = traffic_range(gains)
-    _, read, _ = METRICS[judge.metric]
-    rows = {}
-    for name, (_, value, _) in METRICS.items():
-        rows[name] = {
-            "before": value(on_trace[0]),
-            "after": value(on_trace[1]),
-            "unseen_before": traffic_range([value(b) for b, _ in unseen]).mean,
-            "unseen_after": traffic_range([value(a) for _, a in unseen]).mean,
-        }
-    return {
+    verdict = judge.compare(plain, refined)
+    kept = bool(found.steps) and verdict.gained.mean > 0
+    report = {
         "metric": judge.metric,
         "routing": judge.routing,
         "evaluations": found.evaluations,
-        "kept": bool(found.steps) and gained.mean > 0,
-        "gain": abs(read(on_trace[0]) - read(on_trace[1])) if found.steps else 0.0,
-        "unseen_gain": {
-            "mean": gained.mean,
-            "low": gained.low,
-            "high": gained.high,
-            "traces": UNSEEN,
-        },
-        "metrics": rows,
+        "kept": kept,
+        **_figures(judge.metric, verdict, improved=bool(found.steps)),
         "locality": {
             "before": plain.evaluation.objective,
             "after": refined.evaluation.objective,
@@ -224,6 +117,34 @@ def _report(
         },
         "deterministic": found.deterministic,
         "steps": [asdict(step) for step in found.steps],
+    }
+    return (refined if kept else plain), report
+
+
+def _figures(metric: str, verdict: Verdict, *, improved: bool) -> dict[str, Any]:
+    from runtime.intervals import traffic_range
+    from runtime.judge import METRICS
+
+    before, after = verdict.on_trace
+    rows = {}
+    for name, (value, _) in METRICS.items():
+        rows[name] = {
+            "before": value(before),
+            "after": value(after),
+            "unseen_before": traffic_range([value(b) for b, _ in verdict.unseen]).mean,
+            "unseen_after": traffic_range([value(a) for _, a in verdict.unseen]).mean,
+        }
+    read, _ = METRICS[metric]
+    gained = verdict.gained
+    return {
+        "gain": abs(read(before) - read(after)) if improved else 0.0,
+        "unseen_gain": {
+            "mean": gained.mean,
+            "low": gained.low,
+            "high": gained.high,
+            "traces": len(verdict.unseen),
+        },
+        "metrics": rows,
     }
 
 
@@ -233,7 +154,7 @@ def show_refinement(report: dict[str, Any]) -> None:
 
     console = output()
     shown = table(f"refined for {report['metric']}", "plain", "refined", "unseen: plain", "refined")
-    for name, (label, _, _) in METRICS.items():
+    for name, label in LABELS.items():
         row = report["metrics"][name]
         cells = (row["before"], row["after"], row["unseen_before"], row["unseen_after"])
         shown.add_row(label, *(f"{x:,.2f}" for x in cells))

@@ -18,11 +18,10 @@ from cli.common import (
 from cli.missing import Complete
 
 if TYPE_CHECKING:
-    from cli.views.scene import Scene
     from placement.problem.outcome import Progress
     from placement.problem.plan import Plan
-    from placement.problem.trace import Mode, Trace
-    from placement.problem.workload import Workload
+    from placement.problem.trace import Mode
+    from runtime.scene import Scene
 
 RIVALS = ("greedy", "greedy-no-affinity", "local-search")
 ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
@@ -91,6 +90,7 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
       gswarm-place report --plan plan.yaml --config configs/small.yaml \\
           --requests configs/small_requests.yaml -o report.html
     """
+    from cli.side_by_side import run_both
     from cli.views.history import read_history
     from cli.views.page import report_page
     from placement.files.atomic import write_atomically
@@ -125,79 +125,6 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
         echo_json(_summary(scene, other, options["output"], len(page), history))
     elif not options["quiet"]:
         click.echo(f"written to {visible(options['output'])} ({len(page) / 1e6:.1f} MB)")
-
-
-def run_both(
-    plan: Plan,
-    workload: Workload,
-    trace: Trace,
-    *,
-    mode: Mode,
-    routing: str,
-    against: str | Plan,
-) -> tuple[Scene, Scene | None]:
-    """Run the trace over a plan and over the one it is compared with.
-
-    Parameters
-    ----------
-    against : str or Plan
-        A heuristic's name, a plan, or ``none``.
-    """
-    from cli.views.staging import run_scene
-
-    with waiting("simulating the trace over the plan") as status:
-        name = _name(plan.certificate.method)
-        scene = run_scene(name, plan, workload, trace, mode=mode, routing=routing)
-        if against == "none":
-            return scene, None
-        if isinstance(against, str):
-            status.doing = f"placing by {against}"
-            against = heuristic_plan(against, plan, workload, trace)
-        status.doing = "simulating the trace over the other plan"
-        name = _name(against.certificate.method)
-        name = f"the other {name}" if name == scene.name else name
-        return scene, run_scene(name, against, workload, trace, mode=mode, routing=routing)
-
-
-def _name(method: str) -> str:
-    return "ILP" if method == "ilp" else method
-
-
-def heuristic_plan(method: str, plan: Plan, workload: Workload, trace: Trace) -> Plan:
-    """Place by a heuristic on the cluster and by the rules of another plan.
-
-    Raises
-    ------
-    Infeasible
-        The heuristic finds no place for every used model.
-    """
-    from placement.problem.instance import build_instance
-    from placement.problem.outcome import SolveOptions
-    from placement.problem.plan import build_plan
-    from placement.problem.trace import measure_demand
-    from placement.solve import solve
-
-    rules = plan.instance
-    instance = build_instance(
-        workload,
-        measure_demand(workload, trace),
-        plan.cluster,
-        objective=plan.objective,
-        alpha=rules.alpha,
-        load_cap=rules.load_cap,
-        exclusive=rules.exclusive,
-        max_models_per_gpu=rules.max_models_per_gpu,
-    )
-    options = SolveOptions(
-        method=method,
-        mode=plan.mode,
-        max_utilization=rules.load_cap,
-        headroom_slack=plan.certificate.headroom_slack,
-        seed=plan.certificate.seed,
-        allow_partial=bool(plan.dropped),
-    )
-    result = solve(instance, options)
-    return build_plan(result, workload)
 
 
 def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:

@@ -25,7 +25,7 @@ from cli.common import (
 )
 from cli.interruption import EarlyEnd, early_end
 from cli.missing import Complete
-from cli.refine import Judge, refine_options, refine_plan, show_refinement
+from cli.refine import TRAINING, UNSEEN, refine_options, refine_plan, show_refinement
 from cli.scenarios import (
     demands_of,
     scenario_options,
@@ -217,6 +217,8 @@ def run(
         else:
             result = solve(instance, solve_options, progress=progress, budget=budget)
     if options["refine"] is not None and not end.asked:
+        from runtime.judge import Judge  # scipy takes a while to import
+
         judge = Judge(
             workload,
             trace,
@@ -224,6 +226,8 @@ def run(
             options["refine_routing"],
             options["refine"],
             options["seed"],
+            TRAINING,
+            UNSEEN,
         )
         budget = Budget(options["refine_budget"])
         end.stops(budget)

@@ -8,7 +8,7 @@ the best; each is feasible for the same program, so the bound on the locality ho
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
+from placement.problem.score import ScoreFunction, SolutionScore
 from placement.problem.solution import Placement, Solution, evaluate, violations
 from placement.programs.routing import balance_routing, best_routing
 from placement.solve import solve
@@ -47,25 +48,6 @@ INFLATION = 1.5
 
 ATTEMPTS = 20
 """Moves drawn for one that keeps the rules."""
-
-
-@dataclass(frozen=True, eq=False)
-class Score(ByContent):
-    """How good a solution is, and where it hurts.
-
-    Parameters
-    ----------
-    value : float
-        The less the better; infinite for what must not be kept.
-    pressure : float64, shape (M,)
-        How much each model needs relief, such as the time that its executions waited.
-    """
-
-    value: float
-    pressure: FloatArray
-
-
-ScoreFunction = Callable[[Solution], Score]
 
 
 @dataclass(frozen=True)
@@ -115,7 +97,7 @@ class _Search:
     evaluations: int
     budget: Budget
     best: Solution
-    found: Score
+    found: SolutionScore
     style: _Style
     steps: list[Step]
     progress: ProgressCallback | None

@@ -42,7 +42,7 @@ APART = {
 """What may be imported by code that stands beside the layers: nothing else of the project."""
 
 SAME_THING = {
-    "check", "generate", "refine", "simulate", "solve",  # a command, and what it calls
+    "check", "compare", "generate", "refine", "simulate", "solve",  # a command, and what it calls
     "comparison", "course", "flows", "latency", "map", "utilization",  # as a view, and as a picture
 }  # fmt: skip
 """Names of modules that stand in two places, for one thing each."""

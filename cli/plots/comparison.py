@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cli.views.comparison import compared
-from cli.views.scene import Scene
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cli.views.course import ended, scale_of, thinned
 from cli.views.scales import percent
-from cli.views.scene import Scene
 from placement.problem.outcome import Progress
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

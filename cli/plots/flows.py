@@ -8,7 +8,7 @@ import numpy as np
 
 from cli.views.flows import traffic_between
 from cli.views.scales import percent
-from cli.views.scene import Scene
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

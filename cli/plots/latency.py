@@ -9,7 +9,7 @@ import numpy as np
 from cli.views.latency import drawn_curves, latency_curves
 from cli.views.palette import LINES
 from cli.views.scales import log_ticks, plain, shorten
-from cli.views.scene import Scene
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ import numpy as np
 
 from cli.plots.sheet import INK, RULE, SOFT, model_look
 from cli.views.scales import counted, ranges, shorten
-from cli.views.scene import Scene
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
 from placement.problem.cluster import FloatArray
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def draw_map(figure: Figure, scene: Scene) -> None:
     if len(groups) > len(shown):
         title += f"; the {len(shown)} most frequent of {len(groups)} server contents"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
-    models = sorted(set(scene.replica_model.tolist()), key=lambda m: int(scene.colour_rank[m]))
+    models = sorted(set(scene.replica_model.tolist()), key=lambda m: int(scene.work_rank[m]))
     names = [shorten(scene.workload.models[m].id, 24, 1.0) for m in models]
     handles = [Patch(edgecolor=INK, linewidth=0.3, **model_look(scene, m)) for m in models]
     figure.legend(handles, names, loc="outside lower left", ncols=3 * columns, fontsize=8)

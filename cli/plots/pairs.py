@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cli.views.matrix import MOST_MODELS, busy_models
-from cli.views.measures import model_pairs
 from cli.views.scales import shorten
-from cli.views.scene import Scene
+from runtime.figures import model_pairs
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

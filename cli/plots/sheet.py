@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.views.palette import FILLS, TEXTURES
-from cli.views.scene import Scene
 from placement.files.atomic import replacing
 from placement.files.unread_fields import InputWarning
+from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +100,7 @@ def write_picture(
 
 def model_look(scene: Scene, model: int) -> dict[str, Any]:
     """Fill and hatch of a model, the same colours as in the report."""
-    rank = int(scene.colour_rank[model])
+    rank = int(scene.work_rank[model])
     return {
         "facecolor": FILLS[rank % len(FILLS)],
         "hatch": HATCHES[rank // len(FILLS) % TEXTURES],

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from cli.views.markup import Markup, mark, picture, table, tag
-from cli.views.measures import (
+from cli.views.scales import percent, plain
+from runtime.figures import (
     edge_traffic,
     gpu_busy,
     latency_percentile,
     makespan,
     server_efficiency,
 )
-from cli.views.scales import percent, plain
-from cli.views.scene import Scene
+from runtime.scene import Scene
 
 LEFT, WIDTH, ROW = 290, 640, 52
 SAME = 1e-4

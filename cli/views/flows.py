@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
-from cli.views.measures import edge_traffic
 from cli.views.scales import percent, shorten
-from cli.views.scene import Scene
 from cli.views.servers import group_servers
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.equality import ByContent
+from runtime.figures import edge_traffic
+from runtime.scene import Scene
 
 MOST_ENDS = 12
 WIDTH, HEIGHT, NODE, GAP, MARGIN = 1000, 440, 12, 8, 130

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
-from cli.views.measures import request_latency
 from cli.views.palette import line_class
 from cli.views.scales import log_ticks, plain, seconds, shorten, ticks
-from cli.views.scene import Scene
 from placement.problem.cluster import FloatArray
 from placement.support.equality import ByContent
+from runtime.figures import request_latency
+from runtime.scene import Scene
 
 MOST_CURVES = 6
 POINTS = 240

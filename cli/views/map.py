@@ -7,9 +7,9 @@ import numpy as np
 from cli.views.markup import Markup, behind, mark, picture, table, tag
 from cli.views.palette import model_class
 from cli.views.scales import counted, percent, plain, ranges, shorten
-from cli.views.scene import Scene
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
 from placement.problem.cluster import FloatArray
+from runtime.scene import Scene
 
 DRAWN = 120
 """Most groups of servers that are drawn; beyond them the table alone lists what there is."""
@@ -52,7 +52,7 @@ def placement_map(scene: Scene, *, heading: str = "What sits where") -> Markup:
 
 def _tools(scene: Scene, groups: int) -> Markup:
     shown = np.unique(scene.replica_model)
-    ranked = sorted(shown.tolist(), key=lambda m: int(scene.colour_rank[m]))
+    ranked = sorted(shown.tolist(), key=lambda m: int(scene.work_rank[m]))
     count = np.bincount(scene.replica_model, minlength=len(scene.workload.models))
     chips = [
         tag(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
-from cli.views.measures import Pairs, model_pairs
 from cli.views.palette import heat_class, heat_legend
 from cli.views.scales import percent, plain, shorten
-from cli.views.scene import Scene
 from placement.problem.cluster import FloatArray, IntArray
+from runtime.figures import Pairs, model_pairs
+from runtime.scene import Scene
 
 MOST_MODELS = 40
 MOST_ROWS = 300

@@ -14,12 +14,12 @@ from cli.views.latency import latency_distribution
 from cli.views.map import placement_map
 from cli.views.markup import Markup, behind, tag
 from cli.views.matrix import pair_matrices
-from cli.views.measures import completed, latency_percentile, makespan, server_efficiency
 from cli.views.palette import definitions, style_rules
 from cli.views.scales import counted, percent, plain, seconds
-from cli.views.scene import Scene
 from cli.views.utilization import utilization_map
 from placement.problem.outcome import Progress
+from runtime.figures import completed, latency_percentile, makespan, server_efficiency
+from runtime.scene import Scene
 
 
 def report_page(

@@ -8,7 +8,7 @@ Source: P. Tol, "Colour Schemes", SRON/EPS/TN/09-002.
 from __future__ import annotations
 
 from cli.views.markup import Markup, tag
-from cli.views.scene import Scene
+from runtime.scene import Scene
 
 FILLS = (
     "#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#99ddff", "#44bb99", "#bbcc33", "#aaaa00",
@@ -22,7 +22,7 @@ HEAT_STEPS = 10
 
 def model_class(scene: Scene, model: int) -> str:
     """CSS class that fills a shape in a model's colour and texture; the busiest come first."""
-    rank = int(scene.colour_rank[model])
+    rank = int(scene.work_rank[model])
     return f"f{rank % len(FILLS)}-{rank // len(FILLS) % TEXTURES}"
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.views.scene import Scene
 from placement.problem.cluster import FloatArray, IntArray, ServerType
 from placement.support.equality import ByContent
+from runtime.scene import Scene
 
 ALONE = 12
 """Up to so many servers each is drawn for itself, even where two hold the same."""

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cli.views.scene import Executions, Scene
 from placement.problem.cluster import IntArray
 from placement.problem.plan import Plan
 from placement.problem.trace import Mode, Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
 from runtime.reference import ProgressCallback
+from runtime.scene import Executions, Scene
 from runtime.simulate import simulate_plan
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
-from cli.views.measures import gpu_busy
 from cli.views.palette import HEAT_STEPS, heat_legend
 from cli.views.scales import percent, plain, seconds, ticks
-from cli.views.scene import Scene
 from cli.views.servers import group_servers
 from placement.problem.cluster import FloatArray
 from placement.support.equality import ByContent
+from runtime.figures import gpu_busy
+from runtime.scene import Scene
 
 BINS = 120
 MOST_ROWS = 64

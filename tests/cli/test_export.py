@@ -198,8 +198,8 @@ def test_bars_of_flows_are_the_edges_of_the_run(case):
 
     from cli.common import load_inputs
     from cli.plots.flows import draw_flows
-    from cli.views.measures import edge_traffic
     from cli.views.staging import run_scene
+    from runtime.figures import edge_traffic
 
     workload, trace = load_inputs(*(str(p) for p in case["run"][1::2]))
     scene = run_scene("plan", case["plan"], workload, trace, mode="online")

@@ -206,13 +206,13 @@ def test_compare_shows_what_it_has_and_says_what_is_missing(
 ) -> None:
     """One Ctrl-C in the second method ends the command, not that method alone."""
     moment = """
-import cli.comparison
-solve = cli.comparison.solve
+import placement.contest
+solve = placement.contest.solve
 def struck(instance, options, **rest):
     if options.method == "random":
         strike_and_hang()
     return solve(instance, options, **rest)
-cli.comparison.solve = struck
+placement.contest.solve = struck
 """
     arguments = ["compare", *inputs, "--gpus", "8", "--methods", "greedy,random", "--routings",
                  "plan,earliest", "--csv", tmp_path / "rows.csv"]  # fmt: skip

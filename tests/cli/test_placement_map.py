@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from cli.terminal import placement_map
-from tests.cli.views.scenes import make_scene, make_workload
+from tests.runtime.scenes import make_scene, make_workload
 
 
 def drawn(plan, *, color: bool = False) -> str:

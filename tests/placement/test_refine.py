@@ -10,8 +10,9 @@ import pytest
 from placement.improve.moves import random_neighbour
 from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.score import SolutionScore
 from placement.problem.solution import Solution, evaluate, placement_violations, violations
-from placement.refine import Score, refine, refined_result
+from placement.refine import refine, refined_result
 from placement.solve import solve
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
@@ -78,9 +79,9 @@ def test_refinement_finds_the_best_placement_of_tiny_instances() -> None:
         rng = np.random.default_rng(seed)
         instance = oracle.random_instance(rng, exclusive=bool(seed % 2), load_cap=5.0)
 
-        def score(solution: Solution, instance: Instance = instance) -> Score:
+        def score(solution: Solution, instance: Instance = instance) -> SolutionScore:
             value = oracle.route(instance, contents(instance, solution), bottleneck=True)
-            return Score(value, np.ones(len(instance.model_ids)))
+            return SolutionScore(value, np.ones(len(instance.model_ids)))
 
         start = solve(instance, SolveOptions(method="greedy-no-affinity", max_utilization=5.0))
         found = refine(start, score, GREEDY, evaluations=60, loss=1.0, caps=())
@@ -95,9 +96,9 @@ def certified() -> SolveResult:
     return solve(random_instance(1, load=0.4), SolveOptions(time_limit_s=10))
 
 
-def variance(solution: Solution, instance: Instance) -> Score:
+def variance(solution: Solution, instance: Instance) -> SolutionScore:
     loads = evaluate(instance, solution).gpu_load
-    return Score(float(loads.var()), np.ones(len(instance.model_ids)))
+    return SolutionScore(float(loads.var()), np.ones(len(instance.model_ids)))
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 1.0])
@@ -134,9 +135,9 @@ def test_what_scores_infinite_is_never_kept() -> None:
     instance = random_instance(3, load=0.4)
     start = plain(instance)
 
-    def score(solution: Solution) -> Score:
+    def score(solution: Solution) -> SolutionScore:
         value = 1.0 if solution is start.solution else float("inf")
-        return Score(value, np.ones(len(instance.model_ids)))
+        return SolutionScore(value, np.ones(len(instance.model_ids)))
 
     found = refine(start, score, GREEDY, evaluations=15, caps=())
     assert found.solution is start.solution

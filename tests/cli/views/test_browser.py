@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from cli.views.page import report_page
-from tests.cli.views.scenes import HOSTILE, make_history, make_scene, make_workload
+from tests.runtime.scenes import HOSTILE, make_history, make_scene, make_workload
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

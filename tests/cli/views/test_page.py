@@ -10,10 +10,10 @@ from cli.views.comparison import compared
 from cli.views.course import STOPPED, thinned
 from cli.views.page import report_page
 from cli.views.scales import percent, plain
-from cli.views.scene import Scene
 from placement.problem.outcome import Progress, Status
+from runtime.scene import Scene
 from tests.cli.views.pages import Page
-from tests.cli.views.scenes import HOSTILE, make_history, make_scene, make_workload
+from tests.runtime.scenes import HOSTILE, make_history, make_scene, make_workload
 
 
 @cache

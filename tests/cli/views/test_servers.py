@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from cli.views.scales import counted, ranges, shorten, ticks
 from cli.views.servers import group_mean, group_servers, lanes
 from placement.support.escaping import visible
-from tests.cli.views.scenes import make_scene
+from tests.runtime.scenes import make_scene
 
 blocks = st.lists(st.tuples(st.integers(0, 7), st.integers(1, 4)), max_size=12)
 

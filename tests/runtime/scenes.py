@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from cli.views.scene import Executions, Scene
 from placement.problem.cluster import Cluster
 from placement.problem.instance import build_instance
 from placement.problem.outcome import Certificate, Progress
@@ -14,6 +13,7 @@ from placement.problem.plan import Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from runtime.scene import Executions, Scene
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
 

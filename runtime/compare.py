@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
-from placement.problem.outcome import ProgressCallback as SolveCallback
-from placement.problem.outcome import SolveOptions, SolveResult, earned_status, relative_gap
+from placement.problem.outcome import SolveResult
 from placement.problem.plan import route
 from placement.problem.trace import Mode, Trace
 from placement.problem.workload import Workload
-from placement.solve import solve
 from runtime.intervals import intervals, replicate
 from runtime.metrics import summarize
 from runtime.reference import ProgressCallback
 from runtime.result import RunResult
-from runtime.scoring import latency_score
 from runtime.simulate import simulate
 from runtime.switching import SwitchingScheduler, simulate_switching
-
-SAME_CAP = 1e-6
-"""Relative difference of caps on GPU loads that counts as none: what solvers' rows hold to."""
 
 Row = dict[str, Any]
 Run = Callable[[Trace], RunResult]
@@ -46,67 +40,6 @@ class Comparison:
     mode: Mode
     seed: int = 0
     repeat: int = 0
-
-    def solve(
-        self,
-        options: SolveOptions,
-        progress: SolveCallback | None = None,
-        *,
-        load_cap: float | None = None,
-    ) -> SolveResult:
-        """Place by one method.
-
-        Parameters
-        ----------
-        load_cap : float, optional
-            Cap on GPU loads in place of the one that the mode and the method's own least
-            bottleneck load give.
-
-        Raises
-        ------
-        Infeasible
-        """
-        score = latency_score(self.workload, self.trace, self.cluster, mode=self.mode)
-        options = replace(options, mode=self.mode, seed=self.seed)
-        if load_cap is not None:
-            # A target that is known to be attainable is the cap, whatever the mode.
-            options = replace(options, mode="online", max_utilization=load_cap)
-        return solve(self.instance, options, progress=progress, score=score)
-
-    def solve_at_cap(
-        self,
-        options: SolveOptions,
-        own: SolveResult,
-        load_cap: float,
-        progress: SolveCallback | None = None,
-    ) -> SolveResult:
-        """Place once more under a looser cap than the method's own; the better plan counts.
-
-        What the method found under its own cap keeps the looser one too, so more room never
-        makes a method worse.
-        """
-        if own.certificate.load_cap >= load_cap * (1 - SAME_CAP):
-            return own
-        again = self.solve(options, progress, load_cap=load_cap)
-        kept = again.certificate.load_cap <= load_cap * (1 + SAME_CAP)
-        if kept and again.evaluation.objective >= own.evaluation.objective:
-            return again
-        # Where the method missed the cap, its bound is one over more plans than keep it.
-        bound, objective = again.certificate.best_bound, own.evaluation.objective
-        gap, stopped = relative_gap(objective, bound), again.certificate.status
-        return replace(
-            own,
-            instance=replace(own.instance, load_cap=load_cap),
-            options=again.options,
-            certificate=replace(
-                again.certificate,
-                load_cap=load_cap,
-                objective=objective,
-                best_bound=max(bound, objective),
-                gap=gap,
-                status=earned_status(options.method, gap, options.gap, stopped),
-            ),
-        )
 
     def static_row(
         self, result: SolveResult, routing: str, progress: ProgressCallback | None = None

@@ -7,9 +7,9 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from cli.views.scene import Scene
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.equality import ByContent
+from runtime.scene import Scene
 
 
 def executions_of(scene: Scene, workflow: int) -> tuple[IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""What a report is about: a plan, the workload it serves and one simulated run over it."""
+"""A plan at work: the workload it serves and one simulated run over it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Scene(ByContent):
         return np.where(replica >= 0, self.plan.placement.server[replica], -1)
 
     @cached_property
-    def colour_rank(self) -> IntArray:
+    def work_rank(self) -> IntArray:
         """Rank of each model by the GPU time it is expected to take, shape (M,): 0 is the most."""
         work = np.zeros(len(self.workload.models))
         np.add.at(work, self.replica_model, self.plan.load * self.replica_gpus)

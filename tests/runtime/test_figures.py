@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from cli.views.measures import (
+from runtime.figures import (
     completed,
     edge_traffic,
     gpu_busy,
@@ -15,8 +15,8 @@ from cli.views.measures import (
     request_latency,
     server_efficiency,
 )
-from cli.views.scene import Executions, Scene
-from tests.cli.views.scenes import make_scene
+from runtime.scene import Executions, Scene
+from tests.runtime.scenes import make_scene
 
 
 @pytest.fixture(params=[0, 1, 2])
