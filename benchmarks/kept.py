@@ -35,7 +35,7 @@ Digests = Mapping[str, str]
 
 PLACEMENT = ("placement", "benchmarks/instances.py")
 RUNTIME = ("runtime", "placement/problem", "placement/files")
-BOTH = ("placement", "runtime", "cli/comparison.py")
+BOTH = ("placement", "runtime")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ STUDIES = (
     Study("tight", PLACEMENT, 12, OUT),
     Study("scaling", PLACEMENT, 45, OUT),
     Study("suite", BOTH, 100, OUT),
-    Study("robustness", (*BOTH, "placement/refine.py"), 30, OUT),
+    Study("robustness", (*BOTH, "cli/refine.py"), 30, OUT),
     Study("gswarm_data", BOTH, 20, OUT),
     Study("engine", RUNTIME, 5, OUT),
     Study("validation", RUNTIME, 2, OUT),

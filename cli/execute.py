@@ -125,7 +125,7 @@ def command(**options: Any) -> None:
       gswarm-place execute --plan plan.yaml --config configs/small.yaml \\
           --requests configs/small_requests.yaml --endpoints endpoints.yaml
     """
-    from cli.simulate import show
+    from cli.run_report import show_run
     from placement.files.atomic import together
     from placement.support.escaping import visible
     from runtime.live.inputs import read_inputs
@@ -152,7 +152,7 @@ def command(**options: Any) -> None:
     if options["as_json"]:
         echo_json({"summary": summarize(live.run, metrics), "live": details(live)})
     elif not options["quiet"]:
-        show(live.run, metrics)
+        show_run(live.run, metrics)
         _show_details(live, options["journal"])
         for name in ("log", "trace"):
             if options[name] is not None:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     Runner = Callable[[Trace, ProgressCallback | None], RunResult]
 
-MOST_GPUS = 32
-
 
 @click.command(cls=Complete)
 @click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
@@ -88,6 +86,7 @@ def command(**options: Any) -> None:
       gswarm-place simulate --scheduler baseline --gpus 8 --config configs/small.yaml \\
           --requests configs/small_requests.yaml
     """
+    from cli.run_report import show_run
     from cli.terminal import RunProgress
     from placement.files.atomic import together
     from placement.support.escaping import visible
@@ -127,7 +126,7 @@ def command(**options: Any) -> None:
         extra = {} if intervals is None else {"intervals": intervals}
         echo_json({"summary": summarize(run, metrics), **extra})
     elif not options["quiet"]:
-        show(run, metrics)
+        show_run(run, metrics)
         _say_difference(run, metrics, expected)
         if intervals is not None:
             show_intervals(intervals, options["repeat"])
@@ -222,57 +221,3 @@ def _say_difference(run: RunResult, metrics: Metrics, expected: float | None) ->
     said = expected is not None and difference(expected, metrics.server_efficiency, run.routing)
     if said:
         click.echo(said)
-
-
-def show(run: RunResult, metrics: Metrics) -> None:
-    """Print the console report."""
-    from cli.terminal import output, plain, table
-
-    console = output()
-    m = metrics
-    router = "" if run.routing == "none" else f", routing {run.routing}"
-    facts = table(plain(f"{run.scheduler}{router}, {run.problem.mode}"), "", left=2)
-    facts.add_row("requests", f"{m.completed_requests:,} completed, {m.failed_requests:,} failed")
-    facts.add_row("node executions", f"{m.total_nodes_executed:,}")
-    facts.add_row("makespan", f"{m.makespan_s:,.3f} s")
-    facts.add_row("throughput", f"{m.throughput:,.3f} requests/s, {m.node_throughput:,.3f} nodes/s")
-    facts.add_row("server efficiency", f"{m.server_efficiency:.2f}% of completed requests")
-    facts.add_row("intra-server workflows", f"{m.intra_server_workflows:,}")
-    facts.add_row("inter-server workflows", f"{m.inter_server_workflows:,}")
-    facts.add_row("cross-server comm.", f"{m.cross_server_communications:,} edges")
-    facts.add_row("average utilization", f"{m.average_utilization:.2f}%")
-    facts.add_row("utilization variance", f"{m.utilization_variance:.2f} points squared")
-    facts.add_row(
-        "model switches",
-        f"{m.switches:,}, {m.switch_time_s:,.1f} GPU seconds, overhead {m.switch_overhead:.2f}%",
-    )
-    console.print(facts)
-    times = table("seconds", "mean", "median", "P99", "min", "max")
-    for name, d in (
-        ("request latency", m.request_latency),
-        ("node waiting", m.node_waiting),
-        ("node response", m.node_response),
-    ):
-        times.add_row(name, *(f"{x:,.3f}" for x in (d.mean, d.median, d.p99, d.min, d.max)))
-    console.print(times)
-    gpus = table("GPU", "server", "executions", "busy s", "util.", "models")
-    models = gpus.columns[-1]
-    models.justify, models.no_wrap, models.overflow = "left", False, "fold"
-    problem = run.problem
-    held: list[list[str]] = [[] for _ in range(problem.cluster.n_gpus)]
-    for p, model in enumerate(problem.placement.model):
-        first = int(problem.replica_first_gpu[p])
-        for g in range(first, first + int(problem.replica_gpus[p])):
-            held[g].append(problem.workload.models[model].id)
-    for g in range(min(MOST_GPUS, problem.cluster.n_gpus)):
-        gpus.add_row(
-            str(g),
-            str(problem.cluster.gpu_server[g]),
-            f"{m.gpu_executions[g]:,}",
-            f"{m.gpu_busy_s[g]:,.1f}",
-            f"{m.gpu_utilization[g]:.1f}%",
-            plain(", ".join(held[g])),
-        )
-    console.print(gpus)
-    if problem.cluster.n_gpus > MOST_GPUS:
-        console.print(f"{problem.cluster.n_gpus - MOST_GPUS} more GPUs: --log FILE lists them all")

@@ -16,9 +16,9 @@ from placement.files.unread_fields import InputWarning
 from placement.problem.workload import Workload
 from placement.support.faults import suggest
 from runtime.arrays import Problem
+from runtime.live.endpoint_schema import CallEntry, EndpointsFile, ReplicaEntry
 from runtime.live.keys import Key, key_from_environment, key_from_file
 from runtime.live.kinds import SHAPES, Kind, join_url
-from runtime.live.schema import CallEntry, EndpointsFile, ReplicaEntry
 from runtime.live.templates import ROOTS, gaps
 
 TIMEOUT_S = 600.0
