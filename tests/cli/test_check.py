@@ -70,3 +70,27 @@ def test_a_bound_holds_does_not_or_stays_open(
         assert words.exit_code == 1
         assert ("does not hold" in words.output) is (holds is False)
         assert ("not decided" in words.output) is (holds is None)
+
+
+def test_a_load_that_a_placement_undercuts_is_no_lower_end(tmp_path: Path) -> None:
+    """The stated end holds; that of the plan itself, where others are less loaded, does not."""
+    path = tmp_path / "greedy.json"
+    inputs = ["--config", CONFIGS / "small.yaml", "--requests", CONFIGS / "small_requests.yaml"]
+    done = call("solve", *inputs, "--gpus", 32, "--method", "greedy", "-q", "-o", path)
+    assert done.exit_code == 0, done.output
+    plan = json.loads(path.read_text())
+    done = call("check", path, "--bound", "--json")
+    assert json.loads(done.output)["bottleneck"]["verdict"] == "holds"
+    assert done.exit_code == 0
+    load = plan["expected"]["max_utilization"]
+    upper = plan["certificate"]["bottleneck_upper"]
+    path = written(tmp_path, plan, bottleneck_lower=min(load, upper))
+    assert call("check", path).exit_code == 0
+    done = call("check", path, "--bound", "--json")
+    said = json.loads(done.output)
+    assert done.exit_code == 1
+    assert said["holds"] is False
+    assert said["bottleneck"]["verdict"] == "does not hold"
+    words = call("check", path, "--bound")
+    assert "bottleneck_lower" in words.output
+    assert "the bound holds" in words.output

@@ -1,0 +1,205 @@
+"""The lower end of the least bottleneck load, proven anew: no placement has a busiest GPU below it.
+
+Loads are counted in units of the claim. Then it holds where no placement whose GPUs are loaded at
+most 1 can do more than 1 times every model's work. Three proofs, each only where the one before
+does not reach: the work over all GPUs; the numbers of replicas, summed over the servers of a type;
+branch and bound over every server.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from placement.problem.plan import Plan
+from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
+from placement.verify.proof import Verdict
+from placement.verify.scaled_problem import ROOM, Scaled
+
+TOLERANCE = 1e-6
+"""Relative amount by which a proof may miss the claim: what tolerances of solvers leave open."""
+
+SAFETY = 1e-7
+"""Growth added to whatever a solver calls a bound."""
+
+MOST_SHARING = 6
+"""Largest number of replicas on a GPU that rows on the memory of large ones count."""
+
+MOST_COLUMNS = 100_000
+"""Columns beyond which branch and bound over all servers decides nothing in any time."""
+
+HOW = {
+    "work": "the work over the speed of all GPUs",
+    "numbers": "the numbers of replicas, summed over the servers of a type",
+    "servers": "branch and bound over every server",
+}
+
+
+@dataclass(frozen=True)
+class BottleneckCheck:
+    """Whether no placement has a lower bottleneck load than the plan states.
+
+    Parameters
+    ----------
+    verdict : str
+        ``not decided`` where neither is proven, with `why`.
+    recomputed : float
+        The largest lower end proven here; it is sought no higher than what is stated.
+    how : str
+        By what it was proven, or was to be.
+    """
+
+    verdict: Verdict
+    recomputed: float
+    stated: float
+    how: str
+    why: str = ""
+
+
+def check_bottleneck(
+    plan: Plan, *, solver: str = "HiGHS", time_limit_s: float | None = 60.0
+) -> BottleneckCheck:
+    """Prove anew that no placement has a bottleneck load below `bottleneck_lower`.
+
+    Parameters
+    ----------
+    solver : str
+        HiGHS, or PuLP's name of another.
+    """
+    stated = plan.certificate.bottleneck_lower
+    scaled = Scaled(plan.instance)
+    cap = plan.instance.load_cap or 1.0
+    proven = cap * _least_mean(scaled)
+    if stated <= proven * (1 + TOLERANCE):
+        return BottleneckCheck("holds", proven, stated, HOW["work"])
+    clock = Clock(time_limit_s)
+    work = {m: load * cap / stated for m, load in scaled.work.items()}
+    how, why, refuted = "numbers", "", False
+    try:
+        for how in ("numbers", "servers"):
+            program = (_numbers if how == "numbers" else _servers)(scaled, work, clock)
+            answer = program.maximise(clock, solver, enough=1 + TOLERANCE - SAFETY, partly=True)
+            proven = max(proven, stated / max(1.0, answer.bound + SAFETY))
+            if proven * (1 + TOLERANCE) >= stated:
+                return BottleneckCheck("holds", proven, stated, HOW[how])
+            # Only the servers themselves are a placement; their sum need not be one.
+            refuted = how == "servers" and (answer.value or 0.0) > 1 + TOLERANCE
+            why = str(OutOfTime()) if clock.left <= clock.blink else f"{solver} gave no answer"
+    except Undecided as open_question:
+        why = str(open_question)
+    if refuted:
+        return BottleneckCheck("does not hold", proven, stated, HOW[how])
+    return BottleneckCheck("not decided", proven, stated, HOW[how], why)
+
+
+def _least_mean(scaled: Scaled) -> float:
+    """Load of every GPU if all of them worked all the time."""
+    speed = sum(t.count * t.gpus * t.speed for t in scaled.types)
+    return sum(float(scaled.gpus[m]) * load for m, load in scaled.work.items()) / speed
+
+
+class _Growth:
+    """The largest factor by which the work of all models can grow, loads being at most 1."""
+
+    def __init__(self, scaled: Scaled, work: dict[int, float]) -> None:
+        self.scaled, self.program = scaled, Program()
+        self.growth = self.program.column(1.0, 2.0)
+        self._work = work
+        self._done: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        self._held: dict[int, list[tuple[int, float]]] = defaultdict(list)
+
+    def replicas(self, m: int, most: float, speed: float) -> tuple[int, int]:
+        """Add replicas of a model and the load they carry, at most 1 each; returns both columns."""
+        n = self.program.column(0.0, most, whole=True)
+        h = self.program.column(0.0, most)
+        self.program.row([(h, 1.0), (n, -1.0)], 0.0)
+        self._done[m].append((h, speed))
+        self._held[m].append((n, 1.0))
+        return n, h
+
+    def close(self) -> Program:
+        """Let every model do its work, grown, and have a replica."""
+        for m, work in self._work.items():
+            unit = max(1.0, work)
+            grown = [(h, v / unit) for h, v in self._done[m]]
+            self.program.row([*grown, (self.growth, -work / unit)], low=0.0)
+            self.program.row(self._held[m], low=1.0)
+        return self.program
+
+
+def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
+    """Replicas by their number, with rows on all servers of a type that those of each add up to."""
+    growth = _Growth(scaled, work)
+    for t, kind in enumerate(scaled.types):
+        clock.check()
+        limit, gpus = kind.gpu_memory_gb * ROOM, float(kind.gpus * kind.count)
+        numbers, loads = [], []
+        for m in scaled.fitting(t):
+            n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), kind.speed)
+            numbers.append((m, n, float(scaled.gpus[m])))
+            loads.append((h, float(scaled.gpus[m])))
+        row = growth.program.row
+        row(loads, gpus)
+        if scaled.most_on_gpu is not None:
+            row([(n, k) for _, n, k in numbers], gpus * scaled.most_on_gpu)
+        if not scaled.exclusive:
+            row([(n, k * float(scaled.memory[m]) / limit) for m, n, k in numbers], gpus)
+            # No more than j replicas of more than 1 / (j + 1) of the memory on a GPU.
+            for j in range(1, MOST_SHARING + 1):
+                large = [(n, k) for m, n, k in numbers if scaled.memory[m] * (j + 1) > limit]
+                row(large, gpus * j)
+    return growth.close()
+
+
+def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
+    """Replicas server by server: by their number where GPUs are exclusive, else by their place."""
+    each = [
+        sum(1 if scaled.exclusive else scaled.most(t, m) for m in scaled.fitting(t))
+        for t in range(len(scaled.types))
+    ]
+    if 2 * sum(t.count * n for t, n in zip(scaled.types, each, strict=True)) > MOST_COLUMNS:
+        raise Undecided("the program over every server is too large to solve")
+    growth = _Growth(scaled, work)
+    first = scaled.used[0]
+    for t, kind in enumerate(scaled.types):
+        before: list[tuple[int, float]] = []
+        for _ in range(kind.count):
+            clock.check()
+            here = (_exclusive if scaled.exclusive else _shared)(growth, t)
+            if before and here.get(first):
+                # Servers of one type can be renumbered by how many of one model they hold.
+                order = [(n, 1.0) for n in here[first]]
+                growth.program.row([*order, *((n, -1.0) for n, _ in before)], 0.0)
+            before = [(n, 1.0) for n in here.get(first, [])]
+    return growth.close()
+
+
+def _exclusive(growth: _Growth, t: int) -> dict[int, list[int]]:
+    scaled, kind = growth.scaled, growth.scaled.types[t]
+    taken, columns = [], {}
+    for m in scaled.fitting(t):
+        n, _ = growth.replicas(m, float(scaled.most(t, m)), kind.speed)
+        taken.append((n, float(scaled.gpus[m])))
+        columns[m] = [n]
+    growth.program.row(taken, float(kind.gpus))
+    return columns
+
+
+def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
+    scaled, kind = growth.scaled, growth.scaled.types[t]
+    on_gpu: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    columns: dict[int, list[int]] = defaultdict(list)
+    for m in scaled.fitting(t):
+        k = int(scaled.gpus[m])
+        for i in range(kind.gpus - k + 1):
+            n, h = growth.replicas(m, 1.0, kind.speed)
+            columns[m].append(n)
+            for g in range(i, i + k):
+                on_gpu[g].append((m, n, h))
+    limit = kind.gpu_memory_gb * ROOM
+    for there in on_gpu.values():
+        growth.program.row([(n, float(scaled.memory[m]) / limit) for m, n, _ in there], 1.0)
+        growth.program.row([(h, 1.0) for _, _, h in there], 1.0)
+        if scaled.most_on_gpu is not None:
+            growth.program.row([(n, 1.0) for _, n, _ in there], float(scaled.most_on_gpu))
+    return columns
