@@ -79,6 +79,24 @@ def test_while_modules_are_imported(name: str, inputs: list[str], tmp_path: Path
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_before_signals_are_heard() -> None:
+    """What Python itself raises in the first import of `python -m cli` is said in one line, too."""
+    code = """
+import runpy, sys
+class Striker:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cli.entry":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Striker())
+runpy.run_module("cli", run_name="__main__")
+"""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 COMMANDS = {
     "analyze": ("placement.analysis", "analyze", []),
     "check": ("placement.verify", "check_bound", ["--bound"]),
