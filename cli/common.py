@@ -31,7 +31,7 @@ BEYOND_ASCII = re.compile("[^\n -~]")
 FINITE_LIMIT = 1e12
 
 
-class Number(click.ParamType):
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """A finite number within bounds: click's own ranges let NaN pass."""
 
     name = "number"
@@ -55,7 +55,7 @@ class Number(click.ParamType):
         return number
 
 
-class Routing(click.ParamType):
+class Routing(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """A built-in routing policy by name, or one of the user's own, imported."""
 
     name = "routing"

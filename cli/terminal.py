@@ -75,9 +75,9 @@ def placement_map(plan: Plan) -> Table:
     shown.add_column("servers", no_wrap=True)
     shown.add_column("GPUs: a letter is a model, [AA] one block over two GPUs", overflow="fold")
     lines = 0
-    for n, ((gpus, content), servers) in enumerate(kinds):
+    for n, ((gpus, held), servers) in enumerate(kinds):
         name = str(servers[0]) if len(servers) == 1 else f"{servers[0]}.. x{len(servers)}"
-        blocks = _server_text(plan, gpus, content, letter, colour)
+        blocks = _server_text(plan, gpus, held, letter, colour)
         lines += len(blocks.split())
         if n and lines > MAP_LINES:
             left = len(kinds) - n
