@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-NEAR = 0.05
+ROUNDED_POINTS = 0.05
 """Points of server efficiency that the console report rounds away."""
 
 REASONS = {
@@ -27,7 +27,7 @@ def difference(expected: float, simulated: float, routing: str) -> str | None:
     routing : str
         Name of the policy that routed the run.
     """
-    if abs(100 * expected - simulated) < NEAR:
+    if abs(100 * expected - simulated) < ROUNDED_POINTS:
         return None
     reason = REASONS.get(routing, "this router decides by its own rules")
     remedy = "" if routing == "plan" else "; --routing plan keeps to the plan"

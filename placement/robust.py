@@ -36,7 +36,7 @@ from placement.solve import NO_BOUND, solve
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-COMPACT_SERVERS = 2
+COMPACT_JOINT_SERVERS = 2
 """Largest cluster for which the compact form is taken at once."""
 
 TIGHTENED_SERVERS = 8
@@ -228,7 +228,7 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
     scenarios, gap = search.scenarios, search.options.gap
     servers = scenarios[0].cluster.n_servers
     search.report()
-    if servers > COMPACT_SERVERS:
+    if servers > COMPACT_JOINT_SERVERS:
         part = search.budget.part(0.6)
         pool = generate_scenarios(
             scenarios, search.criterion, starts, search.settings, part, gap=gap / 4

@@ -12,7 +12,7 @@ from placement.heuristics.selective_replication import Score
 from placement.patterns import solve_patterns
 from placement.portfolio.starts import (
     CHEAP,
-    COMPACT_SERVERS,
+    COMPACT_BOUND_SERVERS,
     HEADROOM_SHARE,
     METHOD_SHARE,
     ROUNDING,
@@ -323,7 +323,9 @@ def _locality(
 ) -> tuple[FormOutcome, str]:
     form = options.form
     if form == "auto":
-        form = "compact" if start.instance.cluster.n_servers <= COMPACT_SERVERS else "patterns"
+        form = (
+            "compact" if start.instance.cluster.n_servers <= COMPACT_BOUND_SERVERS else "patterns"
+        )
     run = solve_compact if form == "compact" else solve_patterns
     found = run(
         start.instance,

@@ -19,7 +19,7 @@ from placement.programs.routing import best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-MOST_SERVERS = 32
+MOST_SERVERS_BEYOND_CAP = 32
 """Clusters up to this size start from beyond the cap, where models share GPUs."""
 
 SLACKS = (1.02, 1.06, 1.04, 1.0)
@@ -28,13 +28,13 @@ SLACKS = (1.02, 1.06, 1.04, 1.0)
 ATTEMPT_SHARE = 0.5
 """Part of the time left for one start."""
 
-ROUNDS = 40
+ROUNDS_UNDER_CAP = 40
 """Most servers placed anew for one start."""
 
 
 def oscillates(instance: Instance) -> bool:
     """Whether the instance is one that `search_beyond` is meant for."""
-    return instance.models_per_gpu > 1 and instance.cluster.n_servers <= MOST_SERVERS
+    return instance.models_per_gpu > 1 and instance.cluster.n_servers <= MOST_SERVERS_BEYOND_CAP
 
 
 def search_beyond(
@@ -78,7 +78,7 @@ def search_beyond(
             start,
             best_bound=best_bound,
             gap=gap,
-            rounds=ROUNDS,
+            rounds=ROUNDS_UNDER_CAP,
             most_free=1,
             node_limits=NODE_LIMITS[:1],
             report=lambda _: None,

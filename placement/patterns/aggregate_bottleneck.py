@@ -20,11 +20,11 @@ from placement.programs.spares import relieve_bottleneck
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
 
-COMPACT_SERVERS = 12
+COMPACT_BOTTLENECK_SERVERS = 12
 """Largest cluster on which the compact form is tried where the counts leave an interval."""
 
 CLOSED = 1e-3
-NODE_LIMIT = 20_000
+COUNTS_NODE_LIMIT = 20_000
 
 
 def pattern_bottleneck(
@@ -84,7 +84,7 @@ def pattern_bottleneck(
                 if load < upper:
                     upper, best = load, solution
     if upper > max(target, lower * (1 + CLOSED)) and (
-        instance.cluster.n_servers <= COMPACT_SERVERS and not budget.expired
+        instance.cluster.n_servers <= COMPACT_BOTTLENECK_SERVERS and not budget.expired
     ):
         found = compact_bottleneck(instance, settings, budget, target=target, start=best)
         return Bottleneck(max(found.lower, min(lower, found.upper)), found.upper, found.solution)
@@ -129,7 +129,9 @@ def _aggregate(
         problem += linear(held[m]) >= 1
         problem += linear([*done[m], (theta, -float(instance.model_work[m]))]) >= 0
     problem += linear([(theta, 1.0)])
-    outcome = solve_program(problem, settings, gap=CLOSED / 2, node_limit=NODE_LIMIT, budget=budget)
+    outcome = solve_program(
+        problem, settings, gap=CLOSED / 2, node_limit=COUNTS_NODE_LIMIT, budget=budget
+    )
     if not outcome.found:
         return min(ceiling, max(outcome.best_bound, 0.0)), None
     counts = {key: round(n.varValue or 0.0) for key, n in count.items()}

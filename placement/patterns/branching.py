@@ -24,10 +24,14 @@ from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-ROUNDS = 25
-WHOLE = 1e-4
+PART_ROUNDS = 25
+"""Pricing rounds for the bound of one part."""
+
+BRANCHING_INTEGRALITY = 1e-4
+"""A count this close to a whole number is one: nothing to branch on."""
+
 DEEPEST = 60
-NEAR = 80
+FIRST_PATTERNS = 80
 """Patterns a part begins with: those next to the basis of the whole it is part of."""
 
 
@@ -130,7 +134,7 @@ def branch(
                 gap=1e-6,
                 report=_quiet,
                 pricings=pricings(pool.rows),
-                rounds=ROUNDS,
+                rounds=PART_ROUNDS,
                 enough=enough(),
             )
             for pattern in pool.patterns:
@@ -162,7 +166,7 @@ def branch(
 
 def _child(parent: Pool, row: CountRow) -> Pool:
     assert parent.duals is not None
-    near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:NEAR]
+    near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:FIRST_PATTERNS]
     return Pool(
         rows=(*parent.rows, row),
         patterns=dict.fromkeys(near or parent.patterns),
@@ -191,9 +195,9 @@ def _split(instance: Instance, fractions: dict[Pattern, float]) -> tuple[CountRo
         for feature, threshold in kind:
             row = CountRow(feature, threshold, weight)
             value = sum(n * row.coefficient(p) for p, n in fractions.items())
-            whole = math.floor(value + WHOLE)
+            whole = math.floor(value + BRANCHING_INTEGRALITY)
             off = abs(value - whole - 0.5)
-            if value - whole > WHOLE and (best is None or off < best[0] - 1e-9):
+            if value - whole > BRANCHING_INTEGRALITY and (best is None or off < best[0] - 1e-9):
                 below = CountRow(feature, threshold, weight, most=float(whole))
                 above = CountRow(feature, threshold, weight, least=float(whole + 1))
                 best = (off, below, above)

@@ -18,10 +18,11 @@ from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-ROUNDS = 3
+FIXING_ROUNDS = 3
 """Pricing rounds after each fixing: the first few give nearly all that is gained."""
 
-WHOLE = 1e-6
+DIVING_INTEGRALITY = 1e-6
+"""A part of a server this small is none, and a count this close below a whole number is one."""
 
 
 def dive(
@@ -51,15 +52,15 @@ def dive(
             report=_quiet,
             pricings=pricings,
             fixed=fixed,
-            rounds=ROUNDS,
+            rounds=FIXING_ROUNDS,
         )
         if budget.expired or not below.fractions:
             return None
         before = sum(free)
         for pattern, n in below.fractions.items():
-            _fix(fixed, free, pattern, floor(n + WHOLE))
+            _fix(fixed, free, pattern, floor(n + DIVING_INTEGRALITY))
         rest = {p: n - fixed.get(p, 0) for p, n in below.fractions.items() if free[p.kind]}
-        rest = {p: part for p, part in rest.items() if part > WHOLE}
+        rest = {p: part for p, part in rest.items() if part > DIVING_INTEGRALITY}
         if rest:
             nearest = max(rest, key=lambda p: (rest[p], p.content))
             _fix(fixed, free, nearest, fixed.get(nearest, 0) + 1)

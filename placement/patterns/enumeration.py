@@ -39,8 +39,8 @@ MOST_BATCHES = 40
 MARGIN = 1e-6
 """Reduced cost, in locality per server, by which a content must be too dear to be left out."""
 
-GAP = 1e-7
-NODE_LIMIT = 20_000
+ENUMERATION_GAP = 1e-7
+ENUMERATION_NODE_LIMIT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +151,8 @@ def solve_over(
     outcome = solve_program(
         master.problem,
         settings,
-        gap=GAP,
-        node_limit=NODE_LIMIT,
+        gap=ENUMERATION_GAP,
+        node_limit=ENUMERATION_NODE_LIMIT,
         warm_start=start is not None,
         budget=budget,
     )

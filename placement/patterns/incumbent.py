@@ -27,7 +27,8 @@ from placement.solver.milp import SolverSettings, solve_program
 NEIGHBOUR_SERVERS = 64
 """Clusters up to this size search the neighbours of the patterns in use."""
 
-NODE_LIMIT = 4_000
+RESTRICTED_NODE_LIMIT = 4_000
+"""Branch-and-bound nodes of one integer program over the patterns at hand."""
 
 NEAR_NODES = 50
 """Nodes of a program whose counts are held near the relaxation's."""
@@ -41,7 +42,7 @@ PROMISING = (150, 150, 400)
 WIDE_GAP = 1e-3
 """Gap of a large cluster above which more patterns are worth a program that takes long."""
 
-ROUNDS = 12
+EXCHANGE_ROUNDS = 12
 
 
 @dataclass
@@ -103,7 +104,7 @@ def integer(
     patterns: Sequence[Pattern],
     limits: Callable[[Pattern], tuple[int, int]] | None = None,
     *,
-    node_limit: int = NODE_LIMIT,
+    node_limit: int = RESTRICTED_NODE_LIMIT,
     share: float = 0.5,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved."""
@@ -209,7 +210,7 @@ def _within(
 
 def neighbourhoods(search: Search) -> None:
     """Add the neighbours of the patterns in use and solve again, while that helps."""
-    for _ in range(ROUNDS):
+    for _ in range(EXCHANGE_ROUNDS):
         if search.closed() or search.budget.expired or search.best is None:
             return
         used = list(patterns_of(search.instance, search.best.placement))

@@ -42,9 +42,12 @@ from placement.solver.milp import SolverSettings, linear, solve_program
 from placement.solver.milp import duals as read_duals
 from placement.support.equality import ByContent
 
-ROUNDS = 200
+JOINT_ROUNDS = 200
+"""Most rounds of pricing; the bound holds after any of them."""
+
 SMOOTHING = 0.5
-NODE_LIMIT = 4_000
+JOINT_NODE_LIMIT = 4_000
+"""Branch-and-bound nodes of the integer program over the patterns found."""
 
 DemandDuals = list[dict[tuple[int, int], float]]
 """pi^k[w, v] of each normalized scenario."""
@@ -206,7 +209,7 @@ def _generate(
             pool.add(pattern)
     pricings = [ScenarioPricing(normal, t) for t in range(len(normal[0].cluster.server_types))]
     centre: Multipliers | None = None
-    for _ in range(ROUNDS):
+    for _ in range(JOINT_ROUNDS):
         master = ScenarioMaster(normal, criterion, list(pool.patterns))
         outcome = solve_program(master.problem, settings, budget=budget)
         if outcome.objective is None:
@@ -261,7 +264,7 @@ def integer_scenarios(
                 master.problem,
                 settings,
                 gap=gap,
-                node_limit=NODE_LIMIT,
+                node_limit=JOINT_NODE_LIMIT,
                 warm_start=True,
                 budget=phase,
             )

@@ -17,7 +17,7 @@ import pulp
 
 from placement.patterns.pattern import Pattern
 from placement.patterns.restricted_master import Master
-from placement.patterns.rounding_cuts import WHOLE
+from placement.patterns.rounding_cuts import WHOLE_WORKFLOW
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.programs.fitting_sets import told
 from placement.programs.routing import Pairs
@@ -42,7 +42,7 @@ class SetsMaster(Master):
                 worth = 0.0
                 if len(part) == len(models):
                     worth += whole * scale
-                    self._kept[w, WHOLE].append((y, 1.0))
+                    self._kept[w, WHOLE_WORKFLOW].append((y, 1.0))
                 for e, (u, v) in enumerate(links):
                     if u in part and v in part:
                         worth += link * scale

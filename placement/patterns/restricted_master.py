@@ -15,7 +15,7 @@ import pulp
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
-from placement.patterns.rounding_cuts import WHOLE, KeptRow, Part
+from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part
 from placement.problem.instance import Instance
 from placement.programs.routing import Pairs
 from placement.solver.milp import duals as read_duals
@@ -108,7 +108,7 @@ class Master:
             if whole and len(rate) == len(flow.node_model):
                 c = pulp.LpVariable(f"c_{w}_{p}", 0)
                 self._objective.append((c, whole * scale))
-                self._kept[w, WHOLE].append((c, 1.0))
+                self._kept[w, WHOLE_WORKFLOW].append((c, 1.0))
                 for a in rate.values():
                     self.problem += linear([(c, 1.0), (a, -1.0)]) <= 0
             for e, (u, v) in enumerate(flow.links.tolist()):

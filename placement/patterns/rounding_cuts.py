@@ -27,7 +27,7 @@ from placement.problem.instance import Instance
 from placement.programs.least_replicas import MARGIN
 from placement.solver.budget import tick
 
-WHOLE = -1
+WHOLE_WORKFLOW = -1
 """In place of a link's number: the whole workflow."""
 
 LEAST_REFERENCE = 1e-6
@@ -40,7 +40,7 @@ LEAST_FRACTION = 0.01
 """Least fractional part of t lambda / cap that makes a row worth having."""
 
 Part = tuple[int, int]
-"""A workflow, and the number of one of its links or `WHOLE`."""
+"""A workflow, and the number of one of its links or `WHOLE_WORKFLOW`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class KeptRow(CountRow):
         Of the servers whose replicas count 1 before the rounding.
     """
 
-    part: Part = (0, WHOLE)
+    part: Part = (0, WHOLE_WORKFLOW)
     rate: float = 1.0
     speed: float = 1.0
 
@@ -202,7 +202,7 @@ def _parts(instance: Instance) -> list[Part]:
     found: list[Part] = []
     for w in instance.active_workflows:
         whole, link = instance.locality_weights(w)
-        found += [(w, WHOLE)] if whole else []
+        found += [(w, WHOLE_WORKFLOW)] if whole else []
         found += [(w, e) for e in range(len(instance.workflows[w].links))] if link else []
     return found
 
@@ -210,7 +210,9 @@ def _parts(instance: Instance) -> list[Part]:
 def _work(instance: Instance, part: Part) -> dict[int, float]:
     """Busy seconds of one request of a part on each of its models, a little less than all."""
     flow = instance.workflows[part[0]]
-    nodes = range(len(flow.node_model)) if part[1] == WHOLE else flow.links[part[1]].tolist()
+    nodes = (
+        range(len(flow.node_model)) if part[1] == WHOLE_WORKFLOW else flow.links[part[1]].tolist()
+    )
     work: dict[int, float] = {}
     for v in dict.fromkeys(nodes):
         m = int(flow.node_model[v])
@@ -281,4 +283,4 @@ def as_json(instance: Instance, row: KeptRow) -> dict[str, object]:
 
 def _name(instance: Instance, part: Part) -> dict[str, object]:
     name: dict[str, object] = {"workflow": instance.workflows[part[0]].id}
-    return name if part[1] == WHOLE else {**name, "link": part[1]}
+    return name if part[1] == WHOLE_WORKFLOW else {**name, "link": part[1]}

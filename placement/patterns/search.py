@@ -8,7 +8,7 @@ from functools import partial
 from placement.improve.beyond_cap import oscillates, search_beyond
 from placement.improve.large_neighbourhood import search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
-from placement.patterns.branching import WHOLE, branch
+from placement.patterns.branching import BRANCHING_INTEGRALITY, branch
 from placement.patterns.certificate import stored
 from placement.patterns.column_generation import MAX_ROUNDS, Pool
 from placement.patterns.diving import dive
@@ -39,7 +39,7 @@ from placement.programs.compact import solve_compact
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-COMPACT_SERVERS = 12
+COMPACT_FORM_SERVERS = 12
 """Clusters up to this size give what time is left to the compact form."""
 
 DIVE_SERVERS = 64
@@ -134,7 +134,7 @@ def solve_patterns(
     if (
         not search.closed()
         and not budget.expired
-        and instance.cluster.n_servers <= COMPACT_SERVERS
+        and instance.cluster.n_servers <= COMPACT_FORM_SERVERS
         and search.best is not None
     ):
         found = solve_compact(
@@ -259,7 +259,9 @@ def _close(search: Search) -> None:
     pool = search.pool
 
     def improve(part: Pool) -> None:
-        if part.fractions and all(abs(n - round(n)) < WHOLE for n in part.fractions.values()):
+        if part.fractions and all(
+            abs(n - round(n)) < BRANCHING_INTEGRALITY for n in part.fractions.values()
+        ):
             search.offer({p: round(n) for p, n in part.fractions.items()})
 
     def report(bound: float) -> None:

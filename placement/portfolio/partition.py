@@ -30,8 +30,8 @@ PART_SERVERS = 4
 """Servers of one part, where the cluster allows it; parts are fewer where models miss room."""
 ATTEMPTS = 4
 """Random splits tried for each number of parts."""
-COMPACT_SERVERS = 2
-GAP = 1e-4
+COMPACT_PART_SERVERS = 2
+PART_GAP = 1e-4
 SLACK = 0.05
 """Room above the least load found, where that exceeds the cap."""
 
@@ -145,5 +145,5 @@ def _solve_part(
         [solution, *(s for s in found if s is not None)],
         key=lambda s: evaluate(problem, s).objective,
     )
-    run = solve_compact if problem.cluster.n_servers <= COMPACT_SERVERS else solve_patterns
-    return run(problem, settings, budget, start=best, gap=GAP).solution.placement
+    run = solve_compact if problem.cluster.n_servers <= COMPACT_PART_SERVERS else solve_patterns
+    return run(problem, settings, budget, start=best, gap=PART_GAP).solution.placement

@@ -31,7 +31,7 @@ from placement.solver.milp import SolverSettings
 CHEAP = ("greedy", "greedy-no-affinity", "random")
 """Heuristics that the program starts from however little time there is, in this order."""
 
-COMPACT_SERVERS = 2
+COMPACT_BOUND_SERVERS = 2
 """Largest cluster whose bottleneck the compact form bounds before the patterns do."""
 
 HEADROOM_SEARCH = 1.1
@@ -99,7 +99,7 @@ class Placer:
 
     def _least_load(self, instance: Instance, budget: Budget) -> Bottleneck:
         first, settings = repeated_greedy(instance), self.settings
-        if instance.cluster.n_servers > COMPACT_SERVERS:
+        if instance.cluster.n_servers > COMPACT_BOUND_SERVERS:
             return pattern_bottleneck(instance, settings, budget, target=self.target, start=first)
         _, start = least_bottleneck(instance, first, settings, budget=budget.outer)
         return compact_bottleneck(instance, settings, budget, target=self.target, start=start)

@@ -12,13 +12,13 @@ from placement.programs.spares import refill, spread
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings, linear, solve_program
 
-MOST_SERVERS = 16
+MOST_SERVERS_BALANCED = 16
 """Clusters up to this size are balanced by an integer program over the placement too."""
 
 PLACE_SHARE = 0.8
 """Part of the time left for that program."""
 
-NODE_LIMIT = 20
+BALANCE_NODE_LIMIT = 20
 """Of the program over the placement: hundreds find loads that are more even by a hundredth."""
 
 
@@ -58,7 +58,7 @@ def balance(
     # The rates first: where little time is left, they matter more than another placement.
     candidates = [best, even(best)]
     with budget.bounded():
-        if instance.cluster.n_servers <= MOST_SERVERS and not budget.expired:
+        if instance.cluster.n_servers <= MOST_SERVERS_BALANCED and not budget.expired:
             candidates.append(refill(instance, candidates[-1], even_placement))
             placed = _place_evenly(
                 instance, best.placement, settings, budget.part(PLACE_SHARE), floor
@@ -166,7 +166,7 @@ def _place_evenly(
             program.problem,
             settings,
             gap=0.01,
-            node_limit=NODE_LIMIT,
+            node_limit=BALANCE_NODE_LIMIT,
             warm_start=True,
             budget=budget,
             light=True,

@@ -8,7 +8,7 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import Bottleneck, ProgressCallback
 from placement.problem.solution import Solution
-from placement.programs.compact import NODE_LIMIT, CompactProgram
+from placement.programs.compact import COMPACT_NODE_LIMIT, CompactProgram
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
@@ -94,7 +94,7 @@ def compact_bottleneck(
             program.problem,
             settings,
             gap=gap,
-            node_limit=NODE_LIMIT,
+            node_limit=COMPACT_NODE_LIMIT,
             warm_start=True,
             budget=budget,
         )

@@ -14,7 +14,7 @@ from placement.problem.outcome import Infeasible
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
 
-NODE_LIMIT = 20_000
+PACKING_NODE_LIMIT = 20_000
 """Limit of one packing program; a larger cluster than necessary may be advised beyond it."""
 
 
@@ -157,7 +157,7 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
             held = [(x, -1.0) for x in packing.placed[m]]
             packing.problem += linear([(z, 1.0), *held]) <= 0
     packing.problem += linear(value)
-    outcome = solve_program(packing.problem, settings, node_limit=NODE_LIMIT, budget=budget)
+    outcome = solve_program(packing.problem, settings, node_limit=PACKING_NODE_LIMIT, budget=budget)
     found = {w for w, z in served.items() if outcome.found and round(z.varValue or 0.0)}
     return found if outcome.status == "optimal" else max(found, _most_used(instance), key=len)
 
@@ -202,7 +202,7 @@ def _servers_needed(
         if s:
             packing.problem += linear([(opened[s - 1], 1.0), (y, -1.0)]) >= 0
     packing.problem += linear([(y, 1.0) for y in opened])
-    outcome = solve_program(packing.problem, settings, node_limit=NODE_LIMIT, budget=budget)
+    outcome = solve_program(packing.problem, settings, node_limit=PACKING_NODE_LIMIT, budget=budget)
     if not outcome.found:
         return None
     return sum(round(y.varValue or 0.0) for y in opened), outcome.status == "optimal"

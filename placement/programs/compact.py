@@ -27,7 +27,7 @@ from placement.programs.routing import TANGENTS, Pairs, best_routing, shortfall_
 from placement.solver.budget import Budget
 from placement.solver.milp import Limit, SolverSettings, linear, solve_program
 
-NODE_LIMIT = 200_000
+COMPACT_NODE_LIMIT = 200_000
 """Branch-and-bound nodes after which the compact form gives up, the same on every machine."""
 
 
@@ -333,7 +333,7 @@ def solve_compact(
             program.problem,
             settings,
             gap=gap,
-            node_limit=NODE_LIMIT,
+            node_limit=COMPACT_NODE_LIMIT,
             warm_start=start is not None,
             budget=budget,
             on_progress=report,

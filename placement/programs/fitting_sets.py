@@ -33,7 +33,7 @@ from placement.solver.milp import SolverSettings, duals, linear, solve_program
 MOST_NODES = 8
 """Workflows with more nodes are taken to fit together: their sets of nodes are too many."""
 
-MOST_SERVERS = 32
+MOST_SERVERS_WITH_SETS = 32
 """Clusters up to this size are told; larger ones have whole servers enough to learn it."""
 
 MOST_SETS = 10_000
@@ -51,7 +51,7 @@ Block = tuple[int, float]
 
 def told(instance: Instance) -> bool:
     """Whether programs of this instance have rows on what does not fit together."""
-    if instance.models_per_gpu == 1 or instance.cluster.n_servers > MOST_SERVERS:
+    if instance.models_per_gpu == 1 or instance.cluster.n_servers > MOST_SERVERS_WITH_SETS:
         return False
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     return sum(1 << n for n in nodes if n <= MOST_NODES) <= MOST_SETS

@@ -1,8 +1,8 @@
 """Clusters far larger than their load: servers that no request would ever need stay empty.
 
-Beyond `MOST_SERVERS` a plan uses no more servers of any type than keep the GPUs at `LEAST_USE` of
-the cap on average: it is found, written and read in a time that the load decides, not the number of
-idle machines. What is proven of the smaller cluster is not proven of the whole one.
+Beyond `MOST_SERVERS_USED` a plan uses no more servers of any type than keep the GPUs at `LEAST_USE`
+of the cap on average: it is found, written and read in a time that the load decides, not the number
+of idle machines. What is proven of the smaller cluster is not proven of the whole one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution
 
-MOST_SERVERS = 20_000
+MOST_SERVERS_USED = 20_000
 """Clusters up to this size are used whole."""
 
 LEAST_USE = 0.25
@@ -27,7 +27,7 @@ def trim(instance: Instance) -> Instance:
     """Leave out servers of a cluster that is larger than it need be; others stay as they are."""
     cluster = instance.cluster
     use = instance.load_floor / (LEAST_USE * instance.load_cap)
-    share = max(MOST_SERVERS / cluster.n_servers, use)
+    share = max(MOST_SERVERS_USED / cluster.n_servers, use)
     if share >= 1.0:
         return instance
     least = len(instance.used_models)  # so that each can have a server of its own

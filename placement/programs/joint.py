@@ -11,7 +11,7 @@ import numpy as np
 import pulp
 
 from placement.problem.solution import Placement
-from placement.programs.compact import NODE_LIMIT, CompactProgram
+from placement.programs.compact import COMPACT_NODE_LIMIT, CompactProgram
 from placement.programs.demands import Criterion, Scenario, even_weights
 from placement.programs.routing import Pairs
 from placement.solver.budget import Budget
@@ -107,7 +107,7 @@ def solve_compact_scenarios(
         joint,
         settings,
         gap=gap,
-        node_limit=NODE_LIMIT,
+        node_limit=COMPACT_NODE_LIMIT,
         warm_start=start is not None,
         budget=budget,
     )

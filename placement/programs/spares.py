@@ -14,7 +14,7 @@ from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
 
-ROUNDS = 4
+REFILL_ROUNDS = 4
 """Most times that spare replicas are placed anew; two or three find what there is to find."""
 
 MOST_PER_GPU = 8
@@ -47,7 +47,7 @@ def refill(
         Routes a placement for the least squared loads without giving up locality; None where
         it cannot in time.
     """
-    for _ in range(ROUNDS):
+    for _ in range(REFILL_ROUNDS):
         found = even(fill(instance, busy_replicas(instance, solution)))
         if found is None:
             break

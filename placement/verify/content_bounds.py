@@ -27,7 +27,7 @@ MOST_NODES = 10
 BATCH = 48
 """Contents for which one linear program seeks multipliers."""
 
-NEAR = 1e-8
+SAME_BOUND = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,12 +205,12 @@ class Priced:
         while True:
             top = np.argsort(-self.bounds, kind="stable")[: BATCH + len(known)]
             batch = np.array([r for r in top.tolist() if r not in known][:BATCH], dtype=np.int64)
-            if not len(batch) or self.bounds[batch[0]] <= best + NEAR:
+            if not len(batch) or self.bounds[batch[0]] <= best + SAME_BOUND:
                 break
             self._evaluate(batch)
             known |= set(batch.tolist())
             best = max(best, float(self.bounds[batch].max()))
-            self._lower(np.flatnonzero(self.bounds > best + NEAR), best + NEAR)
+            self._lower(np.flatnonzero(self.bounds > best + SAME_BOUND), best + SAME_BOUND)
         return float(self.bounds.max())
 
     def _evaluate(self, batch: IntArray) -> None:

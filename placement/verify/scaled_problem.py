@@ -15,11 +15,11 @@ from placement.support.equality import ByContent
 ROOM = 1 + MEMORY_TOLERANCE
 """Memory that `check` grants a GPU, over what it has: a plan it accepts must be covered."""
 
-WHOLE = -1
+WHOLE_WORKFLOW = -1
 """In place of a link's number: the whole workflow."""
 
 Part = tuple[int, int]
-"""A workflow, and one of its links or `WHOLE`: what is kept on a server or not."""
+"""A workflow, and one of its links or `WHOLE_WORKFLOW`: what is kept on a server or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Scaled:
             if flow.rate <= 0:
                 continue
             nodes = tuple(range(len(flow.node_model)))
-            parts = {(w, WHOLE): (instance.alpha, nodes)}
+            parts = {(w, WHOLE_WORKFLOW): (instance.alpha, nodes)}
             for e, (u, v) in enumerate(flow.links.tolist()):
                 parts[w, e] = (link_value, tuple(dict.fromkeys((u, v))))
             loads = tuple(t * unit / cap if t > 0 else 0.0 for t in flow.work_s.tolist())

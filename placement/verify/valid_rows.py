@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from placement.support.equality import ByContent
-from placement.verify.scaled_problem import WHOLE, Part, Scaled, part_work
+from placement.verify.scaled_problem import WHOLE_WORKFLOW, Part, Scaled, part_work
 
 SLACK = 1e-5
 """Relative work that a row leaves out of account: above what `check` lets pass."""
@@ -139,7 +139,7 @@ def kept_rows(scaled: Scaled, data: object) -> Iterator[Row | None]:
             yield None
             continue
         flow = names.get(str(item.get("workflow")))
-        link = item.get("link", WHOLE)
+        link = item.get("link", WHOLE_WORKFLOW)
         if flow is None or not isinstance(link, int) or (flow.w, link) not in flow.parts:
             yield None
             continue

@@ -26,7 +26,7 @@ import numpy as np
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern, canonical
-from placement.patterns.rounding_cuts import WHOLE, KeptRow, Part, ServerRow
+from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part, ServerRow
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.solver.budget import tick
@@ -53,7 +53,7 @@ def prices_at(instance: Instance, count_rows: Sequence[CountRow], duals: Duals) 
     for w in instance.active_workflows:
         servers = instance.cluster.n_servers
         whole, link = (weight * servers for weight in instance.locality_weights(w))
-        kept[w, WHOLE] = whole
+        kept[w, WHOLE_WORKFLOW] = whole
         kept |= {(w, e): link for e in range(len(instance.workflows[w].links))}
     for row, mu in zip(count_rows, duals.rows, strict=True):
         if isinstance(row, KeptRow):
@@ -226,7 +226,7 @@ class Contents:
             if i >= 0:
                 held |= (self.counts[:, i] > 0).astype(np.uint16) << np.uint16(v)
         member = ((np.arange(1 << nodes)[:, None] >> np.arange(nodes)) & 1).astype(float)
-        parts: dict[Part, FloatArray] = {(w, WHOLE): member.prod(axis=1)}
+        parts: dict[Part, FloatArray] = {(w, WHOLE_WORKFLOW): member.prod(axis=1)}
         for e, (u, v) in enumerate(demand.links.tolist()):
             parts[w, e] = member[:, u] * member[:, v]
         return Flow(w, demand, column, held, member, parts)

@@ -14,7 +14,7 @@ from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.content_list import Contents, Prices, prices_at
 from placement.patterns.pricing.counts import Priced
-from placement.patterns.rounding_cuts import WHOLE, Part
+from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, Part
 from placement.problem.cluster import FloatArray, IntArray
 from placement.programs.routing import Pairs
 from placement.solver.budget import Budget
@@ -33,7 +33,7 @@ PROVING_BATCHES = 100
 LOOKED_AT = 3
 """Contents valued exactly for each that is promising: their bounds are no order yet."""
 
-NEAR = 100_000
+MOST_NEAR_CONTENTS = 100_000
 """Contents of a draft."""
 
 EXACT = 1e-7
@@ -162,7 +162,7 @@ class ContentDraft:
         if self.pricing is None:
             every = ContentPricing(self.contents, self.rows)
             every.solve(duals, settings, budget, gap=gap)
-            self.pricing = every.near(duals, NEAR)
+            self.pricing = every.near(duals, MOST_NEAR_CONTENTS)
         priced = self.pricing.solve(duals, settings, budget, gap=gap)
         return None if priced is None else replace(priced, best_bound=np.inf)
 
@@ -229,7 +229,7 @@ def _server(problem: pulp.LpProblem, contents: Contents, b: int, row: int, price
                 worth.append((a, -prices.demand[w, v]))
                 work[m].append((a, float(flow.work_s[v]) / contents.speed))
         if len(rate) == len(flow.node_model):
-            keep((w, WHOLE), list(rate.values()))
+            keep((w, WHOLE_WORKFLOW), list(rate.values()))
         for e, (u, v) in enumerate(flow.links.tolist()):
             if u in rate and v in rate:
                 keep((w, e), [rate[u], rate[v]])

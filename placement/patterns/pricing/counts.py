@@ -24,7 +24,7 @@ import pulp
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern, lay_out
-from placement.patterns.rounding_cuts import WHOLE, KeptRow, Part, ServerRow
+from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part, ServerRow
 from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
 from placement.problem.instance import Instance
 from placement.programs.fitting_sets import apart, told
@@ -231,7 +231,7 @@ class Pricing:
             if whole and all(m in self.count for m in nodes):
                 c = pulp.LpVariable(f"c_{w}", 0)
                 self.value.append((c, whole * scale))
-                self._kept[w, WHOLE] = c
+                self._kept[w, WHOLE_WORKFLOW] = c
                 for v in range(len(nodes)):
                     self.problem += linear([(c, 1.0), (self.rate[w, v], -1.0)]) <= 0
             for e, (u, v) in enumerate(flow.links.tolist()):

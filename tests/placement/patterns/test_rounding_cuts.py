@@ -11,7 +11,7 @@ from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import rounding_rows
 from placement.patterns.pattern import patterns_of
-from placement.patterns.rounding_cuts import WHOLE, KeptRow, kept_rows, server_rows
+from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, kept_rows, server_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.solution import Solution, dense_flows, evaluate
@@ -29,7 +29,7 @@ def left_over(instance: Instance, solution: Solution, row: KeptRow) -> float:
     """What a plan leaves of a row's limit, as a share of the part's rate."""
     w, e = row.part
     _, rate = dense_flows(instance, solution.flows, w)
-    nodes = range(len(rate)) if e == WHOLE else instance.workflows[w].links[e].tolist()
+    nodes = range(len(rate)) if e == WHOLE_WORKFLOW else instance.workflows[w].links[e].tolist()
     kept = rate[list(nodes)].min(axis=0).sum()
     servers = patterns_of(instance, solution.placement)
     held = sum(n * row.coefficient(p) for p, n in servers.items())

@@ -6,7 +6,7 @@ from placement.heuristics.greedy import greedy
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import violations
-from placement.programs.idle_servers import LEAST_USE, MOST_SERVERS, place_back, trim
+from placement.programs.idle_servers import LEAST_USE, MOST_SERVERS_USED, place_back, trim
 from placement.programs.least_load import least_bottleneck
 from placement.solve import solve
 from placement.solver.milp import SolverSettings
@@ -20,10 +20,10 @@ def test_servers_are_left_out_only_where_the_load_is_far_below_them() -> None:
     assert trim(SMALL) is SMALL
     types = (ServerType("a", 300_000, 4, 80.0), ServerType("b", 100_000, 4, 80.0))
     idle = replace(SMALL, cluster=Cluster(types))
-    assert trim(idle).cluster.n_servers == MOST_SERVERS
+    assert trim(idle).cluster.n_servers == MOST_SERVERS_USED
     flows = tuple(replace(w, rate=w.rate * 60_000) for w in SMALL.workflows)
     busy = trim(replace(idle, workflows=flows))
-    assert MOST_SERVERS < busy.cluster.n_servers < 400_000
+    assert MOST_SERVERS_USED < busy.cluster.n_servers < 400_000
     assert busy.load_floor <= LEAST_USE * busy.load_cap
 
 
@@ -42,4 +42,4 @@ def test_idle_servers_stay_empty() -> None:
     result = solve(whole, SolveOptions(threads=1, method="greedy"))
     assert not violations(result.instance, result.solution)
     assert result.instance.cluster.n_servers == 25_000
-    assert int(result.solution.placement.server.max()) < MOST_SERVERS
+    assert int(result.solution.placement.server.max()) < MOST_SERVERS_USED

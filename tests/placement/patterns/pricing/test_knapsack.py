@@ -15,7 +15,7 @@ from placement.patterns.pricing.content_list import (
     listed_contents,
     prices_at,
 )
-from placement.patterns.pricing.contents import NEAR, ContentDraft, value_exactly
+from placement.patterns.pricing.contents import MOST_NEAR_CONTENTS, ContentDraft, value_exactly
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.pricing.knapsack import Knapsack, WorkflowParts, knapsacks
 from placement.patterns.rounding_cuts import kept_rows
@@ -169,8 +169,8 @@ def test_a_draft_looks_at_the_contents_that_were_worth_most(
     instance, rng = tiny(3), np.random.default_rng(3)
     few = 20
     assert count_contents(instance, 0) > few
-    assert few < NEAR
-    monkeypatch.setattr("placement.patterns.pricing.contents.NEAR", few)
+    assert few < MOST_NEAR_CONTENTS
+    monkeypatch.setattr("placement.patterns.pricing.contents.MOST_NEAR_CONTENTS", few)
     rows = rounding_rows(instance)
     draft, duals = ContentDraft(Contents(instance, 0), rows), drawn(instance, rows, rng)
     found = draft.solve(duals, HIGHS, None)
