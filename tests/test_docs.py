@@ -25,7 +25,7 @@ MODELS: dict[FileKind, type[Entry]] = {
     "config": ConfigFile, "cluster": ClusterFile, "requests": RequestsFile, "plan": PlanDocument,
 }  # fmt: skip
 SHIPPED = {
-    "config": ["small.yaml", "multimodal.yaml", "studio.yaml"],
+    "config": ["small.yaml", "multimodal.yaml", "studio.yaml", "local.yaml"],
     "cluster": ["heterogeneous_cluster.yaml", "studio_cluster.yaml"],
     "requests": ["small_requests.yaml"],
 }

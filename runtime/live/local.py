@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from placement.problem.trace import Trace
 from placement.problem.workload import Model, Workload
 from runtime.arrays import Problem, build_problem
 from runtime.live.emulation import EmulatedReplica, Emulator
+from runtime.live.inference import Device, Engine, load_engine
 from runtime.live.kinds import Kind
 from runtime.live.server import AT_ONCE_S, Answer, Asked, ReplicaServer
 from runtime.simulate import match_plan
@@ -111,8 +113,8 @@ class LocalCluster:
         Its replicas are served.
     times : ServiceTimes
     settings : LocalSettings
-    real : mapping
-        Answers of really inferring models by replica; all others are emulated.
+    engines : mapping
+        Really inferring models by replica; all others are emulated.
     """
 
     def __init__(
@@ -120,12 +122,11 @@ class LocalCluster:
         problem: Problem,
         times: ServiceTimes,
         settings: LocalSettings | None = None,
-        real: Mapping[int, Answer] | None = None,
+        engines: Mapping[int, Engine] | None = None,
     ) -> None:
         self.settings = settings or LocalSettings()
-        self._problem = problem
         self._times = times
-        self._real = real or {}
+        self._engines = engines or {}
         models = problem.workload.models
         self._models = [models[m] for m in problem.placement.model]
         self.emulator = Emulator(emulated_replicas(problem), time_scale=self.settings.time_scale)
@@ -136,7 +137,7 @@ class LocalCluster:
                 self.servers.append(
                     ReplicaServer(
                         model.id,
-                        self._real.get(p) or self._emulate(p, model.id),
+                        self._infer(p, model) if p in self._engines else self._emulate(p, model.id),
                         host=self.settings.host,
                         port=port,
                     )
@@ -158,15 +159,36 @@ class LocalCluster:
 
     def endpoints(self) -> dict[str, Any]:
         """Give what the endpoints file of `execute` holds."""
-        used = {m.id: KIND_OF_TYPE.get((m.type or "").lower(), "chat") for m in self._models}
         scale = self.settings.time_scale
         return {
             **({} if scale == 1.0 else {"time_scale": scale}),
-            "models": {m: {"kind": kind} for m, kind in used.items()},
+            "models": {m.id: self._call(p, m) for p, m in enumerate(self._models)},
             "replicas": [{"replica": p, "url": s.url} for p, s in enumerate(self.servers)],
         }
 
-    def _emulate(self, replica: int, model: str) -> Callable[[Asked], Awaitable[Any]]:
+    def _call(self, replica: int, model: Model) -> dict[str, Any]:
+        """How a model is called, by what serves it."""
+        engine = self._engines.get(replica)
+        if engine is None:
+            return {"kind": KIND_OF_TYPE.get((model.type or "").lower(), "chat")}
+        call: dict[str, Any] = {"kind": engine.kind}
+        if engine.body:
+            call["body"] = dict(engine.body)
+        if engine.output is not None:
+            call["output"] = engine.output
+        return call
+
+    def _infer(self, replica: int, model: Model) -> Answer:
+        """Infer in threads of the replica's own, as many as it takes calls at once."""
+        threads = ThreadPoolExecutor(model.max_concurrency, f"replica-{replica}")
+        engine = self._engines[replica]
+
+        async def answer(asked: Asked) -> Any:
+            return await asyncio.get_running_loop().run_in_executor(threads, engine.answer, asked)
+
+        return answer
+
+    def _emulate(self, replica: int, model: str) -> Answer:
         async def answer(asked: Asked) -> Any:
             await self.emulator.serve(replica, self._times.of(model, asked))
             return made_up(model, asked)
@@ -268,12 +290,33 @@ async def serve(
     problem: Problem,
     times: ServiceTimes,
     settings: LocalSettings,
+    engines: Mapping[int, Engine],
     ready: Callable[[LocalCluster, Admin], None],
 ) -> None:
     """Serve every replica until the task is cancelled; `ready` is told when all answer."""
-    async with LocalCluster(problem, times, settings) as cluster, Admin(cluster) as admin:
+    cluster = LocalCluster(problem, times, settings, engines)
+    async with cluster, Admin(cluster) as admin:
         ready(cluster, admin)
         await asyncio.Event().wait()
+
+
+def load_engines(problem: Problem, device: Device | None) -> dict[int, Engine]:
+    """Load what really infers, for every replica of which there is something.
+
+    Raises
+    ------
+    ValueError
+        With a sentence on what must be installed.
+    """
+    if device is None:
+        return {}
+    models = problem.workload.models
+    found = {}
+    for p, m in enumerate(problem.placement.model):
+        engine = load_engine(models[m], device, int(problem.replica_first_gpu[p]))
+        if engine is not None:
+            found[p] = engine
+    return found
 
 
 def served_problem(workload: Workload, plan: Plan) -> Problem:
