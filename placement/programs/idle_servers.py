@@ -26,7 +26,7 @@ LEAST_USE = 0.25
 def trim(instance: Instance) -> Instance:
     """Leave out servers of a cluster that is larger than it need be; others stay as they are."""
     cluster = instance.cluster
-    use = instance.load_floor / (LEAST_USE * instance.load_cap)
+    use = instance.load_floor / LEAST_USE / instance.load_cap  # of the least caps a part is 0
     share = max(MOST_SERVERS_USED / cluster.n_servers, use)
     if share >= 1.0:
         return instance

@@ -25,6 +25,9 @@ def test_servers_are_left_out_only_where_the_load_is_far_below_them() -> None:
     busy = trim(replace(idle, workflows=flows))
     assert MOST_SERVERS_USED < busy.cluster.n_servers < 400_000
     assert busy.load_floor <= LEAST_USE * busy.load_cap
+    for cap in (5e-324, 1e-320, 1e-300):
+        tight = replace(idle, load_cap=cap)
+        assert trim(tight) is tight
 
 
 def test_a_plan_of_the_part_is_one_of_the_whole() -> None:
