@@ -43,6 +43,22 @@ def ready(budget: Budget) -> bool:
     return True
 
 
+def at_hand(budget: Budget) -> bool:
+    """As `ready`, but without waiting: who has something else to do begins with that.
+
+    False where another process is still compiling, which this may have started.
+    """
+    try:
+        with only_loaded():
+            warm_up()
+    except NotCompiled:
+        if budget.limited and _compiler().poll() is None:
+            budget.cut()
+            return False
+        return ready(budget)
+    return True
+
+
 @cache
 def warm_up() -> None:
     """Have the search compiled, or loaded, for the one kind of arguments that it ever gets."""

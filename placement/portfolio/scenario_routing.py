@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from placement.heuristics.compiled_search import at_hand
 from placement.heuristics.water_filling import filled_routing
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
@@ -26,7 +27,7 @@ def route_in_time(
     if routed is not None or not budget.expired:
         return routed
     normal = normalize(instance)
-    filled = filled_routing(normal, placement)
+    filled = filled_routing(normal, placement) if at_hand(budget) else None
     if filled is not None:
         return restore(instance, normal, filled)
     load, even = least_bottleneck(instance, placement, settings, budget=budget)

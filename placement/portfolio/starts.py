@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from placement.heuristics import HEURISTICS, SEES_CAP
+from placement.heuristics.compiled_search import at_hand
 from placement.heuristics.local_search import Judge, filled_worth, local_search
 from placement.heuristics.selective_replication import Score, selective_replication
 from placement.heuristics.tiling import repeated_greedy
@@ -213,11 +214,11 @@ def route_all(
 ) -> list[Solution]:
     """Best routings of the placements under the cap of the instance, as far as there is time.
 
-    Where there are many nodes, water-filling routes all of them before any program begins; what
-    it finds best is the first to get one, for there may be time for no more.
+    Where there are many nodes, water-filling (once compiled) routes all of them before any program
+    begins; what it finds best is the first to get one, for there may be time for no more.
     """
     found, different = [], _different(placements)
-    if _many(instance):
+    if _many(instance) and at_hand(budget):
         filled = [filled_routing(instance, placement) for placement in different]
         found = [solution for solution in filled if solution is not None]
         worth = [-1.0 if s is None else evaluate(instance, s).objective for s in filled]
