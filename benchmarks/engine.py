@@ -40,7 +40,8 @@ REQUESTS, REFERENCE_REQUESTS = 200_000, 4_000
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 REPEATS = 3
 IMPORTS = """
-import runtime.engine, runtime.simulate
+import runtime.engine
+from runtime.simulate import simulate
 from benchmarks.engine_cases import make_case
 from numba.core.registry import cpu_target
 cpu_target.target_context.refresh()
@@ -48,7 +49,7 @@ case = make_case(32, 8, 100)
 """
 """A process that has loaded all that numba loads before its first call, and has a case."""
 FIRST_RUN = """
-runtime.simulate.simulate(
+simulate(
     case.workload, case.trace, case.cluster, case.placement, engine="compiled"
 )
 """

@@ -20,11 +20,12 @@ from placement.files.config_file import read_config
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
 from placement.problem.instance import build_instance
+from placement.problem.names import Method, Mode
 from placement.problem.outcome import SolveOptions
 from placement.problem.plan import route
-from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
-from placement.solve import solve
+from placement.solve import solve_instance
 from runtime.metrics import measure
 from runtime.simulate import simulate
 
@@ -34,7 +35,7 @@ Case = tuple[str, int, int]
 
 DATA = Path("../shared/data/gswarm")
 GPU_MEMORY_GB = 80.0
-METHODS = ("ilp", "local-search", "greedy")
+METHODS: tuple[Method, ...] = ("ilp", "local-search", "greedy")
 ROUTINGS = ("plan", "locality", "earliest")
 POINTS = 0.05
 """Percentage points of server efficiency that count as none."""
@@ -67,7 +68,9 @@ def rows_of(
     cluster = Cluster.homogeneous(gpus, per_server, GPU_MEMORY_GB)
     instance = build_instance(workload, measure_demand(workload, trace), cluster)
     for method in METHODS:
-        result = solve(instance, SolveOptions(method=method, mode=mode, time_limit_s=time_limit_s))
+        result = solve_instance(
+            instance, SolveOptions(method=method, mode=mode, time_limit_s=time_limit_s)
+        )
         shares = route(result.instance, result.solution.flows)
         row: Row = {
             "case": name,

@@ -11,6 +11,7 @@ from placement.files.config_file import read_config
 from placement.generate.synthetic import rate_for_load, synthetic_config, write_config
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, build_instance
+from placement.problem.rules import Rules
 from placement.problem.trace import Demand
 from placement.problem.workload import Workload
 
@@ -68,4 +69,4 @@ def problem(
     """Synthetic workload under a load on a cluster."""
     workload = synthetic_workload(models, workflows, seed=seed)
     demand = demand_for_load(workload, cluster, load, seed=seed)
-    return build_instance(workload, demand, cluster, exclusive=exclusive), workload
+    return build_instance(workload, demand, cluster, Rules(exclusive=exclusive)), workload

@@ -23,17 +23,19 @@ from benchmarks.suite_cases import Case, inputs_of
 from cli.refine import TRAINING, UNSEEN, refine_plan
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, build_instance
+from placement.problem.names import Criterion, Method
 from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.plan import route
+from placement.problem.rules import Rules
 from placement.problem.solution import evaluate
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
-from placement.programs.demands import Criterion, mean_demand, window_demands
+from placement.programs.demands import mean_demand, window_demands
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.refine import LOSS
 from placement.robust import solve_scenarios
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from runtime.judge import Judge
@@ -65,7 +67,9 @@ class Setup:
 
     def instance(self, demand: Demand) -> Instance:
         """The program for a demand."""
-        return build_instance(self.workload, demand, self.cluster, exclusive=self.case.exclusive)
+        return build_instance(
+            self.workload, demand, self.cluster, Rules(exclusive=self.case.exclusive)
+        )
 
 
 def prepare(case: Case) -> Setup:
@@ -117,12 +121,12 @@ def judged_traffic(setup: Setup) -> dict[str, Trace]:
     }  # fmt: skip
 
 
-def plain(method: str) -> Callable[[Setup, SolveOptions, int], SolveResult]:
+def plain(method: Method) -> Callable[[Setup, SolveOptions, int], SolveResult]:
     """Plan for the mean of the first half."""
 
     def plan(setup: Setup, options: SolveOptions, evaluations: int) -> SolveResult:
         demand = measure_demand(setup.workload, setup.seen)
-        return solve(setup.instance(demand), replace(options, method=method))
+        return solve_instance(setup.instance(demand), replace(options, method=method))
 
     return plan
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from benchmarks.instances import cluster_of, mixed_cluster, problem
 from placement.problem.outcome import Infeasible, SolveOptions
-from placement.solve import solve
+from placement.solve import solve_instance
 
 COMPACT_SERVERS = 16
 """Largest cluster on which the compact form is given a chance."""
@@ -101,7 +101,7 @@ def measure(row: Row, time_limit_s: float) -> dict[str, Any]:
     )
     heuristic = row.method in ("local-search", "greedy")
     options = SolveOptions(
-        method=row.method if heuristic else "ilp",
+        method=row.method if heuristic else "ilp",  # type: ignore[arg-type]
         form="auto" if heuristic else row.method,  # type: ignore[arg-type]
         solver=row.solver,
         time_limit_s=time_limit_s,
@@ -109,7 +109,7 @@ def measure(row: Row, time_limit_s: float) -> dict[str, Any]:
     data = {**asdict(row), "case": row.case, "gpus": cluster.n_gpus}
     begin, cpu = time.monotonic(), time.process_time()
     try:
-        result = solve(instance, options)
+        result = solve_instance(instance, options)
     except Infeasible as error:
         return {**data, "status": "infeasible", "reason": str(error)}
     certificate, evaluation = result.certificate, result.evaluation

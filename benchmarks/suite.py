@@ -21,20 +21,29 @@ from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from placement.contest import SAME_CAP, Contest
 from placement.problem.instance import build_instance
+from placement.problem.names import Method
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
+from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
 from runtime.compare import Comparison, Row
 from runtime.policies import BUILT_IN
 from runtime.scoring import latency_score
 
-METHODS = ("ilp", "local-search", "partition", "selective-replication", "greedy", "random")
+METHODS: tuple[Method, ...] = (
+    "ilp",
+    "local-search",
+    "partition",
+    "selective-replication",
+    "greedy",
+    "random",
+)
 
 
 def rows_of(case: Case, time_limit_s: float) -> list[Row]:
     """Solve and simulate one case by every method, policy and scheduler."""
     workload, trace, cluster = inputs_of(case)
     instance = build_instance(
-        workload, measure_demand(workload, trace), cluster, exclusive=case.exclusive
+        workload, measure_demand(workload, trace), cluster, Rules(exclusive=case.exclusive)
     )
     comparison = Comparison(workload, trace, cluster, instance, case.mode)
     score = latency_score(workload, trace, cluster, mode=case.mode)
@@ -49,7 +58,7 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
         "time_limit_s": time_limit_s,
     }
     rows: list[Row] = []
-    plans: dict[str, SolveResult] = {}
+    plans: dict[Method, SolveResult] = {}
     for method in METHODS:
         try:
             plans[method] = contest.solve(_options(method, time_limit_s))
@@ -69,12 +78,12 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
     return rows
 
 
-def _options(method: str, time_limit_s: float) -> SolveOptions:
+def _options(method: Method, time_limit_s: float) -> SolveOptions:
     return SolveOptions(method=method, time_limit_s=time_limit_s, threads=1)
 
 
 def _at_equal_headroom(
-    contest: Contest, plans: dict[str, SolveResult], time_limit_s: float
+    contest: Contest, plans: dict[Method, SolveResult], time_limit_s: float
 ) -> Iterator[tuple[str, SolveResult]]:
     """Pair ilp with each rival under the looser cap of the two: name of that rival or ilp, plan.
 

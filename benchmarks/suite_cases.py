@@ -22,7 +22,8 @@ from placement.generate.synthetic import (
 from placement.generate.trace_writer import write_requests
 from placement.problem.cluster import Cluster
 from placement.problem.instance import build_instance
-from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.names import Mode
+from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -31,7 +31,7 @@ from placement.problem.outcome import Infeasible, SolveOptions
 from placement.problem.trace import Demand
 from placement.problem.workload import Workload
 from placement.programs.capacity import ensure_coverage
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
 
 Shape = Literal["plain", "smaller-last", "two-types"]
@@ -140,7 +140,7 @@ def run(case: Case, time_limit_s: float, form: str, threads: int | None) -> dict
         threads=threads,
     )
     wall, cpu = time.monotonic(), time.process_time()
-    result = solve(instance, options)
+    result = solve_instance(instance, options)
     certificate = result.certificate
     return {
         "case": case.name,

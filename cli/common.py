@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from placement.problem.names import MODES, ROUTERS
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
@@ -59,19 +60,19 @@ class Routing(click.ParamType):  # type: ignore[type-arg]  # generic in newer cl
     """A built-in routing policy by name, or one of the user's own, imported."""
 
     name = "routing"
-    BUILT_IN = ("locality", "plan", "earliest", "least-loaded")
+    BUILT_IN = ROUTERS
 
     def get_metavar(self, param: Any, ctx: Any = None) -> str:
         """Show what can be written."""
-        return f"[{'|'.join(self.BUILT_IN)}|FILE.py:NAME|MODULE:NAME]"
+        return f"[{'|'.join(ROUTERS)}|FILE.py:NAME|MODULE:NAME]"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Keep a known name; import anything with a colon."""
-        if value in self.BUILT_IN:
+        if value in ROUTERS:
             return value
         if ":" not in value:
             self.fail(
-                f"{value!r} is not one of {', '.join(self.BUILT_IN)}, nor a policy of your own as "
+                f"{value!r} is not one of {', '.join(ROUTERS)}, nor a policy of your own as "
                 "FILE.py:NAME or MODULE:NAME",
                 param,
                 ctx,
@@ -148,7 +149,7 @@ def mode_option(function: F) -> F:
     """``--mode``."""
     return click.option(
         "--mode",
-        type=click.Choice(["online", "offline"]),
+        type=click.Choice(MODES),
         default="online",
         show_default=True,
         help="Requests at their timestamps, or all at time 0.",

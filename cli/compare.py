@@ -25,6 +25,7 @@ from cli.common import (
 )
 from cli.interruption import last_words
 from cli.missing import Complete
+from placement.problem.names import METHODS, ROUTERS, SWITCHING
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
     from placement.problem.outcome import SolveResult
     from runtime.compare import Row
 
-METHODS = (
-    "ilp", "local-search", "partition", "selective-replication", "greedy", "greedy-no-affinity",
-    "random",
-)  # fmt: skip
 DEFAULT_METHODS = ("ilp", "local-search", "greedy")
-ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
-SCHEDULERS = ("baseline", "offline")
 INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
 
 
@@ -54,7 +49,7 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
     show_default=True,
     help=f"Placement methods, of: {', '.join(METHODS)}; or all.",
 )
-@click.option("--routings", default=",".join(ROUTINGS), show_default=True, help="Routing policies.")
+@click.option("--routings", default=",".join(ROUTERS), show_default=True, help="Routing policies.")
 @click.option(
     "--schedulers",
     help="Schedulers without a plan to run beside them: baseline and, in mode offline, offline; "
@@ -94,7 +89,7 @@ def command(**options: Any) -> None:
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
     methods = _chosen(options["methods"], METHODS, "--methods")
-    routings = _chosen(options["routings"], ROUTINGS, "--routings")
+    routings = _chosen(options["routings"], ROUTERS, "--routings")
     schedulers = _schedulers(options["schedulers"], options["mode"])
     check_outputs(
         {"--csv": options["csv_file"]},
@@ -188,10 +183,10 @@ def _chosen(text: str, known: tuple[str, ...], option: str) -> list[str]:
 
 def _schedulers(text: str | None, mode: str) -> list[str]:
     if text is None:
-        return list(SCHEDULERS if mode == "offline" else SCHEDULERS[:1])
+        return list(SWITCHING if mode == "offline" else SWITCHING[:1])
     if text.strip() == "none":
         return []
-    names = _chosen(text, SCHEDULERS, "--schedulers")
+    names = _chosen(text, SWITCHING, "--schedulers")
     if "offline" in names and mode != "offline":
         raise click.UsageError(
             "--schedulers offline knows all requests at time 0; add --mode offline"
@@ -212,7 +207,7 @@ def _run(
     from placement.files.cluster_file import check_fits
     from placement.problem.instance import build_instance
     from placement.problem.outcome import Infeasible, SolveOptions
-    from placement.problem.trace import measure_demand
+    from placement.problem.rules import Rules
     from runtime.compare import Comparison
     from runtime.scoring import latency_score
 
@@ -225,10 +220,9 @@ def _run(
     workload, trace = load_inputs(options["config"], options["requests"])
     instance = build_instance(
         workload,
-        measure_demand(workload, trace),
+        trace,
         cluster,
-        exclusive=options["exclusive"],
-        max_models_per_gpu=options["max_models_per_gpu"],
+        Rules(exclusive=options["exclusive"], max_models_per_gpu=options["max_models_per_gpu"]),
     )
     check_fits(options["config"], workload, cluster, instance.used_models)
     mode, seed = options["mode"], options["seed"]

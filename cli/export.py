@@ -10,6 +10,7 @@ import click
 
 from cli.common import check_outputs, echo_json, load_inputs
 from cli.missing import Complete
+from placement.problem.names import MODES, ROUTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +59,12 @@ WITHOUT_RUN = ("map", "course")
 )
 @click.option(
     "--mode",
-    type=click.Choice(["online", "offline"]),
+    type=click.Choice(MODES),
     help="For pictures of a run.  [default: as the plan was made for]",
 )
 @click.option(
     "--routing",
-    type=click.Choice(["locality", "plan", "earliest", "least-loaded"]),
+    type=click.Choice(ROUTERS),
     default="locality",
     show_default=True,
     help="For pictures of a run: how requests find replicas.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cli.common import Number
+from placement.problem.names import ROUTERS
 
 if TYPE_CHECKING:
     from placement.problem.outcome import ProgressCallback, SolveOptions, SolveResult
@@ -60,7 +61,7 @@ def refine_options(function: F) -> F:
         ),
         click.option(
             "--refine-routing",
-            type=click.Choice(["locality", "plan", "earliest", "least-loaded"]),
+            type=click.Choice(ROUTERS),
             default="locality",
             show_default=True,
             help="Routing policy of the simulations.",

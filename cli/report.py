@@ -16,15 +16,15 @@ from cli.common import (
     waiting,
 )
 from cli.missing import Complete
+from placement.problem.names import MODES, ROUTERS
 
 if TYPE_CHECKING:
+    from placement.problem.names import Mode
     from placement.problem.outcome import Progress
     from placement.problem.plan import Plan
-    from placement.problem.trace import Mode
     from runtime.scene import Scene
 
 RIVALS = ("greedy", "greedy-no-affinity", "local-search")
-ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
 
 
 @click.command(cls=Complete)
@@ -39,12 +39,12 @@ ROUTINGS = ("locality", "plan", "earliest", "least-loaded")
 @input_options
 @click.option(
     "--mode",
-    type=click.Choice(["online", "offline"]),
+    type=click.Choice(MODES),
     help="Requests at their timestamps, or all at time 0.  [default: as the plan was made for]",
 )
 @click.option(
     "--routing",
-    type=click.Choice(ROUTINGS),
+    type=click.Choice(ROUTERS),
     default="locality",
     show_default=True,
     help="How requests find replicas, for both plans.",

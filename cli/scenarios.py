@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from placement.problem.names import CRITERIA
+
 if TYPE_CHECKING:
     from placement.problem.trace import Demand, Trace
     from placement.problem.workload import Workload
@@ -20,7 +22,7 @@ def scenario_options(function: F) -> F:
     for option in (
         click.option(
             "--scenario-criterion",
-            type=click.Choice(["worst", "average"]),
+            type=click.Choice(CRITERIA),
             default="worst",
             show_default=True,
             help="What of the scenarios' localities is maximised.",

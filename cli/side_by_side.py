@@ -5,8 +5,9 @@ from __future__ import annotations
 from cli.common import waiting
 from cli.views.staging import run_scene
 from placement.contest import rival_plan
+from placement.problem.names import Mode
 from placement.problem.plan import Plan
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.scene import Scene
 

@@ -22,6 +22,7 @@ from cli.common import (
 )
 from cli.missing import Complete
 from cli.repeat import repeat_options, repeat_run, show_intervals
+from placement.problem.names import SCHEDULERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
 @click.option(
     "--scheduler",
-    type=click.Choice(["static", "baseline", "offline"]),
+    type=click.Choice(SCHEDULERS),
     default="static",
     show_default=True,
     help="A plan, or GPUs that load models as requests need them: in order of readiness, or "

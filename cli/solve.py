@@ -33,12 +33,11 @@ from cli.scenarios import (
     show_scenarios,
     wants_scenarios,
 )
+from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED
 
 if TYPE_CHECKING:
     from placement.problem.outcome import Certificate, SolveResult
     from placement.problem.plan import Plan
-
-METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "random")
 
 
 @click.command(cls=Complete)
@@ -46,14 +45,14 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
 @cluster_options
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
+    type=click.Choice([m for m in METHODS if m != SCORED]),
     default="ilp",
     show_default=True,
     help="The integer program, or a heuristic to compare it with.",
 )
 @click.option(
     "--form",
-    type=click.Choice(["auto", "compact", "patterns"]),
+    type=click.Choice(FORMS),
     default="auto",
     show_default=True,
     help="Form of the integer program; auto chooses by the size of the cluster.",
@@ -61,7 +60,7 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
 @mode_option
 @click.option(
     "--objective",
-    type=click.Choice(["mixed", "workflow", "edges", "cooccurrence"]),
+    type=click.Choice(OBJECTIVES),
     default="mixed",
     show_default=True,
     help="What counts as local: whole workflows and edges, one of both, or pairs of nodes.",
@@ -69,9 +68,7 @@ METHODS = ("ilp", "greedy", "greedy-no-affinity", "local-search", "partition", "
 @click.option(
     "--alpha",
     type=Number(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Weight of whole workflows against edges in the mixed objective.",
+    help="Weight of whole workflows against edges in the mixed objective.  [default: 0.5]",
 )
 @sharing_options
 @headroom_options
@@ -160,14 +157,21 @@ def run(
     from placement.problem.instance import build_instance
     from placement.problem.outcome import SolveOptions
     from placement.problem.plan import build_plan
+    from placement.problem.rules import Rules
     from placement.problem.trace import measure_demand
     from placement.robust import solve_scenarios
-    from placement.solve import solve
+    from placement.solve import solve_instance
     from placement.solver.budget import Budget
 
     several = wants_scenarios(options)
     cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
     workload, trace = load_inputs(config, requests)
+    rules = Rules(
+        options["objective"],
+        options["alpha"],
+        options["exclusive"],
+        options["max_models_per_gpu"],
+    )
     demand, named = measure_demand(workload, trace), []
     if several:
         demand, named = demands_of(workload, trace, options["scenarios"], options["windows"])
@@ -176,11 +180,7 @@ def run(
             workload,
             d,
             cluster,
-            objective=options["objective"],
-            alpha=options["alpha"],
-            load_cap=options["max_utilization"],
-            exclusive=options["exclusive"],
-            max_models_per_gpu=options["max_models_per_gpu"],
+            rules,
         )
         for d in (demand, *(d for _, d in named))
     )
@@ -215,7 +215,7 @@ def run(
             result = outcome.result
             extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
         else:
-            result = solve(instance, solve_options, progress=progress, budget=budget)
+            result = solve_instance(instance, solve_options, progress=progress, budget=budget)
     if options["refine"] is not None and not end.asked:
         from runtime.judge import Judge  # scipy takes a while to import
 

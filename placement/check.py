@@ -16,8 +16,9 @@ from placement.problem.outcome import (
     relative_gap,
 )
 from placement.problem.plan import Plan, expected_metrics
+from placement.problem.rules import Rules
 from placement.problem.solution import evaluate, violations
-from placement.problem.trace import Trace, measure_demand
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 
 TOLERANCE = 1e-6
@@ -128,13 +129,7 @@ def _bottleneck_faults(plan: Plan, load: float) -> list[str]:
 def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
     """Compare models, workflows, rates and service times with the config and trace themselves."""
     mine = plan.instance
-    theirs = build_instance(
-        workload,
-        measure_demand(workload, trace),
-        plan.cluster,
-        objective=plan.objective,
-        alpha=mine.alpha,
-    )
+    theirs = build_instance(workload, trace, plan.cluster, Rules(plan.objective))
     if mine.model_ids != theirs.model_ids:
         return ["models: the plan and the config list different ones"]
     node_ids = tuple(tuple(n.id for n in w.nodes) for w in workload.workflows)

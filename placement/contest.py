@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from placement.heuristics.selective_replication import Score
 from placement.problem.instance import Instance, build_instance
+from placement.problem.names import Method, Mode
 from placement.problem.outcome import (
     ProgressCallback,
     SolveOptions,
@@ -14,9 +15,10 @@ from placement.problem.outcome import (
     relative_gap,
 )
 from placement.problem.plan import Plan, build_plan
-from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.rules import Rules
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
-from placement.solve import solve
+from placement.solve import solve_instance
 
 SAME_CAP = 1e-6
 """Relative difference of caps on GPU loads that counts as none: what solvers' rows hold to."""
@@ -66,7 +68,7 @@ class Contest:
         if load_cap is not None:
             # A target that is known to be attainable is the cap, whatever the mode.
             options = replace(options, mode="online", max_utilization=load_cap)
-        return solve(self.instance, options, progress=progress, score=self.score)
+        return solve_instance(self.instance, options, progress=progress, score=self.score)
 
     def solve_at_cap(
         self,
@@ -116,7 +118,7 @@ class Contest:
         )
 
 
-def rival_plan(method: str, plan: Plan, workload: Workload, trace: Trace) -> Plan:
+def rival_plan(method: Method, plan: Plan, workload: Workload, trace: Trace) -> Plan:
     """Place by another method on the cluster and by the rules of a plan.
 
     Parameters
@@ -136,13 +138,9 @@ def rival_plan(method: str, plan: Plan, workload: Workload, trace: Trace) -> Pla
     rules = plan.instance
     instance = build_instance(
         workload,
-        measure_demand(workload, trace),
+        trace,
         plan.cluster,
-        objective=plan.objective,
-        alpha=rules.alpha,
-        load_cap=rules.load_cap,
-        exclusive=rules.exclusive,
-        max_models_per_gpu=rules.max_models_per_gpu,
+        Rules(plan.objective, rules.alpha, rules.exclusive, rules.max_models_per_gpu),
     )
     options = SolveOptions(
         method=method,
@@ -152,5 +150,5 @@ def rival_plan(method: str, plan: Plan, workload: Workload, trace: Trace) -> Pla
         seed=plan.certificate.seed,
         allow_partial=bool(plan.dropped),
     )
-    result = solve(instance, options)
+    result = solve_instance(instance, options)
     return build_plan(result, workload)

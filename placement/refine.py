@@ -29,7 +29,7 @@ from placement.problem.outcome import (
 from placement.problem.score import ScoreFunction, SolutionScore
 from placement.problem.solution import Placement, Solution, evaluate, violations
 from placement.programs.routing import balance_routing, best_routing
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.support.equality import ByContent
@@ -236,7 +236,7 @@ def _placements(
         # In turn each gets a part of what is left, so that simulations have most of it.
         part = budget.part(0.2, options.time_limit_s or math.inf)
         try:
-            result = solve(lower, replace(options, max_utilization=cap), budget=part)
+            result = solve_instance(lower, replace(options, max_utilization=cap), budget=part)
         except Infeasible:
             continue
         yield f"{options.method} under a cap of {cap:.2f}", result.solution.placement

@@ -11,6 +11,7 @@ from placement.patterns.joint_master import generate_scenarios, integer_scenario
 from placement.portfolio.scenario_routing import route_all, route_in_time, worth_of
 from placement.portfolio.starts import load_cap
 from placement.problem.instance import Instance
+from placement.problem.names import Criterion
 from placement.problem.outcome import (
     Progress,
     ProgressCallback,
@@ -22,7 +23,6 @@ from placement.problem.outcome import (
 from placement.problem.solution import Evaluation, Placement, Solution, evaluate
 from placement.programs.balance import balance
 from placement.programs.demands import (
-    Criterion,
     Scenario,
     combine,
     envelope,
@@ -32,7 +32,7 @@ from placement.programs.demands import (
 from placement.programs.joint import solve_compact_scenarios
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import balance_routing
-from placement.solve import NO_BOUND, solve
+from placement.solve import NO_BOUND, solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
@@ -112,7 +112,7 @@ def solve_scenarios(
     """
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings(options.solver, options.threads, options.seed)
-    plain = solve(mean, options, progress=progress, budget=budget.part(0.25))
+    plain = solve_instance(mean, options, progress=progress, budget=budget.part(0.25))
     scenarios = make_scenarios(demands, options.max_utilization)
     starts = [plain.solution.placement, *_starts(scenarios, options, budget)]
     cap, starts, least = _cap(scenarios, starts, settings, options, budget.part(CAP_SHARE))
@@ -190,7 +190,7 @@ def _starts(
     for instance in (envelope(scenarios), heaviest):
         if budget.expired:
             break
-        alone = solve(instance, replace(options, balance=False), budget=budget.part(0.2))
+        alone = solve_instance(instance, replace(options, balance=False), budget=budget.part(0.2))
         found.append(alone.solution.placement)
     placed = set(scenarios[0].used_models)
     return [p for p in found if placed <= set(p.model.tolist())]

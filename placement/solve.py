@@ -1,4 +1,4 @@
-"""The front door of the package: an instance and options in, a certified solution out."""
+"""The front door of the package: a problem and options in, a certified plan out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from placement.heuristics import HEURISTICS
 from placement.heuristics.selective_replication import Score
 from placement.patterns import solve_patterns
 from placement.portfolio.starts import (
@@ -25,7 +24,9 @@ from placement.portfolio.starts import (
     route_all,
     search_wider,
 )
-from placement.problem.instance import Instance
+from placement.problem.cluster import Cluster
+from placement.problem.instance import Instance, build_instance
+from placement.problem.names import SCORED
 from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import (
     Bottleneck,
@@ -39,7 +40,11 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
+from placement.problem.plan import Plan, build_plan
+from placement.problem.rules import Rules
 from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.trace import Demand, Trace
+from placement.problem.workload import Workload
 from placement.programs.balance import balance
 from placement.programs.capacity import Coverage, ensure_coverage
 from placement.programs.compact import solve_compact
@@ -47,8 +52,6 @@ from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings, solver_name
-
-METHODS = ("ilp", *HEURISTICS, "partition", "selective-replication")
 
 HEURISTICS_SHARE, SEARCH_SHARE, ROUTING_SHARE = 0.2, 0.6, 0.5
 """Parts of the time left that the steps before the integer program have at most: heuristics that
@@ -72,6 +75,60 @@ class _Start:
 
 
 def solve(
+    workload: Workload,
+    demand: Trace | Demand,
+    cluster: Cluster,
+    options: SolveOptions | None = None,
+    *,
+    rules: Rules | None = None,
+    progress: ProgressCallback | None = None,
+    score: Score | None = None,
+) -> Plan:
+    """Place a workload on a cluster, and prove how good the plan is.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows (`read_config`).
+    demand : Trace or Demand
+        What is asked for: a trace (`read_requests`), or rates and service times.
+    cluster : Cluster
+        Servers and network (`read_cluster`, or `Cluster.homogeneous`).
+    options : SolveOptions, optional
+        How to solve: method, time limit, gap, seed.
+    rules : Rules, optional
+        What to maximise, and how GPUs may be shared.
+    progress : callable, optional
+        Called with a `Progress` for every new incumbent and bound.
+    score : callable, optional
+        What a simulator says of a placement; ``selective-replication`` needs it
+        (`runtime.scoring.latency_score`).
+
+    Returns
+    -------
+    Plan
+        Replicas, routing, expected metrics and the certificate.
+
+    Raises
+    ------
+    Infeasible
+        The used models do not fit together (unless `options.allow_partial`).
+    SolverUnavailable
+        The solver asked for is not there.
+    ValueError
+        The target for the busiest GPU is above 1, or a score is missing.
+    """
+    options = options or SolveOptions()
+    if options.max_utilization > 1:
+        raise ValueError(
+            f"SolveOptions: max_utilization is {options.max_utilization:g}, and no GPU can be busy "
+            "more than all the time; give it a number above 0 and at most 1"
+        )
+    instance = build_instance(workload, demand, cluster, rules)
+    return build_plan(solve_instance(instance, options, progress=progress, score=score), workload)
+
+
+def solve_instance(
     instance: Instance,
     options: SolveOptions | None = None,
     *,
@@ -89,7 +146,8 @@ def solve(
     ----------
     instance : Instance
         Its `load_cap` is replaced by the cap that the options and U* give.
-    options : SolveOptions
+    options : SolveOptions, optional
+        How to solve it.
     progress : callable, optional
         Called with every new incumbent and bound.
     budget : Budget, optional
@@ -105,16 +163,14 @@ def solve(
     SolverUnavailable
         The solver asked for is not there.
     ValueError
-        The method is unknown.
+        The method needs a score and there is none.
     """
     options = options or SolveOptions()
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings(options.solver, options.threads, options.seed)
     solver_name(options.solver)
-    if options.method not in METHODS:
-        raise ValueError(f"method {options.method!r} is unknown; take one of: {', '.join(METHODS)}")
-    if options.method == "selective-replication" and score is None:
-        raise ValueError("selective-replication needs a simulator's score of placements")
+    if options.method == SCORED and score is None:
+        raise ValueError(f"{SCORED} needs a simulator's score of placements; give it one as score")
     history: list[Progress] = []
 
     def note(event: Progress) -> None:

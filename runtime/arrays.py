@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.names import Mode
 from placement.problem.solution import Placement
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 

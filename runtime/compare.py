@@ -8,16 +8,17 @@ from typing import Any
 
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
+from placement.problem.names import Mode, SwitchingScheduler
 from placement.problem.outcome import SolveResult
 from placement.problem.plan import route
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.intervals import intervals, replicate
 from runtime.metrics import summarize
 from runtime.reference import ProgressCallback
 from runtime.result import RunResult
 from runtime.simulate import simulate
-from runtime.switching import SwitchingScheduler, simulate_switching
+from runtime.switching import simulate_switching
 
 Row = dict[str, Any]
 Run = Callable[[Trace], RunResult]

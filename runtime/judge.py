@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from placement.problem.names import Mode
 from placement.problem.outcome import SolveResult
 from placement.problem.plan import route
 from placement.problem.score import SolutionScore
 from placement.problem.solution import Solution
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 from runtime.intervals import TrafficRange, traffic_range

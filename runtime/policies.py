@@ -8,11 +8,9 @@ policy of your own runs on the reference engine (``simulate(..., policy=YourPoli
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from runtime.arrays import NOWHERE, Problem
-
-Routing = Literal["locality", "plan", "earliest", "least-loaded"]
 
 BACKLOG_PATIENCE = 1.0
 """How many times the wait elsewhere `Locality` bears at home on top of ``Problem.patience_s``."""

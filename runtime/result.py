@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from placement.problem.cluster import FloatArray
+from placement.problem.names import Scheduler
 from placement.support.equality import ByContent
 from runtime.arrays import BoolArray, Int32Array, Problem
-
-Scheduler = Literal["static", "baseline", "offline"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

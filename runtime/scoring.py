@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from placement.problem.cluster import Cluster
+from placement.problem.names import Mode
 from placement.problem.solution import Placement
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.metrics import request_latency
 from runtime.simulate import simulate

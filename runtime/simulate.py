@@ -9,14 +9,15 @@ from typing import Literal
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray
+from placement.problem.names import Mode, Scheduler
 from placement.problem.plan import Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement
-from placement.problem.trace import Mode, Trace, measure_demand
+from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from runtime.arrays import NOWHERE, Problem, build_problem
 from runtime.policies import BUILT_IN, RoutingPolicy
 from runtime.reference import ProgressCallback, run_reference
-from runtime.result import Course, RunResult, Scheduler
+from runtime.result import Course, RunResult
 from runtime.shares import assign_targets
 
 Engine = Literal["auto", "compiled", "reference"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.names import Mode, SwitchingScheduler
 from placement.problem.solution import Placement
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.compilation import announced
 from runtime.arrays import NOWHERE, BoolArray, Problem, build_problem
@@ -17,8 +17,6 @@ from runtime.reference import PROGRESS_EVERY, ProgressCallback, run_events
 from runtime.residency import Residency, empty_residency, first_to_start, places, serve
 from runtime.result import Course, RunResult
 from runtime.simulate import finished_run
-
-SwitchingScheduler = Literal["baseline", "offline"]
 
 LOAD_PRICES = (1.0, 2.0, 5.0, 10.0)
 """What `offline` tries: how often the time to load counts in the choice of a block."""

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from placement.problem.cluster import IntArray
+from placement.problem.names import Mode
 from placement.problem.plan import Plan
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
 from runtime.reference import ProgressCallback
 from runtime.scene import Executions, Scene

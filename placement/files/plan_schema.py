@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from placement.files.input_schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, MIN_SPEED, Entry
+from placement.problem.names import Mode, Objective
 
 Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
@@ -42,10 +43,8 @@ class PlanCluster(Entry):
 class PlanRules(Entry):
     """What the solve was asked for."""
 
-    objective: Literal["mixed", "workflow", "edges", "cooccurrence"] = Field(
-        description="what counts as local"
-    )
-    mode: Literal["online", "offline"] = Field(description="requests at their times, or all at 0")
+    objective: Objective = Field(description="what counts as local")
+    mode: Mode = Field(description="requests at their times, or all at 0")
     alpha: float = Field(ge=0, le=1, description="weight of whole workflows against edges")
     load_cap: float = Field(ge=0, description="most that a GPU may be loaded, a fraction of 1")
     max_utilization: float | None = Field(

@@ -32,10 +32,11 @@ from placement.patterns.pattern import Pattern, expand, lay_out, patterns_of
 from placement.patterns.pricing.counts import RELATIVE_GAP, Pricing
 from placement.patterns.restricted_master import Master
 from placement.problem.cluster import FloatArray
+from placement.problem.names import Criterion
 from placement.problem.normalization import normalize
 from placement.problem.outcome import relative_gap
 from placement.problem.solution import Placement
-from placement.programs.demands import Criterion, Scenario
+from placement.programs.demands import Scenario
 from placement.programs.joint import join, scenario_weights, set_criterion, tie
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program

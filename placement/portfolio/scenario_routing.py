@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from placement.heuristics.compiled_search import at_hand
 from placement.heuristics.water_filling import filled_routing
 from placement.problem.instance import Instance
+from placement.problem.names import Criterion
 from placement.problem.normalization import normalize, restore
 from placement.problem.solution import TOLERANCE, Placement, Solution
-from placement.programs.demands import Criterion, Scenario, combine, objectives
+from placement.programs.demands import Scenario, combine, objectives
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget

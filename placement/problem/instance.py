@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray, ServerType
-from placement.problem.trace import Demand
+from placement.problem.names import Objective
+from placement.problem.rules import Rules
+from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
-
-Objective = Literal["mixed", "workflow", "edges", "cooccurrence"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,28 +169,36 @@ class Instance(ByContent):
 
 def build_instance(
     workload: Workload,
-    demand: Demand,
+    demand: Demand | Trace,
     cluster: Cluster,
-    *,
-    objective: Objective = "mixed",
-    alpha: float = 0.5,
-    load_cap: float = 0.8,
-    exclusive: bool = False,
-    max_models_per_gpu: int | None = None,
+    rules: Rules | None = None,
 ) -> Instance:
     """Turn a workload and its demand into the arrays of the integer program.
 
-    `objective` ``workflow`` sets alpha to 1, ``edges`` and ``cooccurrence`` to 0; the last
-    takes every pair of nodes of one request in place of the edges.
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows, as `read_config` gives them.
+    demand : Demand or Trace
+        Rates and service times, or the trace that they are measured on.
+    cluster : Cluster
+        Where the models are to be placed.
+    rules : Rules, optional
+        What to maximise, and how GPUs may be shared; by default the mixed objective, and
+        sharing as memory allows.
+
+    Returns
+    -------
+    Instance
+        Its `load_cap` is the default; `solve_instance` puts the cap that holds in its place.
     """
-    if objective == "workflow":
-        alpha = 1.0
-    elif objective in ("edges", "cooccurrence"):
-        alpha = 0.0
+    rules = rules or Rules()
+    if isinstance(demand, Trace):
+        demand = measure_demand(workload, demand)
     workflows = []
     for w, workflow in enumerate(workload.workflows):
         models = np.array([n.model for n in workflow.nodes], dtype=np.int64)
-        if objective == "cooccurrence":
+        if rules.objective == "cooccurrence":
             links = list(combinations(range(len(workflow.nodes)), 2))
         else:
             links = [(e.source, e.target) for e in workflow.edges]
@@ -211,9 +218,8 @@ def build_instance(
         memory_per_gpu_gb=np.array([m.memory_per_gpu_gb for m in workload.models]),
         workflows=tuple(workflows),
         cluster=cluster,
-        load_cap=load_cap,
-        alpha=alpha,
-        exclusive=exclusive,
-        max_models_per_gpu=max_models_per_gpu,
-        objective=objective,
+        alpha=rules.workflow_weight,
+        exclusive=rules.exclusive,
+        max_models_per_gpu=rules.max_models_per_gpu,
+        objective=rules.objective,
     )

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from placement.problem.instance import Instance
+from placement.problem.names import FORMS, METHODS, MODES, Form, Method, Mode
 from placement.problem.solution import Evaluation, Solution
+from placement.support.checks import check_choice, check_number, check_whole
 from placement.support.equality import ByContent
 from placement.support.escaping import visible
 
@@ -21,6 +23,9 @@ Status = Literal[
 """`optimal`: the gap is at most `OPTIMAL_GAP`; `gap`: at most the gap asked for; `time limit`,
 `work limit`, `interrupted`: stopped before that; `heuristic`: no bound was attempted; `refined`:
 locality was given up for a simulated metric or for other demands."""
+
+LARGEST_SEED = 2**31 - 1
+"""Solvers take seeds as 32-bit integers."""
 
 OPTIMAL_GAP = 1e-6
 """Relative gap up to which a plan is proven optimal: the tolerances of solvers leave no less."""
@@ -131,31 +136,49 @@ class Certificate(ByContent):
 
 @dataclass(frozen=True)
 class SolveOptions:
-    """Everything a user can ask of a solve.
+    """How a problem is solved; what it is to maximise is said by `Rules`.
 
     Parameters
     ----------
     method : str
-        ``ilp``, ``greedy``, ``local-search`` or another heuristic by name.
-    form : str
+        ``ilp``, ``greedy``, ``local-search`` or another heuristic of `names.METHODS`.
+    form : {"auto", "compact", "patterns"}
         ``auto`` chooses between the ``compact`` program and server ``patterns``.
+    mode : {"online", "offline"}
+        Requests at their timestamps, or all at time 0: then only their mix counts.
+    max_utilization : float
+        Target for the busy fraction of the busiest GPU; where no placement keeps it, the least
+        attainable counts.
     headroom_slack : float
         eps of the cap (1 + eps) U* in overload and offline: what the busiest GPU may carry above
         the least attainable load, so that more locality fits under the cap.
     solver : str
         Any solver PuLP knows, by name.
     time_limit_s : float or None
-        Wall-clock limit over all phases.
+        Wall-clock limit over all phases in seconds; None is none.
     gap : float
-        Relative gap at which to stop.
+        Relative gap at which to stop, from 0 to 1.
+    threads : int or None
+        Threads of the solver; None is 1.
+    seed : int
+        Of everything random; equal inputs and seeds give equal plans.
+    allow_partial : bool
+        Drop the least used workflows where not all models fit, in place of an error.
+    balance : bool
+        Spread the loads evenly among plans as good.
     balance_tolerance : float
         Locality that the balance phase may give up, as a fraction of the objective: no more than
         solvers' rounding, so that a plan proven optimal states the optimum.
+
+    Raises
+    ------
+    ValueError
+        Where a field is out of its range.
     """
 
-    method: str = "ilp"
-    form: Literal["auto", "compact", "patterns"] = "auto"
-    mode: Literal["offline", "online"] = "online"
+    method: Method = "ilp"
+    form: Form = "auto"
+    mode: Mode = "online"
     max_utilization: float = 0.8
     headroom_slack: float = HEADROOM_SLACK
     solver: str = "HiGHS"
@@ -166,6 +189,21 @@ class SolveOptions:
     allow_partial: bool = False
     balance: bool = True
     balance_tolerance: float = 1e-9
+
+    def __post_init__(self) -> None:
+        check_choice(self, "method", METHODS)
+        check_choice(self, "form", FORMS)
+        check_choice(self, "mode", MODES)
+        # No more than 1 is asked of users; a cap that is known to be attainable may be above it.
+        check_number(self, "max_utilization", 0, above_low=True)
+        check_number(self, "headroom_slack", 0)
+        if self.time_limit_s is not None:
+            check_number(self, "time_limit_s", 0)
+        check_number(self, "gap", 0, 1)
+        if self.threads is not None:
+            check_whole(self, "threads", 1)
+        check_whole(self, "seed", 0, LARGEST_SEED)
+        check_number(self, "balance_tolerance", 0, 1)
 
 
 @dataclass(frozen=True)

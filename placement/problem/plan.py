@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
-from placement.problem.instance import Instance, Objective
+from placement.problem.instance import Instance
+from placement.problem.names import Mode, Objective
 from placement.problem.outcome import Certificate, SolveResult
 from placement.problem.solution import (
     Evaluation,
@@ -18,7 +19,7 @@ from placement.problem.solution import (
     evaluate,
     settle,
 )
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
-
-Mode = Literal["offline", "online"]
 
 
 @dataclass(frozen=True, eq=False)

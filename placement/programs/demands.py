@@ -11,17 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
+from placement.problem.names import Criterion
 from placement.problem.solution import Solution, evaluate
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
-
-Criterion = Literal["worst", "average"]
 
 
 @dataclass(frozen=True, eq=False)

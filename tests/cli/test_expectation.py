@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from cli.common import Routing
 from cli.expectation import REASONS, difference
+from placement.problem.names import ROUTERS
 from tests.cli.inputs import gswarm, write_inputs
 
 
 def test_every_router_has_its_reason() -> None:
     """Each policy that ships is explained in its own words."""
-    assert set(REASONS) == set(Routing.BUILT_IN)
+    assert set(REASONS) == set(ROUTERS)
 
 
 def test_nothing_is_said_where_the_figures_agree() -> None:
@@ -36,7 +36,7 @@ def test_simulate_states_both_figures(tmp_path: Path) -> None:
     expected = json.loads(plan.read_text())["expected"]["server_efficiency"]
     run = ("simulate", "--plan", plan, *data)
     differing = 0
-    for routing in Routing.BUILT_IN:
+    for routing in ROUTERS:
         measured = json.loads(gswarm(*run, "--routing", routing, "--json", "-q").stdout)
         said = difference(expected, measured["summary"]["server_efficiency"], routing)
         differing += said is not None

@@ -121,22 +121,24 @@ def test_in_the_middle_of_a_command(
         arguments = ["--config-out", "c.yaml", *arguments]
     else:
         arguments = [*inputs, *([] if command == "analyze" else ["--plan", plan]), *arguments]
-    moment = f"import {module}\n{module}.{function} = strike_and_hang\n"
+    moment = "from importlib import import_module\n"
+    moment += f"import_module({module!r}).{function} = strike_and_hang\n"
     done = run(moment, command, *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 
 STRUCK = """
-import placement.solve
-solve = placement.solve.solve
+from importlib import import_module
+door = import_module("placement.solve")
+solve = door.solve_instance
 
 def struck(*arguments, **options):
     strike()
     while not options["budget"].interrupted: pass
     return solve(*arguments, **options)
 
-placement.solve.solve = struck
+door.solve_instance = struck
 """
 
 
@@ -225,12 +227,12 @@ def test_compare_shows_what_it_has_and_says_what_is_missing(
     """One Ctrl-C in the second method ends the command, not that method alone."""
     moment = """
 import placement.contest
-solve = placement.contest.solve
+solve = placement.contest.solve_instance
 def struck(instance, options, **rest):
     if options.method == "random":
         strike_and_hang()
     return solve(instance, options, **rest)
-placement.contest.solve = struck
+placement.contest.solve_instance = struck
 """
     arguments = ["compare", *inputs, "--gpus", "8", "--methods", "greedy,random", "--routings",
                  "plan,earliest", "--csv", tmp_path / "rows.csv"]  # fmt: skip

@@ -11,7 +11,7 @@ from placement.heuristics.local_search import local_search
 from placement.problem.outcome import Progress, SolveOptions, earned_status
 from placement.problem.plan import build_plan
 from placement.problem.solution import violations
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 
 
@@ -41,7 +41,7 @@ def test_the_same_input_gives_the_same_bytes(
     files = []
     for run in range(2):
         options = SolveOptions(form=form, threads=1, time_limit_s=None)  # type: ignore[arg-type]
-        result = solve(instance, options)
+        result = solve_instance(instance, options)
         assert result.certificate.deterministic
         files.append(tmp_path / f"{run}.yaml")
         write_plan(files[-1], build_plan(result, workload))
@@ -54,7 +54,9 @@ def test_an_interrupt_in_any_phase_leaves_a_plan_and_a_bound(servers: int) -> No
     models = 3 if servers == 3 else 6
     instance, _ = problem(models, 3, cluster_of(servers), exclusive=servers > 3, seed=1, load=0.7)
     phases: list[str] = []
-    whole = solve(instance, SolveOptions(threads=1), progress=lambda e: phases.append(e.phase))
+    whole = solve_instance(
+        instance, SolveOptions(threads=1), progress=lambda e: phases.append(e.phase)
+    )
     for phase in dict.fromkeys(phases):
         if phase == "done":
             continue
@@ -64,7 +66,7 @@ def test_an_interrupt_in_any_phase_leaves_a_plan_and_a_bound(servers: int) -> No
             if event.phase == at:
                 budget.interrupt()
 
-        got = solve(instance, SolveOptions(threads=1), progress=stop, budget=budget)
+        got = solve_instance(instance, SolveOptions(threads=1), progress=stop, budget=budget)
         gap = got.certificate.gap
         assert got.certificate.status == earned_status("ilp", gap, 1e-4, "interrupted"), phase
         assert violations(got.instance, got.solution) == [], phase

@@ -14,13 +14,15 @@ from cli.main import main
 from placement.check import check_plan
 from placement.files.plan_file import read_plan, write_plan
 from placement.problem.cluster import Cluster, ServerType
-from placement.problem.instance import Objective, build_instance
+from placement.problem.instance import build_instance
+from placement.problem.names import Objective
 from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.plan import Plan, Shares, WorkflowRouting, build_plan
+from placement.problem.rules import Rules
 from placement.problem.solution import Flows, Placement, Solution, evaluate, settle, violations
 from placement.problem.trace import Demand, Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
-from placement.solve import solve
+from placement.solve import solve_instance
 from runtime.simulate import simulate_plan
 from tests.cli.inputs import write_inputs
 
@@ -42,7 +44,7 @@ def result_of(
     requests, seconds = np.array([1, 1]), (np.full(2, 0.3), np.full(1, 0.3))
     demand = Demand(requests, RATES * rate, seconds, 1.0)
     cluster = Cluster.homogeneous(4, 2)
-    return solve(build_instance(workload(), demand, cluster, objective=objective), options)
+    return solve_instance(build_instance(workload(), demand, cluster, Rules(objective)), options)
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +256,7 @@ def test_check_and_simulate_refuse_a_file_in_the_same_words(plan: Plan, tmp_path
             ["check", "bad.json"],
             ["simulate", "--plan", "bad.json", "--config", config, "--requests", requests],
         ):
-            arguments = [str(tmp_path / a) if a == "bad.json" else a for a in arguments]
+            arguments = [str(tmp_path / a if a == "bad.json" else a) for a in arguments]
             done = CliRunner().invoke(main, arguments)
             assert done.exit_code == (1 if arguments[0] == "check" else 2), done.output
             lines = [line.split(": ", 1)[1] for line in done.output.splitlines() if words in line]

@@ -13,7 +13,7 @@ from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.score import SolutionScore
 from placement.problem.solution import Solution, evaluate, placement_violations, violations
 from placement.refine import refine, refined_result
-from placement.solve import solve
+from placement.solve import solve_instance
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
 
@@ -34,7 +34,7 @@ def contents(instance: Instance, solution: Solution) -> tuple[oracle.Content, ..
 
 
 def plain(instance: Instance) -> SolveResult:
-    return solve(instance, GREEDY)
+    return solve_instance(instance, GREEDY)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
@@ -83,7 +83,9 @@ def test_refinement_finds_the_best_placement_of_tiny_instances() -> None:
             value = oracle.route(instance, contents(instance, solution), bottleneck=True)
             return SolutionScore(value, np.ones(len(instance.model_ids)))
 
-        start = solve(instance, SolveOptions(method="greedy-no-affinity", max_utilization=5.0))
+        start = solve_instance(
+            instance, SolveOptions(method="greedy-no-affinity", max_utilization=5.0)
+        )
         found = refine(start, score, GREEDY, evaluations=60, loss=1.0, caps=())
         best = oracle.least_bottleneck(instance)
         assert best - 1e-7 <= found.value <= found.start_value
@@ -93,7 +95,7 @@ def test_refinement_finds_the_best_placement_of_tiny_instances() -> None:
 
 @cache
 def certified() -> SolveResult:
-    return solve(random_instance(1, load=0.4), SolveOptions(time_limit_s=10))
+    return solve_instance(random_instance(1, load=0.4), SolveOptions(time_limit_s=10))
 
 
 def variance(solution: Solution, instance: Instance) -> SolutionScore:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from placement.problem.cluster import Cluster, Network, ServerType
+from placement.problem.names import Mode
 from placement.problem.plan import Shares, WorkflowRouting
 from placement.problem.solution import Placement
-from placement.problem.trace import Mode, Trace
+from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster
+from placement.problem.names import Mode
 from placement.problem.solution import Placement
-from placement.problem.trace import Mode
 from placement.problem.workload import Workload
 from runtime.metrics import measure
 from runtime.result import RunResult

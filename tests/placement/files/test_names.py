@@ -26,7 +26,7 @@ from placement.problem.outcome import SolveOptions
 from placement.problem.plan import Plan, build_plan
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
-from placement.solve import solve
+from placement.solve import solve_instance
 from tests.placement.names import HARD, several
 
 FEW = settings(
@@ -54,8 +54,8 @@ def plan_of(names: list[str]) -> Plan:
     workload = workload_of(names)
     types = (ServerType(names[0], 1, 2, 80.0), ServerType(names[5], 1, 1, 40.0))
     demand = measure_demand(workload, _read_back(workload))
-    instance = build_instance(workload, demand, Cluster(types), objective="mixed")
-    return build_plan(solve(instance, SolveOptions(method="greedy")), workload)
+    instance = build_instance(workload, demand, Cluster(types))
+    return build_plan(solve_instance(instance, SolveOptions(method="greedy")), workload)
 
 
 def _read_back(workload: Workload) -> Any:

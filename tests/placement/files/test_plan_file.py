@@ -18,9 +18,10 @@ from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand, build_instance
 from placement.problem.outcome import SolveOptions
 from placement.problem.plan import Plan, build_plan
+from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.support.faults import InputError
 from placement.verify import check_bound
 
@@ -33,9 +34,9 @@ def plan() -> Plan:
     trace = read_requests(CONFIGS / "multimodal_requests.jsonl", workload)
     # Exclusive and tight, and no small gap asked for: the bound comes from duals, above the plan.
     instance = build_instance(
-        workload, measure_demand(workload, trace), Cluster.homogeneous(32, 8), exclusive=True
+        workload, measure_demand(workload, trace), Cluster.homogeneous(32, 8), Rules(exclusive=True)
     )
-    result = solve(instance, SolveOptions(gap=0.5))
+    result = solve_instance(instance, SolveOptions(gap=0.5))
     return build_plan(result, workload, inputs={"config": "0" * 64})
 
 
@@ -76,7 +77,7 @@ def test_a_plan_for_work_that_takes_no_time_can_be_read(suffix: str, tmp_path: P
     models = tuple(Model(m, m, 50.0, 1, 0.0, inference_time_mean_s=0.0) for m in "ab")
     nodes = (Node("x", 0), Node("y", 1))
     workload = Workload(models, (Workflow("w", "W", nodes, (Edge(0, 1),)),))
-    result = solve(idle, SolveOptions(method="greedy"))
+    result = solve_instance(idle, SolveOptions(method="greedy"))
     write_plan(tmp_path / f"plan{suffix}", build_plan(result, workload))
     again = read_plan(tmp_path / f"plan{suffix}")
     assert check_plan(again) == []

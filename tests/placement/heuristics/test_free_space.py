@@ -9,7 +9,7 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import Placement, placement_violations
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 
 
@@ -72,4 +72,4 @@ def test_no_heuristic_repeats_a_replica(method: str, load_cap: float) -> None:
 def test_no_plan_repeats_a_replica(form: str) -> None:
     """Nor does the program, whose balance fills what memory is left."""
     options = SolveOptions(form=form, mode="offline", time_limit_s=10.0)  # type: ignore[arg-type]
-    assert not twice(solve(roomy(), options).solution.placement)
+    assert not twice(solve_instance(roomy(), options).solution.placement)

@@ -13,7 +13,7 @@ from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible, SolveOptions
 from placement.problem.solution import Placement, placement_violations, violations
-from placement.solve import solve
+from placement.solve import solve_instance
 
 
 def instance_of(load: float, *, exclusive: bool = False) -> Instance:
@@ -58,7 +58,7 @@ def test_every_used_model_has_a_replica(method: str, load: float, exclusive: boo
 def test_every_method_keeps_the_rules_of_the_program(method: str, exclusive: bool) -> None:
     """Space, sharing, flows and loads hold, in overload too."""
     for load in (0.4, 1.2):
-        result = solve(
+        result = solve_instance(
             instance_of(load, exclusive=exclusive),
             SolveOptions(method=method, time_limit_s=5.0),
             score=lambda placement: float(len(np.unique(placement.server))),
@@ -77,7 +77,7 @@ def test_a_split_loses_nothing_where_parts_do_not_meet() -> None:
             replace(one.workflows[1], node_model=np.array([2, 2, 2]), rate=0.1),
         ),
     )
-    found = solve(apart, SolveOptions(method="partition"))
+    found = solve_instance(apart, SolveOptions(method="partition"))
     assert found.evaluation.objective == pytest.approx(1.0, abs=1e-4)
 
 
@@ -86,7 +86,7 @@ def test_one_server_has_no_parts() -> None:
     one = instance_of(0.1)
     alone = replace(one, cluster=Cluster.homogeneous(4, 4), workflows=one.workflows[:1])
     with pytest.raises(Infeasible, match="one server"):
-        solve(alone, SolveOptions(method="partition"))
+        solve_instance(alone, SolveOptions(method="partition"))
 
 
 def test_replication_follows_the_simulator() -> None:
@@ -104,7 +104,9 @@ def test_replication_follows_the_simulator() -> None:
 def test_search_seeks_headroom_before_locality(load: float) -> None:
     """Local search keeps all rules, and its bottleneck is no worse than the greedy's."""
     instance = instance_of(load)
-    found = {m: solve(instance, SolveOptions(method=m)) for m in ("greedy", "local-search")}
+    found = {
+        m: solve_instance(instance, SolveOptions(method=m)) for m in ("greedy", "local-search")
+    }
     for result in found.values():
         assert violations(result.instance, result.solution) == []
     bottleneck = {m: r.certificate.bottleneck_upper for m, r in found.items()}

@@ -12,7 +12,7 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import violations
-from placement.solve import solve
+from placement.solve import solve_instance
 
 
 def uneven(remainder: int = 1, work: float = 0.6) -> Instance:
@@ -39,7 +39,7 @@ def uneven(remainder: int = 1, work: float = 0.6) -> Instance:
 def test_a_server_without_room_for_a_workflow_takes_part(form: str, remainder: int) -> None:
     """Where the last server holds no model of some workflow, it still serves the others."""
     options = SolveOptions(form=form, time_limit_s=20.0)  # type: ignore[arg-type]
-    result = solve(uneven(remainder), options)
+    result = solve_instance(uneven(remainder), options)
     assert not violations(result.instance, result.solution)
     assert result.certificate.status in ("optimal", "gap")
 
@@ -66,7 +66,7 @@ def test_services_that_take_no_time(form: str, exclusive: bool) -> None:
     idle = replace(first, work_s=np.zeros(2))
     for workflows, mode in (((first, second), "online"), ((idle, second), "offline")):
         options = SolveOptions(form=form, mode=mode, time_limit_s=20.0)  # type: ignore[arg-type]
-        result = solve(replace(instance, workflows=workflows), options)
+        result = solve_instance(replace(instance, workflows=workflows), options)
         assert not violations(result.instance, result.solution)
         assert result.certificate.objective == pytest.approx(1.0, abs=1e-6)
 
@@ -96,7 +96,7 @@ def test_memory_in_thirds_is_bounded_as_it_is_placed() -> None:
         cluster=Cluster((ServerType("s", 3, 1, 80.0),)),
     )
     for form in ("compact", "patterns"):
-        result = solve(instance, SolveOptions(form=form, time_limit_s=20.0))  # type: ignore[arg-type]
+        result = solve_instance(instance, SolveOptions(form=form, time_limit_s=20.0))  # type: ignore[arg-type]
         assert not violations(result.instance, result.solution)
         assert result.certificate.objective == pytest.approx(1.0, abs=1e-6)
         assert result.certificate.best_bound >= 1.0 - 1e-9

@@ -17,7 +17,7 @@ from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.solution import Placement, evaluate, violations
 from placement.programs.routing import best_routing
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
@@ -60,9 +60,9 @@ def test_no_heuristic_is_better_under_the_same_cap(
     """Without a time limit: all of them, each with its own seed and search."""
     instance = CASES[case]
     options = SolveOptions(mode=mode, threads=1, time_limit_s=None, balance=False)
-    plan = solve(instance, options)
+    plan = solve_instance(instance, options)
     for method in (*CHEAP, "local-search"):
-        other = solve(instance, replace(options, method=method))
+        other = solve_instance(instance, replace(options, method=method))
         worth = under_cap(instance, other, plan.instance.load_cap)
         assert plan.evaluation.objective >= worth - 1e-9, method
 
@@ -73,11 +73,11 @@ def test_cheap_heuristics_are_no_better_however_short_the_time(case: int) -> Non
     instance = CASES[case]
     options = SolveOptions(threads=1, time_limit_s=None)
     for step in (1e-2, 2e-3):
-        plan = solve(instance, options, budget=by_work(60.0, step))
+        plan = solve_instance(instance, options, budget=by_work(60.0, step))
         assert not violations(plan.instance, plan.solution)
         assert plan.certificate.best_bound >= plan.evaluation.objective - 1e-9
         for method in CHEAP:
-            other = solve(instance, replace(options, method=method))
+            other = solve_instance(instance, replace(options, method=method))
             worth = under_cap(instance, other, plan.instance.load_cap)
             assert plan.evaluation.objective >= worth - 1e-9, method
 
@@ -87,11 +87,11 @@ def test_a_clock_changes_nothing_without_being_told_of(case: int) -> None:
     """Under clocks of any speed a plan is the plan without one, or says that it may not be."""
     instance = CASES[case]
     options = SolveOptions(threads=1, time_limit_s=None)
-    whole = solve(instance, options)
+    whole = solve_instance(instance, options)
     assert whole.certificate.deterministic
     said = []
     for step in (3e-1, 3e-2, 3e-3, 3e-4, 1e-9):
-        found = solve(instance, options, budget=by_work(60.0, step))
+        found = solve_instance(instance, options, budget=by_work(60.0, step))
         said.append(found.certificate.deterministic)
         assert not violations(found.instance, found.solution)
         if said[-1]:
@@ -107,10 +107,10 @@ def test_a_clock_ten_times_faster_changes_nothing_without_being_told_of() -> Non
 
     instance = CASES[1]
     options = SolveOptions(threads=1, time_limit_s=None)
-    whole = solve(instance, options)
+    whole = solve_instance(instance, options)
     for seconds in (2.0, 600.0):
         budget = Budget(seconds, clock=lambda: 10 * monotonic(), pace=10.0)
-        found = solve(instance, options, budget=budget)
+        found = solve_instance(instance, options, budget=budget)
         assert not found.certificate.deterministic or found.solution == whole.solution
 
 
@@ -139,10 +139,10 @@ def test_of_many_nodes_the_best_placement_is_routed_first(monkeypatch: pytest.Mo
 
 def test_the_target_is_kept_where_more_replicas_keep_it() -> None:
     """Greedy overloads a GPU by a block of one replica; spares bring it below the cap."""
-    from_greedy = solve(TIGHT, SolveOptions(method="greedy"))
+    from_greedy = solve_instance(TIGHT, SolveOptions(method="greedy"))
     assert from_greedy.certificate.bottleneck_upper > 0.8
     for method in ("local-search", "ilp"):
-        found = solve(TIGHT, SolveOptions(method=method, time_limit_s=20))
+        found = solve_instance(TIGHT, SolveOptions(method=method, time_limit_s=20))
         assert found.certificate.load_cap == 0.8
         assert found.evaluation.max_utilization <= 0.8 * (1 + 1e-6)
         assert violations(found.instance, found.solution) == []

@@ -7,6 +7,8 @@ import pytest
 
 from placement.problem.cluster import Cluster, Network
 from placement.problem.instance import build_instance
+from placement.problem.names import Objective
+from placement.problem.rules import Rules
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 
@@ -71,16 +73,12 @@ def test_the_instance_holds_work_links_and_used_models() -> None:
     ("objective", "alpha", "links"),
     [("mixed", 0.3, 2), ("workflow", 1.0, 2), ("edges", 0.0, 2), ("cooccurrence", 0.0, 3)],
 )
-def test_the_objective_chooses_alpha_and_links(objective: str, alpha: float, links: int) -> None:
+def test_the_objective_chooses_alpha_and_links(
+    objective: Objective, alpha: float, links: int
+) -> None:
     """`cooccurrence` counts every pair of nodes of one request in place of the edges."""
-    demand = measure_demand(WORKLOAD, trace([0.0, 1.0]))
-    instance = build_instance(
-        WORKLOAD,
-        demand,
-        Cluster.homogeneous(8),
-        objective=objective,
-        alpha=0.3,  # type: ignore[arg-type]
-    )
+    rules = Rules(objective, 0.3 if objective == "mixed" else None)
+    instance = build_instance(WORKLOAD, trace([0.0, 1.0]), Cluster.homogeneous(8), rules)
     assert instance.alpha == alpha
     assert len(instance.workflows[0].links) == links
 

@@ -11,7 +11,7 @@ from placement.problem.outcome import SolveOptions
 from placement.problem.solution import Flows, Solution, evaluate, settle, violations
 from placement.programs.least_load import in_proportion, least_bottleneck
 from placement.programs.routing import RoutingProgram, best_routing
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
 
@@ -54,9 +54,9 @@ def test_every_clock_gives_the_same_plan(mode: str, form: str) -> None:
     """Objective, bound, placement and rates are the same in seconds, days and microseconds."""
     instance = drawn(4)
     options = SolveOptions(mode=mode, form=form, time_limit_s=30.0)  # type: ignore[arg-type]
-    first = solve(instance, options)
+    first = solve_instance(instance, options)
     for unit in ("days", "microseconds"):
-        other = solve(in_unit(instance, SECONDS[unit]), options)
+        other = solve_instance(in_unit(instance, SECONDS[unit]), options)
         assert other.certificate.objective == first.certificate.objective
         assert other.certificate.best_bound == first.certificate.best_bound
         assert other.solution.placement == first.solution.placement
@@ -74,7 +74,7 @@ def test_a_rare_workflow_is_served_in_full(form: str, exclusive: bool, rare: flo
     """However rare, every request has its replicas, and the bound is that of brute force."""
     instance = drawn(7, exclusive=exclusive, rare=rare)
     options = SolveOptions(form=form, time_limit_s=30.0)  # type: ignore[arg-type]
-    result = solve(instance, options)
+    result = solve_instance(instance, options)
     assert not violations(result.instance, result.solution)
     best = oracle.best_locality(result.instance)
     assert result.certificate.objective <= best + 1e-6 <= result.certificate.best_bound + 2e-6
@@ -91,7 +91,7 @@ def test_slow_and_fast_services_give_the_optimum(slow: float) -> None:
     instance = in_unit(drawn(11), 1 / slow)
     for form in ("compact", "patterns"):
         options = SolveOptions(form=form, time_limit_s=30.0, gap=0.0)  # type: ignore[arg-type]
-        result = solve(instance, options)
+        result = solve_instance(instance, options)
         best = oracle.best_locality(drawn(11))
         assert result.certificate.objective == pytest.approx(best, abs=1e-6)
 
@@ -109,7 +109,7 @@ def test_what_is_found_is_worth_the_same_restored(seed: int) -> None:
     """Locality and loads of a normalized solution are those of the restored one."""
     instance = drawn(seed, rare=1e-4)
     normal = normalize(instance)
-    placement = solve(instance, SolveOptions(method="greedy")).solution.placement
+    placement = solve_instance(instance, SolveOptions(method="greedy")).solution.placement
     _, found = least_bottleneck(normal, placement, SETTINGS)
     given, scaled = evaluate(instance, restore(instance, normal, found)), evaluate(normal, found)
     assert given.objective == pytest.approx(scaled.objective, rel=1e-9)
@@ -119,7 +119,7 @@ def test_what_is_found_is_worth_the_same_restored(seed: int) -> None:
 def test_rates_and_loads_are_settled() -> None:
     """What a solver leaves over is spread in proportion; what it does not serve stays unserved."""
     instance = drawn(2)
-    placement = solve(instance, SolveOptions(method="greedy")).solution.placement
+    placement = solve_instance(instance, SolveOptions(method="greedy")).solution.placement
     exact = best_routing(replace(instance, load_cap=100.0), placement, SETTINGS)
     assert exact is not None
     rough = Solution(
@@ -147,7 +147,7 @@ def test_rates_and_loads_are_settled() -> None:
 def test_a_program_is_scaled_whoever_makes_it() -> None:
     """Coefficients of a program over microseconds lie within what solvers tell apart."""
     instance = in_unit(drawn(3), 1e-6)
-    placement = solve(instance, SolveOptions(method="greedy")).solution.placement
+    placement = solve_instance(instance, SolveOptions(method="greedy")).solution.placement
     program = RoutingProgram(instance, placement, -1)
     sizes = [abs(c) for row in program.problem.constraints.values() for c in row.values()]
     assert 1e-4 < min(sizes) <= max(sizes) < 1e4
@@ -156,7 +156,7 @@ def test_a_program_is_scaled_whoever_makes_it() -> None:
 def test_requests_of_a_model_without_load_are_routed() -> None:
     """Where a solver sees no load at all for a model, its replicas share its requests."""
     instance = drawn(2)
-    placement = solve(instance, SolveOptions(method="greedy")).solution.placement
+    placement = solve_instance(instance, SolveOptions(method="greedy")).solution.placement
     load = np.where(placement.model == placement.model[0], 0.0, 1.0)
     assert not violations(
         replace(instance, load_cap=100.0), in_proportion(instance, placement, load)
@@ -171,7 +171,7 @@ def test_loads_are_judged_by_the_load_that_there_is(seconds: float) -> None:
         instance,
         workflows=tuple(replace(w, rate=w.rate / seconds) for w in instance.workflows),
     )
-    result = solve(rare, SolveOptions(mode="offline", time_limit_s=20.0))
+    result = solve_instance(rare, SolveOptions(mode="offline", time_limit_s=20.0))
     assert not violations(result.instance, result.solution)
     tight = replace(result.instance, load_cap=result.evaluation.max_utilization / 1.1)
     assert any("exceeds the cap" in fault for fault in violations(tight, result.solution))

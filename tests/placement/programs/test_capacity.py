@@ -10,7 +10,7 @@ from placement.problem.cluster import LAST_SERVER, Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible, SolveOptions
 from placement.programs.capacity import ensure_coverage
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
 
@@ -57,7 +57,7 @@ def test_the_smallest_cluster_named_would_do_and_no_smaller(
 
 def test_partial_plans_keep_the_most_used_and_say_what_is_lost() -> None:
     """Two of three models fit: the least used goes, and the rest is served."""
-    result = solve(instance(2, 2, [1, 1, 1]), SolveOptions(allow_partial=True))
+    result = solve_instance(instance(2, 2, [1, 1, 1]), SolveOptions(allow_partial=True))
     assert result.dropped_models == (2,)
     assert result.instance.active_workflows == (0, 1)
 

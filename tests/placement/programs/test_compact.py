@@ -13,7 +13,7 @@ from placement.programs.bottleneck import compact_bottleneck
 from placement.programs.compact import solve_compact
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
@@ -112,7 +112,7 @@ def test_the_front_door_keeps_the_order_of_objectives(
         instance = case(seed, exclusive=exclusive)
         least = oracle.least_bottleneck(instance)
         options = SolveOptions(mode=mode, form=form, gap=0.0)  # type: ignore[arg-type]
-        result = solve(instance, options)
+        result = solve_instance(instance, options)
         cap = result.instance.load_cap
         if mode == "online" and least <= 0.8:
             assert cap == 0.8
@@ -129,7 +129,7 @@ def test_never_worse_than_the_greedy_start() -> None:
     for seed in range(10):
         instance = case(seed, exclusive=seed % 2 == 0)
         budget = Budget(0.0)
-        result = solve(instance, SolveOptions(time_limit_s=0.0), budget=budget)
+        result = solve_instance(instance, SolveOptions(time_limit_s=0.0), budget=budget)
         assert violations(result.instance, result.solution) == []
         placement = HEURISTICS["greedy"](instance, 0, None)
         routed = best_routing(result.instance, placement, HIGHS)
@@ -153,8 +153,8 @@ def test_balance_gives_up_no_locality_and_evens_the_loads() -> None:
     lower = 0
     for seed in range(12):
         instance = case(seed, exclusive=seed % 2 == 0)
-        plain = solve(instance, SolveOptions(balance=False, form="compact", gap=0.0))
-        even = solve(instance, SolveOptions(balance=True, form="compact", gap=0.0))
+        plain = solve_instance(instance, SolveOptions(balance=False, form="compact", gap=0.0))
+        even = solve_instance(instance, SolveOptions(balance=True, form="compact", gap=0.0))
         assert even.evaluation.objective >= plain.evaluation.objective * (1 - 2e-5)
         # The tangents stand for the square to within (cap / 16)^2 / 4 a GPU.
         slack = (even.instance.load_cap / 16) ** 2 / 4 + 1e-6

@@ -8,7 +8,7 @@ from placement.problem.outcome import SolveOptions
 from placement.problem.solution import violations
 from placement.programs.idle_servers import LEAST_USE, MOST_SERVERS_USED, place_back, trim
 from placement.programs.least_load import least_bottleneck
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
 
@@ -42,7 +42,7 @@ def test_a_plan_of_the_part_is_one_of_the_whole() -> None:
 def test_idle_servers_stay_empty() -> None:
     """The plan holds, and is one of the whole cluster."""
     whole = replace(SMALL, cluster=Cluster.homogeneous(100_000, 4))
-    result = solve(whole, SolveOptions(threads=1, method="greedy"))
+    result = solve_instance(whole, SolveOptions(threads=1, method="greedy"))
     assert not violations(result.instance, result.solution)
     assert result.instance.cluster.n_servers == 25_000
     assert int(result.solution.placement.server.max()) < MOST_SERVERS_USED

@@ -12,14 +12,16 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.verify import BottleneckCheck, check_bottleneck
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
 
 NONE = np.zeros(0, dtype=np.int64)
 NOWHERE = Placement(NONE, NONE, NONE)
-CERTIFICATE = solve(random_instance(3), SolveOptions(method="greedy", balance=False)).certificate
+CERTIFICATE = solve_instance(
+    random_instance(3), SolveOptions(method="greedy", balance=False)
+).certificate
 
 
 def claim(
@@ -66,7 +68,7 @@ def test_what_solve_states_holds(seed: int) -> None:
     )  # fmt: skip
     if seed % 4 == 1:
         instance = replace(instance, max_models_per_gpu=2)
-    found = solve(instance, SolveOptions(mode="offline", balance=False, time_limit_s=10))
+    found = solve_instance(instance, SolveOptions(mode="offline", balance=False, time_limit_s=10))
     stated = found.certificate
     assert claim(found.instance, stated.bottleneck_lower).verdict == "holds"
     above = claim(found.instance, stated.bottleneck_upper * 1.001)
@@ -81,7 +83,7 @@ def test_the_unit_of_time_changes_no_verdict(unit: float) -> None:
         instance, workflows=tuple(replace(w, rate=w.rate * unit) for w in instance.workflows)
     )
     rare = replace(rare, load_cap=instance.load_cap * unit)
-    least = solve(instance, SolveOptions(mode="offline", balance=False)).certificate
+    least = solve_instance(instance, SolveOptions(mode="offline", balance=False)).certificate
     for factor in (0.9999, 1.0, 1.5):
         stated = factor * least.bottleneck_upper
         one, two = claim(instance, stated), claim(rare, stated * unit)
@@ -92,7 +94,7 @@ def test_the_unit_of_time_changes_no_verdict(unit: float) -> None:
 def test_another_solver_says_the_same() -> None:
     """CBC, through PuLP, proves and refutes what HiGHS does."""
     instance = random_instance(2, servers=2, load=0.9, exclusive=True)
-    least = solve(instance, SolveOptions(mode="offline", balance=False)).certificate
+    least = solve_instance(instance, SolveOptions(mode="offline", balance=False)).certificate
     for stated in (least.bottleneck_lower, 1.01 * least.bottleneck_upper):
         verdicts = {claim(instance, stated, solver=s).verdict for s in ("HiGHS", "PULP_CBC_CMD")}
         assert len(verdicts) == 1, verdicts
@@ -101,7 +103,7 @@ def test_another_solver_says_the_same() -> None:
 def test_no_time_and_too_many_servers_decide_nothing() -> None:
     """What is neither proven nor refuted is called so, with the reason; what is obvious holds."""
     instance = random_instance(3, servers=3, load=0.7)
-    least = solve(instance, SolveOptions(mode="offline", balance=False)).certificate
+    least = solve_instance(instance, SolveOptions(mode="offline", balance=False)).certificate
     stated = 1.01 * least.bottleneck_upper
     late = claim(instance, stated, time_limit_s=0.0)
     assert (late.verdict, "time limit" in late.why) == ("not decided", True)

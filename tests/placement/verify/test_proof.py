@@ -20,7 +20,7 @@ from placement.problem.outcome import FormOutcome, SolveOptions
 from placement.problem.plan import Plan, expected_metrics, route
 from placement.problem.solution import evaluate
 from placement.programs.routing import best_routing
-from placement.solve import solve
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.verify import check_bound, proven_bound
@@ -116,7 +116,7 @@ def test_the_direct_bound_is_the_optimum_of_brute_force(exclusive: bool) -> None
 def plan_of(instance: Instance, found: FormOutcome, *, form: str) -> Plan:
     """A plan that states what a form of the program found."""
     options = SolveOptions(method="greedy", time_limit_s=5)
-    result = solve(instance, options)
+    result = solve_instance(instance, options)
     instance = replace(instance, load_cap=instance.load_cap)
     evaluation = evaluate(instance, found.solution)
     return Plan(

@@ -1,0 +1,67 @@
+"""The front door: a workload, its demand and a cluster in, a plan out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from placement.check import check_plan
+from placement.files.config_file import read_config
+from placement.files.plan_file import read_plan, write_plan
+from placement.files.request_file import read_requests
+from placement.heuristics import HEURISTICS
+from placement.problem.cluster import Cluster
+from placement.problem.instance import build_instance
+from placement.problem.names import METHODS, SCORED, Method
+from placement.problem.outcome import SolveOptions
+from placement.problem.plan import build_plan
+from placement.problem.rules import Rules
+from placement.problem.trace import Trace, measure_demand
+from placement.problem.workload import Workload
+from placement.solve import solve, solve_instance
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CLUSTER = Cluster.homogeneous(8)
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Workload, Trace]:
+    workload = read_config(CONFIGS / "small.yaml")
+    return workload, read_requests(CONFIGS / "small_requests.yaml", workload)
+
+
+def test_a_plan_is_the_one_of_the_instance(small: tuple[Workload, Trace], tmp_path: Path) -> None:
+    """A trace or its demand: the plan is what the instance's solve gives, file for file."""
+    workload, trace = small
+    options, rules = SolveOptions(method="greedy", seed=1), Rules("edges", exclusive=True)
+    instance = build_instance(workload, measure_demand(workload, trace), CLUSTER, rules)
+    write_plan(tmp_path / "0.yaml", build_plan(solve_instance(instance, options), workload))
+    for i, demand in enumerate((trace, measure_demand(workload, trace)), start=1):
+        plan = solve(workload, demand, CLUSTER, options, rules=rules)
+        write_plan(tmp_path / f"{i}.yaml", plan)
+        assert (tmp_path / f"{i}.yaml").read_bytes() == (tmp_path / "0.yaml").read_bytes()
+    plan = read_plan(tmp_path / "1.yaml")
+    assert (plan.objective, plan.instance.exclusive) == ("edges", True)
+    assert check_plan(plan) == []
+
+
+def test_every_method_that_is_listed_is_there(small: tuple[Workload, Trace]) -> None:
+    """Each gives a plan that holds; the one that needs a score says so, and nothing else is."""
+    assert set(HEURISTICS) < set(METHODS) == set(get_args(Method))
+    for method in METHODS:
+        options = SolveOptions(method=method, time_limit_s=5)
+        if method == SCORED:
+            with pytest.raises(ValueError, match="needs a simulator's score of placements"):
+                solve(*small, CLUSTER, options)
+            continue
+        plan = solve(*small, CLUSTER, options)
+        assert check_plan(plan) == []
+        assert plan.certificate.method == method
+
+
+def test_a_target_that_no_gpu_can_have_is_refused(small: tuple[Workload, Trace]) -> None:
+    """Eighty is no percentage here."""
+    with pytest.raises(ValueError, match=r"max_utilization is 80, .* above 0 and at most 1"):
+        solve(*small, CLUSTER, SolveOptions(max_utilization=80))
