@@ -10,6 +10,7 @@ import numpy as np
 from placement.patterns.pattern import lay_out
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.instance import Instance, build_instance
+from placement.problem.space import can_hold
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
@@ -112,7 +113,7 @@ def _holdings(instance: Instance) -> list[Holding]:
         wanted = dict.fromkeys(models, 1)
         busy = float(flow.rate * (flow.work_s * k[flow.node_model]).sum())
         for t, server in enumerate(instance.cluster.server_types):
-            fits = all(k[m] <= server.gpus and memory[m] <= server.gpu_memory_gb for m in models)
+            fits = all(can_hold(instance, m, server) for m in models)
             found.append(
                 Holding(
                     workflow=w,

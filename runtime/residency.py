@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
-from placement.problem.solution import TOLERANCE
+from placement.problem.space import all_rooms_gb
 from placement.problem.workload import Workload
 from placement.support.machine_code import compiled
 from runtime.arrays import BoolArray
@@ -75,7 +75,7 @@ def empty_residency(workload: Workload, cluster: Cluster, models_per_gpu: int | 
     server = np.asarray(cluster.gpu_server, dtype=np.int64)
     first = cluster.first_gpu[server]
     kind = cluster.server_type[server]
-    capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[kind] * (1 + TOLERANCE)
+    capacity = all_rooms_gb(cluster)
     return Residency(
         gpus_required=np.array([m.gpus_required for m in models], dtype=np.int64),
         slots=slots,

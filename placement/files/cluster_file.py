@@ -10,6 +10,7 @@ from placement.files.input_schema import MAX_GPUS_PER_SERVER, ClusterFile, LinkE
 from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
 from placement.problem.cluster import Cluster, Network, ServerType
+from placement.problem.space import block_starts
 from placement.problem.workload import Workload
 from placement.support.faults import FaultList
 
@@ -71,7 +72,7 @@ def check_fits(
             )
             continue
         room = max(t.gpu_memory_gb for t in wide)
-        if model.memory_per_gpu_gb > room:
+        if not any(block_starts(t, model.gpus_required, model.memory_per_gpu_gb) for t in wide):
             spread = model.memory_gb / room
             wider = ""
             if spread <= MAX_GPUS_PER_SERVER:

@@ -44,7 +44,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     best_score: float,
     used: IntArray,
     memory_gb: FloatArray,
-    capacity_gb: FloatArray,
+    room_gb: FloatArray,
     per_gpu: int,
     moves: int,
     hot: float,
@@ -66,7 +66,8 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
         Models that may be added.
     memory_gb : float64, shape (M,)
         Memory on each GPU of a block.
-    capacity_gb : float64, shape (S,)
+    room_gb : float64, shape (S, G)
+        What the replicas on each GPU of each server may take (`placement.problem.space`).
     per_gpu : int
         Most replicas on one GPU.
     """
@@ -93,15 +94,15 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
             i, j = np.random.randint(servers.size[s]), np.random.randint(servers.size[t])
             a, b = servers.model[s, i], servers.model[t, j]
             servers.model[s, i], servers.model[t, j] = b, a
-            fits = _pack(demand, servers, s, memory_gb, share, capacity_gb[s], per_gpu) and _pack(
-                demand, servers, t, memory_gb, share, capacity_gb[t], per_gpu
+            fits = _pack(demand, servers, s, memory_gb, share, room_gb[s], per_gpu) and _pack(
+                demand, servers, t, memory_gb, share, room_gb[t], per_gpu
             )
         elif kind < 0.25 and s != t:
             servers.model[s] = servers.model[t]
             servers.size[s] = servers.size[t]
-            fits = _pack(demand, servers, s, memory_gb, share, capacity_gb[s], per_gpu)
+            fits = _pack(demand, servers, s, memory_gb, share, room_gb[s], per_gpu)
         else:
-            fits = _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb[s], per_gpu)
+            fits = _rewrite(demand, servers, s, used, memory_gb, share, room_gb[s], per_gpu)
         score = -np.inf
         if fits:
             score = score_of(demand, servers, used)
@@ -136,14 +137,14 @@ def _shares(demand, servers, share):  # type: ignore[no-untyped-def]  # pragma: 
 
 
 @compiled()
-def _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _rewrite(demand, servers, s, used, memory_gb, share, room_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Drop up to half of the replicas, then add: a workflow's missing models, then any."""
     size = servers.size[s]
     for _ in range(np.random.randint(1, 2 + size // 2) if size else 0):
         i = np.random.randint(servers.size[s])
         servers.model[s, i] = servers.model[s, servers.size[s] - 1]
         servers.size[s] -= 1
-    if not _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):
+    if not _pack(demand, servers, s, memory_gb, share, room_gb, per_gpu):
         return False
     if np.random.random() < 0.5:
         w = np.random.randint(len(demand.rate))
@@ -154,15 +155,15 @@ def _rewrite(demand, servers, s, used, memory_gb, share, capacity_gb, per_gpu): 
                 if servers.model[s, r] == m:
                     absent = False
             if absent:
-                _add(demand, servers, s, m, memory_gb, share, capacity_gb, per_gpu)
+                _add(demand, servers, s, m, memory_gb, share, room_gb, per_gpu)
     for _ in range(2 * servers.gpus[s]):
         m = used[np.random.randint(len(used))]
-        _add(demand, servers, s, m, memory_gb, share, capacity_gb, per_gpu)
+        _add(demand, servers, s, m, memory_gb, share, room_gb, per_gpu)
     return True
 
 
 @compiled()
-def _add(demand, servers, s, model, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _add(demand, servers, s, model, memory_gb, share, room_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add a replica if the server can be packed with it."""
     size = servers.size[s]
     if size == servers.model.shape[1]:
@@ -171,14 +172,14 @@ def _add(demand, servers, s, model, memory_gb, share, capacity_gb, per_gpu):  # 
     before_start = servers.start[s].copy()
     servers.model[s, size] = model
     servers.size[s] = size + 1
-    if not _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):
+    if not _pack(demand, servers, s, memory_gb, share, room_gb, per_gpu):
         servers.model[s] = before_model
         servers.start[s] = before_start
         servers.size[s] = size
 
 
 @compiled()
-def _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _pack(demand, servers, s, memory_gb, share, room_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Give every replica of s a block, large ones first, on the GPUs with the least `share`.
 
     Equals go to the GPUs with the fewest replicas.
@@ -202,7 +203,7 @@ def _pack(demand, servers, s, memory_gb, share, capacity_gb, per_gpu):  # type: 
                     crowd = np.inf
                     break
             for g in range(i, i + k):
-                if count[g] >= per_gpu or memory[g] + memory_gb[m] > capacity_gb:
+                if count[g] >= per_gpu or memory[g] + memory_gb[m] > room_gb[g]:
                     crowd = np.inf
                     break
                 crowd = max(crowd, load[g] + EQUAL_SHARES * count[g])

@@ -81,7 +81,7 @@ def warm_up() -> None:
     servers, best = (lay_out(instance, Placement(zero, zero, zero)) for _ in range(2))
     demand = flatten_demand(instance)
     score = score_of(demand, servers, zero)
-    anneal(demand, servers, best, score, zero, np.ones(1), np.ones(1), 1, 0, 1.0, 1.0, 0)
+    anneal(demand, servers, best, score, zero, np.ones(1), np.ones((1, 1)), 1, 0, 1.0, 1.0, 0)
 
 
 @cache

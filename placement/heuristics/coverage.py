@@ -8,6 +8,7 @@ from placement.heuristics.free_space import Room
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import gpu_loads
+from placement.problem.space import can_hold
 
 REPACKING_ROUNDS = 200
 RELIEVING_ROUNDS = 1_000
@@ -91,7 +92,7 @@ def _hardness(instance: Instance, m: int) -> tuple[float, ...]:
     homes = sum(
         t.count * (t.gpus // int(instance.gpus_required[m]))
         for t in types
-        if t.room_gb >= instance.memory_per_gpu_gb[m]
+        if can_hold(instance, m, t)
     )
     return (homes, -instance.gpus_required[m], -instance.memory_per_gpu_gb[m], m)
 

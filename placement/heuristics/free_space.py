@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
+from placement.problem.space import BoolArray, cluster_rooms_gb, open_blocks, windows
 from placement.solver.budget import tick
-
-BoolArray = NDArray[np.bool_]
 
 
 class Room:
@@ -23,9 +21,8 @@ class Room:
         cluster = instance.cluster
         self.instance = instance
         servers, gpus = cluster.n_servers, cluster.max_gpus_per_server
-        self._capacity_gb = np.array([t.room_gb for t in cluster.server_types])[cluster.server_type]
-        exists = np.arange(gpus) < cluster.server_gpus[:, None]
-        self.memory_gb: FloatArray = np.where(exists, self._capacity_gb[:, None], -np.inf)
+        self._rooms_gb = cluster_rooms_gb(cluster)
+        self.memory_gb: FloatArray = self._rooms_gb.copy()
         self.replicas = np.zeros((servers, gpus), dtype=np.int64)
         self.load: FloatArray = np.zeros((servers, gpus))
         self.count = np.zeros((len(instance.model_ids), servers), dtype=np.int64)
@@ -46,15 +43,14 @@ class Room:
             Ask for GPUs that hold no replica at all.
         """
         limit = 1 if empty else self.instance.models_per_gpu
-        free = (self.memory_gb >= self.instance.memory_per_gpu_gb[model]) & (self.replicas < limit)
-        window: BoolArray = np.all(self._windows(free, model), axis=2)
+        found = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
         for server, start in self._starts.get(model, ()) if limit > 1 else ():
-            window[server, start] = False
-        return window
+            found[server, start] = False
+        return found
 
     def block_load(self, model: int) -> FloatArray:
         """Largest load estimate inside each block of the model, shape (S, G - k + 1)."""
-        peak: FloatArray = self._windows(self.load, model).max(axis=2)
+        peak: FloatArray = windows(self.load, int(self.instance.gpus_required[model])).max(axis=2)
         return peak
 
     def put(self, model: int, server: int, start: int, load: float = 0.0) -> None:
@@ -79,21 +75,13 @@ class Room:
         return int(self.empty.sum())
 
     def holding(self, model: int) -> BoolArray:
-        """Servers whose empty GPUs have the memory for the model, shape (S,)."""
-        holds: BoolArray = self._capacity_gb >= self.instance.memory_per_gpu_gb[model]
-        return holds
+        """Servers on which a replica of the model fits while they are empty, shape (S,)."""
+        everywhere = np.ones_like(self._rooms_gb, dtype=np.bool_)
+        found = open_blocks(self.instance, model, self._rooms_gb, everywhere)
+        return np.asarray(found.any(axis=1))
 
     def empty_block(self, model: int, server: int) -> int | None:
         """First GPU of the first block of empty GPUs on a server; None where there is none."""
-        run, k = 0, int(self.instance.gpus_required[model])
-        for g in range(int(self.instance.cluster.server_gpus[server])):
-            run = run + 1 if self.replicas[server, g] == 0 else 0
-            if run == k:
-                return g - k + 1
-        return None
-
-    def _windows(self, values: NDArray[np.generic], model: int) -> NDArray[np.generic]:
-        k = int(self.instance.gpus_required[model])
-        if k > values.shape[1]:
-            return np.zeros((len(values), 0, 1), dtype=values.dtype)
-        return np.lib.stride_tricks.sliding_window_view(values, k, axis=1)
+        vacant = self.replicas[server] == 0
+        found = np.flatnonzero(open_blocks(self.instance, model, self.memory_gb[server], vacant))
+        return int(found[0]) if len(found) else None

@@ -22,6 +22,7 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import Placement
+from placement.problem.space import cluster_rooms_gb
 from placement.solver.budget import Budget
 
 SEARCHED_SERVERS = 24
@@ -196,8 +197,7 @@ def _run(
         current.gpus, current.speed, current.size.copy(), current.model.copy(), current.start.copy()
     )
     best_score = score_of(demand, current, used)
-    types = instance.cluster.server_types
-    capacity = np.array([t.room_gb for t in types])[instance.cluster.server_type]
+    rooms = cluster_rooms_gb(instance.cluster)
     work = len(demand.node_model) * len(current.gpus)
     rounds = max(1, ceil(moves / min(CHUNK, max(1, CHUNK_WORK // work))))
     ratio = (COLD / hot) ** (1 / rounds)
@@ -207,7 +207,7 @@ def _run(
             break
         best_score = anneal(
             demand, current, best, best_score, used, instance.memory_per_gpu_gb,
-            capacity, instance.models_per_gpu, moves // rounds,
+            rooms, instance.models_per_gpu, moves // rounds,
             hot * ratio**i, hot * ratio ** (i + 1), int(seeds[i]),
         )  # fmt: skip
     return best_score, _placement(best)

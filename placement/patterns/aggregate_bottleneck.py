@@ -13,12 +13,12 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Bottleneck
 from placement.problem.solution import Placement
+from placement.problem.space import models_that_fit, most_replicas
 from placement.programs.bottleneck import compact_bottleneck, proven_lower, restored
 from placement.programs.least_load import least_bottleneck
-from placement.programs.routing import Pairs
 from placement.programs.spares import relieve_bottleneck
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
 COMPACT_BOTTLENECK_SERVERS = 12
 """Largest cluster on which the compact form is tried where the counts leave an interval."""
@@ -104,12 +104,10 @@ def _aggregate(
     for t, server in enumerate(instance.cluster.server_types):
         here: Pairs = []
         models, loads = [], []
-        for m in instance.used_models:
+        for m in models_that_fit(instance, server):
             k = int(instance.gpus_required[m])
-            if not instance.fits(m, server):
-                continue
-            per_server = server.gpus // k if instance.exclusive else server.gpus - k + 1
-            n = pulp.LpVariable(f"n_{m}_{t}", 0, server.count * per_server, pulp.LpInteger)
+            most = server.count * most_replicas(instance, m, server)
+            n = pulp.LpVariable(f"n_{m}_{t}", 0, most, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}_{t}", 0)
             problem += linear([(h, 1.0), (n, -1.0)]) <= 0
             count[m, t] = n

@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.patterns.pattern import Pattern, fill, proportional
 from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.space import models_that_fit
 
 SMALL_WORKFLOW = 6
 """Workflows of up to so many nodes give every connected part a pattern; larger ones, segments."""
@@ -22,7 +23,7 @@ def first_patterns(instance: Instance) -> list[Pattern]:
     """
     found: dict[Pattern, None] = {}
     for t, server in enumerate(instance.cluster.server_types):
-        fitting = [m for m in instance.used_models if instance.fits(m, server)]
+        fitting = models_that_fit(instance, server)
         for m in fitting:
             found[fill(instance, t, [m], {})] = None
         by_work = sorted(fitting, key=lambda m: -instance.model_work[m])

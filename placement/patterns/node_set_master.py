@@ -20,8 +20,7 @@ from placement.patterns.restricted_master import Master
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.programs.fitting_sets import told
-from placement.programs.routing import Pairs
-from placement.solver.milp import linear
+from placement.solver.milp import Pairs, linear
 
 
 class SetsMaster(Master):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
+from placement.problem.space import ServerSpace, windows
 from placement.programs.routing import group_servers
 from placement.solver.budget import tick
 
@@ -71,7 +71,7 @@ def lay_out(
     """
     server = instance.cluster.server_types[kind]
     load = load or {}
-    shape = _Shape(instance, server)
+    shape = _Filling(instance, server)
     order = sorted(
         counts,
         key=lambda m: (-instance.gpus_required[m], -instance.memory_per_gpu_gb[m], m),
@@ -84,7 +84,7 @@ def lay_out(
 
 def fill(instance: Instance, kind: int, wanted: list[int], counts: dict[int, int]) -> Pattern:
     """Lay out `counts`, then add replicas of `wanted`, in turn, while any fits."""
-    shape = _Shape(instance, instance.cluster.server_types[kind])
+    shape = _Filling(instance, instance.cluster.server_types[kind])
     for m, _ in lay_out(instance, kind, counts).content:
         shape.add(m, 1.0)
     added = True
@@ -108,9 +108,9 @@ def proportional(instance: Instance, kind: int, work: dict[int, float]) -> Patte
     Pattern or None
         None where the models do not fit together.
     """
-    shape = _Shape(instance, instance.cluster.server_types[kind])
+    shape = _Filling(instance, instance.cluster.server_types[kind])
     for m in sorted(work, key=lambda m: (-instance.gpus_required[m], -work[m], m)):
-        if instance.gpus_required[m] > len(shape.free) or not shape.add(m, work[m]):
+        if not shape.add(m, work[m]):
             return None
     count = dict.fromkeys(work, 1)
     growing = set(work)
@@ -123,39 +123,24 @@ def proportional(instance: Instance, kind: int, work: dict[int, float]) -> Patte
     return canonical(instance, kind, shape.content)
 
 
-class _Shape:
-    """One server while it is being filled."""
+class _Filling(ServerSpace):
+    """One server while it is being filled, and the load of its GPUs."""
 
     def __init__(self, instance: Instance, server: ServerType) -> None:
-        self.instance = instance
-        self.memory_gb = np.full(server.gpus, server.room_gb)
-        self.free = np.full(server.gpus, instance.models_per_gpu)
+        super().__init__(instance, server)
         self.load = np.zeros(server.gpus)
-        self.content: list[tuple[int, int]] = []
-        self.starts: dict[int, list[int]] = {}
 
     def add(self, m: int, load: float) -> bool:
         """Place a replica on the least loaded block that has room; False where none has."""
         tick()
         k = int(self.instance.gpus_required[m])
-        need = float(self.instance.memory_per_gpu_gb[m])
-        if k > len(self.free):
-            return False
-        fits, peak = (self.memory_gb >= need) & (self.free >= 1), self.load
-        if k > 1:
-            fits = np.all(sliding_window_view(fits, k), axis=1)
-            peak = np.max(sliding_window_view(peak, k), axis=1)
-        # A second replica on the same block adds nothing.
-        fits[self.starts.get(m, [])] = False
+        fits = self.fits(m)
         if not fits.any():
             return False
+        peak = self.load if k == 1 else windows(self.load, k).max(axis=1)
         best = int(np.where(fits, peak, np.inf).argmin())
-        block = slice(best, best + k)
-        self.memory_gb[block] -= need
-        self.free[block] -= 1
-        self.load[block] += load
-        self.content.append((m, best))
-        self.starts.setdefault(m, []).append(best)
+        self.load[best : best + k] += load
+        self.put(m, best)
         return True
 
 

@@ -17,9 +17,8 @@ from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part
 from placement.problem.instance import Instance
-from placement.programs.routing import Pairs
+from placement.solver.milp import Pairs, linear
 from placement.solver.milp import duals as read_duals
-from placement.solver.milp import linear
 
 UNSERVED = 10.0
 """Cost of demand that the patterns at hand cannot serve; any locality is worth less."""

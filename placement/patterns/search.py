@@ -35,6 +35,7 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.problem.solution import Solution, evaluate
+from placement.problem.space import keep_what_fits
 from placement.programs.compact import solve_compact
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
@@ -333,7 +334,10 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
     kinds = search.instance.cluster.server_type
 
     def keep(server: int, content: list[tuple[int, int]]) -> None:
-        search.pool.add(canonical(search.instance, int(kinds[server]), content))
+        kind = int(kinds[server])
+        server_type = search.instance.cluster.server_types[kind]
+        content = keep_what_fits(search.instance, server_type, content)
+        search.pool.add(canonical(search.instance, kind, content))
 
     search.best = find(
         search.instance,

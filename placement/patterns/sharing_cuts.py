@@ -21,6 +21,7 @@ import pulp
 
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
+from placement.problem.space import largest_room_gb, share_a_gpu
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
 from placement.support.equality import ByContent
@@ -75,7 +76,7 @@ def _configurations(
     instance: Instance, server: ServerType, models: list[int]
 ) -> list[frozenset[int]]:
     """Every set of these models that fits on one GPU."""
-    memory, limit = instance.memory_per_gpu_gb, server.most_gb
+    memory, limit = instance.memory_per_gpu_gb, largest_room_gb(server)
     found: list[tuple[frozenset[int], float]] = [(frozenset(), 0.0)]
     for m in models:
         need = float(memory[m])
@@ -97,15 +98,13 @@ def _lift(instance: Instance, server: ServerType, found: dict[int, float]) -> di
     """Give the models outside the cut, the largest first, the most weight that they can have."""
     memory = instance.memory_per_gpu_gb
     weight = dict(found)
-    limit = server.most_gb
     outside = sorted(set(instance.used_models) - set(weight), key=lambda m: (-memory[m], m))
     for m in outside:
         if len(weight) >= MOST_MODELS:
             break
         best = 0.0
         for q in _configurations(instance, server, list(weight)):
-            used = float(memory[m]) + sum(float(memory[o]) for o in q)
-            if used <= limit and len(q) < instance.models_per_gpu:
+            if share_a_gpu(instance, [m, *q], server):
                 best = max(best, sum(weight[o] for o in q))
         if 1.0 - best > VIOLATION:
             weight[m] = 1.0 - best
@@ -114,7 +113,7 @@ def _lift(instance: Instance, server: ServerType, found: dict[int, float]) -> di
 
 def pairs_apart(instance: Instance, server: ServerType, models: list[int]) -> list[SharingCut]:
     """The cliques of models no two of which fit on one GPU: the cuts met most often."""
-    memory, limit = instance.memory_per_gpu_gb, server.most_gb
+    memory, limit = instance.memory_per_gpu_gb, largest_room_gb(server)
     found: dict[frozenset[int], None] = {}
     for m in models:
         larger = {o for o in models if memory[o] + min(memory[m], limit / 2) > limit and o != m}

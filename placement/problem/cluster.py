@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 LAST_SERVER = "last-server"
 """Name of the smaller server that is left where GPUs are no multiple of those of a server."""
 
-MEMORY_TOLERANCE = 1e-6
-"""Relative slack on the memory of a GPU up to which a placement keeps the rules."""
-
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -41,16 +38,6 @@ class ServerType:
     gpus: int
     gpu_memory_gb: float
     speed: float = 1.0
-
-    @property
-    def room_gb(self) -> float:
-        """Memory that methods fill on one GPU: thirds of 80 GB fit three times, however rounded."""
-        return self.gpu_memory_gb * (1 + MEMORY_TOLERANCE / 2)
-
-    @property
-    def most_gb(self) -> float:
-        """Memory that no plan exceeds on one GPU, with room to spare: what bounds may rely on."""
-        return self.gpu_memory_gb * (1 + 2 * MEMORY_TOLERANCE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from placement.problem.cluster import Cluster, FloatArray, IntArray, ServerType
+from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.names import Objective
 from placement.problem.rules import Rules
 from placement.problem.trace import Demand, Trace, measure_demand
@@ -91,12 +91,6 @@ class Instance(ByContent):
     max_models_per_gpu: int | None = None
     objective: Objective = "mixed"
     load_unit: float | None = None
-
-    def fits(self, m: int, kind: ServerType) -> bool:
-        """Whether an empty server of a type can hold a replica of a model."""
-        return bool(
-            self.gpus_required[m] <= kind.gpus and self.memory_per_gpu_gb[m] <= kind.room_gb
-        )
 
     @cached_property
     def total_rate(self) -> float:

@@ -19,6 +19,7 @@ from placement.problem.solution import (
     evaluate,
     settle,
 )
+from placement.problem.space import room_gb
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
@@ -136,7 +137,7 @@ class Plan(ByContent):
                     f"has blocks of {self.instance.gpus_required[i]} GPUs for model {name!r}, "
                     f"which now needs {model.gpus_required}"
                 )
-            elif model.memory_per_gpu_gb > self.instance.memory_per_gpu_gb[i] * (1 + 1e-9):
+            elif model.memory_per_gpu_gb > room_gb(self.instance.memory_per_gpu_gb[i]):
                 faults.append(
                     f"has room for {self.instance.memory_per_gpu_gb[i]:g} GB a GPU of model "
                     f"{name!r}, which now takes {model.memory_per_gpu_gb:g}"

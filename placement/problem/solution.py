@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from placement.problem.cluster import MEMORY_TOLERANCE, FloatArray, IntArray
+from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
+from placement.problem.space import all_rooms_gb
 from placement.support.equality import ByContent
 
 TOLERANCE = 1e-6
@@ -227,11 +228,9 @@ def gpu_violations(instance: Instance, placement: Placement) -> list[str]:
     ones = np.ones(placement.n_replicas)
     count = gpu_loads(instance, placement, ones)
     memory = gpu_loads(instance, placement, instance.memory_per_gpu_gb[placement.model])
-    capacity = np.array([t.gpu_memory_gb for t in cluster.server_types])[
-        cluster.server_type[cluster.gpu_server]
-    ]
-    for g in np.flatnonzero(memory > capacity * (1 + MEMORY_TOLERANCE))[:5]:
-        faults.append(f"GPU {g}: {memory[g]:.3g} GB placed, {capacity[g]:g} GB there")
+    for g in np.flatnonzero(memory > all_rooms_gb(cluster))[:5]:
+        kind = cluster.server_types[cluster.server_type[cluster.gpu_server[g]]]
+        faults.append(f"GPU {g}: {memory[g]:.8g} GB placed, {kind.gpu_memory_gb:.8g} GB there")
     if instance.exclusive or instance.max_models_per_gpu:
         limit = instance.models_per_gpu
         for g in np.flatnonzero(count > limit + 0.5)[:5]:

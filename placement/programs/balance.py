@@ -6,6 +6,7 @@ import numpy as np
 
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement, Solution, evaluate, gpu_loads
+from placement.problem.space import ServerSpace
 from placement.programs.compact import CompactProgram
 from placement.programs.routing import balance_routing, best_routing, group_servers
 from placement.programs.spares import refill, spread
@@ -117,24 +118,15 @@ def _fill_server(
     refused: set[int] = set()
     while len(refused) < len(held):
         tick()
-        memory = np.zeros(kind.gpus)
-        count = np.zeros(kind.gpus, dtype=np.int64)
-        load = np.zeros(kind.gpus)
+        space, load = ServerSpace(instance, kind, contents), np.zeros(kind.gpus)
         replicas = {m: max(1, sum(1 for o, _ in contents if o == m)) for m in held}
         for m, i in contents:
-            block = slice(i, i + int(instance.gpus_required[m]))
-            memory[block] += instance.memory_per_gpu_gb[m]
-            count[block] += 1
-            load[block] += work[m] / replicas[m]
+            load[i : i + int(instance.gpus_required[m])] += work[m] / replicas[m]
         m = max((m for m in held if m not in refused), key=lambda m: work[m] / replicas[m])
         k = int(instance.gpus_required[m])
         share = work[m] / (replicas[m] + 1)
         choices = [
-            (float(load[i : i + k].max()), i)
-            for i in range(kind.gpus - k + 1)
-            if (memory[i : i + k] + instance.memory_per_gpu_gb[m] <= kind.room_gb).all()
-            and (count[i : i + k] < instance.models_per_gpu).all()
-            and (m, i) not in contents
+            (float(load[i : i + k].max()), i) for i in np.flatnonzero(space.fits(m)).tolist()
         ]
         # A shared GPU is worth using only while it stays below what relieves the others.
         if choices and min(choices)[0] + share < work[m] / replicas[m] + 1e-12:

@@ -8,11 +8,20 @@ from dataclasses import dataclass, replace
 import pulp
 
 from placement.heuristics.coverage import cover_anew
-from placement.problem.cluster import LAST_SERVER, Cluster
+from placement.problem.cluster import LAST_SERVER, Cluster, ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
+from placement.problem.space import (
+    can_hold,
+    gpu_rooms_gb,
+    keep_what_fits,
+    models_that_fit,
+    starts,
+    total_room_gb,
+)
+from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
 PACKING_NODE_LIMIT = 20_000
 """Limit of one packing program; a larger cluster than necessary may be advised beyond it."""
@@ -95,45 +104,60 @@ def _no_more_than_needed(instance: Instance) -> Instance:
 
 
 def _types_for(instance: Instance, m: int) -> list[int]:
-    return [t for t, kind in enumerate(instance.cluster.server_types) if instance.fits(m, kind)]
+    return [
+        t for t, kind in enumerate(instance.cluster.server_types) if can_hold(instance, m, kind)
+    ]
 
 
 class _Packing:
     """At most one replica of each used model on servers of given types; no rates, no loads."""
 
     def __init__(self, instance: Instance, server_types: list[int], sense: int) -> None:
+        self.instance = instance
         self.problem = pulp.LpProblem("packing", sense)
         self.on_server: list[list[pulp.LpVariable]] = []
         self.placed: dict[int, list[pulp.LpVariable]] = defaultdict(list)
+        self._blocks: list[tuple[ServerType, list[tuple[pulp.LpVariable, int, int]]]] = []
         for s, t in enumerate(server_types):
             self._server(instance, s, t)
 
     def _server(self, instance: Instance, s: int, t: int) -> None:
         kind = instance.cluster.server_types[t]
-        models = [m for m in instance.used_models if t in _types_for(instance, m)]
+        models = models_that_fit(instance, kind)
         here: list[pulp.LpVariable] = []
-        cover: list[list[tuple[pulp.LpVariable, int]]] = [[] for _ in range(kind.gpus)]
+        blocks: list[tuple[pulp.LpVariable, int, int]] = []
+        memory: list[Pairs] = [[] for _ in range(kind.gpus)]
         for m in models:
             k = int(instance.gpus_required[m])
             # Exclusive blocks can be laid end to end: their order needs no variables.
-            starts = [0] if instance.models_per_gpu == 1 else range(kind.gpus - k + 1)
-            for i in starts:
+            for i in [0] if instance.models_per_gpu == 1 else starts(instance, m, kind):
                 x = pulp.LpVariable(f"x_{m}_{s}_{i}", 0, 1, pulp.LpInteger)
                 here.append(x)
                 self.placed[m].append(x)
+                blocks.append((x, m, i))
                 for g in range(i, i + k):
-                    cover[g].append((x, m))
+                    memory[g].append((x, float(instance.memory_per_gpu_gb[m])))
         self.on_server.append(here)
+        self._blocks.append((kind, blocks))
         if instance.models_per_gpu == 1:
             sizes = [
                 (x, float(instance.gpus_required[m])) for x, m in zip(here, models, strict=True)
             ]
             self.problem += linear(sizes) <= kind.gpus
             return
-        for held in cover:
-            memory = [(x, float(instance.memory_per_gpu_gb[m]) / kind.room_gb) for x, m in held]
-            self.problem += linear(memory) <= 1
-            self.problem += linear([(x, 1.0) for x, _ in held]) <= instance.models_per_gpu
+        for held, room in zip(memory, gpu_rooms_gb(kind).tolist(), strict=True):
+            self.problem += memory_row(held, room)
+            self.problem += sharing_row(held, instance.models_per_gpu)
+
+    def held(self) -> set[int]:
+        """Models with a replica, but for what a solver's tolerance let through."""
+        found: set[int] = set()
+        for kind, blocks in self._blocks:
+            content = [(m, i) for x, m, i in blocks if round(x.varValue or 0.0)]
+            if self.instance.models_per_gpu > 1:
+                content = keep_what_fits(self.instance, kind, content)
+            found |= {m for m, _ in content}
+        return found
 
 
 def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget) -> set[int]:
@@ -158,7 +182,12 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
             packing.problem += linear([(z, 1.0), *held]) <= 0
     packing.problem += linear(value)
     outcome = solve_program(packing.problem, settings, node_limit=PACKING_NODE_LIMIT, budget=budget)
-    found = {w for w, z in served.items() if outcome.found and round(z.varValue or 0.0)}
+    held = packing.held() if outcome.found else set()
+    found = {
+        w
+        for w, z in served.items()
+        if held.issuperset(instance.workflows[w].node_model.tolist()) and round(z.varValue or 0.0)
+    }
     return found if outcome.status == "optimal" else max(found, _most_used(instance), key=len)
 
 
@@ -233,7 +262,7 @@ def _explain(
         )
     need = sum(int(k[m]) for m in instance.used_models)
     gb = sum(float(memory[m] * k[m]) for m in instance.used_models)
-    has_gb = sum(t.count * t.gpus * t.gpu_memory_gb for t in cluster.server_types)
+    has_gb = sum(t.count * total_room_gb(t) for t in cluster.server_types)
     short = []
     if instance.exclusive and need > cluster.n_gpus:
         short.append(f"{need - cluster.n_gpus} GPUs are missing ({need} of {cluster.n_gpus})")

@@ -17,15 +17,18 @@ from collections.abc import Set
 import numpy as np
 import pulp
 
+from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
 from placement.programs.fitting_sets import apart, told
 from placement.programs.least_replicas import whole_replicas
-from placement.programs.routing import TANGENTS, Pairs, best_routing, shortfall_weight
+from placement.programs.routing import TANGENTS, best_routing, shortfall_weight
+from placement.programs.space_rows import BlockRows
 from placement.solver.budget import Budget
-from placement.solver.milp import Limit, SolverSettings, linear, solve_program
+from placement.solver.milp import Limit, Pairs, SolverSettings, linear, solve_program
 
 COMPACT_NODE_LIMIT = 200_000
 """Branch-and-bound nodes after which the compact form gives up, the same on every machine."""
@@ -82,9 +85,9 @@ class CompactProgram:
     def _servers(self, m: int) -> list[int]:
         return [s for s in range(self.instance.cluster.n_servers) if (m, s) in self.replicas]
 
-    def _fitting(self, s: int) -> list[int]:
-        kind = self.instance.cluster.server_types[self.instance.cluster.server_type[s]]
-        return [m for m in self.instance.used_models if self.instance.fits(m, kind)]
+    def _kind(self, s: int) -> ServerType:
+        cluster = self.instance.cluster
+        return cluster.server_types[int(cluster.server_type[s])]
 
     def _keep_server(self, s: int, placement: Placement) -> None:
         """Let the replicas of s stand: their loads are all that is left to decide."""
@@ -101,37 +104,23 @@ class CompactProgram:
                 self.problem += linear(held) <= self.cap, f"load_{s}_{g}"
 
     def _count_server(self, s: int) -> None:
-        gpus, k = int(self.instance.cluster.server_gpus[s]), self.instance.gpus_required
+        kind, k = self._kind(s), self.instance.gpus_required
         used: Pairs = []
-        for m in self._fitting(s):
-            n = pulp.LpVariable(f"n_{m}_{s}", 0, gpus // int(k[m]), pulp.LpInteger)
+        for m in models_that_fit(self.instance, kind):
+            most = most_replicas(self.instance, m, kind)
+            n = pulp.LpVariable(f"n_{m}_{s}", 0, most, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}_{s}", 0)
             self.replicas[m, s].append((n, h, -1))
             used.append((n, float(k[m])))
             self.problem += linear([(h, 1), (n, -self.cap)]) <= 0, f"replica_{m}_{s}"
-        self.problem += linear(used) <= gpus, f"gpus_{s}"
+        self.problem += linear(used) <= kind.gpus, f"gpus_{s}"
 
     def _position_server(self, s: int) -> None:
-        instance = self.instance
-        kind = instance.cluster.server_types[instance.cluster.server_type[s]]
-        memory: list[Pairs] = [[] for _ in range(kind.gpus)]
-        load: list[Pairs] = [[] for _ in range(kind.gpus)]
-        for m in self._fitting(s):
-            k = int(instance.gpus_required[m])
-            for i in range(kind.gpus - k + 1):
-                x = pulp.LpVariable(f"x_{m}_{s}_{i}", 0, 1, pulp.LpInteger)
-                h = pulp.LpVariable(f"h_{m}_{s}_{i}", 0)
-                self.replicas[m, s].append((x, h, i))
-                self.problem += linear([(h, 1), (x, -self.cap)]) <= 0, f"replica_{m}_{s}_{i}"
-                for g in range(i, i + k):
-                    memory[g].append((x, float(instance.memory_per_gpu_gb[m]) / kind.room_gb))
-                    load[g].append((h, 1.0))
-        limit = instance.max_models_per_gpu
-        for g in range(kind.gpus):
-            self.problem += linear(memory[g]) <= 1, f"memory_{s}_{g}"
-            self.problem += linear(load[g]) <= self.cap, f"load_{s}_{g}"
-            if limit is not None:
-                self.problem += linear([(x, 1.0) for x, _ in memory[g]]) <= limit, f"most_{s}_{g}"
+        kind = self._kind(s)
+        rows = BlockRows(self.problem, self.instance, kind, self.cap)
+        for m in models_that_fit(self.instance, kind):
+            self.replicas[m, s] = rows.replicas(m, f"_{s}")
+        rows.gpus(f"_{s}")
 
     def round_up(self) -> None:
         """Demand the whole replicas that each model's work needs under the cap."""
@@ -256,14 +245,22 @@ class CompactProgram:
                 self.problem += linear(before + after) >= 0, f"order_{s}"
 
     def placement(self) -> Placement:
-        """Read the replicas back; counts are laid end to end."""
-        rows: list[tuple[int, int, int]] = []
+        """Read the replicas back; counts are laid end to end.
+
+        What a solver's tolerance let through and does not fit is left out.
+        """
+        held: dict[int, list[tuple[int, int]]] = defaultdict(list)
         free = np.zeros(self.instance.cluster.n_servers, dtype=np.int64)
         for (m, s), entries in sorted(self.replicas.items()):
             for x, _, start in entries:
                 for _ in range(round(x.varValue or 0.0)):
-                    rows.append((m, s, int(free[s]) if start < 0 else start))
+                    held[s].append((m, int(free[s]) if start < 0 else start))
                     free[s] += self.instance.gpus_required[m]
+        rows = [
+            (m, s, i)
+            for s, content in held.items()
+            for m, i in keep_what_fits(self.instance, self._kind(s), content)
+        ]
         model, server, begin = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         return Placement.sorted(model, server, begin)
 

@@ -27,8 +27,9 @@ import pulp
 
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.programs.routing import Pairs
-from placement.solver.milp import SolverSettings, duals, linear, solve_program
+from placement.problem.space import block_starts, gpu_rooms_gb, total_room_gb
+from placement.programs.space_rows import memory_row, sharing_row
+from placement.solver.milp import Pairs, SolverSettings, duals, linear, solve_program
 
 MOST_NODES = 8
 """Workflows with more nodes are taken to fit together: their sets of nodes are too many."""
@@ -139,7 +140,7 @@ def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int]) -> bool
 def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
     """Whether every block can have its own GPUs: most need no program."""
     return sum(k for k, _ in blocks) <= server.gpus and all(
-        need <= server.gpu_memory_gb for _, need in blocks
+        block_starts(server, k, need) for k, need in blocks
     )
 
 
@@ -148,22 +149,23 @@ def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> boo
     """Whether a server can hold these blocks, at most `limit` on one GPU; True where unproven."""
     if _fit_side_by_side(server, blocks):
         return True
-    if sum(k * need for k, need in blocks) > server.gpus * server.most_gb:
+    if sum(k * need for k, need in blocks) > total_room_gb(server):
         return False
     problem = pulp.LpProblem("fit", pulp.LpMaximize)
     memory: dict[int, Pairs] = defaultdict(list)
     for b, (k, need) in enumerate(blocks):
-        starts = range(server.gpus - k + 1)
-        places = [pulp.LpVariable(f"x_{b}_{i}", 0, 1, pulp.LpInteger) for i in starts]
-        if not places or need > server.most_gb:
+        starts = block_starts(server, k, need)
+        if not starts:
             return False
+        places = [pulp.LpVariable(f"x_{b}_{i}", 0, 1, pulp.LpInteger) for i in starts]
         problem += linear([(x, 1.0) for x in places]) == 1
-        for i, x in enumerate(places):
+        for i, x in zip(starts, places, strict=True):
             for g in range(i, i + k):
-                memory[g].append((x, need / server.most_gb))
-    for held in memory.values():
-        problem += linear(held) <= 1
-        problem += linear([(x, 1.0) for x, _ in held]) <= limit
+                memory[g].append((x, need))
+    rooms = gpu_rooms_gb(server)
+    for g, held in memory.items():
+        problem += memory_row(held, float(rooms[g]))
+        problem += sharing_row(held, limit)
     problem += linear([])
     outcome = solve_program(problem, SolverSettings(), node_limit=FITTING_NODES, light=True)
     return outcome.status != "infeasible"

@@ -14,9 +14,8 @@ from placement.problem.names import Criterion
 from placement.problem.solution import Placement
 from placement.programs.compact import COMPACT_NODE_LIMIT, CompactProgram
 from placement.programs.demands import Scenario, even_weights
-from placement.programs.routing import Pairs
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
 WORST = "worst"
 

@@ -16,9 +16,9 @@ import pulp
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution, gpu_loads
-from placement.programs.routing import Group, Pairs, group_servers
+from placement.programs.routing import Group, group_servers
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
 NOTHING = 1e-9
 """Part of a model's work that is a solver's rounding."""

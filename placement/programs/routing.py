@@ -26,7 +26,7 @@ from placement.problem.solution import (
     settle,
 )
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 from placement.support.equality import ByContent
 
 LEAST_PART = 1e-12
@@ -37,8 +37,6 @@ TANGENTS = 16
 
 SHORTFALL_PRICE = 10.0
 """Locality that all demand left unserved would cost: serving it is worth more than keeping it."""
-
-Pairs = list[tuple[pulp.LpVariable, float]]
 
 
 @dataclass(frozen=True, eq=False)

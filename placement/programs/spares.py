@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import TOLERANCE, Placement, Solution, gpu_loads
+from placement.problem.space import ServerSpace, windows
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
@@ -151,39 +151,19 @@ def _spares(
 ) -> list[tuple[int, int]]:
     """Replicas, as model and first GPU, to add to what one server holds; `load` is used up."""
     kind = instance.cluster.server_types[instance.cluster.server_type[server]]
-    length, memory = instance.gpus_required, instance.memory_per_gpu_gb
-    most = min(instance.models_per_gpu, MOST_PER_GPU)
-    taken, here = np.zeros(kind.gpus), np.zeros(kind.gpus, dtype=np.int64)
-    replicas = np.zeros(len(instance.model_ids), dtype=np.int64)
-    for m, i in held:
-        taken[i : i + int(length[m])] += memory[m]
-        here[i : i + int(length[m])] += 1
-        replicas[m] += 1
+    space = ServerSpace(instance, kind, held, most_per_gpu=MOST_PER_GPU)
+    replicas = np.bincount([m for m, _ in held], minlength=len(instance.model_ids))
     todo = {m: float(work[m] if replicas[m] else elsewhere[m]) for m in instance.used_models}
-    spares = []
-    starts: dict[int, list[int]] = {}
-    for m, i in held:
-        starts.setdefault(m, []).append(i)
     while todo:
         m = max(todo, key=lambda m: (todo[m] / (replicas[m] + 1), -m))
-        k = int(length[m])
+        k = int(instance.gpus_required[m])
         tick()
-        if k > kind.gpus:
-            del todo[m]
-            continue
-        fits, load_of = (taken + memory[m] <= kind.room_gb) & (here < most), load
-        if k > 1:
-            fits = sliding_window_view(fits, k).all(axis=1)
-            load_of = sliding_window_view(load, k).max(axis=1)
-        fits[starts.get(m, [])] = False
+        fits = space.fits(m)
         if not fits.any():
             del todo[m]
             continue
-        i = int(np.where(fits, load_of, np.inf).argmin())
-        spares.append((m, i))
-        starts.setdefault(m, []).append(i)
+        i = int(np.where(fits, windows(load, k).max(axis=1), np.inf).argmin())
+        space.put(m, i)
         replicas[m] += 1
-        taken[i : i + k] += memory[m]
-        here[i : i + k] += 1
         load[i : i + k] += todo[m] / replicas[m]
-    return spares
+    return space.content[len(held) :]

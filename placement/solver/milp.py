@@ -21,6 +21,9 @@ Limit = Literal["time", "nodes", "interrupt"]
 OnProgress = Callable[[float | None, float | None], None]
 """Called with (incumbent, bound) of a running program, None where still unknown."""
 
+Pairs = list[tuple[pulp.LpVariable, float]]
+"""Terms of a row or an objective: variables with their coefficients."""
+
 _ALIASES = {"cbc": "PULP_CBC_CMD"}
 
 

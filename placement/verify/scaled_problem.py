@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from placement.problem.cluster import MEMORY_TOLERANCE, FloatArray, IntArray, ServerType
+from placement.problem.cluster import FloatArray, IntArray, ServerType
 from placement.problem.instance import Instance
+from placement.problem.space import block_starts
 from placement.support.equality import ByContent
-
-ROOM = 1 + MEMORY_TOLERANCE
-"""Memory that `check` grants a GPU, over what it has: a plan it accepts must be covered."""
 
 WHOLE_WORKFLOW = -1
 """In place of a link's number: the whole workflow."""
@@ -91,14 +89,16 @@ class Scaled:
 
     def fitting(self, t: int) -> list[int]:
         """Used models of which a server of a type can hold a replica."""
-        kind = self.types[t]
-        limit = kind.gpu_memory_gb * ROOM
-        return [m for m in self.used if self.gpus[m] <= kind.gpus and self.memory[m] <= limit]
+        return [m for m in self.used if self.starts(t, m)]
+
+    def starts(self, t: int, m: int) -> list[int]:
+        """First GPUs on which a replica of a model can stand on an empty server of a type."""
+        return block_starts(self.types[t], int(self.gpus[m]), float(self.memory[m]))
 
     def most(self, t: int, m: int) -> int:
         """Replicas of a model that one server of a type can hold, on blocks of their own."""
         kind, k = self.types[t], int(self.gpus[m])
-        return kind.gpus // k if self.exclusive else kind.gpus - k + 1
+        return kind.gpus // k if self.exclusive else len(self.starts(t, m))
 
 
 def part_work(flow: Flow, part: Part) -> dict[int, float]:

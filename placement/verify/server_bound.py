@@ -11,8 +11,9 @@ from collections import defaultdict
 
 import numpy as np
 
+from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
 from placement.verify.matrix_program import Answer, Clock, Program
-from placement.verify.scaled_problem import ROOM, Scaled
+from placement.verify.scaled_problem import Scaled
 from placement.verify.valid_rows import CountRow, KeptRow, Prices, ServerRow
 
 TINY = 1e-7
@@ -77,12 +78,14 @@ class ServerProgram:
     def _in_sum(self) -> None:
         """Memory, load and numbers of the server in sum, and models no two of which share a GPU."""
         scaled, kind, program = self.scaled, self.kind, self.program
-        limit = kind.gpu_memory_gb * ROOM
+        limit = largest_room_gb(kind)
         k = {m: float(scaled.gpus[m]) for m in self.count}
         memory = {m: float(scaled.memory[m]) for m in self.count}
         gpus = float(kind.gpus)
         columns = self.count.items()
-        program.row([(n, k[m] * memory[m] / limit) for m, n in columns], gpus)
+        program.row(
+            [(n, k[m] * memory[m] / limit) for m, n in columns], total_room_gb(kind) / limit
+        )
         loads = [(a, k[m] * load) for m, terms in self.busy.items() for a, load in terms]
         program.row(loads, gpus)
         if scaled.most_on_gpu is not None:
@@ -161,7 +164,7 @@ class ServerProgram:
         for m, n in self.count.items():
             k = int(scaled.gpus[m])
             places, carried = [], []
-            for i in range(kind.gpus - k + 1):
+            for i in scaled.starts(self.t, m):
                 x = program.column(0.0, 1.0, whole=True)
                 places.append((x, 1.0))
                 for g in range(i, i + k):
@@ -175,9 +178,9 @@ class ServerProgram:
             program.row([*places, (n, -1.0)], 0.0, low=0.0)
             if m in self.busy:
                 program.row([*self.busy[m], *carried], 0.0, low=0.0)
-        limit = kind.gpu_memory_gb * ROOM
+        rooms = gpu_rooms_gb(kind)
         for g, terms in memory.items():
-            program.row([(x, need / limit) for x, need in terms], 1.0)
+            program.row([(x, need / rooms[g]) for x, need in terms], 1.0)
             if scaled.most_on_gpu is not None:
                 program.row([(x, 1.0) for x, _ in terms], float(scaled.most_on_gpu))
             if g in load:
@@ -216,7 +219,7 @@ class ServerProgram:
 
     def _sharing(self, models: list[int]) -> list[tuple[int, ...]]:
         """The largest sets of some models that fit on one GPU."""
-        limit = self.kind.gpu_memory_gb * ROOM
+        limit = largest_room_gb(self.kind)
         sets = np.arange(1 << len(models))
         held = (sets[:, None] >> np.arange(len(models))) & 1
         fits = held @ self.scaled.memory[models] <= limit

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from placement.problem.plan import Plan
+from placement.problem.space import gpu_rooms_gb
 from placement.verify.matrix_program import Answer, Clock, Program
-from placement.verify.scaled_problem import ROOM, Scaled
+from placement.verify.scaled_problem import Scaled
 from placement.verify.valid_rows import CountRow, replica_rows
 
 MOST_COLUMNS = 1_000_000
@@ -62,8 +63,7 @@ class DirectProgram:
         busy: dict[int, list[tuple[int, float]]] = defaultdict(list)
         fitting = scaled.fitting(t)
         for m in fitting:
-            k = int(scaled.gpus[m])
-            starts = [-1] if scaled.exclusive else list(range(kind.gpus - k + 1))
+            starts = [-1] if scaled.exclusive else scaled.starts(t, m)
             most = float(scaled.most(t, m)) if scaled.exclusive else 1.0
             for i in starts:
                 self.place[m, s, i] = program.column(0.0, most, whole=True)
@@ -102,7 +102,7 @@ class DirectProgram:
         for m in fitting:
             k = int(scaled.gpus[m])
             carried = []
-            for i in range(kind.gpus - k + 1):
+            for i in scaled.starts(t, m):
                 x = self.place[m, s, i]
                 h = program.column(0.0, 1.0)
                 program.row([(h, 1.0), (x, -1.0)], 0.0)
@@ -111,9 +111,9 @@ class DirectProgram:
                     memory[g].append((x, float(scaled.memory[m])))
                     load[g].append((h, 1.0))
             program.row([*busy[m], *carried], 0.0, low=0.0)
-        limit = kind.gpu_memory_gb * ROOM
+        rooms = gpu_rooms_gb(kind)
         for g, terms in memory.items():
-            program.row([(x, need / limit) for x, need in terms], 1.0)
+            program.row([(x, need / rooms[g]) for x, need in terms], 1.0)
             program.row(load[g], 1.0)
             if scaled.most_on_gpu is not None:
                 program.row([(x, 1.0) for x, _ in terms], float(scaled.most_on_gpu))

@@ -29,6 +29,7 @@ from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part, ServerRow
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.space import models_that_fit
 from placement.solver.budget import tick
 from placement.support.equality import ByContent
 
@@ -76,9 +77,7 @@ def count_contents(instance: Instance, kind: int, only: Collection[int] | None =
 def fitting_models(instance: Instance, kind: int, only: Collection[int] | None = None) -> list[int]:
     """Used models that a server of a type can hold, of some or of all."""
     server = instance.cluster.server_types[kind]
-    return [
-        m for m in instance.used_models if (only is None or m in only) and instance.fits(m, server)
-    ]
+    return [m for m in models_that_fit(instance, server) if only is None or m in only]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,8 @@ from placement.patterns.pricing.content_list import Contents, Prices, prices_at
 from placement.patterns.pricing.counts import Priced
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, Part
 from placement.problem.cluster import FloatArray, IntArray
-from placement.programs.routing import Pairs
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 from placement.solver.milp import duals as read_duals
 
 BATCH = 48

@@ -27,10 +27,15 @@ from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part, ServerRow
 from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
 from placement.problem.instance import Instance
+from placement.problem.space import (
+    largest_room_gb,
+    models_that_fit,
+    most_replicas,
+    total_room_gb,
+)
 from placement.programs.fitting_sets import apart, told
-from placement.programs.routing import Pairs
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
 RELATIVE_GAP = 1e-7
 THRESHOLDS = 6
@@ -47,14 +52,13 @@ def space_rows(
     pairs = list(zip((v for v, _ in held), models, strict=True))
     if instance.models_per_gpu == 1:
         return [linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus]
-    rows = [
-        linear([(n, float(k[m] * memory[m])) for n, m in pairs]) <= server.gpus * server.most_gb
-    ]
+    rows = [linear([(n, float(k[m] * memory[m])) for n, m in pairs]) <= total_room_gb(server)]
     limit = instance.max_models_per_gpu
     if limit is not None:
         rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus * limit)
+    room = largest_room_gb(server)
     for j in range(1, THRESHOLDS + 1):
-        large = [(n, float(k[m])) for n, m in pairs if memory[m] > server.most_gb / (j + 1)]
+        large = [(n, float(k[m])) for n, m in pairs if memory[m] > room / (j + 1)]
         if large:
             rows.append(linear(large) <= j * server.gpus)
     return rows
@@ -116,11 +120,8 @@ class Pricing:
         k = instance.gpus_required
         self.count: dict[int, pulp.LpVariable] = {}
         self.load: dict[int, pulp.LpVariable] = {}
-        for m in instance.used_models:
-            if not instance.fits(m, server):
-                continue
-            exclusive = instance.models_per_gpu == 1
-            most = server.gpus // int(k[m]) if exclusive else server.gpus - int(k[m]) + 1
+        for m in models_that_fit(instance, server):
+            most = most_replicas(instance, m, server)
             self.count[m] = n = pulp.LpVariable(f"n_{m}", 0, most, pulp.LpInteger)
             self.load[m] = h = pulp.LpVariable(f"h_{m}", 0)
             self.problem += linear([(h, 1.0), (n, -instance.load_cap)]) <= 0

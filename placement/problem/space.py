@@ -1,0 +1,193 @@
+"""What fits where: the rules of space, known here and nowhere else.
+
+A replica of model m stands on k_m consecutive GPUs of one server. Replicas fit on a GPU where
+
+- their memory adds up to at most the GPU's room, which is its memory and `MEMORY_TOLERANCE` of it;
+- they are no more than the rules of sharing allow (`Instance.models_per_gpu`);
+- no two of one model stand on the same GPUs: together they would serve no more than one.
+
+The judge of a placement, every heuristic, program and bound, and the verifier ask here, so that
+none excludes what another accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from placement.problem.cluster import Cluster, FloatArray, ServerType
+from placement.problem.instance import Instance
+
+MEMORY_TOLERANCE = 5e-7
+"""Memory that a GPU grants beyond what it has, as a part of it.
+
+Thirds of 80 GB shall fit three times, however they are rounded and in whatever order they are added
+up; real sizes differ by far more. A solver keeps a row to about 1e-6 and may let a little more
+through: what it returns goes through `keep_what_fits`.
+"""
+
+BoolArray = NDArray[np.bool_]
+AnyArray = TypeVar("AnyArray", bound=np.generic)
+
+
+def room_gb(memory_gb: float) -> float:
+    """Memory that the replicas on a GPU of so much memory may take."""
+    return memory_gb * (1 + MEMORY_TOLERANCE)
+
+
+def gpu_rooms_gb(kind: ServerType) -> FloatArray:
+    """Room on each GPU of a server of a type, shape (G,)."""
+    return np.full(kind.gpus, room_gb(kind.gpu_memory_gb))
+
+
+def largest_room_gb(kind: ServerType) -> float:
+    """Room on the GPU of a type that has most: what fits on none of its GPUs exceeds this."""
+    return float(gpu_rooms_gb(kind).max())
+
+
+def total_room_gb(kind: ServerType) -> float:
+    """Room on all GPUs of a server of a type."""
+    return float(gpu_rooms_gb(kind).sum())
+
+
+def cluster_rooms_gb(cluster: Cluster) -> FloatArray:
+    """Room on each GPU of each server, shape (S, G), G GPUs on the largest.
+
+    GPUs that a smaller server lacks have less than none: nothing fits there.
+    """
+    rooms = np.full((len(cluster.server_types), cluster.max_gpus_per_server), -np.inf)
+    for t, kind in enumerate(cluster.server_types):
+        rooms[t, : kind.gpus] = gpu_rooms_gb(kind)
+    return rooms[cluster.server_type]
+
+
+def all_rooms_gb(cluster: Cluster) -> FloatArray:
+    """Room on each GPU by its number in the cluster, shape (N,)."""
+    return np.concatenate([np.tile(gpu_rooms_gb(t), t.count) for t in cluster.server_types])
+
+
+def windows(values: NDArray[AnyArray], k: int) -> NDArray[AnyArray]:
+    """Values of the GPUs of each block of k, shape (..., G - k + 1, k)."""
+    if k > values.shape[-1]:
+        return np.zeros((*values.shape[:-1], 0, k), dtype=values.dtype)
+    return sliding_window_view(values, k, axis=-1)
+
+
+def open_blocks(instance: Instance, m: int, free_gb: FloatArray, vacant: BoolArray) -> BoolArray:
+    """Whether a block of a model can start at each GPU, shape (..., G - k + 1).
+
+    Parameters
+    ----------
+    free_gb : float64, shape (..., G)
+        Room left on each GPU.
+    vacant : bool, shape (..., G)
+        Whether the rules of sharing allow one more replica there.
+    """
+    free: BoolArray = (free_gb >= instance.memory_per_gpu_gb[m]) & vacant
+    k = int(instance.gpus_required[m])
+    return free if k == 1 else np.asarray(windows(free, k).all(axis=-1))
+
+
+def block_starts(kind: ServerType, gpus: int, memory_gb: float) -> list[int]:
+    """First GPUs of the blocks of an empty server that have so much room on each GPU."""
+    found: list[int] = np.flatnonzero(
+        windows(gpu_rooms_gb(kind) >= memory_gb, gpus).all(axis=-1)
+    ).tolist()
+    return found
+
+
+def starts(instance: Instance, m: int, kind: ServerType) -> list[int]:
+    """First GPUs of the blocks on which an empty server of a type can hold a replica."""
+    k, need = int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])
+    return block_starts(kind, k, need)
+
+
+def can_hold(instance: Instance, m: int, kind: ServerType) -> bool:
+    """Whether an empty server of a type can hold a replica of a model."""
+    return bool(
+        instance.gpus_required[m] <= kind.gpus
+        and instance.memory_per_gpu_gb[m] <= largest_room_gb(kind)
+    )
+
+
+def models_that_fit(instance: Instance, kind: ServerType) -> list[int]:
+    """Used models of which an empty server of a type can hold a replica."""
+    return [m for m in instance.used_models if can_hold(instance, m, kind)]
+
+
+def most_replicas(instance: Instance, m: int, kind: ServerType) -> int:
+    """Replicas of one model that a server of a type can hold at most.
+
+    Exclusive blocks lie side by side; others begin at different GPUs.
+    """
+    if instance.models_per_gpu == 1:
+        return kind.gpus // int(instance.gpus_required[m])
+    return max(0, kind.gpus - int(instance.gpus_required[m]) + 1)
+
+
+def share_a_gpu(instance: Instance, models: Sequence[int], kind: ServerType) -> bool:
+    """Whether one replica of each of these models fits on one and the same GPU of a type."""
+    memory = sum(float(instance.memory_per_gpu_gb[m]) for m in models)
+    return memory <= largest_room_gb(kind) and len(models) <= instance.models_per_gpu
+
+
+class ServerSpace:
+    """What is still free on one server while it is being filled.
+
+    Parameters
+    ----------
+    held : iterable of (model, first GPU)
+        Replicas that stand there already, whether they fit or not.
+    most_per_gpu : int, optional
+        Replicas on one GPU at most, where that is less than the rules allow.
+
+    Attributes
+    ----------
+    content : list of (model, first GPU)
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        kind: ServerType,
+        held: Iterable[tuple[int, int]] = (),
+        *,
+        most_per_gpu: int | None = None,
+    ) -> None:
+        self.instance = instance
+        self._free_gb = gpu_rooms_gb(kind)
+        allowed = instance.models_per_gpu
+        self._places = np.full(kind.gpus, min(allowed, most_per_gpu or allowed))
+        self.content: list[tuple[int, int]] = []
+        self._starts: dict[int, list[int]] = {}
+        for m, i in held:
+            self.put(m, i)
+
+    def fits(self, m: int) -> BoolArray:
+        """Whether one more replica of a model can start at each GPU, shape (G - k + 1,)."""
+        found = open_blocks(self.instance, m, self._free_gb, self._places >= 1)
+        found[self._starts.get(m, [])] = False
+        return found
+
+    def put(self, m: int, start: int) -> None:
+        """Place a replica; the caller has asked `fits`."""
+        block = slice(start, start + int(self.instance.gpus_required[m]))
+        self._free_gb[block] -= self.instance.memory_per_gpu_gb[m]
+        self._places[block] -= 1
+        self.content.append((m, start))
+        self._starts.setdefault(m, []).append(start)
+
+
+def keep_what_fits(
+    instance: Instance, kind: ServerType, content: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Leave out replicas that do not fit beside those before them on an empty server."""
+    space = ServerSpace(instance, kind)
+    for m, start in content:
+        if space.fits(m)[start]:
+            space.put(m, start)
+    return space.content

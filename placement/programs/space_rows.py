@@ -1,0 +1,66 @@
+"""Rows of programs that decide which replicas stand on which GPUs of a server.
+
+On each GPU g, over the replicas x[m,i] of a block that covers it:
+
+    space    sum mu[m] x[m,i] / room[g] <= 1
+    GPU      sum h[m,i] <= cap
+    sharing  sum x[m,i] <= most replicas on one GPU
+
+and for each replica  h[m,i] <= cap x[m,i].  `placement.problem.space` says what the room is, where
+a block can start, and how many replicas may share a GPU.
+"""
+
+from __future__ import annotations
+
+import pulp
+
+from placement.problem.cluster import ServerType
+from placement.problem.instance import Instance
+from placement.problem.space import gpu_rooms_gb, starts
+from placement.solver.milp import Pairs, linear
+
+
+def memory_row(held: Pairs, room_gb: float) -> pulp.LpConstraint:
+    """Replicas with the memory that each takes on a GPU fill no more than its room."""
+    return linear([(x, need / room_gb) for x, need in held]) <= 1
+
+
+def sharing_row(held: Pairs, most: int) -> pulp.LpConstraint:
+    """At most so many replicas stand on a GPU."""
+    return linear([(x, 1.0) for x, _ in held]) <= most
+
+
+class BlockRows:
+    """The replicas of one server at their places, their loads, and the rows of its GPUs."""
+
+    def __init__(
+        self, problem: pulp.LpProblem, instance: Instance, kind: ServerType, cap: float
+    ) -> None:
+        self._problem, self._instance, self._kind, self._cap = problem, instance, kind, cap
+        self._memory: list[Pairs] = [[] for _ in range(kind.gpus)]
+        self._load: list[Pairs] = [[] for _ in range(kind.gpus)]
+
+    def replicas(self, m: int, at: str) -> list[tuple[pulp.LpVariable, pulp.LpVariable, int]]:
+        """Add x and h of each block on which a replica of a model can stand; their first GPUs."""
+        found = []
+        k, need = int(self._instance.gpus_required[m]), float(self._instance.memory_per_gpu_gb[m])
+        for i in starts(self._instance, m, self._kind):
+            x = pulp.LpVariable(f"x_{m}{at}_{i}", 0, 1, pulp.LpInteger)
+            h = pulp.LpVariable(f"h_{m}{at}_{i}", 0)
+            found.append((x, h, i))
+            row = linear([(h, 1.0), (x, -self._cap)]) <= 0
+            self._problem.addConstraint(row, f"replica_{m}{at}_{i}")
+            for g in range(i, i + k):
+                self._memory[g].append((x, need))
+                self._load[g].append((h, 1.0))
+        return found
+
+    def gpus(self, at: str) -> None:
+        """Add the rows of every GPU, when all replicas are there."""
+        rooms, most = gpu_rooms_gb(self._kind), self._instance.max_models_per_gpu
+        add = self._problem.addConstraint
+        for g, (memory, load) in enumerate(zip(self._memory, self._load, strict=True)):
+            add(memory_row(memory, float(rooms[g])), f"memory{at}_{g}")
+            add(linear(load) <= self._cap, f"load{at}_{g}")
+            if most is not None:
+                add(sharing_row(memory, most), f"most{at}_{g}")
