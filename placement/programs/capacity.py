@@ -182,11 +182,11 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
             packing.problem += linear([(z, 1.0), *held]) <= 0
     packing.problem += linear(value)
     outcome = solve_program(packing.problem, settings, node_limit=PACKING_NODE_LIMIT, budget=budget)
-    held = packing.held() if outcome.found else set()
+    placed = packing.held() if outcome.found else set()
     found = {
         w
         for w, z in served.items()
-        if held.issuperset(instance.workflows[w].node_model.tolist()) and round(z.varValue or 0.0)
+        if placed.issuperset(instance.workflows[w].node_model.tolist()) and round(z.varValue or 0.0)
     }
     return found if outcome.status == "optimal" else max(found, _most_used(instance), key=len)
 

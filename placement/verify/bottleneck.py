@@ -12,9 +12,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from placement.problem.plan import Plan
+from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
 from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
 from placement.verify.proof import Verdict
-from placement.verify.scaled_problem import ROOM, Scaled
+from placement.verify.scaled_problem import Scaled
 
 TOLERANCE = 1e-6
 """Relative amount by which a proof may miss the claim: what tolerances of solvers leave open."""
@@ -132,7 +133,7 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
     growth = _Growth(scaled, work)
     for t, kind in enumerate(scaled.types):
         clock.check()
-        limit, gpus = kind.gpu_memory_gb * ROOM, float(kind.gpus * kind.count)
+        limit, gpus = largest_room_gb(kind), float(kind.gpus * kind.count)
         numbers, loads = [], []
         for m in scaled.fitting(t):
             n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), kind.speed)
@@ -143,7 +144,8 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
         if scaled.most_on_gpu is not None:
             row([(n, k) for _, n, k in numbers], gpus * scaled.most_on_gpu)
         if not scaled.exclusive:
-            row([(n, k * float(scaled.memory[m]) / limit) for m, n, k in numbers], gpus)
+            rooms = kind.count * total_room_gb(kind) / limit
+            row([(n, k * float(scaled.memory[m]) / limit) for m, n, k in numbers], rooms)
             # No more than j replicas of more than 1 / (j + 1) of the memory on a GPU.
             for j in range(1, MOST_SHARING + 1):
                 large = [(n, k) for m, n, k in numbers if scaled.memory[m] * (j + 1) > limit]
@@ -191,14 +193,14 @@ def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     columns: dict[int, list[int]] = defaultdict(list)
     for m in scaled.fitting(t):
         k = int(scaled.gpus[m])
-        for i in range(kind.gpus - k + 1):
+        for i in scaled.starts(t, m):
             n, h = growth.replicas(m, 1.0, kind.speed)
             columns[m].append(n)
             for g in range(i, i + k):
                 on_gpu[g].append((m, n, h))
-    limit = kind.gpu_memory_gb * ROOM
-    for there in on_gpu.values():
-        growth.program.row([(n, float(scaled.memory[m]) / limit) for m, n, _ in there], 1.0)
+    rooms = gpu_rooms_gb(kind)
+    for g, there in on_gpu.items():
+        growth.program.row([(n, float(scaled.memory[m]) / rooms[g]) for m, n, _ in there], 1.0)
         growth.program.row([(h, 1.0) for _, _, h in there], 1.0)
         if scaled.most_on_gpu is not None:
             growth.program.row([(n, 1.0) for _, n, _ in there], float(scaled.most_on_gpu))
