@@ -217,7 +217,7 @@ def route_all(
     Where there are many nodes, water-filling (once compiled) routes all of them before any program
     begins; what it finds best is the first to get one, for there may be time for no more.
     """
-    found, different = [], _different(placements)
+    found, different, share = [], _different(placements), 0.5
     if _many(instance) and at_hand(budget):
         filled = [filled_routing(instance, placement) for placement in different]
         found = [solution for solution in filled if solution is not None]
@@ -225,9 +225,10 @@ def route_all(
         if max(worth, default=-1.0) >= 1 - ROUNDING:
             return found
         different = [different[i] for i in sorted(range(len(worth)), key=lambda i: -worth[i])]
+        share = 1.0  # all have rates already: what is begun is ended, if there is time for it
     for placement in different:
         # Each gets its share, so that one large program does not take the time of all others.
-        solution = best_routing(instance, placement, settings, budget=budget.part(0.5))
+        solution = best_routing(instance, placement, settings, budget=budget.part(share))
         if solution is not None:
             found.append(solution)
     return found
