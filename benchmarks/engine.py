@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.engine_cases import make_case
 from benchmarks.kept import keep
-from runtime.engine import run_compiled
+from runtime.engines.compiled import run_compiled
+from runtime.engines.reference import run_reference
 from runtime.metrics import measure
 from runtime.policies import BUILT_IN
-from runtime.reference import run_reference
 from runtime.simulate import simulate
 
 Row = dict[str, Any]
@@ -40,7 +40,7 @@ REQUESTS, REFERENCE_REQUESTS = 200_000, 4_000
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 REPEATS = 3
 IMPORTS = """
-import runtime.engine
+import runtime.engines.compiled
 from runtime.simulate import simulate
 from benchmarks.engine_cases import make_case
 from numba.core.registry import cpu_target

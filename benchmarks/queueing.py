@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from placement.problem.cluster import Cluster, FloatArray
+from placement.problem.cluster import Cluster, FloatArray, GpuSharing
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
@@ -17,6 +18,8 @@ from runtime.result import RunResult
 from runtime.simulate import simulate
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+SERIAL, EVEN = GpuSharing("serial"), GpuSharing("time-sliced", (1.0,))
+"""One execution on a GPU at a time; and as many as there are, at no cost."""
 WARM_UP = 0.1
 """Fraction of the requests left out at the beginning, when the queues are still empty."""
 
@@ -24,10 +27,18 @@ Service = Callable[[np.random.Generator, int], FloatArray]
 Statistic = Callable[[RunResult], float]
 
 
-def model(name: str, gpus: int = 1, concurrency: int = 1) -> Model:
-    """Make a model; a batching one is not slowed down by what it serves at once."""
-    return Model(name, name, float(gpus), gpus, 1.0, None, None, None, None, None, None, None,
-                 concurrency, (1.0,) * concurrency)  # fmt: skip
+def model(
+    name: str,
+    gpus: int = 1,
+    concurrency: int = 1,
+    slowdown: tuple[float, ...] = (),
+    fraction: float = 1.0,
+) -> Model:
+    """Make a model; a batching one is not slowed down by what it serves at once, by default."""
+    return Model(
+        name, name, float(gpus), gpus, 1.0, max_concurrency=concurrency,
+        slowdown=slowdown or (1.0,) * concurrency, gpu_fraction=fraction,
+    )  # fmt: skip
 
 
 def exponential(mean: float) -> Service:
@@ -57,6 +68,7 @@ def run(
     replicas: tuple[tuple[int, int], ...],
     gpus: int,
     policy: str = "earliest",
+    sharing: GpuSharing = SERIAL,
 ) -> RunResult:
     """Simulate Poisson streams of workflows on one server.
 
@@ -87,8 +99,9 @@ def run(
         START,
     )
     placed, start = np.array(replicas, dtype=np.int64).T
-    placement = Placement.sorted(placed, np.zeros_like(placed), start)
-    cluster = Cluster.homogeneous(gpus, gpus)
+    # Not `Placement.sorted`, which leaves one of equal replicas on the same GPUs.
+    placement = Placement(placed, np.zeros_like(placed), start)
+    cluster = replace(Cluster.homogeneous(gpus, gpus), sharing=sharing)
     workload = Workload(models, workflows)
     return simulate(workload, trace, cluster, placement, policy=policy, engine="compiled")
 
@@ -144,6 +157,22 @@ def erlang_c(servers: int, load: float) -> float:
     for n in range(1, servers + 1):
         blocked = offered * blocked / (n + offered * blocked)
     return blocked / (1 - load * (1 - blocked))
+
+
+def sharing_sojourn(rate: float, pace: Callable[[int], float]) -> float:
+    """Mean sojourn in a queue that serves all n present alike, at the rate pace(n) in all.
+
+    With exponential services of mean 1 the number present is a birth and death process, and the
+    mean is the same for every law of that mean (Kelly 1979, 3.3: symmetric queues).
+    """
+    weight, total, present = 1.0, 1.0, 0.0
+    n = 0
+    while weight > 1e-15 * total:
+        n += 1
+        weight *= rate / pace(n)
+        total += weight
+        present += n * weight
+    return present / total / rate
 
 
 def pollaczek_khinchine(rate: float, mean: float, second_moment: float) -> float:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -35,7 +36,12 @@ from benchmarks.queueing import (
     parallel,
     pollaczek_khinchine,
     run,
+    sharing_sojourn,
 )
+from placement.problem.cluster import GpuSharing
+
+MANY = 80
+"""Calls at once in a shared system; more are rarer than anybody could measure."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +192,80 @@ def _shared_gpu(load: float) -> Law:
     )  # fmt: skip
 
 
+def _sharing_laws() -> list[Law]:
+    """Processor sharing: replicas on one GPU, and calls in one batch; no law of service matters."""
+    laws = []
+    services = (
+        ("exponential", exponential(1.0)),
+        ("constant", constant(1.0)),
+        ("lognormal, cv 1.5", lognormal(1.0, 1.5)),
+    )
+    kelly = "birth and death; Kelly 1979, 3.3"
+    systems: tuple[tuple[str, str, Callable[[int], float], dict[str, Any]], ...] = (
+        ("M/G/1-PS, replicas that share a GPU", "1 / (1 - rho)", lambda n: 1.0, {}),
+        (
+            "the same, 0.93 of the GPU where 3 share it", kelly,
+            lambda n: 1.0 if n < 3 else 0.93, {"eta": (1.0, 0.93)},
+        ),
+        ("the same, gpu_fraction 0.6", kelly, lambda n: repairmen(n, 0.6), {"fraction": 0.6}),
+        (
+            "M/G/3-PS, a batch as fast as 3 servers", "Erlang C",
+            lambda n: float(min(n, 3)), {"servers": 3},
+        ),
+    )  # fmt: skip
+    for load in (0.4, 0.8):
+        for law, service in services:
+            for name, source, pace, more in systems:
+                rate = load * pace(1000)
+                theory = sharing_sojourn(rate, pace)
+                run_once = _sharing(service, rate, **more)
+                laws.append(Law(f"{name}, {law}", load, "mean latency", theory, source, run_once))
+    return laws
+
+
+def repairmen(n: int, fraction: float) -> float:
+    """Throughput of n equal customers of a delay and a shared server, by mean value analysis.
+
+    Reiser and Lavenberg 1980: R(n) = u (1 + Q(n - 1)), X(n) = n / (1 - u + R(n)), Q = X R.
+    """
+    queue = throughput = 0.0
+    for k in range(1, n + 1):
+        response = fraction * (1.0 + queue)
+        throughput = k / (1.0 - fraction + response)
+        queue = throughput * response
+    return throughput
+
+
+def _sharing(
+    service: Service,
+    rate: float,
+    *,
+    eta: tuple[float, ...] = (1.0,),
+    fraction: float = 1.0,
+    servers: int = 0,
+) -> Callable[[np.random.Generator, int], float]:
+    """Many replicas on one GPU, an idle one for each call; or one that batches as many."""
+    replicas: tuple[tuple[int, int], ...] = ((0, 0),)
+    if servers:
+        slowdown = tuple(max(1.0, n / servers) for n in range(1, MANY + 1))
+        shared = model("m", 1, MANY, slowdown)
+    else:
+        shared, replicas = model("m", fraction=fraction), ((0, 0),) * MANY
+    return lambda rng, n: mean_latency(
+        run(
+            rng, n,
+            models=(shared,),
+            workflows=(chain(0),),
+            rates=(rate,),
+            service=((service,),),
+            replicas=replicas,
+            gpus=1,
+            policy="least-loaded",
+            sharing=GpuSharing("time-sliced", eta),
+        )
+    )  # fmt: skip
+
+
 def _network_laws() -> list[Law]:
     laws = []
     for load in (0.4, 0.7):
@@ -239,6 +319,7 @@ LAWS: tuple[Law, ...] = (
     *_many_server_laws(),
     *(_shared_gpu(load) for load in (0.4, 0.8)),
     *_network_laws(),
+    *_sharing_laws(),
 )
 """Every system that the simulator is held to."""
 

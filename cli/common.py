@@ -9,17 +9,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from placement.problem.names import MODES, ROUTERS
+from placement.problem.names import MODES, ROUTERS, SHARING_MODES
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
     from cli.terminal import Waiting
     from placement.problem.cluster import Cluster
+    from placement.problem.names import SharingMode
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
@@ -143,6 +145,23 @@ def cluster_options(function: F) -> F:
             ),
         ],
     )
+
+
+def gpu_sharing_option(function: F) -> F:
+    """``--gpu-sharing``."""
+    return click.option(
+        "--gpu-sharing",
+        type=click.Choice(SHARING_MODES),
+        help="How a GPU serves several replicas: evenly, as the driver does with processes "
+        "(time-sliced, the default), or one execution at a time (serial). Overrides the file.",
+    )(function)
+
+
+def share_gpus(cluster: Cluster, mode: SharingMode | None) -> Cluster:
+    """Give the cluster with its GPUs shared as the option says, if it says anything."""
+    if mode is None:
+        return cluster
+    return replace(cluster, sharing=replace(cluster.sharing, mode=mode))
 
 
 def mode_option(function: F) -> F:

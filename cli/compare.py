@@ -13,6 +13,7 @@ from cli.common import (
     check_outputs,
     cluster_options,
     echo_json,
+    gpu_sharing_option,
     headroom_options,
     input_options,
     load_inputs,
@@ -20,6 +21,7 @@ from cli.common import (
     mode_option,
     output_options,
     seed_option,
+    share_gpus,
     sharing_options,
     time_limit_option,
 )
@@ -41,6 +43,7 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
 @click.command(cls=Complete)
 @input_options
 @cluster_options
+@gpu_sharing_option
 @mode_option
 @sharing_options
 @click.option(
@@ -217,6 +220,7 @@ def _run(
         options["gpu_memory_gb"],
         options["cluster_file"],
     )
+    cluster = share_gpus(cluster, options["gpu_sharing"])
     workload, trace = load_inputs(options["config"], options["requests"])
     instance = build_instance(
         workload,

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from placement.problem.trace import Trace
-    from runtime.reference import ProgressCallback
+    from runtime.engines.events import ProgressCallback
     from runtime.result import RunResult
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +12,14 @@ from cli.common import (
     check_outputs,
     cluster_options,
     echo_json,
+    gpu_sharing_option,
     input_options,
     load_inputs,
     load_run,
     make_cluster,
     mode_option,
     output_options,
+    share_gpus,
     sharing_options,
     waiting,
 )
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from placement.problem.trace import Trace
+    from runtime.engines.events import ProgressCallback
     from runtime.metrics import Metrics
-    from runtime.reference import ProgressCallback
     from runtime.result import RunResult
 
     Runner = Callable[[Trace, ProgressCallback | None], RunResult]
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 @input_options
 @cluster_options
 @sharing_options
+@gpu_sharing_option
 @mode_option
 @click.option(
     "--routing",
@@ -74,8 +78,9 @@ if TYPE_CHECKING:
 def command(**options: Any) -> None:
     """Run a trace over a plan, event by event, and report what came of it.
 
-    A GPU runs one execution at a time, a replica on several GPUs needs all of them at once, and
-    every queue is first come first served. Nothing is random: the same input gives the same log.
+    Replicas with work share their GPU evenly (or take turns, --gpu-sharing serial), a replica on
+    several GPUs is as fast as the slowest of them lets it be, and every queue is first come first
+    served. Nothing is random: the same input gives the same log.
 
     \b
     Example:
@@ -157,7 +162,7 @@ def _check(options: dict[str, Any]) -> None:
                 "--scheduler baseline"
             )
         return
-    if wrong := explicit & {"plan", "routing"}:
+    if wrong := explicit & {"plan", "routing", "gpu_sharing"}:
         raise click.UsageError(
             f"{_flags(wrong)}: the {options['scheduler']} scheduler has no plan; leave it out"
         )
@@ -177,6 +182,8 @@ def _planned(options: dict[str, Any]) -> tuple[Trace, Runner, float | None]:
     from runtime.simulate import simulate_plan
 
     plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
+    cluster = share_gpus(plan.cluster, options["gpu_sharing"])
+    plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
 
     def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
         return simulate_plan(

@@ -11,6 +11,7 @@ from cli.common import (
     check_outputs,
     cluster_options,
     echo_json,
+    gpu_sharing_option,
     hash_inputs,
     headroom_options,
     input_options,
@@ -19,6 +20,7 @@ from cli.common import (
     mode_option,
     output_options,
     seed_option,
+    share_gpus,
     sharing_options,
     solver_option,
     time_limit_option,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Form of the integer program; auto chooses by the size of the cluster.",
 )
+@gpu_sharing_option
 @mode_option
 @click.option(
     "--objective",
@@ -165,6 +168,7 @@ def run(
 
     several = wants_scenarios(options)
     cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
+    cluster = share_gpus(cluster, options["gpu_sharing"])
     workload, trace = load_inputs(config, requests)
     rules = Rules(
         options["objective"],

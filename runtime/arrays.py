@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.names import Mode
 from placement.problem.solution import Placement
-from placement.problem.trace import Trace
+from placement.problem.trace import Trace, prefill_times
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 
@@ -69,6 +69,13 @@ class Problem(ByContent):
         Most executions in service at once on the replica.
     slowdown : float64, shape (P, most slots)
         Slowdown of a replica by the number in service, less one.
+    replica_fraction : float64, shape (P,)
+        ``gpu_fraction`` of the replica's model.
+    kept : float64, shape (most replicas on a GPU + 1,)
+        What n replicas that share a GPU get of it together: eta(n).
+    prefill_s : float64, shape (N,) or (0,)
+        Part of each service time in which the others of the replica stand still, at speed 1;
+        empty where no batching replica has any.
     rival_start, rival : int64, shapes (P + 1,) and (pairs,)
         Other replicas that share a GPU with replica p, ascending.
     target : int32, shape (N,)
@@ -106,6 +113,9 @@ class Problem(ByContent):
     replica_speed: FloatArray
     replica_slots: IntArray
     slowdown: FloatArray
+    replica_fraction: FloatArray
+    kept: FloatArray
+    prefill_s: FloatArray
     rival_start: IntArray
     rival: IntArray
     target: Int32Array
@@ -125,6 +135,18 @@ class Problem(ByContent):
     def shares_gpus(self) -> bool:
         """Whether some GPU is covered by more than one replica."""
         return bool(len(self.rival))
+
+    @cached_property
+    def call_work(self) -> FloatArray:
+        """Seconds of a full replica that a call of one second takes, shape (P,)."""
+        full = self.slowdown[np.arange(self.n_replicas), self.replica_slots - 1]
+        return np.asarray(full / (self.replica_slots * self.replica_speed))
+
+    @property
+    def sliced(self) -> bool:
+        """Whether some replica's pace changes while it serves, so that ends are not foreseen."""
+        time_sliced = self.cluster.sharing.mode == "time-sliced"
+        return time_sliced and (self.shares_gpus or self.batches)
 
     @cached_property
     def batches(self) -> bool:
@@ -184,6 +206,11 @@ def build_problem(
     first_gpu = cluster.first_gpu[server] + placement.start
     gpus = np.array([m.gpus_required for m in models], dtype=np.int64)
     rival_start, rival = _rivals(first_gpu, gpus)
+    crowd = int(np.bincount(covered_gpus(first_gpu, gpus), minlength=1).max())
+    prefill_s = np.zeros(0)
+    if any(m.max_concurrency > 1 for m in models) and cluster.sharing.mode == "time-sliced":
+        prefill_s = prefill_times(workload, trace)
+        prefill_s = prefill_s if prefill_s.any() else np.zeros(0)
     speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     return Problem(
         workload=workload,
@@ -217,6 +244,9 @@ def build_problem(
         replica_speed=speed[server],
         replica_slots=slots,
         slowdown=slowdown,
+        replica_fraction=np.array([m.gpu_fraction for m in models], dtype=np.float64),
+        kept=np.array([cluster.sharing.kept(n) for n in range(crowd + 1)]),
+        prefill_s=prefill_s,
         rival_start=rival_start,
         rival=rival,
         target=target,
@@ -244,6 +274,12 @@ def _neighbours(workload: Workload, *, of: str) -> tuple[IntArray, IntArray, lis
             far += [other for other, _ in mine]
             payload += [mb for _, mb in mine]
     return _starts(counts), np.array(far, dtype=np.int64), payload
+
+
+def covered_gpus(first_gpu: IntArray, gpus: IntArray) -> IntArray:
+    """GPU numbers of every block, end to end."""
+    within = np.arange(gpus.sum()) - np.repeat(np.cumsum(gpus) - gpus, gpus)
+    return np.asarray(np.repeat(first_gpu, gpus) + within)
 
 
 def _rivals(first_gpu: IntArray, gpus: IntArray) -> tuple[IntArray, IntArray]:

@@ -13,9 +13,9 @@ from placement.problem.outcome import SolveResult
 from placement.problem.plan import route
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
+from runtime.engines.events import ProgressCallback
 from runtime.intervals import intervals, replicate
 from runtime.metrics import summarize
-from runtime.reference import ProgressCallback
 from runtime.result import RunResult
 from runtime.simulate import simulate
 from runtime.switching import simulate_switching

@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.equality import ByContent
+from runtime.arrays import covered_gpus
 from runtime.scene import Scene
 
 
@@ -111,7 +112,7 @@ def edge_traffic(scene: Scene) -> tuple[IntArray, IntArray, IntArray]:
 def gpu_busy(scene: Scene, bins: int) -> tuple[FloatArray, FloatArray]:
     """Busy share of every GPU over time.
 
-    Executions that overlap on one replica (batching) count once.
+    Executions that overlap, on one replica (batching) or on a GPU that several share, count once.
 
     Returns
     -------
@@ -121,20 +122,26 @@ def gpu_busy(scene: Scene, bins: int) -> tuple[FloatArray, FloatArray]:
     """
     horizon = makespan(scene)
     edges = np.linspace(0.0, horizon, bins + 1)
-    replicas = scene.plan.placement.n_replicas
+    plan = scene.plan
     if horizon <= 0:
-        return edges, np.zeros((scene.plan.cluster.n_gpus, bins))
-    replica, start, end = _busy_periods(scene)
-    until = _time_after(replica, start, edges, replicas) - _time_after(
-        replica, end, edges, replicas
-    )
-    busy = scene.per_gpu(np.diff(until, axis=1)) / (horizon / bins)
+        return edges, np.zeros((plan.cluster.n_gpus, bins))
+    ran = np.flatnonzero(scene.run.replica >= 0)
+    place = scene.run.replica[ran]
+    sliced = plan.cluster.sharing.mode == "time-sliced"
+    if sliced:
+        blocks = plan.instance.gpus_required[plan.placement.model][place]
+        ran, place = np.repeat(ran, blocks), covered_gpus(plan.first_gpu[place], blocks)
+    places = plan.cluster.n_gpus if sliced else plan.placement.n_replicas
+    place, start, end = _busy_periods(place, scene.run.start_s[ran], scene.run.end_s[ran])
+    until = _time_after(place, start, edges, places) - _time_after(place, end, edges, places)
+    passed = np.diff(until, axis=1)
+    busy = (passed if sliced else scene.per_gpu(passed)) / (horizon / bins)
     return edges, np.clip(busy, 0.0, 1.0)
 
 
-def _busy_periods(scene: Scene) -> tuple[IntArray, FloatArray, FloatArray]:
-    ran = scene.run.replica >= 0
-    replica, start, end = scene.run.replica[ran], scene.run.start_s[ran], scene.run.end_s[ran]
+def _busy_periods(
+    replica: IntArray, start: FloatArray, end: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
     order = np.lexsort((start, replica))
     replica, start, end = replica[order], start[order], end[order]
     begins = np.ones(len(replica), dtype=bool)

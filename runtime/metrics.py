@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.equality import ByContent
+from runtime.arrays import Int32Array, covered_gpus
 from runtime.result import RunResult
 
 
@@ -213,30 +214,51 @@ def replica_busy_s(run: RunResult) -> FloatArray:
     """Seconds that each replica was in service: the union of its executions, shape (P,)."""
     problem = run.problem
     ran = run.ran
-    replica, start, end = (
-        a if ran.all() else a[ran] for a in (run.replica, run.start_s, run.end_s)
-    )
+    every = bool(ran.all())
+    replica = run.replica if every else run.replica[ran]
+    start, end = (a if every else a[ran] for a in (run.start_s, run.end_s))
     busy = np.zeros(problem.n_replicas)
     busy += np.bincount(replica, weights=end - start, minlength=problem.n_replicas)
     batching = np.flatnonzero(problem.replica_slots > 1)
-    for p in batching:
-        mine = np.flatnonzero(replica == p)
-        mine = mine[np.argsort(start[mine], kind="stable")]
+    if len(batching):
+        busy[batching] = _union_s(replica, start, end, problem.n_replicas)[batching]
+    return busy
+
+
+def _union_s(
+    place: IntArray | Int32Array, start: FloatArray, end: FloatArray, places: int
+) -> FloatArray:
+    """Seconds that the intervals of each place cover together, shape (places,)."""
+    order = np.lexsort((start, place))
+    start, end = start[order], end[order]
+    first = np.searchsorted(place[order], np.arange(places + 1))
+    union = np.zeros(places)
+    for p in np.flatnonzero(np.diff(first)):
+        mine = slice(first[p], first[p + 1])
         covered = np.maximum.accumulate(end[mine])
         before = np.concatenate(([0.0], covered[:-1]))
-        busy[p] = np.maximum(0.0, covered - np.maximum(start[mine], before)).sum()
-    return busy
+        union[p] = np.maximum(0.0, covered - np.maximum(start[mine], before)).sum()
+    return union
 
 
 def _gpu_use(run: RunResult) -> tuple[IntArray, FloatArray]:
     problem = run.problem
     count = np.bincount(run.replica[run.ran], minlength=problem.n_replicas)
     gpus = problem.replica_gpus
-    # GPU numbers of every block, end to end.
-    within = np.arange(gpus.sum()) - np.repeat(np.cumsum(gpus) - gpus, gpus)
-    gpu = np.repeat(problem.replica_first_gpu, gpus) + within
+    gpu = covered_gpus(problem.replica_first_gpu, gpus)
     executions = np.zeros(problem.cluster.n_gpus, dtype=np.int64)
     busy = np.zeros(problem.cluster.n_gpus)
     np.add.at(executions, gpu, np.repeat(count, gpus))
     np.add.at(busy, gpu, np.repeat(replica_busy_s(run), gpus))
+    shared = np.bincount(gpu, minlength=len(busy)) > 1
+    if problem.sliced and shared.any():
+        # Replicas serve at the same time there: what they cover together is counted once.
+        ran = np.flatnonzero(run.ran)
+        blocks = gpus[run.replica[ran]]
+        execution = np.repeat(ran, blocks)
+        place = covered_gpus(problem.replica_first_gpu[run.replica[ran]], blocks)
+        kept = shared[place]
+        execution, place = execution[kept], place[kept]
+        together = _union_s(place, run.start_s[execution], run.end_s[execution], len(busy))
+        busy[shared] = together[shared]
     return executions, busy

@@ -20,6 +20,7 @@ class View:
     """What a policy sees when one execution must be given a replica.
 
     The engine moves one view from decision to decision; a policy must not keep or change it.
+    What is said of a replica's future goes by all that is routed to it and its neighbours by now.
 
     Attributes
     ----------
@@ -32,36 +33,42 @@ class View:
     model : int
         Model that the node calls.
     free_s : list of float, length P
-        When each replica could start one more execution, after all committed to it so far.
+        When each replica could begin one more execution; of one that could at once, since when it
+        has been idle (or, where it batches, what it does has not changed). Below 0 where nothing
+        has come yet, the lower the number the longer.
+    stretch : list of float, length P
+        How many times its service time an execution would take once begun: the speed, the company
+        in the batch, and the neighbours on the GPUs are in it.
+    share : list of float, length P
+        What each replica would get of its GPUs beside the neighbours that have work.
     unfinished : list of int, length P
         Executions routed to each replica and not yet finished.
     replica_of : list of int, length N
         Replica of every execution routed so far, else -1.
     end_s : list of float, length N
-        End of service of every execution committed so far.
+        End of service of every execution that has ended, or is known to end then.
     """
 
     # A policy that means to keep something here is told so.
     __slots__ = (
-        "_of_model", "_parents", "_server", "end_s", "execution", "free_s", "model", "node",
-        "now_s", "problem", "replica_of", "request", "unfinished",
+        "_call_work", "_of_model", "_parents", "_server", "_service", "end_s", "execution",
+        "free_s", "model", "node", "now_s", "problem", "replica_of", "request", "share",
+        "stretch", "unfinished",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        problem: Problem,
-        free_s: list[float],
-        unfinished: list[int],
-        replica_of: list[int],
-        end_s: list[float],
-    ) -> None:
+    def __init__(self, problem: Problem, replica_of: list[int], end_s: list[float]) -> None:
+        n = problem.n_replicas
         self.problem = problem
         self.now_s = 0.0
         self.execution = self.request = self.node = self.model = 0
-        self.free_s = free_s
-        self.unfinished = unfinished
+        self.free_s = [float(p - n) for p in range(n)]
+        self.stretch = [1.0] * n
+        self.share = [1.0] * n
+        self.unfinished = [0] * n
         self.replica_of = replica_of
         self.end_s = end_s
+        self._service = problem.service_s
+        self._call_work = problem.call_work.tolist()
         self._server = problem.replica_server.tolist()
         self._of_model = [
             problem.model_replica[a:b].tolist()
@@ -113,12 +120,29 @@ class View:
         return arrival
 
     def start_s(self, replica: int) -> float:
-        """When the execution would start on a replica, by what is committed there now."""
+        """When the execution would begin on a replica."""
         return max(self.data_arrival_s(self._server[replica]), self.free_s[replica])
 
+    def finish_s(self, replica: int) -> float:
+        """When the execution would end on a replica."""
+        return self.start_s(replica) + float(self._service[self.execution]) * self.stretch[replica]
+
+    def load(self, replica: int) -> float:
+        """Seconds that a replica needs for its unfinished calls and one more, each of a second."""
+        calls = self.unfinished[replica] + 1
+        return float(calls * self._call_work[replica] / self.share[replica])
+
     def first_to_start(self, replicas: Iterable[int]) -> int:
-        """Of these replicas the one that can start the execution first; ties: the lowest."""
-        return min(replicas, key=lambda p: (self.start_s(p), p))
+        """Of these the one that can begin the execution first; ties: longest idle, then lowest."""
+        return min(replicas, key=lambda p: (self.start_s(p), self.free_s[p], p))
+
+    def first_to_finish(self, replicas: Iterable[int]) -> int:
+        """Of these the one that would end the execution first; ties: longest idle, then lowest."""
+        return min(replicas, key=lambda p: (self.finish_s(p), self.free_s[p], p))
+
+    def least_loaded(self, replicas: Iterable[int]) -> int:
+        """Of these the one with the least `load`; ties: longest idle, then lowest."""
+        return min(replicas, key=lambda p: (self.load(p), self.free_s[p], p))
 
 
 class RoutingPolicy(Protocol):
@@ -135,23 +159,23 @@ class RoutingPolicy(Protocol):
 
 
 class Earliest:
-    """The replica that can start first, whatever its server."""
+    """The replica that is expected to finish first, whatever its server."""
 
     name = "earliest"
 
     def choose(self, view: View) -> int:
-        """Return the first to start; ties: the lowest replica."""
-        return view.first_to_start(view.replicas())
+        """Return the first to finish."""
+        return view.first_to_finish(view.replicas())
 
 
 class LeastLoaded:
-    """The replica with the fewest unfinished executions (join the shortest queue)."""
+    """The fewest unfinished executions in proportion to what a replica can serve."""
 
     name = "least-loaded"
 
     def choose(self, view: View) -> int:
-        """Return the shortest queue; ties: the lowest replica."""
-        return min(view.replicas(), key=lambda p: (view.unfinished[p], p))
+        """Return the least loaded."""
+        return view.least_loaded(view.replicas())
 
 
 class PlanShares:
@@ -160,17 +184,17 @@ class PlanShares:
     name = "plan"
 
     def choose(self, view: View) -> int:
-        """Return the first to start on the target server; anywhere where the plan names none."""
-        return view.first_to_start(view.replicas_on(view.target) or view.replicas())
+        """Return the first to finish on the target server; anywhere where the plan names none."""
+        return view.first_to_finish(view.replicas_on(view.target) or view.replicas())
 
 
 class Locality:
-    """The request's home server, unless waiting there costs more than crossing.
+    """The request's home server, unless the backlog there costs more than crossing.
 
     The home of a node is its target server by the plan's shares; but where its first parent was
     moved away from the target it had, the node follows the parent, if the model is there. The
-    node leaves home for the replica that can start it first when home would start it later than
-    that replica by more than ``Problem.patience_s`` plus the wait there. Starts count the
+    node leaves home for the replica that would finish it first when home would finish it later
+    than that replica by more than ``Problem.patience_s`` plus the wait there. Ends count the
     arrival of the data, so what the network makes of a crossing is in the balance too. The wait
     counts because queues that are long everywhere differ by more than any fixed patience all the
     time: moving between them gains little, and would leave nothing local in overload.
@@ -179,16 +203,16 @@ class Locality:
     name = "locality"
 
     def choose(self, view: View) -> int:
-        """Return the first to start at home, or the first to start of all."""
+        """Return the first to finish at home, or the first to finish of all."""
         at_home = view.replicas_on(self._home(view))
-        anywhere = view.first_to_start(view.replicas())
+        anywhere = view.first_to_finish(view.replicas())
         if not at_home:
             return anywhere
-        stay = view.first_to_start(at_home)
-        other_s = view.start_s(anywhere)
+        stay = view.first_to_finish(at_home)
         patience = view.problem.patience_s[view.node]
-        patience += BACKLOG_PATIENCE * (other_s - view.now_s)
-        return stay if view.start_s(stay) - other_s <= patience else anywhere
+        patience += BACKLOG_PATIENCE * (view.start_s(anywhere) - view.now_s)
+        later = view.finish_s(stay) - view.finish_s(anywhere)
+        return stay if later <= patience else anywhere
 
     @staticmethod
     def _home(view: View) -> int:

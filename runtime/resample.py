@@ -31,6 +31,7 @@ def resample(trace: Trace, seed: int, replication: int, block: float | None = No
     sizes = np.diff(trace.offset)[drawn]
     offset = np.concatenate(([0], np.cumsum(sizes)))
     execution = np.arange(offset[-1]) + np.repeat(trace.offset[drawn] - offset[:-1], sizes)
+    stated = trace.stated_prefill_s
     arrival = np.concatenate(([0.0], np.cumsum(gaps_before(trace)[drawn[1:]])))
     return Trace(
         request_ids=[str(r) for r in range(len(drawn))],
@@ -39,6 +40,7 @@ def resample(trace: Trace, seed: int, replication: int, block: float | None = No
         service_s=trace.service_s[execution],
         offset=offset,
         start=trace.start,
+        stated_prefill_s=None if stated is None else stated[execution],
     )
 
 

@@ -15,8 +15,9 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from runtime.arrays import NOWHERE, Problem, build_problem
+from runtime.engines.events import ProgressCallback
+from runtime.engines.reference import run_reference
 from runtime.policies import BUILT_IN, RoutingPolicy
-from runtime.reference import ProgressCallback, run_reference
 from runtime.result import Course, RunResult
 from runtime.shares import assign_targets
 
@@ -95,7 +96,7 @@ def simulate(
         engine == "auto" and built_in and _worth_compiling(trace.n_executions)
     )
     if compiled:
-        from runtime.engine import run_compiled  # numba takes half a second to import
+        from runtime.engines.compiled import run_compiled  # numba takes half a second to import
 
         course = run_compiled(problem, policy.name, progress)
     else:
@@ -265,6 +266,6 @@ def _mean_request_s(workload: Workload, trace: Trace) -> FloatArray:
 
 
 def _worth_compiling(executions: int) -> bool:
-    if find_spec("runtime.engine") is None:
+    if find_spec("runtime.engines.compiled") is None:
         return False
-    return executions >= COMPILED_FROM or "runtime.engine" in sys.modules
+    return executions >= COMPILED_FROM or "runtime.engines.compiled" in sys.modules

@@ -13,7 +13,7 @@ from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.compilation import announced
 from runtime.arrays import NOWHERE, BoolArray, Problem, build_problem
-from runtime.reference import PROGRESS_EVERY, ProgressCallback, run_events
+from runtime.engines.events import PROGRESS_EVERY, KnownEnds, ProgressCallback, run_events
 from runtime.residency import Residency, empty_residency, first_to_start, places, serve
 from runtime.result import Course, RunResult
 from runtime.simulate import finished_run
@@ -97,12 +97,13 @@ def simulate_switching(
     return finished_run(whole, course, scheduler, "none")
 
 
-class SwitchingGpus:
-    """A station (`runtime.reference.Station`) whose GPUs load the model that is asked for."""
+class SwitchingGpus(KnownEnds):
+    """A station (`runtime.engines.events.Station`) whose GPUs load the model that is asked for."""
 
     def __init__(
         self, problem: Problem, state: Residency, *, foresight: bool, price: float
     ) -> None:
+        super().__init__()
         n = int(problem.offset[-1])
         self._problem = problem
         self._state = state
@@ -133,8 +134,12 @@ class SwitchingGpus:
         self._model[execution], self._first[execution] = model, first
         return float(arrival[self._gpu_server[first]])
 
-    def commit(self, execution: int, now_s: float) -> float:
-        """Queue an execution on its block; return when it will end."""
+    def commit(self, execution: int, now_s: float) -> None:
+        """Queue an execution on its block."""
+        self.expect(self.serve(execution, now_s), execution)
+
+    def serve(self, execution: int, now_s: float) -> float:
+        """Find an execution's place behind what its block serves already; return when it ends."""
         start, end, load = serve(
             self._state,
             self._model[execution],
@@ -146,9 +151,6 @@ class SwitchingGpus:
         self.ready_s[execution], self.start_s[execution] = now_s, start
         self.end_s[execution], self.switch_s[execution] = end, load
         return float(end)
-
-    def complete(self, execution: int) -> None:
-        """Nothing is counted."""
 
     def blocks(self) -> tuple[Placement, IntArray]:
         """Every block that a model was loaded on, and the block of each execution."""
@@ -198,7 +200,7 @@ def _run_by_level(
         for e in rows[np.argsort(ready[rows], kind="stable")].tolist():
             r, v = int(request[e]), int(node[e])
             data_s = station.route(e, r, v, float(ready[e]))
-            end = station.commit(e, data_s)
+            end = station.serve(e, data_s)
             begin = int(problem.offset[r])
             for child in problem.child[problem.child_start[v] : problem.child_start[v + 1]]:
                 ready[begin + child] = max(ready[begin + child], end)

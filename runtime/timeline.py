@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import heapq
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,8 +54,8 @@ def write_timeline(
 
     Every node execution is a slice on each GPU of its replica, with request, workflow, node and
     waiting time as arguments; loading a model (schedulers that switch) is a slice before it. A
-    replica that serves several executions at once gets a thread for each slot, because slices of
-    one thread must not overlap. Times are whole microseconds, so an execution shorter than one
+    GPU that serves several executions at once gets a thread for each slot, because slices of one
+    thread must not overlap. Times are whole microseconds, so an execution shorter than one
     has length 0 and no arrows. Long runs are sampled by whole requests, evenly by arrival.
 
     Parameters
@@ -212,25 +211,28 @@ def _duration(run: RunResult, execution: int) -> int:
 
 
 def _lanes(run: RunResult, requests: IntArray) -> dict[int, int]:
-    """Slot of each execution shown: the lowest that its replica has free when it starts."""
-    offset = run.problem.offset
+    """Slot of each execution shown: the lowest that is free on its GPUs when it starts."""
+    problem = run.problem
+    offset = problem.offset
     shown = np.concatenate(
         [np.arange(offset[r], offset[r + 1]) for r in requests] or [np.zeros(0, dtype=np.int64)]
     )
     shown = shown[run.ran[shown]]
-    if not run.problem.batches:
+    if not (problem.batches or problem.sliced):
         return dict.fromkeys(shown.tolist(), 0)
     lane: dict[int, int] = {}
-    busy: dict[int, list[tuple[int, int]]] = {}
-    free: dict[int, list[int]] = {}
+    ends: dict[int, list[int]] = {}  # of each slot of a GPU
     order = np.lexsort((shown, run.end_s[shown], run.start_s[shown]))
     for n in shown[order].tolist():
-        replica = int(run.replica[n])
-        running, idle = busy.setdefault(replica, []), free.setdefault(replica, [])
-        while running and running[0][0] <= _microseconds(run.start_s[n]):
-            heapq.heappush(idle, heapq.heappop(running)[1])
-        lane[n] = heapq.heappop(idle) if idle else len(running)
-        heapq.heappush(running, (_microseconds(run.end_s[n]), lane[n]))
+        begin, end = _microseconds(run.start_s[n]), _microseconds(run.end_s[n])
+        slots = [ends.setdefault(gpu, []) for gpu in _gpus(run, n)]
+        at = 0
+        while any(at < len(mine) and mine[at] > begin for mine in slots):
+            at += 1
+        for mine in slots:
+            mine += [0] * (at + 1 - len(mine))
+            mine[at] = end
+        lane[n] = at
     return lane
 
 

@@ -11,7 +11,7 @@ from placement.problem.names import Mode
 from placement.problem.plan import Plan
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
-from runtime.reference import ProgressCallback
+from runtime.engines.events import ProgressCallback
 from runtime.scene import Executions, Scene
 from runtime.simulate import simulate_plan
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from placement.files.input_schema import MAX_GPUS_PER_SERVER, ClusterFile, LinkEntry
 from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
-from placement.problem.cluster import Cluster, Network, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
+from placement.problem.names import SharingMode
 from placement.problem.space import block_starts
 from placement.problem.workload import Workload
 from placement.support.faults import FaultList
@@ -39,7 +40,14 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
             for name, t in file.server_types.items()
         ),
         Network(intra.latency_s, _bandwidth(intra), inter.latency_s, _bandwidth(inter)),
+        gpu_sharing(file.gpu_sharing, file.sharing_efficiency),
     )
+
+
+def gpu_sharing(mode: SharingMode | None, efficiency: float | list[float]) -> GpuSharing:
+    """Build what a valid file says of shared GPUs; without a mode, the default."""
+    listed = efficiency if isinstance(efficiency, list) else [efficiency]
+    return GpuSharing(mode or GpuSharing().mode, tuple(float(eta) for eta in listed))
 
 
 def check_fits(

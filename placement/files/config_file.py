@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from placement.files.input_schema import ConfigFile, ModelEntry, WorkflowEntry
+from placement.files.input_schema import MAX_MEMORY_GB, ConfigFile, ModelEntry, WorkflowEntry
 from placement.files.schema_faults import check_shape, well_shaped
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
 from placement.files.workflow_edges import edge_ends, edge_faults, warn_of_outputs
@@ -50,7 +50,7 @@ def build_model(key: str, entry: ModelEntry) -> Model:
     return Model(
         id=key,
         name=entry.name,
-        memory_gb=entry.memory_gb,
+        memory_gb=_memory_gb(entry),
         gpus_required=entry.gpus_required,
         load_time_s=entry.load_time_seconds,
         tokens_per_second=entry.tokens_per_second,
@@ -62,7 +62,18 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         base_model=entry.base_model,
         max_concurrency=entry.max_concurrency,
         slowdown=slowdown,
+        prefill_time_s=entry.prefill_time_seconds,
+        chunked_prefill=entry.chunked_prefill,
+        gpu_fraction=entry.gpu_fraction,
+        weights_gb=entry.weights_gb,
+        kv_gb_per_sequence=entry.kv_gb_per_sequence,
     )
+
+
+def _memory_gb(entry: ModelEntry) -> float:
+    if entry.weights_gb is None:
+        return entry.memory_gb or 0.0
+    return entry.weights_gb + entry.max_concurrency * (entry.kv_gb_per_sequence or 0.0)
 
 
 def _refuse_other_kind(path: str | os.PathLike[str], data: dict[str, object]) -> None:
@@ -97,7 +108,7 @@ def _entry_faults(
 
 
 def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
-    faults = []
+    faults = _memory_faults(place, entry)
     if isinstance(entry.slowdown, list) and len(entry.slowdown) != entry.max_concurrency:
         faults.append(
             PlacedFault(
@@ -116,6 +127,22 @@ def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
             )
         )
     return faults
+
+
+def _memory_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
+    """Faults of a replica's memory: stated in one of two ways, and no more than a file may say."""
+    if entry.weights_gb is None and entry.kv_gb_per_sequence is not None:
+        here, wrong = (*place, "kv_gb_per_sequence"), "stands without weights_gb"
+        mend = "give weights_gb in place of memory_gb, or drop it"
+        return [PlacedFault(here, wrong, mend)]
+    if entry.weights_gb is not None and entry.memory_gb is not None:
+        wrong = "stands beside weights_gb, which says the same otherwise"
+        return [PlacedFault((*place, "memory_gb"), wrong, "keep one of the two")]
+    if _memory_gb(entry) > MAX_MEMORY_GB:
+        wrong = f"makes a replica of {_memory_gb(entry):g} GB with max_concurrency"
+        mend = f"keep to {MAX_MEMORY_GB:g} GB"
+        return [PlacedFault((*place, "kv_gb_per_sequence"), wrong, mend)]
+    return []
 
 
 def _workflow_faults(

@@ -6,8 +6,21 @@ import math
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from placement.problem.cluster import GpuSharing
+from placement.problem.names import SharingMode
+
+DEFAULT_EFFICIENCY = GpuSharing().efficiency[0]
 MAX_SECONDS = 1e9
 """Longest time a file may state: thirty years, far beyond any service or load time."""
 MAX_MEMORY_GB = 1e6
@@ -19,6 +32,7 @@ MAX_GPUS_PER_SERVER = 1024
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 Tokens = Annotated[float, Field(ge=0, le=1e12)]
+Memory = Annotated[float, Field(ge=0, le=MAX_MEMORY_GB)]
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -26,6 +40,43 @@ class Entry(BaseModel):
     """Part of a file: types are taken strictly, fields that are not named here are let pass."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore", frozen=True)
+
+
+def _check_efficiency(value: Any) -> Any:
+    """Take eta(2), eta(3), ..., or one number for all; a sentence tells what else it is."""
+    numbers = value if isinstance(value, list) else [value]
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise ValueError("must be a number, or a list of numbers for 2, 3, ... that share a GPU")
+    if not numbers:
+        raise ValueError("must hold at least the number for two replicas that share a GPU")
+    if min(numbers) <= 0:
+        raise ValueError("must be above 0")
+    shares = [1.0, *(eta / n for n, eta in enumerate(numbers, start=2))]
+    if any(b > a for a, b in pairwise(shares)):
+        raise ValueError(
+            "must not give each of n replicas more than fewer would get: eta(n) / n may not grow, "
+            "and eta(1) is 1"
+        )
+    return value
+
+
+SharingEfficiency = Annotated[
+    Any,
+    BeforeValidator(_check_efficiency),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": 2},
+                {
+                    "type": "array",
+                    "prefixItems": [{"type": "number", "exclusiveMinimum": 0, "maximum": 2}],
+                    "items": {"type": "number", "exclusiveMinimum": 0},
+                    "minItems": 1,
+                },
+            ]
+        }
+    ),
+]
 
 
 def _check_slowdown(value: Any) -> Any:
@@ -60,11 +111,29 @@ Slowdown = Annotated[
 class ModelEntry(Entry):
     """A model: what one replica occupies, and how long one call takes."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "number"}}}
+                for name in ("memory_gb", "weights_gb")
+            ]
+        }
+    )
+
     name: Identifier = Field(description="name shown to people")
-    memory_gb: float = Field(
-        ge=0,
-        le=MAX_MEMORY_GB,
-        description="memory of a whole replica in GB, split evenly over its GPUs",
+    weights_gb: Memory | None = Field(
+        default=None,
+        description="in place of memory_gb: GB of the weights of a replica, to which "
+        "kv_gb_per_sequence is added for each of max_concurrency",
+    )
+    kv_gb_per_sequence: Memory | None = Field(
+        default=None, description="GB of KV cache that one execution in service needs"
+    )
+    memory_gb: Memory | None = Field(
+        default=None,
+        validate_default=True,
+        description="memory of a whole replica in GB, split evenly over its GPUs; needed unless "
+        "weights_gb is given",
     )
     gpus_required: int = Field(
         ge=1,
@@ -98,11 +167,33 @@ class ModelEntry(Entry):
         description="how service time grows with the n executions in service: a slope b for the "
         "factor 1 + b (n - 1), or the measured factors for n = 1, 2, ... max_concurrency",
     )
+    prefill_time_seconds: Seconds = Field(
+        default=0.0,
+        description="seconds at the beginning of a call in which the others of its replica stand "
+        "still; part of the service time",
+    )
+    chunked_prefill: bool = Field(
+        default=False,
+        description="whether the prefill is mixed with the others' work: a call then counts as "
+        "one in service from its beginning",
+    )
+    gpu_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="part of a call's time, alone, in which it occupies the GPU; less where the "
+        "host leaves gaps that others on the GPU can use",
+    )
     type: str | None = Field(default=None, description="kind of model, for people")
     base_model: str | None = Field(default=None, description="model it derives from, for people")
     config: dict[str, Any] | None = Field(
         default=None, description="options a request may choose from; not used for placement"
     )
+
+    @field_validator("memory_gb", mode="after")
+    @classmethod
+    def _needs_one(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is None and info.data.get("weights_gb", 0.0) is None:
+            raise PydanticCustomError("missing", "Field required")
+        return value
 
 
 class NodeEntry(Entry):
@@ -177,12 +268,22 @@ class NetworkEntry(Entry):
 
 
 class ClusterFile(Entry):
-    """A cluster file (JSON or YAML): server types, and the network."""
+    """A cluster file (JSON or YAML): server types, the network, how GPUs are shared."""
 
     server_types: dict[Identifier, ServerTypeEntry] = Field(
         min_length=1, description="server types by name; servers are numbered in this order"
     )
     network: NetworkEntry = Field(default=NetworkEntry(), description="time to move data")
+    gpu_sharing: SharingMode | None = Field(
+        default=None,
+        description="how a GPU serves several replicas: evenly (time-sliced, the default), or one "
+        "execution at a time (serial)",
+    )
+    sharing_efficiency: SharingEfficiency = Field(
+        default=DEFAULT_EFFICIENCY,
+        description="what replicas that share a GPU get of it together, against one alone: a "
+        "number, or a list for 2, 3, ... of them",
+    )
 
 
 class RequestEntry(Entry):
@@ -198,6 +299,11 @@ class RequestEntry(Entry):
         default=None,
         description="seconds of each node by its id; a node left out takes token_mean / "
         "tokens_per_second of its model, else its inference_time_mean",
+    )
+    node_prefill_times: dict[str, Seconds] | None = Field(
+        default=None,
+        description="seconds of prefill of each node by its id, part of its execution time; a "
+        "node left out takes prefill_time_seconds of its model",
     )
     input_data: Any = Field(default=None, description="kept for other tools; not used")
     node_configs: Any = Field(default=None, description="kept for other tools; not used")

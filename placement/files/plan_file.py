@@ -145,6 +145,8 @@ def _document(plan: Plan) -> dict[str, Any]:
                 for t in cluster.server_types
             ],
             "network": {f.name: _finite(getattr(network, f.name)) for f in fields(Network)},
+            "gpu_sharing": cluster.sharing.mode,
+            "sharing_efficiency": list(cluster.sharing.efficiency),
         },
         "rules": {
             "objective": plan.objective,

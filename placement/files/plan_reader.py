@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from placement.files.cluster_file import MAX_GPUS
+from placement.files.cluster_file import MAX_GPUS, gpu_sharing
 from placement.files.plan_schema import PlanDocument, PlanWorkflow
 from placement.files.syntax.document import PlacedFault
 from placement.problem.cluster import Cluster, IntArray, Network, ServerType
@@ -84,7 +84,9 @@ class PlanReader:
             for name, value in part.network.model_dump().items()
         }
         cluster = Cluster(
-            tuple(ServerType(**t.model_dump()) for t in part.server_types), Network(**network)
+            tuple(ServerType(**t.model_dump()) for t in part.server_types),
+            Network(**network),
+            gpu_sharing(part.gpu_sharing, part.sharing_efficiency),
         )
         workflows = tuple(self._workflow(i, w) for i, w in enumerate(entry.workflows))
         rules = entry.rules

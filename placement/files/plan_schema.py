@@ -6,8 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from placement.files.input_schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, MIN_SPEED, Entry
-from placement.problem.names import Mode, Objective
+from placement.files.input_schema import (
+    DEFAULT_EFFICIENCY,
+    MAX_GPUS_PER_SERVER,
+    MAX_SERVERS,
+    MIN_SPEED,
+    Entry,
+    SharingEfficiency,
+)
+from placement.problem.names import Mode, Objective, SharingMode
 
 Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
@@ -38,6 +45,15 @@ class PlanCluster(Entry):
 
     server_types: list[PlanServerType] = Field(min_length=1, description="server types in order")
     network: PlanNetwork = Field(description="time to move data")
+    gpu_sharing: SharingMode | None = Field(
+        default=None,
+        description="how a GPU serves several replicas; time-sliced where it is left out",
+    )
+    sharing_efficiency: SharingEfficiency = Field(
+        default=DEFAULT_EFFICIENCY,
+        description="what replicas that share a GPU get of it together: a number, or a list for "
+        "2, 3, ... of them",
+    )
 
 
 class PlanRules(Entry):

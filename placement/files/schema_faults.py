@@ -126,7 +126,8 @@ def _explain(detail: Any, data: Any) -> PlacedFault:
     context = detail.get("ctx", {})
     if kind == "missing":
         name = str(detail["loc"][-1])
-        present = [str(k) for k in value] if isinstance(value, dict) else []
+        holder = _at(data, place)
+        present = [str(k) for k in holder] if isinstance(holder, dict) else []
         close = nearest(name, present)
         return PlacedFault(
             (*place, name),

@@ -8,7 +8,6 @@ from math import ceil
 import numpy as np
 
 from placement.heuristics.greedy import greedy
-from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import Placement
@@ -48,7 +47,7 @@ def shrink(instance: Instance, factor: int) -> Instance:
     types = tuple(
         replace(t, count=max(1, t.count // factor)) for t in instance.cluster.server_types
     )
-    cluster = Cluster(types, instance.cluster.network)
+    cluster = replace(instance.cluster, server_types=types)
     share = cluster.n_gpus / instance.cluster.n_gpus
     return replace(
         instance,

@@ -125,7 +125,7 @@ def _part(instance: Instance, servers: IntArray, rates: FloatArray) -> Instance:
     )
     return replace(
         instance,
-        cluster=Cluster(types, instance.cluster.network),
+        cluster=replace(instance.cluster, server_types=types),
         workflows=tuple(
             replace(w, rate=float(rate)) for w, rate in zip(instance.workflows, rates, strict=True)
         ),

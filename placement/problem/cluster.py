@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.problem.names import SharingMode
+
 LAST_SERVER = "last-server"
 """Name of the smaller server that is left where GPUs are no multiple of those of a server."""
 
@@ -56,12 +58,38 @@ class Network:
         return self.inter_latency_s + payload_mb / 1000.0 / self.inter_bandwidth_gb_per_s
 
 
+@dataclass(frozen=True, slots=True)
+class GpuSharing:
+    """How a GPU serves several replicas.
+
+    Parameters
+    ----------
+    mode : {"time-sliced", "serial"}
+        ``time-sliced``: the replicas with work in service share the GPU evenly, as the driver
+        does with processes. ``serial``: one execution at a time, first come first served.
+    efficiency : tuple of float
+        ``efficiency[n - 2]``: what n replicas that share a GPU get of it together, for n = 2, 3,
+        ...; the last holds for all that are more. Alone, a replica gets all. The default is what
+        four processes on an H100 were measured to keep.
+    """
+
+    mode: SharingMode = "time-sliced"
+    efficiency: tuple[float, ...] = (0.93,)
+
+    def kept(self, n: int) -> float:
+        """What n replicas that share a GPU get of it together: eta(n), with eta(1) = 1."""
+        if n < 2 or not self.efficiency:
+            return 1.0
+        return self.efficiency[min(n - 2, len(self.efficiency) - 1)]
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Servers in the order of their types; GPUs are numbered through, server by server."""
 
     server_types: tuple[ServerType, ...]
     network: Network = field(default_factory=Network)
+    sharing: GpuSharing = field(default_factory=GpuSharing)
 
     @classmethod
     def homogeneous(

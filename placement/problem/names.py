@@ -36,11 +36,15 @@ SwitchingScheduler = Literal["baseline", "offline"]
 Scheduler = Literal["static", SwitchingScheduler]
 """Who decides where a call runs: a plan, or a scheduler that switches models."""
 
+SharingMode = Literal["time-sliced", "serial"]
+"""How a GPU serves several replicas: evenly at once, or one execution at a time."""
+
 METHODS: tuple[Method, ...] = get_args(Method)
 FORMS: tuple[Form, ...] = get_args(Form)
 MODES: tuple[Mode, ...] = get_args(Mode)
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+SHARING_MODES: tuple[SharingMode, ...] = get_args(SharingMode)
 ROUTERS: tuple[Router, ...] = get_args(Router)
 SWITCHING: tuple[SwitchingScheduler, ...] = get_args(SwitchingScheduler)
 SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)

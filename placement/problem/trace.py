@@ -31,6 +31,9 @@ class Trace(ByContent):
         `Workflow.nodes`; request r owns ``service_s[offset[r] : offset[r + 1]]``.
     start : datetime
         When the first request arrived.
+    stated_prefill_s : float64, shape (N,), or None
+        Prefill that the trace states for a node execution, NaN where it states none; None where
+        it states none at all.
     """
 
     request_ids: Sequence[str]
@@ -39,6 +42,7 @@ class Trace(ByContent):
     service_s: FloatArray
     offset: IntArray
     start: datetime
+    stated_prefill_s: FloatArray | None = None
 
     @property
     def n_requests(self) -> int:
@@ -81,6 +85,26 @@ class Demand(ByContent):
     def total_rate(self) -> float:
         """Requests per second over all workflows."""
         return float(self.rate.sum())
+
+
+def prefill_times(workload: Workload, trace: Trace) -> FloatArray:
+    """Blocking part of every node execution's service time, shape (N,).
+
+    It is what the trace states, else ``prefill_time_s`` of the model, and never more than the
+    service time; 0 where the model's prefill is chunked.
+    """
+    prefill = np.zeros(trace.n_executions)
+    for w, workflow in enumerate(workload.workflows):
+        rows = trace.offset[:-1][trace.workflow == w]
+        for v, node in enumerate(workflow.nodes):
+            model = workload.models[node.model]
+            if model.chunked_prefill:
+                continue
+            prefill[rows + v] = model.prefill_time_s
+            if trace.stated_prefill_s is not None:
+                stated = trace.stated_prefill_s[rows + v]
+                prefill[rows + v] = np.where(np.isnan(stated), model.prefill_time_s, stated)
+    return np.minimum(prefill, trace.service_s)
 
 
 def measure_demand(workload: Workload, trace: Trace) -> Demand:

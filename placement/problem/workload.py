@@ -18,7 +18,8 @@ class Model:
     id, name : str
         Key in the config, and the name shown to people.
     memory_gb : float
-        Memory of a whole replica, split evenly over its GPUs.
+        Memory of a whole replica, split evenly over its GPUs; where `weights_gb` is given, that
+        and `kv_gb_per_sequence` for each of `max_concurrency` executions.
     gpus_required : int
         Tensor-parallel degree k: a replica holds k consecutive GPUs of one server.
     load_time_s : float
@@ -32,6 +33,15 @@ class Model:
     slowdown : tuple of float, shape (max_concurrency,)
         ``slowdown[n - 1]``: how many times longer an execution takes while n are in service.
         ``slowdown[0]`` is 1, and the tuple never decreases.
+    prefill_time_s : float
+        Part at the beginning of a call's service time in which the others of its replica stand
+        still, and which no slowdown makes longer; a trace may state its own.
+    chunked_prefill : bool
+        The prefill is no such part: a call counts as one in service from its beginning.
+    gpu_fraction : float
+        Part of a call's time, alone, in which it occupies the GPU, above 0 and up to 1.
+    weights_gb, kv_gb_per_sequence : float, optional
+        What `memory_gb` is made of, where the config says so.
     """
 
     id: str
@@ -48,6 +58,11 @@ class Model:
     base_model: str | None = None
     max_concurrency: int = 1
     slowdown: tuple[float, ...] = (1.0,)
+    prefill_time_s: float = 0.0
+    chunked_prefill: bool = False
+    gpu_fraction: float = 1.0
+    weights_gb: float | None = None
+    kv_gb_per_sequence: float | None = None
 
     @property
     def memory_per_gpu_gb(self) -> float:

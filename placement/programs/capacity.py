@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pulp
 
 from placement.heuristics.coverage import cover_anew
-from placement.problem.cluster import LAST_SERVER, Cluster, ServerType
+from placement.problem.cluster import LAST_SERVER, ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.space import (
@@ -100,7 +100,7 @@ def _no_more_than_needed(instance: Instance) -> Instance:
         replace(kind, count=min(kind.count, len(instance.used_models)))
         for kind in instance.cluster.server_types
     )
-    return replace(instance, cluster=Cluster(types, instance.cluster.network))
+    return replace(instance, cluster=replace(instance.cluster, server_types=types))
 
 
 def _types_for(instance: Instance, m: int) -> list[int]:

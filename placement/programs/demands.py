@@ -49,6 +49,7 @@ def make_scenarios(instances: Sequence[Instance], load_cap: float) -> list[Scena
 
 def split_windows(trace: Trace, windows: int) -> list[Trace]:
     """Split a trace into windows of equal duration; those without a request are left out."""
+    stated = trace.stated_prefill_s
     edges = np.linspace(0.0, trace.span_s, windows + 1)[1:-1]
     cuts = [0, *np.searchsorted(trace.arrival_s, edges).tolist(), trace.n_requests]
     found = []
@@ -65,6 +66,7 @@ def split_windows(trace: Trace, windows: int) -> list[Trace]:
                 service_s=trace.service_s[executions],
                 offset=trace.offset[first : last + 1] - trace.offset[first],
                 start=trace.start,
+                stated_prefill_s=None if stated is None else stated[executions],
             )
         )
     return found

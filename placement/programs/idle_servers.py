@@ -12,7 +12,6 @@ from math import ceil
 
 import numpy as np
 
-from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution
 
@@ -35,7 +34,7 @@ def trim(instance: Instance) -> Instance:
         replace(t, count=min(t.count, max(least, ceil(t.count * share))))
         for t in cluster.server_types
     )
-    return replace(instance, cluster=Cluster(types, cluster.network))
+    return replace(instance, cluster=replace(cluster, server_types=types))
 
 
 def place_back(instance: Instance, small: Instance, solution: Solution) -> Solution:

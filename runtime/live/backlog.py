@@ -27,7 +27,11 @@ class LiveView(View):
         end_s: list[float],
         may_serve: Callable[[int], bool],
     ) -> None:
-        super().__init__(problem, free_s, unfinished, replica_of, end_s)
+        super().__init__(problem, replica_of, end_s)
+        self.free_s, self.unfinished = free_s, unfinished
+        # A call is expected to take as long as in a full batch, like those of the backlog.
+        full = problem.slowdown[range(problem.n_replicas), problem.replica_slots - 1]
+        self.stretch = (full / problem.replica_speed).tolist()
         self._may_serve = may_serve
 
     def replicas(self) -> Sequence[int]:
@@ -60,7 +64,8 @@ class Backlog:
         self._queued_s = [0.0 for _ in replicas]
         self._queued = [0 for _ in replicas]
         self._sent: list[dict[int, float]] = [{} for _ in replicas]
-        self.free_s = [0.0 for _ in replicas]
+        self._idle_since_s = [float(p - problem.n_replicas) for p in replicas]
+        self.free_s = list(self._idle_since_s)
 
     def queue(self, execution: int, replica: int) -> None:
         """Take note that an execution waits at a replica."""
@@ -78,15 +83,17 @@ class Backlog:
         """Take note that an execution has been sent."""
         self._sent[replica][execution] = now_s + self._expected(execution, replica)
 
-    def finish(self, execution: int, replica: int) -> None:
+    def finish(self, execution: int, replica: int, now_s: float) -> None:
         """Take note that a call has ended, well or not."""
         del self._sent[replica][execution]
+        for p in (replica, *self._rivals[replica]):
+            self._idle_since_s[p] = now_s
 
     def estimate(self, replicas: Sequence[int], now_s: float) -> None:
-        """Set `free_s` of some replicas: when each could start one more execution."""
+        """Set `free_s` of some replicas: when each could start one more, or since when it can."""
         for p in replicas:
-            waits = [self._wait_s(q, now_s) for q in self._rivals[p]]
-            self.free_s[p] = now_s + self._wait_s(p, now_s) + sum(waits)
+            wait_s = self._wait_s(p, now_s) + sum(self._wait_s(q, now_s) for q in self._rivals[p])
+            self.free_s[p] = now_s + wait_s if wait_s > 0 else self._idle_since_s[p]
 
     def _wait_s(self, replica: int, now_s: float) -> float:
         """Expected seconds until a replica that shares its GPUs with no other has a place free."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from placement.problem.trace import Trace
 from runtime.arrays import Problem
+from runtime.engines.events import ProgressCallback
 from runtime.live.calls import CallMaker
 from runtime.live.endpoints import Endpoints
 from runtime.live.executor import Executor, Tally
@@ -18,7 +19,6 @@ from runtime.live.journal import SYNC_S, Journal
 from runtime.live.station import Patience
 from runtime.live.transport import HttpTransport, Transport
 from runtime.policies import RoutingPolicy
-from runtime.reference import ProgressCallback
 from runtime.result import RunResult
 
 

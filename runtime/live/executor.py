@@ -1,6 +1,6 @@
 """A live run: requests arrive, their nodes are released one after the other, outputs go on.
 
-It follows the rules of the simulator (`runtime.reference`): a node is released when its last
+It follows the rules of the simulator (docs/simulator.md): a node is released when its last
 parent has been answered, and the policy gives it a replica at that moment.
 """
 
@@ -16,13 +16,13 @@ import numpy as np
 
 from placement.problem.cluster import IntArray
 from runtime.arrays import NOWHERE, Problem
+from runtime.engines.events import ProgressCallback
 from runtime.live.calls import CallMaker
 from runtime.live.journal import Done, Failed, Past
 from runtime.live.station import Clock, Patience, Station
 from runtime.live.templates import TemplateError
 from runtime.live.transport import CallError, Transport
 from runtime.policies import RoutingPolicy
-from runtime.reference import ProgressCallback
 from runtime.result import Course
 
 BREATH = 500

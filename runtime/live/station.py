@@ -292,7 +292,7 @@ class Station:
         return asyncio.get_running_loop().call_later(wait_s, act)
 
     def _leave(self, execution: int, replica: int) -> None:
-        self._backlog.finish(execution, replica)
+        self._backlog.finish(execution, replica, self._clock.now_s())
         self._in_service[replica] -= 1
         self._unfinished[replica] -= 1
 

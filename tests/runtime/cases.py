@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
-from placement.problem.cluster import Cluster, Network, ServerType
-from placement.problem.names import Mode
+from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
+from placement.problem.names import Mode, SharingMode
 from placement.problem.plan import Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
@@ -39,6 +39,8 @@ def model(name: str, gpus: int = 1, slowdown: tuple[float, ...] = (1.0,), **more
         load_time_s=more.get("load_time_s", 5.0),
         max_concurrency=len(slowdown),
         slowdown=slowdown,
+        prefill_time_s=more.get("prefill_time_s", 0.0),
+        gpu_fraction=more.get("gpu_fraction", 1.0),
     )
 
 
@@ -67,19 +69,31 @@ def chain(models: int, payload_mb: float = 0.0) -> Workflow:
     )
 
 
-def random_case(seed: int, *, requests: int = 40, network: bool | None = None) -> Case:
+def random_case(
+    seed: int,
+    *,
+    requests: int = 40,
+    network: bool | None = None,
+    sharing: SharingMode = "time-sliced",
+    ties: bool = True,
+) -> Case:
     """Draw models, DAGs, a cluster, a placement, shares and a trace.
 
-    Times are often multiples of 0.5, so that many events fall on one instant.
+    With `ties`, times are often multiples of 0.5, so that many events fall on one instant. What
+    only time slicing knows is drawn apart, so that both kinds of sharing run the same cases.
     """
     rng = np.random.default_rng(seed)
+    more = np.random.default_rng([seed, 1])
     n_models = int(rng.integers(1, 5))
     models = []
     for m in range(n_models):
         slots = int(rng.choice([1, 1, 1, 2, 3]))
         slowdown = np.concatenate(([1.0], 1.0 + np.cumsum(rng.random(slots - 1))))
         gpus = int(rng.choice([1, 1, 2, 3]))
-        models.append(model(f"m{m}", gpus, tuple(slowdown.tolist())))
+        fraction = float(more.choice([1.0, 1.0, 0.5, 0.83]))
+        prefill = float(more.choice([0.0, 0.25, 1.0]))
+        details = {"gpu_fraction": fraction, "prefill_time_s": prefill}
+        models.append(model(f"m{m}", gpus, tuple(slowdown.tolist()), **details))
     workflows = []
     for w in range(int(rng.integers(1, 4))):
         nodes = int(rng.integers(1, 6))
@@ -104,17 +118,22 @@ def random_case(seed: int, *, requests: int = 40, network: bool | None = None) -
         ServerType(f"t{t}", int(rng.integers(1, 3)), int(rng.integers(3, 6)), 80.0, speed)
         for t, speed in enumerate(rng.choice([1.0, 2.0], int(rng.integers(1, 3))))
     )
-    cluster = Cluster(types, wires)
+    efficiency = ((0.93,), (1.0,), (0.9, 0.8, 0.75))[more.integers(3)]
+    cluster = Cluster(types, wires, GpuSharing(sharing, efficiency))
     placement = _random_placement(rng, workload, cluster)
     count = int(rng.integers(1, requests))
-    gaps = rng.choice([0.0, 0.0, 0.5, 1.0], count) if rng.random() < 0.5 else rng.random(count)
+    grid = rng.random() < 0.5 and ties
+    gaps = rng.choice([0.0, 0.0, 0.5, 1.0], count) if grid else rng.random(count)
     workflow = rng.integers(len(workflows), size=count)
     total = int(np.array([len(w.nodes) for w in workflows])[workflow].sum())
-    grid = rng.random() < 0.5
+    grid = rng.random() < 0.5 and ties
     service = rng.choice([0.0, 0.5, 1.0, 2.0], total) if grid else rng.exponential(1.0, total)
     arrival = np.cumsum(gaps)
     trace = trace_of(workload, arrival - arrival[0], workflow, service)
     routing = tuple(_random_shares(rng, w, placement) for w in workload.workflows)
+    if more.random() < 0.5:
+        part = np.where(more.random(total) < 0.5, np.nan, more.random(total))
+        trace = replace(trace, stated_prefill_s=np.minimum(part, service))
     mode: Mode = "offline" if rng.random() < 0.3 else "online"
     return Case(workload, trace, cluster, placement, routing, mode)
 

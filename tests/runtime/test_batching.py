@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from placement.problem.cluster import Cluster
+from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.instance import build_instance
+from placement.problem.names import SharingMode
 from placement.problem.solution import Placement
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Node, Workflow, Workload
@@ -20,15 +23,16 @@ REQUESTS = 2_000
 
 @pytest.mark.parametrize("slowdown", TABLES)
 @pytest.mark.parametrize("spread", [0.0, 0.5])
+@pytest.mark.parametrize("sharing", ["serial", "time-sliced"])
 def test_a_full_replica_is_as_busy_as_the_placement_reckons(
-    slowdown: tuple[float, ...], spread: float
+    slowdown: tuple[float, ...], spread: float, sharing: SharingMode
 ) -> None:
     """In overload the time of a replica is the work of the integer program, whatever the table."""
     workload = Workload((model("m", 1, slowdown),), (Workflow("w", "W", (Node("n", 0),)),))
     service = np.random.default_rng(3).uniform(1 - spread, 1 + spread, REQUESTS)
     arrivals = np.zeros(REQUESTS)
     trace = trace_of(workload, arrivals, np.zeros(REQUESTS, dtype=np.int64), service)
-    cluster = Cluster.homogeneous(1, 1)
+    cluster = replace(Cluster.homogeneous(1, 1), sharing=GpuSharing(sharing))
     one = Placement.sorted(np.array([0]), np.array([0]), np.array([0]))
     metrics = measure(simulate(workload, trace, cluster, one, engine="compiled"))
     instance = build_instance(workload, measure_demand(workload, trace), cluster)

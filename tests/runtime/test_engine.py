@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.engine_cases import make_case
-from runtime.engine import run_compiled
+from placement.problem.names import SharingMode
+from runtime.engines.compiled import run_compiled
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
 from runtime.simulate import simulate
@@ -21,8 +22,10 @@ BLOCKS = 10
 PER_BLOCK = 120
 
 
-def run(seed: int, policy: str, engine: str, **more: object) -> RunResult:
-    case = random_case(seed)
+def run(
+    seed: int, policy: str, engine: str, sharing: SharingMode = "time-sliced", **more: object
+) -> RunResult:
+    case = random_case(seed, sharing=sharing)
     return simulate(
         case.workload,
         case.trace,
@@ -49,11 +52,13 @@ def assert_same(one: RunResult, other: RunResult) -> None:
 
 
 @pytest.mark.parametrize("policy", list(BUILT_IN))
+@pytest.mark.parametrize("sharing", ["time-sliced", "serial"])
 @pytest.mark.parametrize("block", range(BLOCKS))
-def test_the_engines_agree_to_the_last_bit(policy: str, block: int) -> None:
-    """Both engines give every execution the same replica and times, over 4,800 random runs."""
+def test_the_engines_agree_to_the_last_bit(policy: str, block: int, sharing: SharingMode) -> None:
+    """Both engines give every execution the same replica and times, over 9,600 random runs."""
     for seed in range(block * PER_BLOCK, (block + 1) * PER_BLOCK):
-        assert_same(run(seed, policy, "reference"), run(seed, policy, "compiled"))
+        one, other = (run(seed, policy, engine, sharing) for engine in ("reference", "compiled"))
+        assert_same(one, other)
 
 
 FEATURES: list[dict[str, Any]] = [
@@ -61,6 +66,7 @@ FEATURES: list[dict[str, Any]] = [
     {"network": True},
     {"shared": True},
     {"concurrency": 4, "network": True},
+    {"concurrency": 4, "shared": True},
 ]
 
 
@@ -94,6 +100,10 @@ def test_the_random_cases_cover_the_semantics() -> None:
         "networks faster across servers": odd,
         "shared": [p.shares_gpus for p in problems],
         "batches": [p.batches for p in problems],
+        "prefill": [bool(len(p.prefill_s)) for p in problems],
+        "fractions": [bool((p.replica_fraction < 1).any() and p.shares_gpus) for p in problems],
+        "time slices": [p.sliced for p in problems],
+        "none": [not p.sliced for p in problems],
         "blocks": [bool((p.replica_gpus > 1).any()) for p in problems],
         "failures": [not r.completed.all() for r in runs],
         "waiting": waited,
@@ -105,7 +115,7 @@ def test_the_engine_loads_where_nothing_can_be_kept() -> None:
     """Without any folder for machine code (a read-only image) the compiled engine still loads."""
     nowhere = {**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
     nowhere.pop("NUMBA_CACHE_DIR", None)
-    code = "import runtime.engine"
+    code = "import runtime.engines.compiled"
     subprocess.run([sys.executable, "-c", code], check=True, env=nowhere)
 
 

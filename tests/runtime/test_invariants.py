@@ -11,6 +11,7 @@ import orjson
 import polars as pl
 import pytest
 
+from placement.problem.names import SharingMode
 from runtime.log import write_log
 from runtime.metrics import measure, summarize
 from runtime.policies import BUILT_IN
@@ -21,8 +22,11 @@ SEEDS = range(500, 620)
 CASES = pytest.mark.parametrize("policy", list(BUILT_IN))
 
 
-def runs(policy: str) -> list[RunResult]:
-    return [run(seed, policy, "compiled") for seed in SEEDS]
+SHARINGS = pytest.mark.parametrize("sharing", ["serial", "time-sliced"])
+
+
+def runs(policy: str, sharing: SharingMode = "serial") -> list[RunResult]:
+    return [run(seed, policy, "compiled", sharing) for seed in SEEDS]
 
 
 def by_gpu(case: RunResult) -> dict[int, list[int]]:
@@ -94,9 +98,10 @@ def test_work_is_conserved(policy: str) -> None:
 
 
 @CASES
-def test_dependencies_and_data_are_waited_for(policy: str) -> None:
+@SHARINGS
+def test_dependencies_and_data_are_waited_for(policy: str, sharing: SharingMode) -> None:
     """A node is ready exactly when its last parent's data is on its server."""
-    for case in runs(policy):
+    for case in runs(policy, sharing):
         problem, cluster = case.problem, case.problem.cluster
         for r in np.flatnonzero(case.completed):
             workflow = problem.workload.workflows[problem.workflow[r]]
@@ -115,9 +120,10 @@ def test_dependencies_and_data_are_waited_for(policy: str) -> None:
 
 
 @CASES
-def test_every_request_is_accounted_for(policy: str) -> None:
+@SHARINGS
+def test_every_request_is_accounted_for(policy: str, sharing: SharingMode) -> None:
     """A request runs whole or not at all, and fails only for want of a replica."""
-    for case in runs(policy):
+    for case in runs(policy, sharing):
         held = set(case.problem.placement.model.tolist())
         for r, w in enumerate(case.problem.workflow.tolist()):
             ran = case.ran[case.problem.offset[r] : case.problem.offset[r + 1]]
@@ -138,11 +144,12 @@ def read_log(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("suffix", [".json", ".parquet"])
 @pytest.mark.parametrize("seed", range(700, 725))
+@SHARINGS
 def test_metrics_recomputed_from_the_log_are_those_reported(
-    seed: int, suffix: str, tmp_path: Path
+    seed: int, suffix: str, sharing: SharingMode, tmp_path: Path
 ) -> None:
     """Whoever holds only the log finds the summary's figures in it."""
-    case = run(seed, "locality", "compiled")
+    case = run(seed, "locality", "compiled", sharing)
     path = tmp_path / f"log{suffix}"
     write_log(path, case)
     head, rows = read_log(path)

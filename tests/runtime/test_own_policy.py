@@ -27,7 +27,7 @@ class Shortest:
     name = "least-loaded"
 
     def choose(self, view):
-        return min(view.replicas(), key=lambda p: (view.unfinished[p], p))
+        return min(view.replicas(), key=lambda p: (view.load(p), view.free_s[p], p))
 
 instance = Shortest()
 

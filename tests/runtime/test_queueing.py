@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.queueing import chain, constant, exponential, lognormal, model, run
+from benchmarks.queueing import EVEN, chain, constant, exponential, lognormal, model, run
 from benchmarks.validation import LAWS, Law, compare
 from runtime.metrics import measure
 from runtime.result import RunResult
@@ -42,6 +42,9 @@ def test_a_batching_replica_is_as_many_servers(service: object) -> None:
     batch = _single(service, 5, models=(model("m", 1, 3),), replicas=((0, 0),), gpus=1)
     np.testing.assert_array_equal(apart.start_s, batch.start_s)
     np.testing.assert_array_equal(apart.end_s, batch.end_s)
+    live = _single(service, 5, models=(model("m", 1, 3),), replicas=((0, 0),), gpus=1, sharing=EVEN)
+    assert live.problem.sliced
+    np.testing.assert_allclose(live.end_s, batch.end_s, rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from placement.problem.cluster import Cluster
+from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.names import Mode
 from placement.problem.solution import Placement
 from placement.problem.workload import Workload
@@ -242,7 +242,8 @@ def one_gpu_case(seed: int, load_time_s: float) -> Case:
         for m in case.workload.models
     )  # fmt: skip
     kinds = tuple(replace(t, speed=1.0) for t in case.cluster.server_types)
-    return replace(case, workload=replace(case.workload, models=models), cluster=Cluster(kinds))
+    cluster = Cluster(kinds, sharing=GpuSharing("serial"))
+    return replace(case, workload=replace(case.workload, models=models), cluster=cluster)
 
 
 def test_free_loading_is_a_plan_with_every_model_everywhere() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from placement.files.input_schema import MAX_SECONDS
-from placement.files.requests.batch import Batch
+from placement.files.requests.batch import PREFILLS, TIMES, Batch
 from placement.files.requests.timestamps import Clock
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.trace import Trace
@@ -38,6 +38,7 @@ class TraceBuilder:
         self.micros: list[IntArray] = []
         self.workflows: list[IntArray] = []
         self.services: list[FloatArray] = []
+        self.prefills: list[FloatArray | None] = []
         self.missing: set[tuple[int, int]] = set()
         self.ordered = True  # as long as every stamp could be read
 
@@ -54,6 +55,7 @@ class TraceBuilder:
         self.micros.append(micros)
         self.workflows.append(workflow)
         self.services.append(service)
+        self.prefills.append(self._read_prefills(batch, workflow, service))
 
     def build(self) -> Trace:
         """Give the trace.
@@ -77,6 +79,17 @@ class TraceBuilder:
             service_s=np.concatenate(self.services),
             offset=offset,
             start=self.clock.start(int(micros[0])),
+            stated_prefill_s=self._stated_prefills(),
+        )
+
+    def _stated_prefills(self) -> FloatArray | None:
+        if all(p is None for p in self.prefills):
+            return None
+        return np.concatenate(
+            [
+                np.full(len(s), np.nan) if p is None else p
+                for p, s in zip(self.prefills, self.services, strict=True)
+            ]
         )
 
     def _read_ids(self, batch: Batch) -> Sequence[str]:
@@ -150,28 +163,64 @@ class TraceBuilder:
         return found
 
     def _read_services(self, batch: Batch, workflow: IntArray) -> FloatArray:
-        known = workflow >= 0
-        lengths = np.where(known, self.nodes_of[np.where(known, workflow, 0)], 0)
-        ends = np.cumsum(lengths)
-        service = np.zeros(int(ends[-1]) if len(ends) else 0)
-        for w, definition in enumerate(self.workload.workflows):
-            rows = np.flatnonzero(workflow == w)
-            if not len(rows):
-                continue
+        service = np.zeros(int(self._lengths(workflow).sum()))
+        for w, rows, places in self._by_workflow(workflow):
+            definition = self.workload.workflows[w]
             if batch.times is None:
-                times = self._from_columns(batch, definition, rows)
+                times = self._from_columns(batch, TIMES, definition, rows)
             else:
-                times = self._from_mappings(batch, batch.times, definition, rows)
+                times = self._from_mappings(batch, TIMES, definition, rows)
             self._fill_missing(batch, w, rows, times)
-            starts = ends[rows] - lengths[rows]
-            service[starts[:, None] + np.arange(len(definition.nodes))] = times
+            service[places] = times
         return service
 
+    def _read_prefills(
+        self, batch: Batch, workflow: IntArray, service: FloatArray
+    ) -> FloatArray | None:
+        """Take the prefills that a batch states, NaN where it states none; None for none at all."""
+        if batch.prefills is None and not batch.prefill_columns:
+            return None
+        prefill = np.full(len(service), np.nan)
+        for w, rows, places in self._by_workflow(workflow):
+            definition = self.workload.workflows[w]
+            if batch.prefills is None:
+                stated = self._from_columns(batch, PREFILLS, definition, rows)
+            else:
+                stated = self._from_mappings(batch, PREFILLS, definition, rows)
+            prefill[places] = stated
+            with np.errstate(invalid="ignore"):
+                longer = stated > service[places]
+            for r, v in np.argwhere(longer).tolist():
+                if self.faults.full:
+                    self.faults.count()
+                    continue
+                self.faults.add(
+                    batch.place(int(rows[r]), f"{PREFILLS}.{definition.nodes[v].id}"),
+                    f"is {stated[r, v]:g} s of a call that takes {service[places][r, v]:g} s",
+                    "a prefill is part of the node's execution time; check both",
+                )
+        return prefill
+
+    def _lengths(self, workflow: IntArray) -> IntArray:
+        known = workflow >= 0
+        return np.where(known, self.nodes_of[np.where(known, workflow, 0)], 0)
+
+    def _by_workflow(self, workflow: IntArray) -> Iterator[tuple[int, IntArray, IntArray]]:
+        """Each workflow met, its rows, and where their executions stand, shape (rows, V)."""
+        lengths = self._lengths(workflow)
+        starts = np.cumsum(lengths) - lengths
+        for w, definition in enumerate(self.workload.workflows):
+            rows = np.flatnonzero(workflow == w)
+            if len(rows):
+                yield w, rows, starts[rows][:, None] + np.arange(len(definition.nodes))
+
     def _from_mappings(
-        self, batch: Batch, all_times: Sequence[Any], workflow: Workflow, rows: IntArray
+        self, batch: Batch, field: str, workflow: Workflow, rows: IntArray
     ) -> FloatArray:
         """Take the times of `rows`, shape (rows, V), NaN where a mapping lacks the node."""
-        times = [all_times[i] for i in rows]
+        every = batch.times if field == TIMES else batch.prefills
+        assert every is not None
+        times = [every[i] for i in rows]
         names = [n.id for n in workflow.nodes]
         if set(map(type, times)) == {dict} and sum(map(len, times)) == len(names) * len(times):
             pick = itemgetter(*names)
@@ -185,10 +234,10 @@ class TraceBuilder:
                     values = np.array(flat, dtype=np.float64).reshape(len(times), -1)
                     if _all_valid(values):
                         return values
-        return self._from_each_mapping(batch, times, names, rows)
+        return self._from_each_mapping(batch, field, times, names, rows)
 
     def _from_each_mapping(
-        self, batch: Batch, times: list[Any], names: list[str], rows: IntArray
+        self, batch: Batch, field: str, times: list[Any], names: list[str], rows: IntArray
     ) -> FloatArray:
         values = np.full((len(rows), len(names)), np.nan)
         column = {n: v for v, n in enumerate(names)}
@@ -199,28 +248,31 @@ class TraceBuilder:
                 if self.faults.full:
                     self.faults.count()
                     continue
-                place = batch.place(i, "node_execution_times")
+                place = batch.place(i, field)
                 _note(self.faults, place, given, "a mapping", "write node: seconds")
                 continue
             for name, seconds in given.items():
                 v = column.get(name)
                 if v is None:
-                    self._unknown_node(batch, i, name, names)
+                    self._unknown_node(batch, i, field, name, names)
                 elif seconds is None:
                     continue
                 elif type(seconds) not in (float, int) or not 0 <= seconds <= MAX_SECONDS:
-                    self._bad_time(batch, i, name, seconds)
+                    self._bad_time(batch, i, field, name, seconds)
                     values[r, v] = 0.0
                 else:
                     values[r, v] = seconds
         return values
 
-    def _from_columns(self, batch: Batch, workflow: Workflow, rows: IntArray) -> FloatArray:
+    def _from_columns(
+        self, batch: Batch, field: str, workflow: Workflow, rows: IntArray
+    ) -> FloatArray:
+        columns = batch.columns if field == TIMES else batch.prefill_columns
         names = [n.id for n in workflow.nodes]
         values = np.full((len(rows), len(names)), np.nan)
         for v, name in enumerate(names):
-            if name in batch.columns:
-                values[:, v] = batch.columns[name][rows]
+            if name in columns:
+                values[:, v] = columns[name][rows]
         for v, name in enumerate(names):
             with np.errstate(invalid="ignore"):
                 bad = (values[:, v] < 0) | (values[:, v] > MAX_SECONDS)
@@ -228,14 +280,14 @@ class TraceBuilder:
                 if self.faults.full:
                     self.faults.count(int(bad.sum()) - n)
                     break
-                self._bad_time(batch, int(rows[r]), name, float(values[r, v]))
-        for name in batch.columns.keys() - set(names):
-            given = rows[~np.isnan(batch.columns[name][rows])]
+                self._bad_time(batch, int(rows[r]), field, name, float(values[r, v]))
+        for name in columns.keys() - set(names):
+            given = rows[~np.isnan(columns[name][rows])]
             for n, i in enumerate(given):
                 if self.faults.full:
                     self.faults.count(len(given) - n)
                     break
-                self._unknown_node(batch, int(i), name, names)
+                self._unknown_node(batch, int(i), field, name, names)
         return values
 
     def _fill_missing(self, batch: Batch, w: int, rows: IntArray, times: FloatArray) -> None:
@@ -250,28 +302,28 @@ class TraceBuilder:
                 self.missing.add((w, v))
                 i = int(rows[np.flatnonzero(absent)[0]])
                 self.faults.add(
-                    batch.place(i, f"node_execution_times.{node.id}"),
+                    batch.place(i, f"{TIMES}.{node.id}"),
                     f"is missing, and model {model.id!r} states no service time",
                     "add the seconds here, or give the model tokens_per_second and token_mean, or "
                     "inference_time_mean",
                 )
 
-    def _unknown_node(self, batch: Batch, i: int, name: Any, names: list[str]) -> None:
+    def _unknown_node(self, batch: Batch, i: int, field: str, name: Any, names: list[str]) -> None:
         if self.faults.full:
             self.faults.count()
             return
         self.faults.add(
-            batch.place(i, "node_execution_times"),
+            batch.place(i, field),
             f"{name!r} is no node of workflow {batch.workflow_ids[i]!r}",
             suggest(str(name), names, "node"),
         )
 
-    def _bad_time(self, batch: Batch, i: int, name: str, seconds: Any) -> None:
+    def _bad_time(self, batch: Batch, i: int, field: str, name: str, seconds: Any) -> None:
         if self.faults.full:
             self.faults.count()
             return
         self.faults.add(
-            batch.place(i, f"node_execution_times.{name}"),
+            batch.place(i, f"{field}.{name}"),
             f"is {show(seconds)}",
             f"write seconds as a number from 0 to {MAX_SECONDS:g}",
         )

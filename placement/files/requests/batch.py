@@ -10,6 +10,9 @@ from placement.problem.cluster import FloatArray
 from placement.support.equality import ByContent
 from placement.support.faults import Spot
 
+TIMES, PREFILLS = "node_execution_times", "node_prefill_times"
+"""Fields of a request that hold seconds by node."""
+
 Place = Callable[[int, str], str | Spot]
 """Names a field of the i-th request of a batch the way the format's faults do."""
 
@@ -27,6 +30,8 @@ class Batch(ByContent):
         `columns` holds the times.
     columns : mapping of node id to float64 array of shape (B,)
         Times by node, NaN where the file leaves them out.
+    prefills, prefill_columns
+        ``node_prefill_times``, likewise; without both, the file states no prefill.
     place : callable
         ``place(i, field)`` names a field of request i of the batch.
     """
@@ -37,3 +42,5 @@ class Batch(ByContent):
     times: Sequence[Any] | None
     place: Place
     columns: Mapping[str, FloatArray] = field(default_factory=dict)
+    prefills: Sequence[Any] | None = None
+    prefill_columns: Mapping[str, FloatArray] = field(default_factory=dict)

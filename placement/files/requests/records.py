@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from placement.files.requests.batch import Batch
+from placement.files.requests.batch import PREFILLS, TIMES, Batch
 from placement.files.schema_faults import close_field
 from placement.files.syntax.document import Document, PlacedFault, load_document, raise_faults
 from placement.files.syntax.json_text import may_repeat_keys, parse_json
@@ -21,7 +21,7 @@ from placement.support.equality import ByContent
 from placement.support.faults import FaultList, Place, Spot, input_error, nearest, show
 
 REQUIRED = ("request_id", "timestamp", "workflow_id")
-OPTIONAL = ("node_execution_times", "input_data", "node_configs", "metadata")
+OPTIONAL = (TIMES, PREFILLS, "input_data", "node_configs", "metadata")
 CHUNK_BYTES = 2**25
 MOST_GUESSED = 1000
 """Sets of fields for which is looked up what a misspelt one was meant to be."""
@@ -151,11 +151,13 @@ def _look_up(names: tuple[str, ...], *, guess: bool) -> _Fields:
 
 
 def _batch(records: list[dict[str, Any]], place: Any) -> Batch:
+    prefills = [r.get(PREFILLS) for r in records]
     return Batch(
         request_ids=[r["request_id"] for r in records],
         timestamps=[r["timestamp"] for r in records],
         workflow_ids=[r["workflow_id"] for r in records],
-        times=[r.get("node_execution_times") for r in records],
+        times=[r.get(TIMES) for r in records],
+        prefills=prefills if any(p is not None for p in prefills) else None,
         place=place,
     )
 

@@ -1,7 +1,8 @@
 """Traces whose requests are rows: CSV and Parquet.
 
 Node times stand in a column `node_execution_times`: a JSON object as text in either format, a
-struct in Parquet; or in one column a node, named ``node_execution_times.<node id>``.
+struct in Parquet; or in one column a node, named ``node_execution_times.<node id>``. Likewise
+`node_prefill_times`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from placement.files.requests.batch import Batch
+from placement.files.requests.batch import PREFILLS, TIMES, Batch
 from placement.files.requests.records import OPTIONAL, REQUIRED
 from placement.files.schema_faults import close_field
 from placement.files.syntax.csv_text import (
@@ -32,7 +33,8 @@ from placement.problem.cluster import FloatArray
 from placement.support.faults import SHOWN_FAULTS, FaultList, InputError, input_error, show
 from placement.support.quiet import silenced
 
-TIMES = "node_execution_times"
+FIELDS = (TIMES, PREFILLS)
+DOTTED = tuple(f"{name}." for name in FIELDS)
 ROWS = 200_000
 """Rows of one batch: bounds the memory of what is taken apart in Python."""
 
@@ -85,7 +87,7 @@ def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
     try:
         with silenced(2):
             names = list(pl.read_parquet_schema(Path(path)))
-        wanted = [n for n in names if n in (*REQUIRED, TIMES) or n.startswith(TIMES + ".")]
+        wanted = [n for n in names if n in (*REQUIRED, *FIELDS) or n.startswith(DOTTED)]
         _check_columns(path, names)
         with silenced(2):
             table = pl.read_parquet(Path(path), columns=wanted)
@@ -108,7 +110,7 @@ def _check_columns(path: str | os.PathLike[str], names: list[str]) -> None:
     known = (*REQUIRED, *OPTIONAL)
     absent = tuple(n for n in known if n not in names)
     for name in names:
-        if name in known or name.startswith(TIMES + "."):
+        if name in known or name.startswith(DOTTED):
             continue
         if meant := close_field(name, absent):
             faults.add(f"column {name}", "is no column that is known here", f"is it {meant!r}?")
@@ -153,22 +155,28 @@ def _unnest(path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName
             for row in empty.arg_true().head(SHOWN_FAULTS).to_list():
                 faults.add(f"{row_name(row)}, {name}", "is missing", "add it")
             faults.count(max(0, int(empty.sum()) - SHOWN_FAULTS))
-    times = table.schema.get(TIMES)
-    if isinstance(times, pl.Struct):
-        fields = [f.name for f in times.fields]
-        for name in fields:
-            if f"{TIMES}.{name}" in table.columns:
-                faults.add(f"column {TIMES}.{name}", "is also a field of the struct", "keep one")
-        faults.raise_if_any()
-        renamed = table[TIMES].struct.rename_fields([f"{TIMES}.{n}" for n in fields])
-        table = table.with_columns(renamed).unnest(TIMES)
-    elif times not in (None, pl.String, pl.Null):
-        faults.add(f"column {TIMES}", f"holds {times}", "use a struct, or JSON objects as text")
-    elif times == pl.Null:
-        table = table.drop(TIMES)
-    if TIMES in table.columns and any(c.startswith(TIMES + ".") for c in table.columns):
-        faults.add(f"column {TIMES}", "stands beside columns of single nodes", "keep one form")
+    for name in FIELDS:
+        table = _unnest_seconds(table, name, faults)
     faults.raise_if_any()
+    return table
+
+
+def _unnest_seconds(table: pl.DataFrame, field: str, faults: FaultList) -> pl.DataFrame:
+    kind = table.schema.get(field)
+    if isinstance(kind, pl.Struct):
+        names = [f.name for f in kind.fields]
+        for name in names:
+            if f"{field}.{name}" in table.columns:
+                faults.add(f"column {field}.{name}", "is also a field of the struct", "keep one")
+        faults.raise_if_any()
+        renamed = table[field].struct.rename_fields([f"{field}.{n}" for n in names])
+        table = table.with_columns(renamed).unnest(field)
+    elif kind not in (None, pl.String, pl.Null):
+        faults.add(f"column {field}", f"holds {kind}", "use a struct, or JSON objects as text")
+    elif kind == pl.Null:
+        table = table.drop(field)
+    if field in table.columns and any(c.startswith(field + ".") for c in table.columns):
+        faults.add(f"column {field}", "stands beside columns of single nodes", "keep one form")
     return table
 
 
@@ -178,16 +186,8 @@ def _batch(
     def place(i: int, name: str) -> str:
         return f"{row_name(first + i)}, {name}"
 
-    times: list[Any] | None = None
-    columns: dict[str, FloatArray] = {}
-    if TIMES in table.columns:
-        times = _parse_times(path, table[TIMES].to_list(), place)
-    else:
-        faults = FaultList(path)
-        for name in table.columns:
-            if name.startswith(TIMES + "."):
-                columns[name.removeprefix(TIMES + ".")] = _numbers(table[name], place, faults)
-        faults.raise_if_any()
+    times, columns = _seconds(path, table, TIMES, place)
+    prefills, prefill_columns = _seconds(path, table, PREFILLS, place)
     stamps = table["timestamp"]
     return Batch(
         request_ids=table["request_id"].to_list(),
@@ -196,10 +196,30 @@ def _batch(
         times=times,
         place=place,
         columns=columns,
+        prefills=prefills,
+        prefill_columns=prefill_columns,
     )
 
 
-def _parse_times(path: str | os.PathLike[str], texts: list[str | None], place: Any) -> list[Any]:
+def _seconds(
+    path: str | os.PathLike[str], table: pl.DataFrame, field: str, place: Any
+) -> tuple[list[Any] | None, dict[str, FloatArray]]:
+    """Take the seconds by node of a field: as mappings, or as a column a node."""
+    if field in table.columns:
+        return _parse_times(path, table[field].to_list(), field, place), {}
+    faults = FaultList(path)
+    columns = {
+        name.removeprefix(field + "."): _numbers(table[name], place, faults)
+        for name in table.columns
+        if name.startswith(field + ".")
+    }
+    faults.raise_if_any()
+    return None, columns
+
+
+def _parse_times(
+    path: str | os.PathLike[str], texts: list[str | None], field: str, place: Any
+) -> list[Any]:
     """Parse the JSON objects of a column; all at once where nothing is wrong."""
     parts = [t.encode() if t else b"null" for t in texts]
     joined = b"[" + b",".join(parts) + b"]"
@@ -219,7 +239,7 @@ def _parse_times(path: str | os.PathLike[str], texts: list[str | None], place: A
         except InputError as error:
             fault = error.faults[0]
             wrong = f"{show(texts[i])} {fault.wrong} at {fault.key}"
-            faults.add(place(i, TIMES), wrong, fault.mend)
+            faults.add(place(i, field), wrong, fault.mend)
     faults.raise_if_any()
     return values
 

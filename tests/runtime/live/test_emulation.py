@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runtime.engines.reference import run_reference
 from runtime.live.emulation import EmulatedReplica, Emulator
 from runtime.live.local import emulated_replicas
-from runtime.reference import run_reference
 from tests.runtime.cases import random_case
 from tests.runtime.live.test_executor import problem_of, without_ties
 from tests.runtime.live.virtual import run_virtually
@@ -89,7 +89,7 @@ def test_shared_gpus_in_turn_as_in_the_simulator() -> None:
     """Single calls in their order of arrival end when the reference engine says."""
     compared = shared = 0
     for seed in range(80):
-        case = without_ties(random_case(seed, network=False), seed)
+        case = without_ties(random_case(seed, network=False, sharing="serial"), seed)
         problem, rule = problem_of(case, "plan")
         if problem.batches:
             continue

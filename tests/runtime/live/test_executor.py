@@ -13,12 +13,12 @@ from placement.problem.cluster import Cluster
 from placement.problem.solution import Placement
 from placement.problem.workload import Node, Workflow, Workload
 from runtime.arrays import Problem
+from runtime.engines.reference import run_reference
 from runtime.live.backoff import RetryParams
 from runtime.live.breaker import BreakerParams
 from runtime.live.journal import Done, Failed, Past
 from runtime.live.station import Patience
 from runtime.live.transport import CallError
-from runtime.reference import run_reference
 from runtime.result import Course
 from runtime.simulate import prepare_run
 from tests.runtime.cases import Case, chain, model, random_case, trace_of

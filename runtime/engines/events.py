@@ -1,0 +1,127 @@
+"""The event loop in plain Python, and what it asks of the place where executions are served.
+
+- A node is *released* when its last parent has finished (a node without parents when its request
+  arrives). At that instant it is routed.
+- It is *committed* where it was routed to when its data has arrived there: at once without a
+  network.
+- At one instant, what ends comes first, then commitments and releases by number of the execution
+  (request by request in order of arrival, nodes in the order of the workflow).
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Protocol
+
+import numpy as np
+
+from runtime.arrays import NOWHERE, Problem
+
+PROGRESS_EVERY = 20_000
+
+
+class ProgressCallback(Protocol):
+    """Takes the executions committed so far, their total, and the simulated time if it is one."""
+
+    def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
+        """Take the latest count."""
+        ...
+
+
+class Station(Protocol):
+    """Where executions are served: replicas of a plan, or GPUs that switch models."""
+
+    def route(self, execution: int, request: int, node: int, now_s: float) -> float:
+        """Choose where an execution will run; return when its data is there."""
+        ...
+
+    def commit(self, execution: int, now_s: float) -> None:
+        """Queue an execution whose data is there."""
+        ...
+
+    def next_s(self) -> float:
+        """Return when something ends next; infinity where nothing is in service."""
+        ...
+
+    def end(self, now_s: float) -> int:
+        """Take the first of what ends now; return the execution that is done, or `NOWHERE`."""
+        ...
+
+
+class KnownEnds:
+    """The end of every execution is known when it is committed: the first is kept in a heap."""
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[float, int]] = []
+
+    def expect(self, end_s: float, execution: int) -> None:
+        """Let an execution end at a time."""
+        heapq.heappush(self._ends, (end_s, execution))
+
+    def next_s(self) -> float:
+        """Return when the next execution ends."""
+        return self._ends[0][0] if self._ends else float("inf")
+
+    def end(self, now_s: float) -> int:
+        """Take the execution that ends now; ties: the lowest."""
+        return heapq.heappop(self._ends)[1]
+
+
+def run_events(
+    problem: Problem, station: Station, progress: ProgressCallback | None = None
+) -> None:
+    """Run every servable request of the problem through a station, event by event."""
+    workflow = problem.workflow.tolist()
+    offset = problem.offset.tolist()
+    first_node = problem.first_node.tolist()
+    indegree = np.diff(problem.parent_start).tolist()
+    children = [
+        problem.child[a:b].tolist()
+        for a, b in zip(problem.child_start, problem.child_start[1:], strict=False)
+    ]
+    request_of = np.repeat(np.arange(len(workflow)), np.diff(problem.offset)).tolist()
+    servable = problem.servable.tolist()
+
+    ready: list[tuple[float, int]] = []
+    missing = [0] * offset[-1]
+    for request, arrival in enumerate(problem.arrival_s.tolist()):
+        w = workflow[request]
+        if servable[w]:
+            nodes = range(first_node[w], first_node[w + 1])
+            for execution, node in enumerate(nodes, start=offset[request]):
+                missing[execution] = indegree[node]
+                if not missing[execution]:
+                    ready.append((arrival, execution))
+    heapq.heapify(ready)
+
+    routed = [False] * offset[-1]
+    committed = 0
+    while True:
+        end_s = station.next_s()
+        now_s = min(end_s, ready[0][0]) if ready else end_s
+        if now_s == float("inf"):
+            return
+        if end_s == now_s:
+            done = station.end(now_s)
+            if done != NOWHERE:
+                request = request_of[done]
+                first = offset[request]
+                for child in children[first_node[workflow[request]] + done - first]:
+                    waiting = first + child
+                    missing[waiting] -= 1
+                    if not missing[waiting]:
+                        heapq.heappush(ready, (now_s, waiting))
+            continue
+        _, execution = heapq.heappop(ready)
+        if not routed[execution]:
+            routed[execution] = True
+            request = request_of[execution]
+            node = first_node[workflow[request]] + execution - offset[request]
+            data_s = station.route(execution, request, node, now_s)
+            if data_s > now_s:
+                heapq.heappush(ready, (data_s, execution))
+                continue
+        station.commit(execution, now_s)
+        committed += 1
+        if progress and not committed % PROGRESS_EVERY:
+            progress(committed, len(missing), now_s)

@@ -1,0 +1,287 @@
+"""`runtime.engines.sliced`, compiled.
+
+Each replica keeps its calls in service in a heap by their tags, and its queue as a list through
+`following`: from `prefill_head` those whose prefill is to be served, from `wait_head` those that
+are not in service yet. A tree of minima holds when something ends next on each replica.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime.engines.kernel.choices import NO_NETWORK, choose, data_arrival, set_cost, set_free
+from runtime.engines.kernel.native import called, inlined, loop
+from runtime.engines.kernel.releases import (
+    COMMITTED,
+    make_ready,
+    next_instant,
+    next_ready,
+    open_request,
+    release_children,
+)
+from runtime.engines.kernel.trees import drop_first, lowest_leaf, push, set_leaf
+
+
+@inlined
+def prefill_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds of prefill of an execution on a replica."""
+    if t.slots[p] == 1 or len(t.prefill) == 0:
+        return 0.0
+    return t.prefill[e] / t.speed[p]
+
+
+@inlined
+def decode_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds of what follows the prefill."""
+    if t.slots[p] == 1 or len(t.prefill) == 0:
+        return t.service[e] / t.speed[p]
+    return (t.service[e] - t.prefill[e]) / t.speed[p]
+
+
+@inlined
+def full_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds of a replica that an execution takes where its places are all filled."""
+    full = t.slowdown[p, t.slots[p] - 1] / t.slots[p]
+    return prefill_work(e, p, t) + decode_work(e, p, t) * full
+
+
+@called
+def constant(gpu, without, beside, present, start, replicas, fraction, kept, chance):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Give `runtime.engines.sharing._constant` of the replicas on a GPU, with `beside`."""
+    n = 0
+    chance[0] = 1.0
+    for i in range(start[gpu], start[gpu + 1]):
+        q = replicas[i]
+        if q != without and (present[q] > 0 or q == beside):
+            u = fraction[q]
+            chance[n + 1] = 0.0 + chance[n] * u
+            for k in range(n, 0, -1):
+                chance[k] = chance[k] * (1.0 - u) + chance[k - 1] * u
+            chance[0] = chance[0] * (1.0 - u) + 0.0
+            n += 1
+    value = chance[0]
+    for k in range(1, n + 1):
+        value = chance[k] + value * (kept[k] / k)
+    return value
+
+
+@inlined
+def least_share(p, present, number, fractions, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Pace of a replica among those present on its GPUs (itself counted): the least of theirs."""
+    mine = 0 if present[p] > 0 else 1
+    least = np.inf
+    for gpu in range(t.first_gpu[p], t.first_gpu[p] + t.gpus[p]):
+        n = number[gpu] + mine
+        share = t.part[n]
+        if fractions and n > 1:
+            rest = constant(gpu, p, p, present, t.gpu_start, t.gpu_replica, t.fraction, t.kept,
+                            s.chance)  # fmt: skip
+            whole = constant(gpu, -1, p, present, t.gpu_start, t.gpu_replica, t.fraction, t.kept,
+                             s.chance)  # fmt: skip
+            share = share * (rest / whole)
+        least = min(least, share)
+    return least
+
+
+@inlined
+def estimate(p, policy, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Tell routers when a call would begin on a replica, and what it would cost there."""
+    set_cost(p, s.unfinished[p], s.share[p], policy, t, s)
+    free = s.changed[p]
+    if s.unfinished[p] >= t.slots[p]:
+        if s.in_service[p]:
+            free = s.ends[len(s.ends) // 2 + p]
+        free += s.ahead[p] / s.share[p]
+    set_free(p, free, t, s)
+
+
+@inlined
+def settle(p, now, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Bring a replica up to date: it has proceeded at its pace since it last was."""
+    served = (now - s.since[p]) * s.pace[p]
+    if s.prefilling[p]:
+        s.left[p] -= served
+    elif s.in_service[p]:
+        s.clock_work[p] += served
+    s.since[p] = now
+
+
+@inlined
+def foresee(p, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Set the pace of a replica that is up to date, and say what ends on it next."""
+    then = np.inf
+    if s.in_service[p]:
+        if s.prefilling[p]:
+            s.pace[p] = s.given[p]
+            left = s.left[p]
+        else:
+            s.pace[p] = s.given[p] / t.slowdown[p, s.in_service[p] - 1]
+            left = s.tag[t.slot_start[p]] - s.clock_work[p]
+        then = now + max(0.0, left) / s.pace[p]
+    set_leaf(s.ends, 0, len(s.ends) // 2 + p, then)
+
+
+@inlined
+def enter(e, p, s, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Let a call whose prefill is done proceed with the others."""
+    size = s.in_service[p] - s.prefilling[p]
+    push(s.tag, s.serving, t.slot_start[p], size, s.clock_work[p] + decode_work(e, p, t), e)
+
+
+@inlined
+def admit(p, now, policy, fractions, apart, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Fill the places of a replica from its queue, and let its neighbours feel it."""
+    while s.wait_head[p] >= 0 and s.in_service[p] < t.slots[p]:
+        e = s.wait_head[p]
+        s.wait_head[p] = s.following[e]
+        s.start[e] = now
+        s.ahead[p] -= full_work(e, p, t)
+        prefill = prefill_work(e, p, t)
+        if prefill > 0.0 or s.prefilling[p]:
+            if not s.prefilling[p]:
+                s.prefill_head[p] = e
+                s.left[p] = prefill
+            s.prefilling[p] += 1
+        else:
+            enter(e, p, s, t)
+        s.in_service[p] += 1
+    if s.unfinished[p] == s.in_service[p]:
+        s.ahead[p] = 0.0
+    busy = s.in_service[p] > 0
+    if busy != s.busy[p]:
+        s.busy[p] = busy
+        for gpu in range(t.first_gpu[p], t.first_gpu[p] + t.gpus[p]):
+            s.gpu_busy[gpu] += 1 if busy else -1
+        s.given[p] = least_share(p, s.busy, s.gpu_busy, fractions, t, s) if busy else 0.0
+        for i in range(t.rival_start[p], t.rival_start[p + 1]):
+            q = t.rival[i]
+            if apart and not s.in_service[q]:
+                continue
+            share = least_share(q, s.busy, s.gpu_busy, fractions, t, s)
+            if s.in_service[q] and share != s.given[q]:
+                settle(q, now, s)
+                s.given[q] = share
+                foresee(q, now, t, s)
+            elif apart or share == s.share[q]:
+                continue
+            # Without a network, who has work is who has a call in service.
+            if not apart:
+                s.share[q] = share
+            estimate(q, policy, t, s)
+    foresee(p, now, t, s)
+
+
+@inlined
+def notice(p, policy, fractions, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Let the estimates of a replica's neighbours feel that it has work now, or none."""
+    for gpu in range(t.first_gpu[p], t.first_gpu[p] + t.gpus[p]):
+        s.gpu_active[gpu] += 1 if s.unfinished[p] else -1
+    for i in range(t.rival_start[p], t.rival_start[p + 1]):
+        q = t.rival[i]
+        s.share[q] = least_share(q, s.unfinished, s.gpu_active, fractions, t, s)
+        estimate(q, policy, t, s)
+
+
+@inlined
+def end_first(p, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Take the prefill or call of a replica that ends now; give the call that is done, or -1."""
+    settle(p, now, s)
+    done = -1
+    if s.prefilling[p]:
+        e = s.prefill_head[p]
+        if decode_work(e, p, t) > 0.0:
+            enter(e, p, s, t)
+        else:
+            done = e
+        s.prefilling[p] -= 1
+        if s.prefilling[p]:
+            s.prefill_head[p] = s.following[e]
+            s.left[p] = prefill_work(s.prefill_head[p], p, t)
+    else:
+        base = t.slot_start[p]
+        s.clock_work[p], done = s.tag[base], s.serving[base]
+        drop_first(s.tag, s.serving, base, s.in_service[p])
+    if done >= 0:
+        s.in_service[p] -= 1
+        s.end[done] = now
+        s.unfinished[p] -= 1
+        s.changed[p] = now
+        if not s.in_service[p]:
+            s.clock_work[p] = 0.0
+    return done
+
+
+@inlined
+def join(e, p, now, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Let an execution whose data is there join the queue of its replica."""
+    s.ready[e] = now
+    s.following[e] = -1
+    if s.wait_head[p] < 0:
+        s.wait_head[p] = e
+    if s.wait_tail[p] >= 0:
+        s.following[s.wait_tail[p]] = e
+    s.wait_tail[p] = e
+    s.tally[COMMITTED] += 1
+
+
+@loop
+def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Make the loop."""
+
+    def advance(t, s, policy, network, fractions, limit):  # type: ignore[no-untyped-def]
+        """Run as `runtime.engines.kernel.serial_loop.advance` does.
+
+        `fractions` says whether some model leaves its GPU idle part of the time.
+        """
+        assert stamp
+        apart = network != NO_NETWORK
+        now = s.clock[0]
+        if now == -np.inf:
+            open_request(t, s)
+        while True:
+            # One thing of this instant at a time. It is written so that all that happens to a
+            # replica stands here once: what is inlined twice is compiled twice.
+            done, joined, turned = -1, False, False
+            if s.ends[1] == now:
+                p = lowest_leaf(s.ends, 0, len(s.ends) // 2, 1) - len(s.ends) // 2
+                done = end_first(p, now, t, s)
+                admits = True
+                turned = done >= 0 and s.unfinished[p] == 0
+            else:
+                e = next_ready(now, t, s)
+                if e < 0:
+                    now = next_instant(s.ends[1], t, s)
+                    if now == np.inf:
+                        return True
+                    continue
+                joined = True
+                p = s.replica[e]
+                if p < 0:
+                    p = choose(e, now, policy, network, False, t, s)
+                    arrival = data_arrival(e, t.server[p], now, t, s) if network else now
+                    s.replica[e] = p
+                    s.unfinished[p] += 1
+                    s.ahead[p] += full_work(e, p, t)
+                    s.changed[p] = now
+                    turned = s.unfinished[p] == 1
+                    if arrival > now:
+                        make_ready(e, arrival, s)
+                        joined = False
+                admits = False
+                if joined:
+                    join(e, p, now, s)
+                    if s.in_service[p] < t.slots[p]:
+                        admits = True
+                        settle(p, now, s)
+            if admits:
+                admit(p, now, policy, fractions, apart, t, s)
+            if apart and turned:
+                notice(p, policy, fractions, t, s)
+            estimate(p, policy, t, s)
+            if done >= 0:
+                release_children(done, now, t, s)
+            if joined and s.tally[COMMITTED] >= limit:
+                s.clock[0] = now
+                return False
+
+    return advance

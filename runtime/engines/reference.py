@@ -1,0 +1,33 @@
+"""The runtime in plain Python: the specification, and the oracle of the compiled loops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime.arrays import Problem
+from runtime.engines.events import ProgressCallback, run_events
+from runtime.engines.serial import SerialReplicas
+from runtime.engines.sliced import SlicedReplicas
+from runtime.policies import RoutingPolicy
+from runtime.result import Course
+
+
+def run_reference(
+    problem: Problem, policy: RoutingPolicy, progress: ProgressCallback | None = None
+) -> Course:
+    """Simulate a static plan under a routing policy.
+
+    Raises
+    ------
+    ValueError
+        Where the policy returns what is no replica of the node's model.
+    """
+    kind = SlicedReplicas if problem.sliced else SerialReplicas
+    replicas = kind(problem, policy)
+    run_events(problem, replicas, progress)
+    return Course(
+        replica=np.array(replicas.replica, dtype=np.int32),
+        ready_s=np.array(replicas.ready, dtype=np.float64),
+        start_s=np.array(replicas.start, dtype=np.float64),
+        end_s=np.array(replicas.end_s, dtype=np.float64),
+    )
