@@ -9,7 +9,6 @@ return there are no rows for what is kept, and the program is solved in a tenth 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 import networkx as nx
@@ -17,47 +16,34 @@ import pulp
 
 from placement.patterns.pattern import Pattern
 from placement.patterns.restricted_master import Master
-from placement.patterns.rounding_cuts import WHOLE_WORKFLOW
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.programs.fitting_sets import told
-from placement.solver.milp import Pairs, linear
+from placement.solver.milp import linear
 
 
 class SetsMaster(Master):
     """`Master` over the sets of nodes that a pattern holds, and over single nodes."""
 
     def _flows(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> None:
-        instance = self.instance
-        speed = instance.cluster.server_types[pattern.kind].speed
-        scale = float(instance.cluster.n_servers)
+        place = self._place(p, pattern)
         carried = self._capacity(p, pattern, n)
-        work: dict[int, Pairs] = defaultdict(list)
-        for w in instance.active_workflows:
-            flow = instance.workflows[w]
-            whole, link = instance.locality_weights(w)
-            models, links = flow.node_model.tolist(), flow.links.tolist()
-            for s, part in enumerate(_sets(flow, pattern)):
-                y = pulp.LpVariable(f"y_{w}_{s}_{p}", 0)
+        for w, parts in self._parts.items():
+            flow = self.instance.workflows[w]
+            for s, together in enumerate(_sets(flow, pattern)):
+                y = place.serve_together(w, together, str(s))
                 worth = 0.0
-                if len(part) == len(models):
-                    worth += whole * scale
-                    self._kept[w, WHOLE_WORKFLOW].append((y, 1.0))
-                for e, (u, v) in enumerate(links):
-                    if u in part and v in part:
-                        worth += link * scale
-                        self._kept[w, e].append((y, 1.0))
+                for part, nodes, value in parts:
+                    if together.issuperset(nodes):
+                        worth += value
+                        self._kept[part].append((y, 1.0))
                 if worth:
                     self._objective.append((y, worth))
                     # One server never serves more than all there is; on few servers it counts.
                     self.problem += linear([(y, 1.0), (n, -flow.rate)]) <= 0
-                busy: dict[int, float] = defaultdict(float)
-                for v in part:
+                for v in together:
                     self._demand[w, v].append((y, 1.0))
-                    busy[models[v]] += float(flow.work_s[v]) / speed
-                for m, seconds in busy.items():
-                    work[m].append((y, -seconds))
-        for m, terms in work.items():
-            self.problem += linear([*carried[m], *terms]) == 0
+        for m in place.work:
+            place.do_work(m, carried[m])
 
 
 def master_of(instance: Instance) -> type[Master]:

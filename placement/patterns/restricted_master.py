@@ -15,8 +15,17 @@ import pulp
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
-from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part
+from placement.patterns.rounding_cuts import KeptRow
 from placement.problem.instance import Instance
+from placement.programs.flows import (
+    Part,
+    Place,
+    add_demand,
+    keepable,
+    kept_terms,
+    nodes_with_requests,
+)
+from placement.programs.space_rows import by_model, loads_of, loads_on_gpus
 from placement.solver.milp import Pairs, linear
 from placement.solver.milp import duals as read_duals
 
@@ -47,6 +56,7 @@ class Master:
         self.problem = pulp.LpProblem("master", pulp.LpMaximize)
         kind = pulp.LpInteger if integer else pulp.LpContinuous
         self.servers: dict[Pattern, pulp.LpVariable] = {}
+        self._parts = {w: keepable(instance, w) for w in instance.active_workflows}
         self._objective: Pairs = []
         self._demand: dict[tuple[int, int], Pairs] = defaultdict(list)
         self._kept: dict[Part, Pairs] = defaultdict(list)
@@ -55,14 +65,11 @@ class Master:
             self.servers[pattern] = n = pulp.LpVariable(f"n_{p}", 0, most, kind)
             self._flows(p, pattern, n)
         self.unserved: list[pulp.LpVariable] = []
-        for w in instance.active_workflows:
-            for v in range(len(instance.workflows[w].node_model)):
-                short = pulp.LpVariable(f"u_{w}_{v}", 0)
-                self.unserved.append(short)
-                self._objective.append((short, -UNSERVED))
-                terms = [*self._demand[w, v], (short, 1.0)]
-                rate = instance.workflows[w].rate
-                self.problem += linear(terms) == rate, f"demand_{w}_{v}"
+        for w, v, _ in nodes_with_requests(instance):
+            short = add_demand(self.problem, instance, (w, v), self._demand[w, v], elastic=True)
+            assert short is not None
+            self.unserved.append(short)
+            self._objective.append((short, -UNSERVED))
         for t, server in enumerate(instance.cluster.server_types):
             used = [(n, 1.0) for p, n in self.servers.items() if p.kind == t]
             if used:
@@ -85,60 +92,39 @@ class Master:
             self.problem += linear([*held, (amiss, -1.0)]) <= row.most, f"row_{r}"
 
     def _flows(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> None:
-        instance = self.instance
-        speed = instance.cluster.server_types[pattern.kind].speed
+        place = self._place(p, pattern)
         carried = self._capacity(p, pattern, n)
-        work: dict[int, Pairs] = defaultdict(list)
-        scale = float(instance.cluster.n_servers)
-        replicas = pattern.counts()
-        for w in instance.active_workflows:
-            flow = instance.workflows[w]
-            whole, link = instance.locality_weights(w)
-            rate: dict[int, pulp.LpVariable] = {}
-            for v, m in enumerate(flow.node_model.tolist()):
-                if m in pattern.models:
-                    rate[v] = a = pulp.LpVariable(f"a_{w}_{v}_{p}", 0)
+        carries = {m: self.instance.load_cap * count for m, count in pattern.counts().items()}
+        for w, parts in self._parts.items():
+            for v, m in enumerate(self.instance.workflows[w].node_model.tolist()):
+                if m in carries:
+                    a = place.serve(w, v, [n], carries=carries[m])
                     self._demand[w, v].append((a, 1.0))
-                    seconds = float(flow.work_s[v]) / speed
-                    work[m].append((a, -seconds))
-                    # One server never serves more than all there is; on few servers it counts.
-                    if seconds * flow.rate <= instance.load_cap * replicas[m]:
-                        self.problem += linear([(a, 1.0), (n, -flow.rate)]) <= 0
-            if whole and len(rate) == len(flow.node_model):
-                c = pulp.LpVariable(f"c_{w}_{p}", 0)
-                self._objective.append((c, whole * scale))
-                self._kept[w, WHOLE_WORKFLOW].append((c, 1.0))
-                for a in rate.values():
-                    self.problem += linear([(c, 1.0), (a, -1.0)]) <= 0
-            for e, (u, v) in enumerate(flow.links.tolist()):
-                if link and u in rate and v in rate:
-                    kept = pulp.LpVariable(f"l_{w}_{e}_{p}", 0)
-                    self._objective.append((kept, link * scale))
-                    self._kept[w, e].append((kept, 1.0))
-                    for end in (u, v):
-                        self.problem += linear([(kept, 1.0), (rate[end], -1.0)]) <= 0
-        for m, terms in work.items():
-            self.problem += linear([*carried[m], *terms]) == 0
+            kept = place.keep(parts)
+            self._objective += kept_terms(kept)
+            for part, variable, _ in kept:
+                self._kept[part].append((variable, 1.0))
+        for m in place.work:
+            place.do_work(m, carried[m])
+
+    def _place(self, p: int, pattern: Pattern) -> Place:
+        speed = self.instance.cluster.server_types[pattern.kind].speed
+        return Place(self.problem, self.instance, f"_{p}", speed)
 
     def _capacity(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> dict[int, Pairs]:
         """Loads of the pattern's replicas, limited GPU by GPU; by model."""
         instance, cap = self.instance, self.instance.load_cap
-        carried: dict[int, Pairs] = defaultdict(list)
         if instance.models_per_gpu == 1:
+            carried: dict[int, Pairs] = {}
             for m, count in pattern.counts().items():
                 h = pulp.LpVariable(f"h_{m}_{p}", 0)
-                carried[m].append((h, 1.0))
+                carried[m] = [(h, 1.0)]
                 self.problem += linear([(h, 1.0), (n, -cap * count)]) <= 0
             return carried
-        covers: dict[int, list[pulp.LpVariable]] = defaultdict(list)
-        for r, (m, start) in enumerate(pattern.content):
-            h = pulp.LpVariable(f"h_{r}_{p}", 0)
-            carried[m].append((h, 1.0))
-            for g in range(start, start + int(instance.gpus_required[m])):
-                covers[g].append(h)
-        for row in {tuple(v.name for v in held): held for held in covers.values()}.values():
-            self.problem += linear([*((h, 1.0) for h in row), (n, -cap)]) <= 0
-        return carried
+        load = loads_of((m for m, _ in pattern.content), f"_{p}")
+        for _, terms in loads_on_gpus(instance, load, (start for _, start in pattern.content)):
+            self.problem += linear([*terms, (n, -cap)]) <= 0
+        return by_model(load)
 
     def locality(self) -> float:
         """Locality of the current values; what is unserved counts against it."""
@@ -153,7 +139,7 @@ class Master:
         """Multipliers of the demand and count rows, after a linear solve."""
         rows = read_duals(self.problem)
         return Duals(
-            {(w, v): rows[f"demand_{w}_{v}"] for w, v in self._demand_keys()},
+            {(w, v): rows[f"demand_{w}_{v}"] for w, v, _ in nodes_with_requests(self.instance)},
             tuple(row.signed(rows[f"row_{r}"]) for r, row in enumerate(self.rows)),
         )
 
@@ -174,10 +160,3 @@ class Master:
     def counts(self) -> Counter[Pattern]:
         """Servers of each pattern, rounded."""
         return Counter({p: round(n.varValue or 0.0) for p, n in self.servers.items() if n.varValue})
-
-    def _demand_keys(self) -> list[tuple[int, int]]:
-        return [
-            (w, v)
-            for w in self.instance.active_workflows
-            for v in range(len(self.instance.workflows[w].node_model))
-        ]

@@ -24,11 +24,9 @@ from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
+from placement.programs.flows import WHOLE_WORKFLOW, Part, keepable
 from placement.programs.least_replicas import MARGIN
 from placement.solver.budget import tick
-
-WHOLE_WORKFLOW = -1
-"""In place of a link's number: the whole workflow."""
 
 LEAST_REFERENCE = 1e-6
 """Least reference over the part's rate: below it, rounding is lost in that of floats."""
@@ -38,9 +36,6 @@ SHARES = 3
 
 LEAST_FRACTION = 0.01
 """Least fractional part of t lambda / cap that makes a row worth having."""
-
-Part = tuple[int, int]
-"""A workflow, and the number of one of its links or `WHOLE_WORKFLOW`."""
 
 
 @dataclass(frozen=True)
@@ -199,12 +194,8 @@ def kept_rows(instance: Instance) -> Iterator[KeptRow]:
 
 def _parts(instance: Instance) -> list[Part]:
     """Workflows and links whose locality counts."""
-    found: list[Part] = []
-    for w in instance.active_workflows:
-        whole, link = instance.locality_weights(w)
-        found += [(w, WHOLE_WORKFLOW)] if whole else []
-        found += [(w, e) for e in range(len(instance.workflows[w].links))] if link else []
-    return found
+    every = (part for w in instance.active_workflows for part in keepable(instance, w))
+    return [part for part, _, worth in every if worth > 0]
 
 
 def _work(instance: Instance, part: Part) -> dict[int, float]:

@@ -24,6 +24,14 @@ from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, S
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
 from placement.programs.fitting_sets import apart, told
+from placement.programs.flows import (
+    Place,
+    add_demand,
+    keepable,
+    kept_terms,
+    nodes_with_requests,
+    scale_of,
+)
 from placement.programs.least_replicas import whole_replicas
 from placement.programs.routing import TANGENTS, best_routing, shortfall_weight
 from placement.programs.space_rows import BlockRows
@@ -63,12 +71,15 @@ class CompactProgram:
         self.instance = instance = normalize(instance)
         self.theta = theta
         self.cap = instance.load_cap if theta is None else 1.0
-        self.scale = float(instance.cluster.n_servers)
+        self.scale = scale_of(instance)
         self.problem = pulp.LpProblem("compact", pulp.LpMaximize)
         # (m, s) -> [(x, h, start)]; in the count form one entry with start -1.
         self.replicas: dict[tuple[int, int], list[tuple[pulp.LpVariable, pulp.LpVariable, int]]]
         self.replicas = defaultdict(list)
-        self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
+        self.places = [
+            Place(self.problem, instance, f"_{s}", self._kind(s).speed)
+            for s in range(instance.cluster.n_servers)
+        ]
         self.unserved: Pairs = []
         self.counts = instance.models_per_gpu == 1
         for s in range(instance.cluster.n_servers):
@@ -140,28 +151,19 @@ class CompactProgram:
             Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
         """
         instance = self.instance
-        work: dict[tuple[int, int], Pairs] = defaultdict(list)
-        speed = np.array([t.speed for t in instance.cluster.server_types])
-        for w in instance.active_workflows:
-            workflow = instance.workflows[w]
-            for v, m in enumerate(int(m) for m in workflow.node_model):
-                terms: Pairs = []
-                for s in self._servers(m):
-                    self.rate[w, v, s] = a = pulp.LpVariable(f"a_{w}_{v}_{s}", 0)
-                    terms.append((a, 1.0))
-                    rate = float(speed[instance.cluster.server_type[s]])
-                    work[m, s].append((a, -float(workflow.work_s[v]) / rate))
-                    # Implied for integer x; it keeps the relaxation from serving on a sliver.
-                    held = [(x, -workflow.rate) for x, _, _ in self.replicas[m, s]]
-                    self.problem += linear([(a, 1.0), *held]) <= 0
-                if elastic:
-                    u = pulp.LpVariable(f"u_{w}_{v}", 0)
-                    terms.append((u, 1.0))
-                    self.unserved.append((u, shortfall_weight(instance, w, v)))
-                self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
-        for (m, s), terms in work.items():
-            held = [(h, 1.0) for _, h, _ in self.replicas[m, s]]
-            self.problem += linear([*held, *terms]) == 0, f"work_{m}_{s}"
+        nodes = nodes_with_requests(instance)
+        for w, n, m in nodes:
+            served: Pairs = []
+            for s in self._servers(m):
+                held = [x for x, _, _ in self.replicas[m, s]]
+                served.append((self.places[s].serve(w, n, held), 1.0))
+            u = add_demand(self.problem, instance, (w, n), served, elastic=elastic)
+            if u is not None:
+                self.unserved.append((u, shortfall_weight(instance, w, n)))
+        for m in dict.fromkeys(m for _, _, m in nodes):
+            for s in self._servers(m):
+                load = [(h, 1.0) for _, h, _ in self.replicas[m, s]]
+                self.places[s].do_work(m, load, f"work_{m}_{s}")
 
     def scaled_demand(self) -> None:
         """Serve theta times the work of each model, wherever it is: all that a bottleneck asks."""
@@ -182,26 +184,12 @@ class CompactProgram:
         terms: Pairs = []
         prices = apart(instance) if told(instance) else {}
         for w in instance.active_workflows:
-            workflow = instance.workflows[w]
-            whole, link = (self.scale * x for x in instance.locality_weights(w))
-            nodes = range(len(workflow.node_model))
-            for s in range(instance.cluster.n_servers):
-                before = len(terms)
-                if whole and all((w, v, s) in self.rate for v in nodes):
-                    c = pulp.LpVariable(f"c_{w}_{s}", 0)
-                    terms.append((c, whole))
-                    for v in nodes:
-                        self.problem += linear([(c, 1), (self.rate[w, v, s], -1)]) <= 0
-                for e, (u, v) in enumerate((int(u), int(v)) for u, v in workflow.links):
-                    if link and (w, u, s) in self.rate and (w, v, s) in self.rate:
-                        kept = pulp.LpVariable(f"l_{w}_{e}_{s}", 0)
-                        terms.append((kept, link))
-                        self.problem += linear([(kept, 1), (self.rate[w, u, s], -1)]) <= 0
-                        self.problem += linear([(kept, 1), (self.rate[w, v, s], -1)]) <= 0
+            parts = keepable(instance, w)
+            for place in self.places:
+                kept = place.keep(parts)
+                terms += kept_terms(kept)
                 if w in prices:
-                    there = [(w, v, s) for v in nodes if (w, v, s) in self.rate]
-                    paid = [(self.rate[at], -self.scale * prices[w][at[1]]) for at in there]
-                    self.problem += linear([*terms[before:], *paid]) <= 0
+                    place.pay(w, kept, prices[w])
         return terms
 
     def squared_loads(self) -> Pairs:

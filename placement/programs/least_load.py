@@ -17,6 +17,7 @@ from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution, gpu_loads
 from placement.programs.routing import Group, group_servers
+from placement.programs.space_rows import loads_of, loads_on_gpus
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
@@ -147,14 +148,9 @@ def _add_group(
     done: dict[int, Pairs],
 ) -> list[pulp.LpVariable]:
     """Loads of the replicas of one of a group's servers, at most the bottleneck GPU by GPU."""
-    held = []
-    gpus: dict[int, list[pulp.LpVariable]] = defaultdict(list)
-    for r, (m, start) in enumerate(zip(group.model.tolist(), group.start.tolist(), strict=True)):
-        h = pulp.LpVariable(f"h_{r}_{g}", 0)
-        held.append(h)
+    load = loads_of(group.model.tolist(), f"_{g}")
+    for m, h in load:
         done[m].append((h, group.speed * len(group.servers)))
-        for i in range(start, start + int(instance.gpus_required[m])):
-            gpus[i].append(h)
-    for row in {tuple(h.name for h in on): on for on in gpus.values()}.values():
-        problem += linear([*((h, 1.0) for h in row), (bottleneck, -1.0)]) <= 0
-    return held
+    for _, terms in loads_on_gpus(instance, load, group.start.tolist()):
+        problem += linear([*terms, (bottleneck, -1.0)]) <= 0
+    return [h for _, h in load]

@@ -25,6 +25,15 @@ from placement.problem.solution import (
     flows_by_workflow,
     settle,
 )
+from placement.programs.flows import (
+    Place,
+    add_demand,
+    keepable,
+    kept_terms,
+    nodes_with_requests,
+    scale_of,
+)
+from placement.programs.space_rows import by_model, loads_of, loads_on_gpus
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 from placement.support.equality import ByContent
@@ -99,12 +108,16 @@ class RoutingProgram:
     ) -> None:
         self.given = instance
         self.instance = normalize(instance)
-        self.scale = float(instance.cluster.n_servers)
+        self.scale = scale_of(instance)
         self.elastic = elastic
         self.placement = placement
         self.groups = group_servers(instance, placement)
         self.problem = pulp.LpProblem("routing", sense)
         self._cap = cap
+        self.places = [
+            Place(self.problem, self.instance, f"_{g}", group.speed)
+            for g, group in enumerate(self.groups)
+        ]
         self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
         self.load: dict[tuple[int, int], pulp.LpVariable] = {}
         self.unserved: Pairs = []
@@ -119,64 +132,31 @@ class RoutingProgram:
 
     def _flows(self, elastic: bool) -> None:
         holds = [set(group.model.tolist()) for group in self.groups]
-        for w in self.instance.active_workflows:
-            workflow = self.instance.workflows[w]
-            for v, m in enumerate(workflow.node_model):
-                terms: Pairs = []
-                for g, models in enumerate(holds):
-                    if int(m) in models:
-                        self.rate[w, v, g] = a = pulp.LpVariable(f"a_{w}_{v}_{g}", 0)
-                        terms.append((a, 1.0))
-                if elastic:
-                    u = pulp.LpVariable(f"u_{w}_{v}", 0)
-                    terms.append((u, 1.0))
-                    self.unserved.append((u, shortfall_weight(self.instance, w, v)))
-                self.problem += linear(terms) == workflow.rate, f"demand_{w}_{v}"
+        for w, n, m in nodes_with_requests(self.instance):
+            served: Pairs = []
+            for g, (models, place) in enumerate(zip(holds, self.places, strict=True)):
+                if m in models:
+                    self.rate[w, n, g] = a = place.serve(w, n)
+                    served.append((a, 1.0))
+            u = add_demand(self.problem, self.instance, (w, n), served, elastic=elastic)
+            if u is not None:
+                self.unserved.append((u, shortfall_weight(self.instance, w, n)))
 
     def _capacity(self, g: int) -> None:
-        instance, group = self.instance, self.groups[g]
-        count = len(group.servers)
-        work: dict[int, Pairs] = {int(m): [] for m in group.model}
-        for w in instance.active_workflows:
-            workflow = instance.workflows[w]
-            for v, m in enumerate(workflow.node_model):
-                if (w, v, g) in self.rate:
-                    seconds = float(workflow.work_s[v]) / group.speed
-                    work[int(m)].append((self.rate[w, v, g], -seconds))
-        carried: dict[int, Pairs] = {m: [] for m in work}
-        gpus: dict[int, Pairs] = {}
-        for r, (m, start) in enumerate(zip(group.model, group.start, strict=True)):
-            self.load[r, g] = h = pulp.LpVariable(f"h_{r}_{g}", 0)
-            carried[int(m)].append((h, 1.0))
-            for i in range(int(start), int(start + instance.gpus_required[m])):
-                gpus.setdefault(i, []).append((h, 1.0))
-        for m, terms in work.items():
-            self.problem += linear([*carried[m], *terms]) == 0, f"work_{m}_{g}"
-        rows = {tuple(id(h) for h, _ in terms): (i, terms) for i, terms in gpus.items()}
-        for i, terms in rows.values():  # the GPUs of one block make the same row: once is enough
-            self.problem += self._at_most_cap(terms, count), f"gpu_{i}_{g}"
+        group, load = self.groups[g], loads_of(self.groups[g].model.tolist(), f"_{g}")
+        self.load |= {(r, g): h for r, (_, h) in enumerate(load)}
+        for m, terms in by_model(load).items():
+            self.places[g].do_work(m, terms, f"work_{m}_{g}")
+        for i, terms in loads_on_gpus(self.instance, load, group.start.tolist()):
+            self.problem += self._at_most_cap(terms, len(group.servers)), f"gpu_{i}_{g}"
 
     def locality(self) -> Pairs:
         """Add c and l, and return `scale` times the locality without its constant part."""
-        instance = self.instance
         terms: Pairs = []
-        for w in instance.active_workflows:
-            workflow = instance.workflows[w]
-            whole_weight, link_weight = (self.scale * x for x in instance.locality_weights(w))
-            nodes = range(len(workflow.node_model))
-            for g in range(len(self.groups)):
-                if whole_weight and all((w, v, g) in self.rate for v in nodes):
-                    c = pulp.LpVariable(f"c_{w}_{g}", 0)
-                    terms.append((c, whole_weight))
-                    for v in nodes:
-                        self.problem += linear([(c, 1), (self.rate[w, v, g], -1)]) <= 0
-                for e, (u, v) in enumerate(workflow.links):
-                    if link_weight and (w, u, g) in self.rate and (w, v, g) in self.rate:
-                        kept = pulp.LpVariable(f"l_{w}_{e}_{g}", 0)
-                        terms.append((kept, link_weight))
-                        for end in (u, v):
-                            row = linear([(kept, 1), (self.rate[w, int(end), g], -1)])
-                            self.problem += row <= 0
+        for w in self.instance.active_workflows:
+            parts = keepable(self.instance, w)
+            for place in self.places:
+                terms += kept_terms(place.keep(parts))
         return terms
 
     def spread(self) -> Pairs:

@@ -12,6 +12,8 @@ a block can start, and how many replicas may share a GPU.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pulp
 
 from placement.problem.cluster import ServerType
@@ -28,6 +30,39 @@ def memory_row(held: Pairs, room_gb: float) -> pulp.LpConstraint:
 def sharing_row(held: Pairs, most: int) -> pulp.LpConstraint:
     """At most so many replicas stand on a GPU."""
     return linear([(x, 1.0) for x, _ in held]) <= most
+
+
+Loads = list[tuple[int, pulp.LpVariable]]
+"""Model of each replica that stands, and the variable of its load h."""
+
+
+def loads_of(models: Iterable[int], at: str) -> Loads:
+    """A load for each replica of a content."""
+    return [(m, pulp.LpVariable(f"h_{r}{at}", 0)) for r, m in enumerate(models)]
+
+
+def by_model(loads: Loads) -> dict[int, Pairs]:
+    """Loads of the replicas of each model."""
+    found: dict[int, Pairs] = {}
+    for m, h in loads:
+        found.setdefault(m, []).append((h, 1.0))
+    return found
+
+
+def loads_on_gpus(
+    instance: Instance, loads: Loads, starts: Iterable[int]
+) -> list[tuple[int, Pairs]]:
+    """Loads of the replicas on the GPUs of a server that has any.
+
+    GPUs with the same replicas, such as those of one block, make the same row: once is enough, with
+    the number of the last.
+    """
+    gpus: dict[int, Pairs] = {}
+    for (m, h), start in zip(loads, starts, strict=True):
+        for g in range(start, start + int(instance.gpus_required[m])):
+            gpus.setdefault(g, []).append((h, 1.0))
+    rows = {tuple(id(h) for h, _ in terms): (g, terms) for g, terms in gpus.items()}
+    return list(rows.values())
 
 
 class BlockRows:

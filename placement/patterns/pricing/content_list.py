@@ -26,10 +26,11 @@ import numpy as np
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern, canonical
-from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part, ServerRow
+from placement.patterns.rounding_cuts import KeptRow, ServerRow
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.space import models_that_fit
+from placement.programs.flows import Part, keepable
 from placement.solver.budget import tick
 from placement.support.equality import ByContent
 
@@ -50,12 +51,9 @@ class Prices(ByContent):
 
 def prices_at(instance: Instance, count_rows: Sequence[CountRow], duals: Duals) -> Prices:
     """Prices of the Lagrangian relaxation; what is worth less than nothing need not be kept."""
-    kept: dict[Part, float] = {}
-    for w in instance.active_workflows:
-        servers = instance.cluster.n_servers
-        whole, link = (weight * servers for weight in instance.locality_weights(w))
-        kept[w, WHOLE_WORKFLOW] = whole
-        kept |= {(w, e): link for e in range(len(instance.workflows[w].links))}
+    kept = {
+        part: worth for w in instance.active_workflows for part, _, worth in keepable(instance, w)
+    }
     for row, mu in zip(count_rows, duals.rows, strict=True):
         if isinstance(row, KeptRow):
             kept[row.part] -= row.signed(mu)
@@ -225,9 +223,10 @@ class Contents:
             if i >= 0:
                 held |= (self.counts[:, i] > 0).astype(np.uint16) << np.uint16(v)
         member = ((np.arange(1 << nodes)[:, None] >> np.arange(nodes)) & 1).astype(float)
-        parts: dict[Part, FloatArray] = {(w, WHOLE_WORKFLOW): member.prod(axis=1)}
-        for e, (u, v) in enumerate(demand.links.tolist()):
-            parts[w, e] = member[:, u] * member[:, v]
+        parts: dict[Part, FloatArray] = {
+            part: member[:, together].prod(axis=1)
+            for part, together, _ in keepable(self.instance, w)
+        }
         return Flow(w, demand, column, held, member, parts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,8 +13,8 @@ from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.content_list import Contents, Prices, prices_at
 from placement.patterns.pricing.counts import Priced
-from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, Part
 from placement.problem.cluster import FloatArray, IntArray
+from placement.programs.flows import Place, keepable, kept_terms
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 from placement.solver.milp import duals as read_duals
@@ -209,29 +208,16 @@ def _server(problem: pulp.LpProblem, contents: Contents, b: int, row: int, price
     """Add the rates of one content, and return what they are worth."""
     instance = contents.instance
     held = dict(zip(contents.models, contents.counts[row].tolist(), strict=True))
-    work: dict[int, Pairs] = defaultdict(list)
+    place = Place(problem, instance, f"_{b}", contents.speed)
     worth: Pairs = []
-
-    def keep(part: Part, ends: list[pulp.LpVariable]) -> None:
-        if prices.kept[part] > 0:
-            kept = pulp.LpVariable(f"k_{part[0]}_{part[1] + 1}_{b}", 0)
-            worth.append((kept, prices.kept[part]))
-            for a in ends:
-                problem.addConstraint(linear([(kept, 1.0), (a, -1.0)]) <= 0)
-
     for w in instance.active_workflows:
         flow = instance.workflows[w]
-        rate: dict[int, pulp.LpVariable] = {}
         for v, m in enumerate(flow.node_model.tolist()):
             if held.get(m):
-                rate[v] = a = pulp.LpVariable(f"a_{w}_{v}_{b}", 0, flow.rate)
+                a = place.serve(w, v, most=flow.rate)
                 worth.append((a, -prices.demand[w, v]))
-                work[m].append((a, float(flow.work_s[v]) / contents.speed))
-        if len(rate) == len(flow.node_model):
-            keep((w, WHOLE_WORKFLOW), list(rate.values()))
-        for e, (u, v) in enumerate(flow.links.tolist()):
-            if u in rate and v in rate:
-                keep((w, e), [rate[u], rate[v]])
-    for m, used in work.items():
+        parts = [part._replace(worth=prices.kept[part.part]) for part in keepable(instance, w)]
+        worth += kept_terms(place.keep(parts))
+    for m, used in place.work.items():
         problem.addConstraint(linear(used) <= instance.load_cap * held[m], f"load_{m}_{b}")
     return worth

@@ -24,7 +24,7 @@ import pulp
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import CountRow
 from placement.patterns.pattern import Pattern, lay_out
-from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, Part, ServerRow
+from placement.patterns.rounding_cuts import KeptRow, ServerRow
 from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
 from placement.problem.instance import Instance
 from placement.problem.space import (
@@ -34,6 +34,7 @@ from placement.problem.space import (
     total_room_gb,
 )
 from placement.programs.fitting_sets import apart, told
+from placement.programs.flows import Part, Place, keepable, kept_terms
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
@@ -131,7 +132,6 @@ class Pricing:
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
             self.problem += linear(loads) <= server.gpus * instance.load_cap
-        self.rate: dict[tuple[int, int], pulp.LpVariable] = {}
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(server.speed)
@@ -212,42 +212,22 @@ class Pricing:
 
     def _flows(self, speed: float) -> None:
         instance = self.instance
-        scale = float(instance.cluster.n_servers)
-        work: dict[int, Pairs] = defaultdict(list)
+        place = Place(self.problem, instance, "", speed)
         prices = apart(instance) if told(instance) else {}
         for w in instance.active_workflows:
             flow = instance.workflows[w]
-            whole, link = instance.locality_weights(w)
-            before = len(self.value)
-            nodes = [int(m) for m in flow.node_model]
-            for v, m in enumerate(nodes):
-                if m not in self.count:
-                    continue
-                seconds = float(flow.work_s[v]) / speed
-                self.rate[w, v] = a = pulp.LpVariable(f"a_{w}_{v}", 0, flow.rate)
-                work[m].append((a, -seconds))
-                if seconds * flow.rate > instance.load_cap:
-                    continue  # a replica cannot serve all there is: its load says more
-                self.problem += linear([(a, 1.0), (self.count[m], -flow.rate)]) <= 0
-            if whole and all(m in self.count for m in nodes):
-                c = pulp.LpVariable(f"c_{w}", 0)
-                self.value.append((c, whole * scale))
-                self._kept[w, WHOLE_WORKFLOW] = c
-                for v in range(len(nodes)):
-                    self.problem += linear([(c, 1.0), (self.rate[w, v], -1.0)]) <= 0
-            for e, (u, v) in enumerate(flow.links.tolist()):
-                if link and (w, u) in self.rate and (w, v) in self.rate:
-                    kept = pulp.LpVariable(f"l_{w}_{e}", 0)
-                    self.value.append((kept, link * scale))
-                    self._kept[w, e] = kept
-                    for end in (u, v):
-                        self.problem += linear([(kept, 1.0), (self.rate[w, end], -1.0)]) <= 0
+            for v, m in enumerate(flow.node_model.tolist()):
+                if m in self.count:
+                    held = [self.count[m]]
+                    place.serve(w, v, held, carries=instance.load_cap, most=flow.rate)
+            kept = place.keep(keepable(instance, w))
+            self.value += kept_terms(kept)
+            self._kept |= {part: variable for part, variable, _ in kept}
             if w in prices:
-                there = [(w, v) for v in range(len(nodes)) if (w, v) in self.rate]
-                paid = [(self.rate[at], -scale * prices[w][at[1]]) for at in there]
-                self.problem += linear([*self.value[before:], *paid]) <= 0
-        for m, terms in work.items():
-            self.problem += linear([(self.load[m], 1.0), *terms]) == 0
+                place.pay(w, kept, prices[w])
+        for m in place.work:
+            place.do_work(m, [(self.load[m], 1.0)])
+        self.rate = place.rate
 
     def solve(
         self,
