@@ -76,6 +76,7 @@ STUDIES = (
     Study("gswarm_data", BOTH, 20, OUT),
     Study("engine", RUNTIME, 5, OUT),
     Study("validation", RUNTIME, 2, OUT),
+    Study("hardware", RUNTIME, 1, OUT),
     Study("traces", RUNTIME, 5, OUT),
 )
 

@@ -18,9 +18,10 @@ ENDPOINTS = "endpoints.yaml"
 GPUS = ["--gpus", "16"]
 
 PLAN_ARGUMENT = "PLAN"
+LOG = "real.json"
 CLUSTER = "--gpus N or --cluster FILE"
 INPUT = "--config FILE or --config-out FILE"
-FILES = ("--config", "--requests", "--plan", "--requests-out", "--endpoints")
+FILES = ("--config", "--requests", "--plan", "--requests-out", "--endpoints", "--log")
 
 
 class Complete(click.Command):
@@ -103,6 +104,13 @@ class Complete(click.Command):
         if "--endpoints" in lacking and not Path(ENDPOINTS).is_file():
             # It serves until it is ended: for another terminal.
             steps.append(["serve-local", "--plan", str(plan or PLAN), "--config", str(config)])
+        if "--log" in lacking:
+            run = ["--plan", str(plan or PLAN), "--config", str(config)]
+            run += ["--requests", str(requests)]
+            steps += [
+                ["serve-local", *run[:4]],
+                ["execute", *run, "--endpoints", ENDPOINTS, "--log", LOG],
+            ]
         filled = {
             "--config": ["--config", str(config)],
             "--requests": ["--requests", str(requests)],
@@ -110,6 +118,7 @@ class Complete(click.Command):
             "--plan": ["--plan", PLAN],
             PLAN_ARGUMENT: [PLAN],
             "--endpoints": ["--endpoints", ENDPOINTS],
+            "--log": ["--log", LOG],
             "--format": ["--format", "csv"],
             CLUSTER: GPUS,
             INPUT: ["--config-out", EXAMPLE[0]],

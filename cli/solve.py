@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,7 @@ from cli.common import (
     sharing_options,
     solver_option,
     time_limit_option,
+    waiting,
 )
 from cli.interruption import EarlyEnd, early_end
 from cli.missing import Complete
@@ -40,6 +42,16 @@ from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED
 if TYPE_CHECKING:
     from placement.problem.outcome import Certificate, SolveResult
     from placement.problem.plan import Plan
+    from placement.problem.trace import Trace
+    from placement.problem.workload import Workload
+    from placement.solver.budget import Budget
+
+
+SIMULATED = "headroom_simulated"
+"""Name, in plan and JSON, of the headroom that the simulation bears out."""
+
+CREDIBLE = 0.95
+"""Part of the headroom by mean rates from which on a simulated one needs no word."""
 
 
 @click.command(cls=Complete)
@@ -92,6 +104,12 @@ if TYPE_CHECKING:
     "--allow-partial", is_flag=True, help="Drop the least used workflows if not all models fit."
 )
 @click.option(
+    "--simulate-headroom/--no-simulate-headroom",
+    default=True,
+    show_default=True,
+    help="Find, by simulation and within the time limit, how much faster the trace may come.",
+)
+@click.option(
     "--history",
     type=click.Path(),
     metavar="FILE",
@@ -130,10 +148,11 @@ def command(**options: Any) -> None:
     with early_end("stopping with the best plan so far; once more to quit") as end:
         plan, result, extra = run(end, **options)
         _write(plan, result, options)
+    doubts = extra.pop("doubts", [])
     if options["as_json"]:
         echo_json(summary(result) | extra)
     elif not options["quiet"]:
-        _show(plan, result, options["output"])
+        _show(plan, result, options["output"], doubts)
         if "refined" in extra:
             show_refinement(extra["refined"])
         if "scenarios" in extra:
@@ -203,7 +222,12 @@ def run(
         seed=options["seed"],
         allow_partial=options["allow_partial"],
     )
-    budget = Budget(options["time_limit"])
+    borne = options["simulate_headroom"] and options["mode"] == "online"
+    if borne:
+        from runtime.engines.warm import begin  # numba takes half a second to import
+
+        begin()
+    budget = limit = Budget(options["time_limit"])
     end.stops(budget)
     extra: dict[str, Any] = {}
     with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress:
@@ -247,7 +271,35 @@ def run(
             )
     more = {f"scenario {i + 2}": path for i, path in enumerate(options["scenarios"])}
     inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file, **more)
-    return build_plan(result, workload, inputs=inputs), result, extra
+    plan = build_plan(result, workload, inputs=inputs)
+    if borne:
+        plan = _with_headroom(plan, workload, trace, limit)
+    if (factor := plan.expected.get(SIMULATED)) is not None:
+        from runtime.headroom import what_rates_do_not_know
+
+        extra[SIMULATED] = factor
+        if factor < CREDIBLE * plan.expected["headroom"]:
+            extra["doubts"] = what_rates_do_not_know(plan, workload)
+    return plan, result, extra
+
+
+def _with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) -> Plan:
+    """State the headroom that the simulation bears out, if there is time to find it."""
+    from runtime.engines.warm import ready  # numba takes half a second to import
+    from runtime.headroom import headroom_of_plan
+
+    def in_time() -> bool:
+        return not limit.expired
+
+    able = in_time() and ready(in_time)
+    with waiting("simulating the headroom"):
+        found = headroom_of_plan(plan, workload, trace, in_time=in_time) if able else None
+    if found is not None:
+        return replace(plan, expected=plan.expected | {SIMULATED: found.factor})
+    if not able or limit.cut_short:
+        # On a faster machine the plan would say more.
+        return replace(plan, certificate=replace(plan.certificate, deterministic=False))
+    return plan
 
 
 def summary(result: SolveResult) -> dict[str, Any]:
@@ -310,7 +362,7 @@ def _above_least(certificate: Certificate) -> str:
     return f", {percent(slack)} above the least attained"
 
 
-def _show(plan: Plan, result: SolveResult, path: str) -> None:
+def _show(plan: Plan, result: SolveResult, path: str, doubts: list[str]) -> None:
     from cli.terminal import output, percent, placement_map, plain, table
 
     console = output()
@@ -330,7 +382,9 @@ def _show(plan: Plan, result: SolveResult, path: str) -> None:
         f"{percent(evaluation.max_utilization)} (cap {percent(certificate.load_cap)}"
         f"{_above_least(certificate)})",
     )
-    facts.add_row("headroom", f"{evaluation.headroom:.2f} x the trace's rate")
+    borne = plan.expected.get(SIMULATED)
+    simulated = "" if borne is None else f" by mean rates, {borne:.2f} simulated"
+    facts.add_row("headroom", f"{evaluation.headroom:.2f} x the trace's rate{simulated}")
     facts.add_row(
         "replicas",
         f"{plan.placement.n_replicas} on {instance.cluster.n_gpus} GPUs, "
@@ -345,5 +399,12 @@ def _show(plan: Plan, result: SolveResult, path: str) -> None:
         console.print(
             "overload: the trace asks for more than the GPUs can do; queues will grow",
             style="bold red",
+        )
+    if doubts:
+        console.print(
+            f"the simulation bears out {plan.expected[SIMULATED]:.2f} times the trace's rate, less "
+            f"than the mean loads say: {'; '.join(doubts)}",
+            style="yellow",
+            markup=False,
         )
     console.print(f"written to {plain(path)}")

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cli.views.palette import FILLS, TEXTURES
 from placement.files.atomic import replacing
@@ -15,6 +15,8 @@ from runtime.scene import Scene
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Shown = TypeVar("Shown")
 
 FORMS = ("svg", "png", "pdf")
 HATCHES = ("", "///", "---", "+++")
@@ -60,9 +62,9 @@ def picture_form(path: str | os.PathLike[str]) -> str:
 
 
 def write_picture(
-    path: str | os.PathLike[str], draw: Callable[[Figure, Scene], None], scene: Scene
+    path: str | os.PathLike[str], draw: Callable[[Figure, Shown], None], shown: Shown
 ) -> None:
-    """Draw a scene and write it, whole or not at all.
+    """Draw a scene, or what else `draw` takes, and write it, whole or not at all.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def write_picture(
         warnings.simplefilter("always")
         with mpl.rc_context(STYLE), replacing(path) as temporary:
             figure = Figure(layout="constrained")
-            draw(figure, scene)
+            draw(figure, shown)
             figure.savefig(temporary, format=form, dpi=160, metadata=metadata, facecolor="white")
     if any("missing from font" in str(w.message) for w in found):
         warnings.warn(

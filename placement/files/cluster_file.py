@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterable
 
+from placement.files.atomic import write_atomically
 from placement.files.input_schema import MAX_GPUS_PER_SERVER, ClusterFile, LinkEntry
 from placement.files.schema_faults import check_shape
-from placement.files.syntax.document import PlacedFault, load_document, raise_faults
+from placement.files.syntax.document import (
+    DOCUMENT_FORMATS,
+    PlacedFault,
+    load_document,
+    raise_faults,
+)
+from placement.files.syntax.source import find_format
+from placement.files.syntax.yaml_writer import block
 from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
 from placement.problem.names import SharingMode
 from placement.problem.space import block_starts
@@ -48,6 +57,46 @@ def gpu_sharing(mode: SharingMode | None, efficiency: float | list[float]) -> Gp
     """Build what a valid file says of shared GPUs; without a mode, the default."""
     listed = efficiency if isinstance(efficiency, list) else [efficiency]
     return GpuSharing(mode or GpuSharing().mode, tuple(float(eta) for eta in listed))
+
+
+def write_cluster(path: str | os.PathLike[str], cluster: Cluster) -> None:
+    """Write a cluster as JSON or YAML, by the suffix of `path`; `read_cluster` reads it back.
+
+    Raises
+    ------
+    InputError
+        Where the suffix is none of these.
+    OSError
+        Where the file cannot be written; an older file stays whole.
+    """
+    network, sharing = cluster.network, cluster.sharing
+    data = {
+        "server_types": {
+            t.name: {
+                "count": t.count,
+                "gpus": t.gpus,
+                "gpu_memory_gb": t.gpu_memory_gb,
+                "speed": t.speed,
+            }
+            for t in cluster.server_types
+        },
+        "network": {
+            "intra_server": _link(network.intra_latency_s, network.intra_bandwidth_gb_per_s),
+            "inter_server": _link(network.inter_latency_s, network.inter_bandwidth_gb_per_s),
+        },
+        "gpu_sharing": sharing.mode,
+        "sharing_efficiency": list(sharing.efficiency),
+    }
+    form = find_format(path, DOCUMENT_FORMATS)
+    text = json.dumps(data, indent=2) + "\n" if form == "json" else block(data)
+    write_atomically(path, text)
+
+
+def _link(latency_s: float, bandwidth_gb_per_s: float) -> dict[str, float]:
+    link = {"latency_s": latency_s}
+    if math.isfinite(bandwidth_gb_per_s):
+        link["bandwidth_gb_per_s"] = bandwidth_gb_per_s
+    return link
 
 
 def check_fits(

@@ -142,7 +142,8 @@ class PlanDocument(Entry):
     dropped: list[str] = Field(description="workflows not served (--allow-partial)")
     expected: dict[str, float | None] = Field(
         description="metrics at the trace's mean rates: server_efficiency, edge_locality, csc_rate "
-        "(crossings a request), max_utilization, headroom (null: nothing is ever busy)"
+        "(crossings a request), max_utilization, headroom (null: nothing is ever busy), "
+        "headroom_simulated where it was found"
     )
     certificate: dict[str, Any] = Field(
         description="objective, best_bound, gap, why the bound is valid, and what proves it anew"

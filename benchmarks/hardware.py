@@ -1,0 +1,208 @@
+"""The simulator against one real GPU that four models shared: error of every run and figure.
+
+    python -m benchmarks.hardware [--out FOLDER]
+
+The sharing efficiency is fitted on the run `load40 free` alone; how decoding slows down with the
+batch, and the prefill, were measured on the idle GPU (`calibration` in `benchmarks/data`). Every
+other run is simulated without any of what it showed itself. Writes hardware.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.kept import keep
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
+from placement.problem.names import Mode, SharingMode
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from runtime.calibration.errors import Comparison, compare
+from runtime.calibration.fit import Calibration, calibrate
+from runtime.calibration.observed import Observed
+from runtime.result import RunResult
+from runtime.simulate import simulate
+
+DATA = Path(__file__).parent / "data" / "one_gpu.json"
+BATCH = 16
+"""Most sequences in a batch of `chat`, in the runs that batch."""
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+FITTED = ("load40", "free")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of the file: what to simulate, and what was seen."""
+
+    label: str
+    variant: str
+    workload: Workload
+    trace: Trace
+    cluster: Cluster
+    placement: Placement
+    observed: Observed
+
+    @property
+    def mode(self) -> Mode:
+        """How the requests came."""
+        return "offline" if self.label == "offline" else "online"
+
+    def simulate(self) -> RunResult:
+        """The run as the simulator has it."""
+        return simulate(self.workload, self.trace, self.cluster, self.placement, mode=self.mode)
+
+
+def read(path: Path = DATA) -> list[Measured]:
+    """Read every run of the file, with the laws measured on the idle GPU."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return [_measured(data, run) for run in data["runs"]]
+
+
+def _measured(data: dict[str, Any], run: dict[str, Any]) -> Measured:
+    workload = _workload(data, batches=run["variant"] == "batch")
+    index = {w.id: i for i, w in enumerate(workload.workflows)}
+    rows = sorted(run["rows"], key=lambda r: r["arrival"])
+    begin = rows[0]["arrival"]
+    sizes = [len(workload.workflows[index[r["workflow_id"]]].nodes) for r in rows]
+    nodes = [(r, n) for r in rows for n in workload.workflows[index[r["workflow_id"]]].nodes]
+    alone = np.array([r["alone"][n.id] for r, n in nodes])
+    trace = Trace(
+        request_ids=[r["request_id"] for r in rows],
+        arrival_s=np.array([r["arrival"] - begin for r in rows]),
+        workflow=np.array([index[r["workflow_id"]] for r in rows], dtype=np.int64),
+        service_s=alone,
+        offset=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        start=START,
+    )
+    models = np.array([n.model for _, n in nodes], dtype=np.int64)
+    prefill = np.array([m.prefill_time_s for m in workload.models])
+    zero = np.zeros(len(workload.models), dtype=np.int64)
+    mode: SharingMode = "serial" if run["variant"] == "fifo" else "time-sliced"
+    return Measured(
+        label=run["label"],
+        variant=run["variant"],
+        workload=workload,
+        trace=trace,
+        cluster=Cluster((ServerType("h100", 1, 1, 80.0),), sharing=GpuSharing(mode)),
+        placement=Placement(np.arange(len(workload.models)), zero, zero),
+        observed=Observed(
+            execution=np.arange(len(nodes)),
+            replica=models,
+            start_s=np.array([r["real"][n.id][0] - begin for r, n in nodes]),
+            end_s=np.array([r["real"][n.id][1] - begin for r, n in nodes]),
+            alone_s=alone,
+            prefill_s=prefill[models],
+            model=np.arange(len(workload.models)),
+            first_gpu=zero,
+            gpus=zero + 1,
+        ),
+    )
+
+
+def _workload(data: dict[str, Any], *, batches: bool) -> Workload:
+    names = list(data["calibration"])
+    chat = data["calibration"]["chat"]
+    sizes = sorted(int(k[4:]) for k in chat if k.startswith("step"))
+    factors = [chat[f"step{n}"] / chat["step1"] for n in sizes]
+    slowdown = np.maximum.accumulate(np.interp(np.arange(1, BATCH + 1), sizes, factors))
+    models = [Model(name, name, 20.0, 1, 0.0) for name in names]
+    if batches:
+        i = names.index("chat")
+        models[i] = replace(
+            models[i],
+            max_concurrency=BATCH,
+            slowdown=tuple(slowdown.tolist()),
+            prefill_time_s=chat["prefill"],
+        )
+    workflows = []
+    for id_, nodes in data["workflows"].items():
+        at = {n: i for i, n in enumerate(nodes)}
+        workflows.append(
+            Workflow(
+                id_,
+                id_,
+                tuple(Node(n, names.index(model)) for n, (model, _) in nodes.items()),
+                tuple(Edge(at[p], at[n]) for n, (_, parents) in nodes.items() for p in parents),
+            )
+        )
+    return Workload(tuple(models), tuple(workflows))
+
+
+def fitted(runs: Sequence[Measured]) -> Calibration:
+    """The laws that the one run for it shows."""
+    run = next(r for r in runs if (r.label, r.variant) == FITTED)
+    return calibrate(run.observed, run.workload, run.cluster)
+
+
+def with_laws(run: Measured, found: Calibration) -> Measured:
+    """A run under the sharing efficiency found."""
+    sharing = replace(run.cluster.sharing, efficiency=found.laws.efficiency)
+    return replace(run, cluster=replace(run.cluster, sharing=sharing))
+
+
+def as_before(run: Measured) -> Measured:
+    """A run by the rules that knew one execution on a GPU at a time."""
+    return replace(run, cluster=replace(run.cluster, sharing=GpuSharing("serial")))
+
+
+def judge(run: Measured) -> Comparison:
+    """Simulate a run and hold it against what was seen."""
+    return compare(run.observed, run.trace, run.simulate())
+
+
+def page(runs: Sequence[Measured], found: Calibration) -> str:
+    """Lay out the errors."""
+    eta = next(e for e in found.estimates if e.name == "sharing_efficiency")
+    lines = [
+        "# The simulator against one GPU",
+        "",
+        "Four models on one NVIDIA H100, `benchmarks/data/one_gpu.json`; written by `python -m "
+        f"benchmarks.hardware`. On the run `{' '.join(FITTED)}` alone the sharing efficiency was "
+        f"fitted: {eta.after[0]:.3f} ± {eta.error[0]:.3f} ({eta.calls} calls that shared; the "
+        f"default is {eta.before[0]:g}). The slowdown of a batch and the prefill were measured on "
+        "the idle GPU. No other run showed the simulator anything before it was judged on it.",
+        "",
+        "Error a request: mean over requests of |simulated / real latency − 1|. In brackets the "
+        "same where the simulator serves one execution on a GPU at a time (`--gpu-sharing "
+        "serial`), which is how `fifo` was run.",
+        "",
+        "| run | variant | requests | error a request | (serial) | error a call | mean | P99 "
+        "| makespan |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        seen, before = judge(with_laws(run, found)), judge(as_before(run))
+        by_name = {m.name: m.error for m in seen.metrics}
+        mark = " (fitted on)" if (run.label, run.variant) == FITTED else ""
+        lines.append(
+            f"| {run.label}{mark} | {run.variant} | {run.trace.n_requests} "
+            f"| {seen.per_request:.1%} | ({before.per_request:.1%}) | {seen.per_call:.1%} "
+            f"| {by_name['mean latency']:+.1%} | {by_name['P99 latency']:+.1%} "
+            f"| {by_name['makespan']:+.1%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Fit on one run, judge on all, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for hardware.md")
+    arguments = parser.parse_args()
+    runs = read()
+    text = page(runs, fitted(runs))
+    print(text, end="")
+    if arguments.out:
+        keep(arguments.out, "hardware", text)
+
+
+if __name__ == "__main__":
+    main()

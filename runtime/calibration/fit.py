@@ -1,0 +1,396 @@
+"""Laws by which a log's executions were served, by least squares.
+
+For the true laws the work that a call was given is its time alone (`runtime.calibration.service`),
+so the residuals are  work done / scale - time alone,  over the root of the model's mean time alone:
+what disturbs a call adds up over its time. They are smooth in all that is fitted, and no queue has
+to be simulated: who was in service when is in the log. Residuals beyond `OUTLIER` count for less
+(soft L1): a log of real calls has a few that something else held up.
+
+What the log cannot tell stays as it is: a law needs `LEAST_CALLS` calls that it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from placement.problem.cluster import Cluster, FloatArray, GpuSharing, IntArray
+from placement.problem.workload import Model, Workload
+from runtime.calibration.observed import Observed
+from runtime.calibration.service import Course, Laws, courses, work_done
+
+BoolArray = NDArray[np.bool_]
+
+LEAST_CALLS = 20
+"""Calls that must have been served under a law before anything is said of it."""
+
+SEEN, ALONE = 0.01, 0.5
+"""Part of a call's time in which a law must have held for the call to count; alone, half of it, or
+the scale and the losses would be the same thing."""
+
+OUTLIER = 0.2
+"""Residual from which a call counts for less, in mean times alone of a model that is average."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One figure before and after.
+
+    Parameters
+    ----------
+    name : str
+        ``sharing_efficiency``, or a field of a model.
+    model : str or None
+        Id of the model; None for what all share.
+    before, after : tuple of float
+        One number, or one for each n = 2, 3, ...
+    error : tuple of float
+        Standard error of each number of `after`; nan where it was not fitted.
+    calls : int
+        Calls that it rests on.
+    note : str
+        Why it stayed as it is; empty where it was fitted.
+    """
+
+    name: str
+    model: str | None
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    error: tuple[float, ...]
+    calls: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The laws that fit a log best.
+
+    Parameters
+    ----------
+    estimates : tuple of Estimate
+    laws : Laws
+    scale : tuple of float
+        By model: its times alone over those that the trace states.
+    spread_before, spread_after : float
+        Root mean square of (work done / time alone - 1) over all calls, by the laws given and by
+        those found.
+    """
+
+    estimates: tuple[Estimate, ...]
+    laws: Laws
+    scale: tuple[float, ...]
+    spread_before: float
+    spread_after: float
+
+
+@dataclass
+class _Parameter:
+    """A stretch of the vector that is fitted, and what it is part of."""
+
+    name: str
+    model: int | None
+    start: FloatArray
+    lower: float
+    upper: float
+    calls: int
+
+
+def stated_laws(workload: Workload, cluster: Cluster) -> Laws:
+    """The laws as config and cluster state them."""
+    models = workload.models
+    return Laws(
+        efficiency=cluster.sharing.efficiency,
+        slowdown=tuple(m.slowdown for m in models),
+        prefill_s=(None,) * len(models),
+        fraction=tuple(m.gpu_fraction for m in models),
+    )
+
+
+def calibrate(
+    observed: Observed, workload: Workload, cluster: Cluster, *, gpu_fraction: bool = False
+) -> Calibration:
+    """Fit what the log can tell; see the module.
+
+    Parameters
+    ----------
+    gpu_fraction : bool
+        Fit ``gpu_fraction`` of every model that shared a GPU, and leave the sharing efficiency as
+        it is: the two explain the same losses, and one run cannot tell them apart.
+    """
+    layout = courses(observed)
+    given = stated_laws(workload, cluster)
+    parameters = _parameters(observed, layout, workload, given, gpu_fraction=gpu_fraction)
+    model = observed.model[observed.replica]
+    calls = np.bincount(model, minlength=len(workload.models))
+    total = np.bincount(model, observed.alone_s, minlength=len(workload.models))
+    mean = total / np.maximum(1, calls)
+    unit = np.sqrt(np.maximum(mean[model], 1e-12) * max(float(observed.alone_s.mean()), 1e-12))
+
+    def unpacked(x: FloatArray) -> tuple[Laws, FloatArray]:
+        return _unpack(x, parameters, given, workload)
+
+    def residuals(x: FloatArray) -> FloatArray:
+        laws, scale = unpacked(x)
+        # Over the scale: else no work at all, by a scale of nothing, would fit.
+        over = work_done(observed, layout, laws) / scale[model] - observed.alone_s
+        return np.asarray(over / unit)
+
+    x = np.concatenate([p.start for p in parameters]) if parameters else np.zeros(0)
+    error = np.full(len(x), np.nan)
+    # Without prefills first: a long one explains any time a little, and the fit would end there.
+    held = [p.name == "prefill_time_seconds" for p in parameters for _ in p.start]
+    for free in (~np.array(held, dtype=bool), np.ones(len(x), dtype=bool)):
+        if free.any():
+            x[free], error[free] = _fitted(residuals, x, free, _bounds(parameters))
+    laws, scale = unpacked(x)
+    start = np.ones(len(workload.models))
+    return Calibration(
+        estimates=_estimates(parameters, observed, workload, given, laws, scale, error),
+        laws=laws,
+        scale=tuple(scale.tolist()),
+        spread_before=_spread(work_done(observed, layout, given), observed, start[model]),
+        spread_after=_spread(work_done(observed, layout, laws), observed, scale[model]),
+    )
+
+
+def _bounds(parameters: Sequence[_Parameter]) -> tuple[FloatArray, FloatArray]:
+    size = [len(p.start) for p in parameters]
+    lower = np.repeat([p.lower for p in parameters], size)
+    return lower, np.repeat([p.upper for p in parameters], size)
+
+
+def _fitted(
+    residuals: Callable[[FloatArray], FloatArray],
+    x: FloatArray,
+    free: BoolArray,
+    bounds: tuple[FloatArray, FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    """The free ones of x where the squares are least, and their standard errors."""
+    lower, upper = (bound[free] for bound in bounds)
+
+    def of_free(part: FloatArray) -> FloatArray:
+        whole = x.copy()
+        whole[free] = part
+        return residuals(whole)
+
+    start = np.clip(x[free], lower + 1e-9, upper - 1e-9)
+    found = least_squares(of_free, start, bounds=(lower, upper), loss="soft_l1", f_scale=OUTLIER)
+    return found.x, _errors(np.asarray(found.jac), found.fun)
+
+
+def calibrated(
+    workload: Workload, cluster: Cluster, found: Calibration
+) -> tuple[Workload, Cluster]:
+    """Config and cluster with the laws found; the trace's own service times stay as they are."""
+    models = tuple(_model(m, i, found) for i, m in enumerate(workload.models))
+    sharing = replace(cluster.sharing, efficiency=found.laws.efficiency)
+    return replace(workload, models=models), replace(cluster, sharing=sharing)
+
+
+def _model(model: Model, index: int, found: Calibration) -> Model:
+    laws, scale = found.laws, found.scale[index]
+    slowdown, prefill = laws.slowdown[index], laws.prefill_s[index]
+    most = len(slowdown) - 1
+    speed, mean = model.tokens_per_second, model.inference_time_mean_s
+    return replace(
+        model,
+        slowdown=tuple(slowdown[min(n, most)] for n in range(model.max_concurrency)),
+        gpu_fraction=laws.fraction[index],
+        prefill_time_s=model.prefill_time_s if prefill is None else prefill,
+        tokens_per_second=None if speed is None else speed / scale,
+        inference_time_mean_s=None if mean is None else mean * scale,
+    )
+
+
+def _parameters(
+    observed: Observed,
+    layout: Sequence[Course],
+    workload: Workload,
+    given: Laws,
+    *,
+    gpu_fraction: bool,
+) -> list[_Parameter]:
+    """What the log has seen often enough."""
+    n_models = len(workload.models)
+    shared = _calls(observed, layout, lambda c: _crowd(c)[c.company] > 1)
+    alone = _calls(
+        observed, layout, lambda c: (_crowd(c)[c.company] == 1) & (c.in_service == 1), ALONE
+    )
+    batched = _calls(observed, layout, lambda c: c.in_service > 1)
+    found = []
+    if shared.sum() >= LEAST_CALLS:
+        if not gpu_fraction:
+            start = np.array([GpuSharing(efficiency=given.efficiency).kept(2)])
+            found.append(
+                _Parameter("sharing_efficiency", None, start, 0.05, 2.0, int(shared.sum()))
+            )
+        else:
+            found += [
+                _Parameter(
+                    "gpu_fraction", m, np.array([min(given.fraction[m], 0.9)]), 0.01, 1.0,
+                    int(shared[m]),
+                )
+                for m in range(n_models) if shared[m] >= LEAST_CALLS
+            ]  # fmt: skip
+    for m, model in enumerate(workload.models):
+        if alone[m] >= LEAST_CALLS:
+            found.append(_Parameter("service_time", m, np.ones(1), 0.01, 100.0, int(alone[m])))
+        if model.max_concurrency > 1 and batched[m] >= LEAST_CALLS:
+            knots = _knots(layout, observed, m)
+            steps = np.diff([1.0, *(_at(given.slowdown[m], n) for n in knots)])
+            found.append(
+                _Parameter("slowdown", m, np.maximum(steps, 0.0), 0.0, 50.0, int(batched[m]))
+            )
+            if not model.chunked_prefill:
+                mine = observed.model[observed.replica] == m
+                mean = float(observed.prefill_s[mine].mean())
+                most = float(observed.alone_s[mine].mean())
+                found.append(
+                    _Parameter("prefill_time_seconds", m, np.array([mean]), 0.0, most,
+                               int(batched[m]))
+                )  # fmt: skip
+    return found
+
+
+def _crowd(course: Course) -> IntArray:
+    """Most replicas with work in service on any of the GPUs, by company."""
+    return np.array([max(len(gpu) for gpu in company) for company in course.companies])
+
+
+def _calls(
+    observed: Observed,
+    layout: Sequence[Course],
+    held: Callable[[Course], BoolArray],
+    least: float = SEEN,
+) -> IntArray:
+    """Calls of each model for which something held during a part of their time."""
+    count = np.zeros(int(observed.model.max()) + 1, dtype=np.int64)
+    for p, course in enumerate(layout):
+        part = np.where(held(course), course.length_s, 0.0)
+        clock = np.concatenate(([0.0], np.cumsum(part)))
+        took = observed.end_s[course.calls] - observed.start_s[course.calls]
+        enough = clock[course.ends] - clock[course.begins] > least * took
+        count[observed.model[p]] += int(enough.sum())
+    return count
+
+
+def _knots(layout: Sequence[Course], observed: Observed, model: int) -> list[int]:
+    """Numbers in service at which the slowdown is fitted: powers of two up to the most seen."""
+    most = max(
+        int(c.in_service.max(initial=1)) for p, c in enumerate(layout) if observed.model[p] == model
+    )
+    return [2**i for i in range(1, int(np.ceil(np.log2(max(2, most)))) + 1)]
+
+
+def _at(slowdown: Sequence[float], n: int) -> float:
+    return slowdown[min(n, len(slowdown)) - 1]
+
+
+def _curve(steps: FloatArray) -> tuple[float, ...]:
+    """Slowdown for n = 1, 2, ...: straight between powers of two, never decreasing."""
+    knots = [1, *(2 ** (i + 1) for i in range(len(steps)))]
+    values = np.concatenate(([1.0], 1.0 + np.cumsum(steps)))
+    return tuple(np.interp(np.arange(1, knots[-1] + 1), knots, values).tolist())
+
+
+def _unpack(
+    x: FloatArray, parameters: Sequence[_Parameter], given: Laws, workload: Workload
+) -> tuple[Laws, FloatArray]:
+    efficiency, scale = given.efficiency, np.ones(len(workload.models))
+    slowdown, prefill = list(given.slowdown), list(given.prefill_s)
+    fraction = list(given.fraction)
+    at = 0
+    for p in parameters:
+        part = x[at : at + len(p.start)]
+        at += len(p.start)
+        if p.name == "sharing_efficiency":
+            efficiency = (float(part[0]),)
+            continue
+        assert p.model is not None
+        if p.name == "service_time":
+            scale[p.model] = part[0]
+        elif p.name == "slowdown":
+            slowdown[p.model] = _curve(part)
+        elif p.name == "prefill_time_seconds":
+            prefill[p.model] = float(part[0])
+        else:
+            fraction[p.model] = float(part[0])
+    return Laws(efficiency, tuple(slowdown), tuple(prefill), tuple(fraction)), scale
+
+
+def _errors(jacobian: FloatArray, residual: FloatArray) -> FloatArray:
+    """Standard errors by the Gauss-Newton covariance."""
+    free = max(1, len(residual) - jacobian.shape[1])
+    variance = float(residual @ residual) / free
+    covariance = np.linalg.pinv(jacobian.T @ jacobian) * variance
+    return np.asarray(np.sqrt(np.maximum(0.0, np.diag(covariance))))
+
+
+def _spread(done: FloatArray, observed: Observed, scale: FloatArray) -> float:
+    expected = np.maximum(scale * observed.alone_s, 1e-12)
+    return float(np.sqrt(np.mean((done / expected - 1.0) ** 2)))
+
+
+def _estimates(
+    parameters: Sequence[_Parameter],
+    observed: Observed,
+    workload: Workload,
+    given: Laws,
+    laws: Laws,
+    scale: FloatArray,
+    error: FloatArray,
+) -> tuple[Estimate, ...]:
+    found, at = [], 0
+    for p in parameters:
+        own = error[at : at + len(p.start)]
+        at += len(p.start)
+        name = None if p.model is None else workload.models[p.model].id
+        if p.name == "sharing_efficiency":
+            before, after = given.efficiency, laws.efficiency
+        elif p.name == "service_time":
+            assert p.model is not None
+            before, after = (1.0,), (float(scale[p.model]),)
+        elif p.name == "slowdown":
+            assert p.model is not None
+            knots = [2 ** (i + 1) for i in range(len(p.start))]
+            before = tuple(_at(given.slowdown[p.model], n) for n in knots)
+            after = tuple(_at(laws.slowdown[p.model], n) for n in knots)
+            own = np.sqrt(np.cumsum(own**2))
+        elif p.name == "prefill_time_seconds":
+            assert p.model is not None
+            before, after = (float(p.start[0]),), (laws.prefill_s[p.model] or 0.0,)
+        else:
+            assert p.model is not None
+            before, after = (given.fraction[p.model],), (laws.fraction[p.model],)
+        found.append(Estimate(p.name, name, before, after, tuple(own.tolist()), p.calls))
+    fitted = {(p.name, p.model) for p in parameters}
+    seen = sorted(set(observed.model.tolist()))
+    for m in seen:
+        if ("service_time", m) not in fitted:
+            note = f"fewer than {LEAST_CALLS} calls ran alone: the times of the trace are kept"
+            found.append(
+                Estimate("service_time", workload.models[m].id, (1.0,), (1.0,), (np.nan,), 0, note)
+            )
+    return tuple(found)
+
+
+def gpu_fraction_of_two(throughput: float) -> float:
+    """``gpu_fraction`` from the throughput X of two equal replicas that share a GPU, against one.
+
+    Two customers of the machine repairman (`runtime.engines.sharing`) with eta = 1 give
+    X = 2 / (1 + u^2), so u = sqrt(2 / X - 1).
+
+    Raises
+    ------
+    ValueError
+        X is not above 1 and at most 2.
+    """
+    if not 1.0 <= throughput <= 2.0:
+        raise ValueError(
+            f"two replicas side by side do from 1 to 2 times the work of one, not {throughput:g}"
+        )
+    return float(np.sqrt(2.0 / throughput - 1.0))

@@ -1,0 +1,169 @@
+"""Executions as a log has them, beside what the trace expects of each alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+import polars as pl
+
+from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.trace import Trace, prefill_times
+from placement.problem.workload import Workload
+from placement.support.faults import input_error
+
+COLUMNS = (
+    "request_id", "workflow_id", "node_id", "model_name", "gpu_ids", "server_id",
+    "start_time", "end_time",
+)  # fmt: skip
+"""What an execution of a log must say."""
+
+SORTS: dict[str, type | pl.DataType] = {
+    "request_id": pl.String(),
+    "node_id": pl.String(),
+    "model_name": pl.String(),
+    "gpu_ids": pl.List(pl.Int64()),
+    "server_id": float,
+    "start_time": float,
+    "end_time": float,
+}
+"""Sort of each column that is read; float stands for any number."""
+
+REMEDY = "write one with `gswarm-place execute --log FILE`"
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """E executions on P replicas, the times in seconds since the first request arrived.
+
+    Parameters
+    ----------
+    execution : int64, shape (E,)
+        Position in the arrays of the trace.
+    replica : int64, shape (E,)
+    start_s, end_s : float64, shape (E,)
+    alone_s, prefill_s : float64, shape (E,)
+        Service time that the trace expects on an idle replica there, and the part of it that is
+        prefill.
+    model, first_gpu, gpus : int64, shape (P,)
+        Of each replica: its model, and the block of GPUs that it holds.
+    """
+
+    execution: IntArray
+    replica: IntArray
+    start_s: FloatArray
+    end_s: FloatArray
+    alone_s: FloatArray
+    prefill_s: FloatArray
+    model: IntArray
+    first_gpu: IntArray
+    gpus: IntArray
+
+
+def read_log(path: str | os.PathLike[str]) -> pl.DataFrame:
+    """Read the executions of a log, JSON or Parquet, with the columns that are needed.
+
+    Raises
+    ------
+    InputError
+        The file is no log, or its executions lack a column.
+    OSError
+        The file cannot be read.
+    """
+    data = Path(path).read_bytes()
+    try:
+        if data[:4] == b"PAR1":
+            frame = pl.read_parquet(data)
+        else:
+            document = orjson.loads(data)
+            if not isinstance(document, dict) or not isinstance(document.get("executions"), list):
+                raise input_error(path, "", "is no execution log: it has no 'executions'", REMEDY)
+            frame = pl.DataFrame(document["executions"], infer_schema_length=None)
+    except (orjson.JSONDecodeError, pl.exceptions.PolarsError) as error:
+        raise input_error(path, "", f"is neither JSON nor Parquet ({error})", REMEDY) from error
+    missing = [c for c in COLUMNS if c not in frame.columns]
+    if missing:
+        raise input_error(path, "executions", f"do not say {', '.join(missing)}", REMEDY)
+    frame = frame.select(COLUMNS)
+    for column, kind in SORTS.items():
+        right = frame.schema[column].is_numeric() if kind is float else (
+            frame.schema[column] == kind
+        )  # fmt: skip
+        if not right or frame[column].null_count():
+            raise input_error(path, "executions", f"have a {column} that is none", REMEDY)
+    _check_values(path, frame)
+    return frame
+
+
+def _check_values(path: str | os.PathLike[str], frame: pl.DataFrame) -> None:
+    """Refuse times that run backwards and blocks without GPUs, with the row."""
+    begin, end = frame["start_time"].to_numpy(), frame["end_time"].to_numpy()
+    for wrong, said in (
+        (~np.isfinite(begin) | ~np.isfinite(end), "has a time that is no number"),
+        (end < begin, "ends before it starts"),
+        (frame["gpu_ids"].list.len().to_numpy() == 0, "has no gpu_ids"),
+        (frame["server_id"].to_numpy() < 0, "names a server below 0"),
+    ):
+        if wrong.any():
+            raise input_error(path, f"executions[{int(wrong.argmax())}]", said, REMEDY)
+
+
+def observe(
+    frame: pl.DataFrame, workload: Workload, trace: Trace, cluster: Cluster, where: str = "the log"
+) -> Observed:
+    """Match the executions of a log with the trace, by the ids of requests and nodes.
+
+    Raises
+    ------
+    InputError
+        A request, node or model is not that of the trace and the config.
+    """
+    position = {id_: r for r, id_ in enumerate(trace.request_ids)}
+    nodes = [{n.id: v for v, n in enumerate(w.nodes)} for w in workload.workflows]
+    models = {m.id: i for i, m in enumerate(workload.models)}
+    prefill = prefill_times(workload, trace)
+    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    execution = np.empty(len(frame), dtype=np.int64)
+    model_of = np.empty(len(frame), dtype=np.int64)
+    blocks: dict[tuple[int, int, int], int] = {}
+    replica = np.empty(len(frame), dtype=np.int64)
+    for i, row in enumerate(frame.select("request_id", "node_id", "model_name", "gpu_ids").rows()):
+        request, node, model, gpus = row
+        r = position.get(request)
+        v = None if r is None else nodes[int(trace.workflow[r])].get(node)
+        if r is None or v is None or model not in models:
+            kind, name = (
+                ("request", request) if r is None
+                else ("node", node) if v is None
+                else ("model", model)
+            )  # fmt: skip
+            raise input_error(
+                where,
+                f"executions[{i}]",
+                f"{kind} {name!r} is not in the config and the trace",
+                "give those that the log was made with",
+            )
+        execution[i] = trace.offset[r] + v
+        model_of[i] = models[model]
+        block = models[model], int(gpus[0]), len(gpus)
+        replica[i] = blocks.setdefault(block, len(blocks))
+    servers = frame["server_id"].to_numpy().astype(np.int64)
+    if servers.max() >= cluster.n_servers:
+        wrong = f"name server {int(servers.max())}, and the plan has {cluster.n_servers}"
+        raise input_error(where, "executions", wrong, "give the plan that the log was made with")
+    there = speed[servers]
+    block_of = np.array(list(blocks), dtype=np.int64).reshape(-1, 3)
+    return Observed(
+        execution=execution,
+        replica=replica,
+        start_s=frame["start_time"].to_numpy().astype(np.float64),
+        end_s=frame["end_time"].to_numpy().astype(np.float64),
+        alone_s=trace.service_s[execution] / there,
+        prefill_s=prefill[execution] / there,
+        model=block_of[:, 0],
+        first_gpu=block_of[:, 1],
+        gpus=block_of[:, 2],
+    )

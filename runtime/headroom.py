@@ -1,0 +1,225 @@
+"""The headroom that a simulation bears out: how much faster the trace may come.
+
+The headroom by rates is the inverse of the busiest GPU's mean load. What the rates do not know
+comes off it: a router that does not keep the plan's shares, blocks that wait for their slowest GPU,
+batches that are not full, prefills. So the trace is run again and again, one copy behind the other
+and faster every time, until the work that is left at the end is more than a stable system leaves.
+
+Over a long time T a queue that is stable leaves work for a time that does not depend on T; one
+whose load is 1 + x leaves x T. A run counts as unstable where what is left at the last arrival
+takes more than `DRIFT` of T, and than the longest request alone. So the factor is up to `DRIFT`
+above the true one, and as much below where a stable queue is long by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from placement.problem.cluster import Cluster, FloatArray
+from placement.problem.plan import Plan
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Workload
+from runtime.policies import RoutingPolicy
+from runtime.simulate import Routings, match_plan, simulate
+
+DRIFT = 0.01
+"""Part of the time of a run by which work may outlast the last arrival."""
+
+LEAST_EXECUTIONS, MOST_EXECUTIONS = 100_000, 300_000
+"""Executions of one run: a shorter trace is repeated, of a longer one the first are taken."""
+
+LONG = 100.0
+"""Times of a mean request that a run must last to say anything; else the trace is too short."""
+
+CLOSE = 1.01
+"""Ratio of a factor that is not borne out to one that is, at which the search ends."""
+
+MOST = 4.0
+"""Largest factor that is tried, over the headroom by rates."""
+
+
+@dataclass(frozen=True)
+class SimulatedHeadroom:
+    """What was found.
+
+    Parameters
+    ----------
+    factor : float
+        Largest factor on the trace's rate that was borne out.
+    unstable : float
+        Smallest that was not; inf where all were borne out.
+    policy : str
+        The router that it holds for.
+    executions : int
+        Of each run.
+    """
+
+    factor: float
+    unstable: float
+    policy: str
+    executions: int
+
+
+def simulated_headroom(
+    workload: Workload,
+    trace: Trace,
+    cluster: Cluster,
+    placement: Placement,
+    routing: Routings | None = None,
+    *,
+    by_rates: float,
+    policy: str | RoutingPolicy = "locality",
+    in_time: Callable[[], bool] = lambda: True,
+) -> SimulatedHeadroom | None:
+    """Find the factor by bisection, from the headroom by rates.
+
+    Parameters
+    ----------
+    by_rates : float
+        Where the search begins; above 0.
+    in_time : callable
+        Asked before every run; where it says no, the search ends without an answer.
+
+    Returns
+    -------
+    SimulatedHeadroom or None
+        None where nothing is ever busy, all requests come at once, the cluster is so large that
+        `MOST_EXECUTIONS` last no time, or the time was over.
+    """
+    if not np.isfinite(by_rates) or by_rates <= 0 or trace.n_requests < 2 or trace.span_s <= 0:
+        return None
+    long = repeated(trace)
+    request_s = _request_s(long)
+    if long.span_s / by_rates < LONG * float(request_s.mean()):
+        return None
+
+    def bears(factor: float) -> bool:
+        faster = replace(long, arrival_s=long.arrival_s / factor)
+        run = simulate(workload, faster, cluster, placement, routing, policy=policy)
+        span = float(faster.arrival_s[-1])
+        left = float(np.nanmax(run.end_s[run.ran], initial=0.0)) - span
+        return left <= max(DRIFT * span, float(request_s.max()))
+
+    name = policy if isinstance(policy, str) else policy.name
+    low, high, factor = 0.0, float("inf"), by_rates
+    while high > CLOSE * low:
+        if not in_time():
+            return None
+        if bears(factor):
+            low = factor
+        else:
+            high = factor
+        if low >= MOST * by_rates or high <= by_rates / 100.0:
+            break
+        if high == float("inf"):
+            factor = 1.2 * low
+        elif low == 0.0:
+            factor = high / 1.5
+        else:
+            factor = float(np.sqrt(low * high))
+    return SimulatedHeadroom(low, high, name, long.n_executions)
+
+
+def headroom_of_plan(
+    plan: Plan,
+    workload: Workload,
+    trace: Trace,
+    *,
+    policy: str | RoutingPolicy = "locality",
+    in_time: Callable[[], bool] = lambda: True,
+) -> SimulatedHeadroom | None:
+    """Find the factor for a plan, from the headroom that it states; see `simulated_headroom`.
+
+    Raises
+    ------
+    ValueError
+        Where plan and workload do not belong together.
+    """
+    placement, routing = match_plan(plan, workload)
+    return simulated_headroom(
+        workload,
+        trace,
+        plan.cluster,
+        placement,
+        routing,
+        by_rates=plan.expected["headroom"],
+        policy=policy,
+        in_time=in_time,
+    )
+
+
+def what_rates_do_not_know(plan: Plan, workload: Workload) -> list[str]:
+    """What of a plan makes its GPUs bear less than their mean loads say, in words."""
+    placement, cluster = plan.placement, plan.cluster
+    length = plan.instance.gpus_required[placement.model]
+    gpu = cluster.first_gpu[placement.server] + placement.start
+    busy = plan.load > 0
+    sharers = np.zeros(cluster.n_gpus, dtype=np.int64)
+    for first, k in zip(gpu[busy].tolist(), length[busy].tolist(), strict=True):
+        sharers[first : first + k] += 1
+    shared = np.array(
+        [bool((sharers[g : g + k] > 1).any()) for g, k in zip(gpu, length, strict=True)],
+        dtype=bool,
+    )
+    shared &= busy
+    models = {m.id: m for m in workload.models}
+    batching = np.array([models[plan.model_ids[m]].max_concurrency > 1 for m in placement.model])
+    said = []
+    if (shared & (length > 1)).any():
+        said.append("blocks wait for the slowest of their GPUs where others have work on one")
+    if shared.any() and cluster.sharing.mode == "time-sliced" and cluster.sharing.kept(2) < 1:
+        said.append(f"replicas that share a GPU keep {cluster.sharing.kept(2):.0%} of it together")
+    if (batching & busy).any():
+        said.append("batches are full only while their queue is not empty")
+    said.append("the router may send requests elsewhere than the plan's shares say")
+    return said
+
+
+def repeated(trace: Trace) -> Trace:
+    """The trace one copy behind the other, or its beginning, so that runs are alike in length."""
+    executions = trace.n_executions
+    if executions > MOST_EXECUTIONS:
+        keep = int(np.searchsorted(trace.offset, MOST_EXECUTIONS, side="right")) - 1
+        return _part(trace, max(2, keep))
+    copies = ceil(LEAST_EXECUTIONS / executions)
+    if copies == 1:
+        return trace
+    n = trace.n_requests
+    # The mean gap lies between one copy and the next.
+    period = trace.span_s * n / (n - 1)
+    copy = np.repeat(np.arange(copies), n)
+    sizes = np.tile(np.diff(trace.offset), copies)
+    stated = trace.stated_prefill_s
+    return Trace(
+        request_ids=[str(i) for i in range(n * copies)],
+        arrival_s=np.tile(trace.arrival_s, copies) + copy * period,
+        workflow=np.tile(trace.workflow, copies),
+        service_s=np.tile(trace.service_s, copies),
+        offset=np.concatenate(([0], np.cumsum(sizes))),
+        start=trace.start,
+        stated_prefill_s=None if stated is None else np.tile(stated, copies),
+    )
+
+
+def _part(trace: Trace, requests: int) -> Trace:
+    end = int(trace.offset[requests])
+    stated = trace.stated_prefill_s
+    return Trace(
+        request_ids=trace.request_ids[:requests],
+        arrival_s=trace.arrival_s[:requests],
+        workflow=trace.workflow[:requests],
+        service_s=trace.service_s[:end],
+        offset=trace.offset[: requests + 1],
+        start=trace.start,
+        stated_prefill_s=None if stated is None else stated[:end],
+    )
+
+
+def _request_s(trace: Trace) -> FloatArray:
+    """Service time of every request, its nodes one after the other, shape (R,)."""
+    return np.asarray(np.add.reduceat(trace.service_s, trace.offset[:-1]))

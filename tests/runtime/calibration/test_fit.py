@@ -1,0 +1,116 @@
+"""A calibration finds the laws by which a log was made, and says what it cannot find."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from placement.problem.cluster import GpuSharing
+from runtime.calibration.errors import compare
+from runtime.calibration.fit import (
+    Calibration,
+    Estimate,
+    calibrate,
+    calibrated,
+    gpu_fraction_of_two,
+)
+from runtime.simulate import simulate
+from tests.runtime.calibration.cases import as_log, real_run, two_gpus, workload
+
+BATCH = {"max_concurrency": 4, "slowdown": (1.0, 1.3, 1.6, 1.9)}
+STATED = {"max_concurrency": 4, "slowdown": (1.0, 1.0, 1.0, 1.0)}
+
+
+def estimate(found: Calibration, name: str, model: str | None = None) -> Estimate:
+    (one,) = (e for e in found.estimates if (e.name, e.model) == (name, model))
+    return one
+
+
+def test_sharing_batching_prefill_and_scale_are_found_together() -> None:
+    """From a config that knows none of them, to the figures that made the log."""
+    truth = workload(**BATCH, prefill_time_s=0.1)
+    run, asked = real_run(truth, GpuSharing(efficiency=(0.8,)), seed=4, rate=0.7)
+    stated = workload(**STATED)
+    longer = np.where(run.problem.node_model[_nodes(run)] == 1, 1.25, 1.0)
+    expected = replace(asked, service_s=asked.service_s / longer)
+    seen = as_log(run, expected, stated)
+    cluster, placement = two_gpus(GpuSharing())
+    found = calibrate(seen, stated, cluster)
+    assert estimate(found, "sharing_efficiency").after == pytest.approx((0.8,), rel=0.02)
+    assert estimate(found, "service_time", "paint").after == pytest.approx((1.25,), rel=0.02)
+    assert estimate(found, "slowdown", "chat").after == pytest.approx((1.3, 1.9), rel=0.04)
+    assert estimate(found, "prefill_time_seconds", "chat").after == pytest.approx((0.1,), rel=0.1)
+    assert found.spread_after < 0.05 < found.spread_before
+    better, there = calibrated(stated, cluster, found)
+    before = compare(seen, expected, simulate(stated, expected, cluster, placement))
+    after = compare(seen, expected, simulate(better, expected, there, placement))
+    assert after.per_request < 0.5 * before.per_request
+
+
+def _nodes(run):  # type: ignore[no-untyped-def]
+    problem = run.problem
+    request = np.repeat(np.arange(problem.trace.n_requests), np.diff(problem.offset))
+    return (
+        problem.first_node[problem.workflow[request]]
+        + np.arange(len(request))
+        - problem.offset[request]
+    )
+
+
+@pytest.mark.parametrize("fraction", [0.4, 0.7])
+def test_gaps_of_the_host_are_found_where_they_are_asked_for(fraction: float) -> None:
+    """`gpu_fraction` of one model, the others occupying the GPU all the time."""
+    truth = workload(gpu_fraction=fraction)
+    run, asked = real_run(truth, GpuSharing(efficiency=(1.0,)), seed=5)
+    seen = as_log(run, asked, truth)
+    found = calibrate(
+        seen, workload(), two_gpus(GpuSharing(efficiency=(1.0,)))[0], gpu_fraction=True
+    )
+    assert estimate(found, "gpu_fraction", "chat").after == pytest.approx((fraction,), abs=0.03)
+    assert estimate(found, "gpu_fraction", "paint").after == pytest.approx((1.0,), abs=0.03)
+
+
+def test_true_figures_stay() -> None:
+    """Where config and cluster are right already, nothing moves and nothing is left to explain."""
+    truth, sharing = workload(**BATCH), GpuSharing(efficiency=(0.9,))
+    run, asked = real_run(truth, sharing, seed=6)
+    found = calibrate(as_log(run, asked, truth), truth, two_gpus(sharing)[0])
+    assert found.spread_before < 1e-6
+    for one in found.estimates:
+        assert one.after == pytest.approx(one.before, rel=1e-3, abs=1e-6)
+
+
+def test_what_was_never_seen_stays_as_it_is() -> None:
+    """A chain, ten times an hour, shares nothing: no efficiency, no slowdown is claimed."""
+    truth = workload(**BATCH)
+    run, asked = real_run(truth, GpuSharing(efficiency=(0.5,)), seed=7, rate=0.003, workflows=1)
+    found = calibrate(as_log(run, asked, truth), workload(**STATED), two_gpus(GpuSharing())[0])
+    assert {e.name for e in found.estimates} == {"service_time"}
+    assert found.laws.efficiency == GpuSharing().efficiency
+    assert found.laws.slowdown[0] == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_a_few_calls_that_hung_change_little() -> None:
+    """One call in fifty that took three times as long as anything explains."""
+    truth, sharing = workload(), GpuSharing(efficiency=(0.8,))
+    run, asked = real_run(truth, sharing, seed=8)
+    held = np.zeros(asked.n_executions, dtype=bool)
+    held[::50] = True
+    expected = replace(asked, service_s=np.where(held, asked.service_s / 3, asked.service_s))
+    found = calibrate(as_log(run, expected, truth), truth, two_gpus(GpuSharing())[0])
+    assert estimate(found, "sharing_efficiency").after == pytest.approx((0.8,), rel=0.04)
+
+
+@pytest.mark.parametrize(("throughput", "fraction"), [(1.0, 1.0), (2.0, 0.0), (1.47, 0.6005)])
+def test_two_side_by_side_give_the_gpu_fraction(throughput: float, fraction: float) -> None:
+    """u = sqrt(2 / X - 1), and the machine repairman of two gives the throughput back."""
+    u = gpu_fraction_of_two(throughput)
+    assert u == pytest.approx(fraction, abs=1e-4)
+    assert 2 / (1 + u * u) == pytest.approx(throughput)
+
+
+@pytest.mark.parametrize("throughput", [0.9, 2.1, float("nan")])
+def test_what_two_cannot_do_is_refused(throughput: float) -> None:
+    """Less than one, or more than two."""
+    with pytest.raises(ValueError, match="from 1 to 2 times"):
+        gpu_fraction_of_two(throughput)

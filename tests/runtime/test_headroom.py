@@ -1,0 +1,142 @@
+"""The headroom that simulations bear out is where queueing theory puts the end of stability."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from placement.problem.cluster import Cluster, GpuSharing
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
+from placement.problem.workload import Model, Node, Workflow, Workload
+from runtime.headroom import LEAST_EXECUTIONS, MOST_EXECUTIONS, repeated, simulated_headroom
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def singles(*models: Model) -> Workload:
+    """A workflow of one call for each model."""
+    flows = (Workflow(m.id, m.id, (Node("n", i),)) for i, m in enumerate(models))
+    return Workload(models, tuple(flows))
+
+
+def poisson(rates: list[float], means: list[float], requests: int, seed: int = 0) -> Trace:
+    """Calls of each model at its rate, with exponential times."""
+    rng = np.random.default_rng(seed)
+    arrival = np.cumsum(rng.exponential(1 / sum(rates), requests))
+    workflow = rng.choice(len(rates), requests, p=np.array(rates) / sum(rates))
+    return Trace(
+        request_ids=[str(i) for i in range(requests)],
+        arrival_s=arrival - arrival[0],
+        workflow=workflow.astype(np.int64),
+        service_s=rng.exponential(np.array(means)[workflow]),
+        offset=np.arange(requests + 1),
+        start=START,
+    )
+
+
+def offered(trace: Trace, model: int) -> float:
+    """Offered load of a model in the trace itself, in erlangs."""
+    gap = trace.span_s / (trace.n_requests - 1)
+    return float(trace.service_s[trace.workflow == model].sum()) / (trace.n_requests * gap)
+
+
+MODEL = Model("m", "m", 10.0, 1, 0.0)
+
+
+@pytest.mark.parametrize("replicas", [1, 4])
+def test_plain_servers_saturate_at_a_load_of_one(replicas: int) -> None:
+    """M/M/c: c over the offered load."""
+    trace = poisson([0.4 * replicas], [1.0], 20_000)
+    placement = Placement.sorted(np.zeros(replicas), np.zeros(replicas), np.arange(replicas))
+    expected = replicas / offered(trace, 0)
+    for begin in (expected, 0.4 * expected, 2.5 * expected):
+        found = simulated_headroom(
+            singles(MODEL), trace, Cluster.homogeneous(replicas, replicas), placement,
+            by_rates=begin, policy="earliest",
+        )  # fmt: skip
+        assert found is not None
+        assert found.factor == pytest.approx(expected, rel=0.025)
+        assert found.factor < found.unstable <= 1.011 * found.factor
+
+
+@pytest.mark.parametrize(("sharing", "kept"), [("time-sliced", 0.8), ("serial", 1.0)])
+def test_two_that_share_a_gpu_saturate_at_what_they_keep_of_it(sharing: str, kept: float) -> None:
+    """Equal loads: both are busy when the GPU is full, and get eta of it together."""
+    trace = poisson([0.25, 0.25], [1.0, 1.0], 20_000)
+    two = (MODEL, replace(MODEL, id="n", name="n"))
+    cluster = replace(
+        Cluster.homogeneous(1, 1),
+        sharing=GpuSharing(sharing, (0.8,)),  # type: ignore[arg-type]
+    )
+    placement = Placement.sorted(np.array([0, 1]), np.zeros(2), np.zeros(2))
+    load = offered(trace, 0) + offered(trace, 1)
+    found = simulated_headroom(singles(*two), trace, cluster, placement, by_rates=1 / load)
+    assert found is not None
+    assert found.factor == pytest.approx(kept / load, rel=0.05)
+
+
+def test_full_batches_bear_what_the_slowdown_leaves() -> None:
+    """Four at once, each twice as slow: twice the rate of a plain server."""
+    batching = replace(MODEL, max_concurrency=4, slowdown=(1.0, 4 / 3, 5 / 3, 2.0))
+    trace = poisson([0.5], [1.0], 20_000)
+    found = simulated_headroom(
+        singles(batching), trace, Cluster.homogeneous(1, 1),
+        Placement.sorted(np.zeros(1), np.zeros(1), np.zeros(1)), by_rates=1.0,
+    )  # fmt: skip
+    assert found is not None
+    assert found.factor == pytest.approx(2 / offered(trace, 0), rel=0.03)
+
+
+def test_a_block_among_singles_bears_less_than_its_rates_say() -> None:
+    """It runs at half pace while any of its GPUs is shared: rates promise what cannot be."""
+    block = replace(MODEL, id="b", name="b", gpus_required=4)
+    alone = [replace(MODEL, id=f"s{i}", name=f"s{i}") for i in range(4)]
+    trace = poisson([0.3, *[0.1] * 4], [1.0] * 5, 20_000)
+    placement = Placement.sorted(np.arange(5), np.zeros(5), np.array([0, 0, 1, 2, 3]))
+    cluster = replace(Cluster.homogeneous(4, 4), sharing=GpuSharing(efficiency=(1.0,)))
+    busiest = offered(trace, 0) + max(offered(trace, m) for m in range(1, 5))
+    found = simulated_headroom(
+        singles(block, *alone), trace, cluster, placement, by_rates=1 / busiest
+    )
+    assert found is not None
+    assert 0.7 < found.factor * busiest < 0.88
+
+
+def test_no_answer_where_there_is_none() -> None:
+    """All at once, one request, nothing to do, no time left."""
+    placement = Placement.sorted(np.zeros(1), np.zeros(1), np.zeros(1))
+    workload, cluster = singles(MODEL), Cluster.homogeneous(1, 1)
+    trace = poisson([0.5], [1.0], 2_000)
+    at_once = replace(trace, arrival_s=np.zeros(trace.n_requests))
+    for given, begin in ((at_once, 1.0), (trace, float("inf"))):
+        assert simulated_headroom(workload, given, cluster, placement, by_rates=begin) is None
+    asked: list[bool] = []
+
+    def in_time() -> bool:
+        asked.append(True)
+        return len(asked) < 3
+
+    assert (
+        simulated_headroom(
+            workload, trace, cluster, placement, by_rates=1.0, in_time=in_time
+        ) is None
+    )  # fmt: skip
+    assert len(asked) == 3
+
+
+def test_copies_of_a_trace_keep_its_rate_and_its_order() -> None:
+    """Whole copies, one mean gap apart; of a long trace, whole requests from its beginning."""
+    short = poisson([1.0], [1.0], 700)
+    long = repeated(short)
+    copies = -(-LEAST_EXECUTIONS // 700)
+    assert long.n_requests == 700 * copies
+    assert (np.diff(long.arrival_s) >= 0).all()
+    gap = short.span_s / (short.n_requests - 1)
+    assert long.span_s / (long.n_requests - 1) == pytest.approx(gap)
+    np.testing.assert_array_equal(long.service_s[700:1400], short.service_s)
+    huge = poisson([1.0], [1.0], MOST_EXECUTIONS + 5)
+    part = repeated(huge)
+    assert part.n_executions == MOST_EXECUTIONS
+    assert part.offset[-1] == len(part.service_s)
