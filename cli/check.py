@@ -168,7 +168,8 @@ def _say(name: str, proof: dict[str, Any], quiet: bool) -> None:
     stated, how = f"{proof['stated']:.9g}", proof["how"]
     if proof["holds"] and not quiet:
         known = f"{proof['recomputed']:.9g} is proven ({how})"
-        click.echo(f"{name} holds: {stated} is stated, {known}")
+        line = f"{name} holds: {stated} is stated, {known}"
+        click.echo(click.wrap_text(line, width=80, subsequent_indent="  "))
     if proof["holds"] is None:
         click.echo(
             f"not decided: whether {name} of {stated} holds: {proof['why']} ({how}); give it more "

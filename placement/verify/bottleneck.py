@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from placement.problem.plan import Plan
 from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
+from placement.support.equality import ByContent
 from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
 from placement.verify.proof import Verdict
 from placement.verify.scaled_problem import Scaled
@@ -36,8 +37,8 @@ HOW = {
 }
 
 
-@dataclass(frozen=True)
-class BottleneckCheck:
+@dataclass(frozen=True, eq=False)
+class BottleneckCheck(ByContent):
     """Whether no placement has a lower bottleneck load than the plan states.
 
     Parameters

@@ -8,6 +8,7 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray
 from placement.problem.trace import Trace
+from placement.support.equality import ByContent
 from runtime.calibration.observed import Observed
 from runtime.result import RunResult
 
@@ -30,7 +31,7 @@ class MetricError:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(ByContent):
     """A log beside the simulation of the same trace.
 
     Parameters

@@ -13,6 +13,7 @@ import polars as pl
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.trace import Trace, prefill_times
 from placement.problem.workload import Workload
+from placement.support.equality import ByContent
 from placement.support.faults import input_error
 
 COLUMNS = (
@@ -36,7 +37,7 @@ REMEDY = "write one with `gswarm-place execute --log FILE`"
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
+class Observed(ByContent):
     """E executions on P replicas, the times in seconds since the first request arrived.
 
     Parameters

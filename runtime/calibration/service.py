@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.problem.cluster import FloatArray, GpuSharing, IntArray
+from placement.support.equality import ByContent
 from runtime.calibration.observed import Observed
 from runtime.engines.sharing import paces
 
@@ -46,7 +47,7 @@ class Laws:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Course(ByContent):
     """What happened on the GPUs of one replica, between I + 1 events.
 
     Parameters

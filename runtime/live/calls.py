@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from placement.support.equality import ByContent
 from runtime.arrays import Problem
 from runtime.live.endpoints import Endpoint, Endpoints
 from runtime.live.inputs import RequestInput
@@ -16,8 +17,8 @@ PROMPTS = ("prompt", "text", "question", "query")
 """Fields of `input_data` that are the text to send, the first that is there."""
 
 
-@dataclass(frozen=True)
-class Call:
+@dataclass(frozen=True, eq=False)
+class Call(ByContent):
     """A call, ready to be sent.
 
     Parameters

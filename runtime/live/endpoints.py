@@ -14,6 +14,7 @@ from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import Document, PlacedFault, load_document, raise_faults
 from placement.files.unread_fields import InputWarning
 from placement.problem.workload import Workload
+from placement.support.equality import ByContent
 from placement.support.faults import suggest
 from runtime.arrays import Problem
 from runtime.live.endpoint_schema import CallEntry, EndpointsFile, ReplicaEntry
@@ -25,8 +26,8 @@ TIMEOUT_S = 600.0
 """Longest a call may take where nothing says otherwise."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
+@dataclass(frozen=True, eq=False)
+class Endpoint(ByContent):
     """How one replica is called.
 
     Parameters
@@ -54,8 +55,8 @@ class Endpoint:
     timeout_s: float
 
 
-@dataclass(frozen=True)
-class Endpoints:
+@dataclass(frozen=True, eq=False)
+class Endpoints(ByContent):
     """Every replica's endpoint, and what single nodes send instead.
 
     Parameters

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from placement.problem.cluster import IntArray
+from placement.support.equality import ByContent
 from runtime.arrays import NOWHERE, Problem
 from runtime.engines.events import ProgressCallback
 from runtime.live.calls import CallMaker
@@ -37,8 +38,8 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Tally:
+@dataclass(frozen=True, eq=False)
+class Tally(ByContent):
     """What a run has seen that no simulation has.
 
     Parameters

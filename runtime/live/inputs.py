@@ -13,13 +13,14 @@ import orjson
 from placement.files.request_file import TRACE_FORMATS
 from placement.files.syntax.document import load_document
 from placement.files.syntax.source import TRACE_LIMIT_BYTES, find_format
+from placement.support.equality import ByContent
 from placement.support.faults import input_error
 
 FIELDS = ("input_data", "node_configs")
 
 
-@dataclass(frozen=True)
-class RequestInput:
+@dataclass(frozen=True, eq=False)
+class RequestInput(ByContent):
     """What one request brings: its input, and options of nodes by their ids."""
 
     input: Any = None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from placement.support.equality import ByContent
+
 Kind = Literal["chat", "completions", "embeddings", "images", "json"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True)
-class Shape:
+@dataclass(frozen=True, eq=False)
+class Shape(ByContent):
     """What a call of one kind looks like unless the endpoints file says otherwise.
 
     Parameters

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
+from placement.support.equality import ByContent
 from runtime.live.kinds import SHAPES, Kind
 from runtime.live.templates import as_text
 
@@ -26,8 +27,8 @@ REMEMBERED = 10_000
 """Answers kept for calls that come again under the same mark."""
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, eq=False)
+class Asked(ByContent):
     """One call as the server sees it.
 
     Parameters

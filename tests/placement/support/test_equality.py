@@ -15,6 +15,9 @@ import runtime
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 
+NEEDS_EXTRAS = "runtime.live.inference."
+"""Modules that import what only an extra brings."""
+
 
 def frozen_classes() -> list[type]:
     """Every frozen dataclass of the three packages."""
@@ -23,7 +26,12 @@ def frozen_classes() -> list[type]:
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if module.name.endswith("__main__"):
                 continue
-            for value in vars(importlib.import_module(module.name)).values():
+            try:
+                names = vars(importlib.import_module(module.name))
+            except ModuleNotFoundError:
+                assert module.name.startswith(NEEDS_EXTRAS), module.name
+                continue
+            for value in names.values():
                 if isinstance(value, type) and is_dataclass(value):
                     frozen = value.__dataclass_params__.frozen  # type: ignore[attr-defined]
                     if frozen and value.__module__.split(".")[0] in ("placement", "runtime", "cli"):
