@@ -17,7 +17,7 @@ from itertools import combinations
 
 from placement.patterns.column_generation import Pool, generate
 from placement.patterns.duals import Duals, as_json, lagrangian
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import CountRow, Row
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.counts import PricingProblem
 from placement.problem.instance import Instance
@@ -36,7 +36,7 @@ FIRST_PATTERNS = 80
 
 
 Finish = Callable[[Pool], tuple[float, float] | None]
-PricingsOf = Callable[[tuple[CountRow, ...]], list[PricingProblem]]
+PricingsOf = Callable[[tuple[Row, ...]], list[PricingProblem]]
 
 
 @dataclass
@@ -164,7 +164,7 @@ def branch(
     return tree, max([proven, *(-bound for bound, _, _ in queue)])
 
 
-def _child(parent: Pool, row: CountRow) -> Pool:
+def _child(parent: Pool, row: Row) -> Pool:
     assert parent.duals is not None
     near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:FIRST_PATTERNS]
     return Pool(
@@ -209,7 +209,7 @@ def _split(instance: Instance, fractions: dict[Pattern, float]) -> tuple[CountRo
 def leaf_bound(
     instance: Instance,
     settings: SolverSettings,
-    rows: tuple[CountRow, ...],
+    rows: tuple[Row, ...],
     duals: Duals,
     pricings: list[PricingProblem],
     budget: Budget | None = None,

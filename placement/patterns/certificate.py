@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.patterns import rounding_cuts
 from placement.patterns.branching import Node
 from placement.patterns.column_generation import Pool, counted
 from placement.patterns.duals import as_json, zero_duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentPricing
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.positions import PositionPricing
-from placement.patterns.rounding_cuts import KeptRow
 from placement.problem.instance import Instance
 
 
 def pricings_for(
     instance: Instance,
-    rows: Sequence[CountRow],
+    rows: Sequence[Row],
     *,
     positions: bool,
     contents: Sequence[Contents] = (),
@@ -39,8 +37,8 @@ def stored(instance: Instance, pool: Pool, tree: Node | None) -> dict[str, objec
         data = tree.as_json(instance)
     else:
         data = as_json(instance, pool.rows, pool.duals or zero_duals(instance, pool.rows))
-    rows = [row for row in pool.rows if isinstance(row, KeptRow)]
-    data["kept"] = [rounding_cuts.as_json(instance, row) for row in rows]
+    names = (row.named(instance) for row in pool.rows)
+    data["kept"] = [name for name in names if name is not None]
     if pool.positions:
         data["pricing"] = "positions"
     return data

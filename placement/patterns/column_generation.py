@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from itertools import compress
 
 from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.counts import Pricing, PricingProblem
 from placement.patterns.pricing.knapsack import Knapsack
-from placement.patterns.pricing.positions import PositionPricing
 from placement.patterns.restricted_master import Master
-from placement.patterns.rounding_cuts import KeptRow
 from placement.problem.instance import Instance
 from placement.problem.outcome import relative_gap
 from placement.solver.budget import Budget
@@ -59,7 +57,7 @@ class Pool:
     positions.
     """
 
-    rows: tuple[CountRow, ...] = ()
+    rows: tuple[Row, ...] = ()
     patterns: dict[Pattern, None] = field(default_factory=dict)
     best_bound: float = 1.0
     duals: Duals | None = None
@@ -80,7 +78,7 @@ class Pool:
 
     def drop_cuts(self) -> None:
         """Forget the rounding cuts; nothing may have been priced since they came."""
-        kept = [not isinstance(row, KeptRow) for row in self.rows]
+        kept = [row.kept is None for row in self.rows]
         self.rows = tuple(compress(self.rows, kept))
         if self.duals is not None:
             self.duals = Duals(self.duals.demand, tuple(compress(self.duals.rows, kept)))
@@ -93,7 +91,7 @@ class Pool:
         return True
 
 
-def counted(instance: Instance, rows: Sequence[CountRow]) -> list[PricingProblem]:
+def counted(instance: Instance, rows: Sequence[Row]) -> list[PricingProblem]:
     """Pricing problems over replica counts, one for each server type."""
     return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
 
@@ -276,7 +274,7 @@ class _Run:
             bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
             if bound < pool.best_bound:
                 pool.best_bound, pool.duals, self.centre = bound, at, at
-                pool.positions = isinstance(problems[0], PositionPricing)
+                pool.positions = problems[0].placed
             elif self.centre is None:
                 self.centre = at
             believed = relaxed(instance, rows, at, [p.value for p in found])

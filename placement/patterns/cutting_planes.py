@@ -5,7 +5,7 @@ from __future__ import annotations
 from placement.patterns.column_generation import Pool
 from placement.patterns.duals import Duals
 from placement.patterns.restricted_master import Master
-from placement.patterns.rounding_cuts import KeptRow, broken, kept_rows, server_rows
+from placement.patterns.rounding_cuts import Cut, broken, kept_rows, server_rows
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program
@@ -37,7 +37,7 @@ def add_broken_rows(
     relaxation is the one with the cuts, which rounds better.
     """
     known = set(pool.rows)
-    rows: list[KeptRow] = [row for row in kept_rows(instance) if row not in known]
+    rows: list[Cut] = [row for row in kept_rows(instance) if row not in known]
     added = False
     for _ in range(LOOPS):
         master = Master(instance, pool.patterns, pool.rows)

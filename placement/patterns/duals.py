@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.problem.instance import Instance
 from placement.support.equality import ByContent
 
@@ -26,7 +26,7 @@ class Duals(ByContent):
         )
 
 
-def zero_duals(instance: Instance, rows: Sequence[CountRow] = ()) -> Duals:
+def zero_duals(instance: Instance, rows: Sequence[Row] = ()) -> Duals:
     """All multipliers 0."""
     demand = {
         (w, v): 0.0
@@ -36,9 +36,7 @@ def zero_duals(instance: Instance, rows: Sequence[CountRow] = ()) -> Duals:
     return Duals(demand, (0.0,) * len(rows))
 
 
-def lagrangian(
-    instance: Instance, rows: Sequence[CountRow], duals: Duals, bounds: list[float]
-) -> float:
+def lagrangian(instance: Instance, rows: Sequence[Row], duals: Duals, bounds: list[float]) -> float:
     """Bound on the locality: sum pi lambda + sum mu limit + sum of count x pricing bound.
 
     Relaxing the demand rows sum_s a[w,v,s] = lambda_w with any multipliers, and the count rows
@@ -50,9 +48,7 @@ def lagrangian(
     return min(1.0, relaxed(instance, rows, duals, bounds))
 
 
-def relaxed(
-    instance: Instance, rows: Sequence[CountRow], duals: Duals, bounds: list[float]
-) -> float:
+def relaxed(instance: Instance, rows: Sequence[Row], duals: Duals, bounds: list[float]) -> float:
     """Locality of the relaxation itself: beyond 1 it still says what each server adds to it."""
     total = sum(pi * instance.workflows[w].rate for (w, _), pi in duals.demand.items())
     total += sum(row.signed(mu) * row.limit for row, mu in zip(rows, duals.rows, strict=True))
@@ -61,7 +57,7 @@ def relaxed(
     return total / instance.cluster.n_servers + instance.locality_constant
 
 
-def as_json(instance: Instance, rows: Sequence[CountRow], duals: Duals) -> dict[str, object]:
+def as_json(instance: Instance, rows: Sequence[Row], duals: Duals) -> dict[str, object]:
     """Duals as parts of the bound: of each node by workflow, of the count rows in order."""
     servers = instance.cluster.n_servers
     return {

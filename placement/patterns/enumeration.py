@@ -20,12 +20,11 @@ from math import floor
 import numpy as np
 
 from placement.patterns.duals import Duals, relaxed
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.content_list import Contents, prices_at
 from placement.patterns.pricing.contents import PROVING_BATCHES, ContentPricing, value_exactly
 from placement.patterns.restricted_master import Master
-from placement.patterns.rounding_cuts import KeptRow
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program
@@ -55,7 +54,7 @@ def candidates(
     instance: Instance,
     settings: SolverSettings,
     budget: Budget | None,
-    rows: Sequence[CountRow],
+    rows: Sequence[Row],
     duals: Duals,
     contents: Sequence[Contents],
     worth: float,
@@ -66,7 +65,7 @@ def candidates(
     ----------
     instance : Instance
         Normalized.
-    rows, duals : sequence of CountRow, Duals
+    rows, duals : sequence of Row, Duals
         Any multipliers are valid; better ones leave less.
     contents : sequence of Contents
         Of every server type.
@@ -102,7 +101,7 @@ def _within(
     contents = pricing.contents
     prices = prices_at(contents.instance, pricing.rows, duals)
     fixed = contents.features(pricing.rows, duals)
-    limited = any(not row.at_least and not isinstance(row, KeptRow) for row in pricing.rows)
+    limited = any(row.limits_replicas for row in pricing.rows)
     rows = np.arange(len(contents)) if limited else np.flatnonzero(contents.full())
     bound = contents.bound(prices, pricing.sigma, rows) + fixed[rows]
     rows, bound = rows[bound >= least], bound[bound >= least]
@@ -129,7 +128,7 @@ def solve_over(
     instance: Instance,
     settings: SolverSettings,
     budget: Budget | None,
-    rows: Sequence[CountRow],
+    rows: Sequence[Row],
     listed: Candidates,
     start: Mapping[Pattern, int] | None = None,
 ) -> tuple[dict[Pattern, int] | None, float | None]:

@@ -10,7 +10,7 @@ from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
 from placement.patterns.column_generation import Pool
 from placement.patterns.exchanges import neighbours
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern, expand, patterns_of
 from placement.patterns.pricing.content_list import Contents
@@ -63,7 +63,7 @@ class Search:
     knapsacks: Sequence[Knapsack] = field(default_factory=list)
     drafts: Sequence[ContentDraft] = field(default_factory=list)
 
-    def pricings(self, rows: tuple[CountRow, ...] | None = None) -> list[PricingProblem]:
+    def pricings(self, rows: tuple[Row, ...] | None = None) -> list[PricingProblem]:
         """Pricing problems that know some rows, or the pool's."""
         return pricings_for(
             self.normal,

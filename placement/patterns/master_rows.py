@@ -1,18 +1,107 @@
-"""Rows of the master on how many servers hold what: rounding cuts and branching decisions."""
+"""Rows of the master on what its servers hold: one protocol, and the rows that count replicas.
+
+Master, pricing, bounds and certificates ask a row the same few things, whatever it is: a count of
+replicas (`CountRow`: whole replicas needed, branching decisions) or a cut on what is kept
+(`rounding_cuts`).
+"""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import numpy as np
+import pulp
+
 from placement.patterns.pattern import Pattern
+from placement.patterns.pricing.features import Features
 from placement.problem.instance import Instance
+from placement.programs.flows import Part
 from placement.programs.least_replicas import whole_replicas
 
 
+class Row(ABC):
+    """least <= [kept rate of a part] + sum over servers of weight * feature(content) <= most.
+
+    One of `least` and `most` is infinite. A row looks at the replicas of `models` alone.
+
+    Attributes
+    ----------
+    models : tuple of int
+    """
+
+    models: tuple[int, ...]
+
+    @property
+    def kept(self) -> Part | None:
+        """The part whose kept rate, over all servers, is in the row."""
+        return None
+
+    @property
+    @abstractmethod
+    def feature(self) -> Hashable:
+        """What is counted on a server: rows of one feature share its variable in pricing."""
+
+    @property
+    def counted(self) -> int | None:
+        """The model whose replicas are the feature, where it is nothing else."""
+        return None
+
+    @property
+    @abstractmethod
+    def at_least(self) -> bool:
+        """Whether it is a lower limit."""
+
+    @property
+    @abstractmethod
+    def limit(self) -> float:
+        """The finite one of `least` and `most`."""
+
+    @property
+    @abstractmethod
+    def unit(self) -> float:
+        """What a multiplier is multiplied with where it is stored."""
+
+    @property
+    @abstractmethod
+    def limits_replicas(self) -> bool:
+        """Whether one more replica on a server may break it."""
+
+    @abstractmethod
+    def weight_on(self, kind: int) -> float:
+        """What one of the feature contributes on a server of a type."""
+
+    @abstractmethod
+    def coefficient(self, pattern: Pattern) -> float:
+        """Contribution of one server with this content, but for what it keeps."""
+
+    @abstractmethod
+    def feature_of(self, counts: np.ndarray, kind: int) -> np.ndarray:
+        """The feature of many contents of servers of a type, shape (R,).
+
+        Parameters
+        ----------
+        counts : int, shape (R, len(models))
+            Replicas of each of the row's models.
+        """
+
+    @abstractmethod
+    def variable(self, features: Features) -> pulp.LpVariable:
+        """The feature as a variable of a program over the counts of a server."""
+
+    @abstractmethod
+    def named(self, instance: Instance) -> dict[str, object] | None:
+        """Name the row so that it can be made anew; None where every solve makes it."""
+
+    def signed(self, dual: float) -> float:
+        """Drop a multiplier of the wrong sign: it would prove nothing."""
+        return min(dual, 0.0) if self.at_least else max(dual, 0.0)
+
+
 @dataclass(frozen=True)
-class CountRow:
+class CountRow(Row):
     """least <= sum over servers of weight[type] * feature(content) <= most.
 
     Parameters
@@ -40,6 +129,11 @@ class CountRow:
         return self.models, self.threshold
 
     @property
+    def counted(self) -> int | None:
+        """The model, where its replicas count."""
+        return self.models[0] if self.threshold == 0 else None
+
+    @property
     def at_least(self) -> bool:
         """Whether it is a lower limit."""
         return math.isfinite(self.least)
@@ -54,6 +148,11 @@ class CountRow:
         """What a multiplier is multiplied with where it is stored."""
         return self.limit or 1.0
 
+    @property
+    def limits_replicas(self) -> bool:
+        """Whether one more replica on a server may break it."""
+        return not self.at_least
+
     def weight_on(self, kind: int) -> float:
         """What one of the feature contributes on a server of a type."""
         return self.weight[kind]
@@ -65,9 +164,21 @@ class CountRow:
         feature = held if self.threshold == 0 else float(held >= self.threshold)
         return self.weight_on(pattern.kind) * feature
 
-    def signed(self, dual: float) -> float:
-        """Drop a multiplier of the wrong sign: it would prove nothing."""
-        return min(dual, 0.0) if self.at_least else max(dual, 0.0)
+    def feature_of(self, counts: np.ndarray, kind: int) -> np.ndarray:
+        """Replicas of the model, or whether there are enough of each."""
+        if self.threshold == 0:
+            return np.asarray(counts[:, 0])
+        return np.asarray((counts >= self.threshold).all(axis=1))
+
+    def variable(self, features: Features) -> pulp.LpVariable:
+        """The feature as a variable of a program over the counts of a server."""
+        if self.threshold == 0:
+            return features.count[self.models[0]]
+        return features.at_least_of_each(self.models, self.threshold)
+
+    def named(self, instance: Instance) -> dict[str, object] | None:
+        """None: those of whole replicas follow from the instance, branching stores its own."""
+        return None
 
 
 def rounding_rows(instance: Instance) -> tuple[CountRow, ...]:

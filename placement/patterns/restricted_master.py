@@ -1,8 +1,8 @@
 """The master: how many servers get which pattern, and how the demand flows over them.
 
 The pattern is the column; its flows are re-optimised with it (column-and-row generation):
-n[p], a[w,v,p], h, c, l per pattern, all for its n[p] servers together. Count rows
-(`CountRow`: rounding cuts, branching decisions) limit what the patterns hold in sum.
+n[p], a[w,v,p], h, c, l per pattern, all for its n[p] servers together. Rows (`Row`: whole
+replicas, rounding cuts, branching decisions) limit what the patterns hold in sum.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 import pulp
 
 from placement.patterns.duals import Duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
-from placement.patterns.rounding_cuts import KeptRow
 from placement.problem.instance import Instance
 from placement.programs.flows import (
     Part,
@@ -38,7 +37,7 @@ class Master:
 
     Parameters
     ----------
-    rows : sequence of CountRow
+    rows : sequence of Row
     integer : bool
         Whole numbers of servers; else the linear relaxation.
     """
@@ -47,7 +46,7 @@ class Master:
         self,
         instance: Instance,
         patterns: Iterable[Pattern],
-        rows: Sequence[CountRow] = (),
+        rows: Sequence[Row] = (),
         *,
         integer: bool = False,
     ) -> None:
@@ -78,18 +77,18 @@ class Master:
             self._count_row(r, row)
         self.problem += linear(self._objective)
 
-    def _count_row(self, r: int, row: CountRow) -> None:
+    def _count_row(self, r: int, row: Row) -> None:
         amiss = pulp.LpVariable(f"d_{r}", 0)
         self.unserved.append(amiss)
         self._objective.append((amiss, -UNSERVED))
         terms = [(n, row.coefficient(p)) for p, n in self.servers.items()]
         held = [(n, c) for n, c in terms if c]
-        if isinstance(row, KeptRow):
-            held += self._kept[row.part]
+        if row.kept is not None:
+            held += self._kept[row.kept]
         if row.at_least:
-            self.problem += linear([*held, (amiss, 1.0)]) >= row.least, f"row_{r}"
+            self.problem += linear([*held, (amiss, 1.0)]) >= row.limit, f"row_{r}"
         else:
-            self.problem += linear([*held, (amiss, -1.0)]) <= row.most, f"row_{r}"
+            self.problem += linear([*held, (amiss, -1.0)]) <= row.limit, f"row_{r}"
 
     def _flows(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> None:
         place = self._place(p, pattern)

@@ -19,9 +19,11 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pulp
 
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
+from placement.patterns.pricing.features import Features
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.programs.flows import WHOLE_WORKFLOW, Part, keepable
@@ -39,39 +41,79 @@ LEAST_FRACTION = 0.01
 
 
 @dataclass(frozen=True)
-class KeptRow(CountRow):
-    """kept - sum over servers of weight[type] * replicas, where the part is held, <= most.
+class _Cut(Row):
+    """kept - sum over servers of a feature that needs all models of the part <= most.
 
     Parameters
     ----------
     models : tuple of int
-        The model whose replicas count, then the others that a server must hold too.
+        That a server must hold to keep anything of the part.
     weight : tuple of float
         By server type; not negative.
+    most : float
     part : tuple of int
     rate : float
         Of the part: no plan keeps more.
-    speed : float
-        Of the servers whose replicas count 1 before the rounding.
     """
 
-    part: Part = (0, WHOLE_WORKFLOW)
-    rate: float = 1.0
-    speed: float = 1.0
+    models: tuple[int, ...]
+    weight: tuple[float, ...]
+    most: float
+    part: Part
+    rate: float
 
     @property
-    def feature(self) -> Hashable:
-        """What is counted: no threshold of a `CountRow` is negative."""
-        return self.models, -1
+    def kept(self) -> Part:
+        """The part whose kept rate is in the row."""
+        return self.part
+
+    @property
+    def at_least(self) -> bool:
+        """No: it is an upper limit."""
+        return False
+
+    @property
+    def limit(self) -> float:
+        """The upper limit."""
+        return self.most
 
     @property
     def unit(self) -> float:
         """What a stored multiplier is multiplied with."""
         return self.rate
 
+    @property
+    def limits_replicas(self) -> bool:
+        """No: replicas only ever allow more to be kept."""
+        return False
+
     def weight_on(self, kind: int) -> float:
         """What one of the feature contributes on a server of a type."""
         return -self.weight[kind]
+
+    def _named(self, instance: Instance) -> dict[str, object]:
+        name: dict[str, object] = {"workflow": instance.workflows[self.part[0]].id}
+        return name if self.part[1] == WHOLE_WORKFLOW else {**name, "link": self.part[1]}
+
+
+@dataclass(frozen=True)
+class KeptRow(_Cut):
+    """kept - sum over servers of weight[type] * replicas, where the part is held, <= most.
+
+    Parameters
+    ----------
+    models : tuple of int
+        The model whose replicas count, then the others that a server must hold too.
+    speed : float
+        Of the servers whose replicas count 1 before the rounding.
+    """
+
+    speed: float
+
+    @property
+    def feature(self) -> Hashable:
+        """What is counted: no threshold of a `CountRow` is negative."""
+        return self.models, -1
 
     def coefficient(self, pattern: Pattern) -> float:
         """Contribution of one server with this content, but for what it keeps."""
@@ -79,9 +121,22 @@ class KeptRow(CountRow):
             return 0.0
         return self.weight_on(pattern.kind) * pattern.counts()[self.models[0]]
 
+    def feature_of(self, counts: np.ndarray, kind: int) -> np.ndarray:
+        """Replicas of the first model where the others are there, too."""
+        return np.asarray(counts[:, 0] * (counts > 0).all(axis=1))
+
+    def variable(self, features: Features) -> pulp.LpVariable:
+        """A variable that is at most the feature: the row only ever rewards it."""
+        return features.replicas_beside(self.models[0], self.models[1:])
+
+    def named(self, instance: Instance) -> dict[str, object]:
+        """Name the row by its part, the model and the speed."""
+        model = instance.model_ids[self.models[0]]
+        return {**self._named(instance), "model": model, "speed": self.speed}
+
 
 @dataclass(frozen=True)
-class ServerRow(KeptRow):
+class ServerRow(_Cut):
     """kept - r * sum over servers of F(what a server can keep / reference) <= rate - r K.
 
     A server can keep the least that its replicas of any of the models can, so that
@@ -99,8 +154,8 @@ class ServerRow(KeptRow):
         By server type: what one replica of each of the models can keep.
     """
 
-    reference: float = 1.0
-    can_keep: tuple[tuple[float, ...], ...] = ()
+    reference: float
+    can_keep: tuple[tuple[float, ...], ...]
 
     @property
     def feature(self) -> Hashable:
@@ -129,6 +184,24 @@ class ServerRow(KeptRow):
         steps = self.steps(pattern.kind, max(counts))
         return self.weight_on(pattern.kind) * min(float(steps[i, n]) for i, n in enumerate(counts))
 
+    def feature_of(self, counts: np.ndarray, kind: int) -> np.ndarray:
+        """F of the model that can keep least."""
+        steps = self.steps(kind, int(counts.max()))
+        able = [step[counts[:, i]] for i, step in enumerate(steps)]
+        return np.asarray(np.minimum.reduce(able))
+
+    def variable(self, features: Features) -> pulp.LpVariable:
+        """A variable that is at most the feature: the row only ever rewards it."""
+        most = max(features.most(m) for m in self.models)
+        return features.least_step(self.models, self.steps(features.kind, most))
+
+    def named(self, instance: Instance) -> dict[str, object]:
+        """Name the row by its part and the reference as a share of the rate."""
+        return {**self._named(instance), "share": self.reference / self.rate}
+
+
+Cut = KeptRow | ServerRow
+
 
 def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | None:
     """Make the row of a part with a reference; None where rounding gains nothing."""
@@ -143,7 +216,6 @@ def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | 
     models, can_keep = _can_keep(instance, part)
     return ServerRow(
         models=models,
-        threshold=0,
         weight=(last,) * len(can_keep),
         most=flow.rate - last * math.ceil(need),
         part=part,
@@ -227,7 +299,6 @@ def _rows_of(instance: Instance, part: Part) -> Iterator[KeptRow]:
             weight = tuple(last * _rounded(t.speed / speed, fraction) for t in types)
             yield KeptRow(
                 models=(m, *(other for other in work if other != m)),
-                threshold=0,
                 weight=weight,
                 most=flow.rate - last * math.ceil(need),
                 part=part,
@@ -243,15 +314,15 @@ def _rounded(ratio: float, fraction: float) -> float:
 
 
 def broken(
-    rows: Sequence[KeptRow],
+    rows: Sequence[Cut],
     servers: Mapping[Pattern, float],
     kept: Mapping[Part, float],
     *,
     least: float,
-) -> list[KeptRow]:
+) -> list[Cut]:
     """Rows that a relaxation breaks by more than `least` of the part's rate, the worst first."""
     holders: dict[tuple[int, ...], list[tuple[Pattern, float]]] = {}
-    found: list[tuple[float, KeptRow]] = []
+    found: list[tuple[float, Cut]] = []
     for row in rows:
         tick()
         if row.models not in holders:
@@ -262,16 +333,3 @@ def broken(
         if over > least * row.rate:
             found.append((over, row))
     return [row for _, row in sorted(found, key=lambda pair: -pair[0])]
-
-
-def as_json(instance: Instance, row: KeptRow) -> dict[str, object]:
-    """Name a row, so that it can be made anew from the instance."""
-    if isinstance(row, ServerRow):
-        return {**_name(instance, row.part), "share": row.reference / row.rate}
-    model = instance.model_ids[row.models[0]]
-    return {**_name(instance, row.part), "model": model, "speed": row.speed}
-
-
-def _name(instance: Instance, part: Part) -> dict[str, object]:
-    name: dict[str, object] = {"workflow": instance.workflows[part[0]].id}
-    return name if part[1] == WHOLE_WORKFLOW else {**name, "link": part[1]}

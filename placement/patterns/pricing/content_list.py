@@ -24,9 +24,8 @@ from functools import cached_property
 import numpy as np
 
 from placement.patterns.duals import Duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
-from placement.patterns.rounding_cuts import KeptRow, ServerRow
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.space import models_that_fit
@@ -49,14 +48,14 @@ class Prices(ByContent):
     kept: Mapping[Part, float]
 
 
-def prices_at(instance: Instance, count_rows: Sequence[CountRow], duals: Duals) -> Prices:
+def prices_at(instance: Instance, count_rows: Sequence[Row], duals: Duals) -> Prices:
     """Prices of the Lagrangian relaxation; what is worth less than nothing need not be kept."""
     kept = {
         part: worth for w in instance.active_workflows for part, _, worth in keepable(instance, w)
     }
     for row, mu in zip(count_rows, duals.rows, strict=True):
-        if isinstance(row, KeptRow):
-            kept[row.part] -= row.signed(mu)
+        if row.kept is not None:
+            kept[row.kept] -= row.signed(mu)
     return Prices(duals.demand, {part: max(0.0, worth) for part, worth in kept.items()})
 
 
@@ -174,7 +173,7 @@ class Contents:
             value += self.best(flow, prices, sigma)[flow.held[rows]]
         return value
 
-    def features(self, count_rows: Sequence[CountRow], duals: Duals) -> FloatArray:
+    def features(self, count_rows: Sequence[Row], duals: Duals) -> FloatArray:
         """What the multipliers of the count rows add to the value of each content, shape (R,)."""
         each = np.zeros(len(self.models))
         total = np.zeros(len(self.counts))
@@ -183,18 +182,11 @@ class Contents:
             price = -row.signed(mu) * row.weight_on(self.kind)
             if not price or not set(row.models) <= set(self._column):
                 continue
-            columns = [self._column[m] for m in row.models]
-            if isinstance(row, ServerRow):
-                steps = row.steps(self.kind, int(self.counts.max()))
-                able = [step[self.counts[:, c]] for step, c in zip(steps, columns, strict=True)]
-                total += price * np.minimum.reduce(able)
-            elif isinstance(row, KeptRow):
-                beside = (self.counts[:, columns] > 0).all(axis=1)
-                total += price * self.counts[:, columns[0]] * beside
-            elif row.threshold == 0:
-                each[columns[0]] += price
+            if row.counted is not None:
+                each[self._column[row.counted]] += price
             else:
-                total += price * (self.counts[:, columns] >= row.threshold).all(axis=1)
+                columns = [self._column[m] for m in row.models]
+                total += price * row.feature_of(self.counts[:, columns], self.kind)
         return total + _weigh(self.counts, each)
 
     def best(self, flow: Flow, prices: Prices, sigma: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ import numpy as np
 import pulp
 
 from placement.patterns.duals import Duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.content_list import Contents, Prices, prices_at
 from placement.patterns.pricing.counts import Priced
@@ -47,10 +47,12 @@ class ContentPricing:
         Multipliers of the load rows: those of the last pricing bound well at the next one.
     """
 
+    placed = False
+
     def __init__(
         self,
         contents: Contents,
-        rows: Sequence[CountRow] = (),
+        rows: Sequence[Row] = (),
         *,
         batches: int = BATCHES,
     ) -> None:
@@ -137,12 +139,14 @@ class ContentDraft:
         Over these contents; None before the first solve.
     """
 
-    def __init__(self, contents: Contents, rows: Sequence[CountRow] = ()) -> None:
+    placed = False
+
+    def __init__(self, contents: Contents, rows: Sequence[Row] = ()) -> None:
         self.contents = contents
         self.rows = tuple(rows)
         self.pricing: ContentPricing | None = None
 
-    def learn(self, rows: Sequence[CountRow]) -> None:
+    def learn(self, rows: Sequence[Row]) -> None:
         """Price with other rows from now on."""
         self.rows = tuple(rows)
         if self.pricing is not None:

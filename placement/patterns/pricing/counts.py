@@ -2,7 +2,7 @@
 
 Sets: used models m that fit the server, active workflows w with nodes v and links uv.
 Maximise  sum whole c[w] + sum link l[w,uv] - sum pi[w,v] a[w,v] - sum mu[r] f[r]
-over counts n[m] and their features f[r] (`CountRow`), loads h[m] <= cap n[m], rates
+over counts n[m] and their features f[r] (`Row`), loads h[m] <= cap n[m], rates
 a[w,v] <= min(lambda_w, lambda_w n[m]).
 
 Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact.
@@ -15,16 +15,16 @@ relaxation is at least the true one, and a bound computed with it is valid.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import pulp
 
 from placement.patterns.duals import Duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, lay_out
-from placement.patterns.rounding_cuts import KeptRow, ServerRow
+from placement.patterns.pricing.features import Features
 from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
 from placement.problem.instance import Instance
 from placement.problem.space import (
@@ -82,7 +82,11 @@ class Priced:
 class PricingProblem(Protocol):
     """What column generation asks of the pricing problem of one server type."""
 
-    rows: tuple[CountRow, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def placed(self) -> bool:
+        """Whether it decides the place of every replica where GPUs are shared."""
 
     def solve(
         self,
@@ -111,8 +115,9 @@ class Pricing:
     gap: float = RELATIVE_GAP
     node_limit: int | None = None
     most_cuts: int = MOST_CUTS
+    placed: bool = False
 
-    def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
+    def __init__(self, instance: Instance, kind: int, rows: Sequence[Row] = ()) -> None:
         self.instance = instance
         self.kind = kind
         self.rows = tuple(rows)
@@ -135,69 +140,13 @@ class Pricing:
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(server.speed)
-        self._features: dict[Hashable, pulp.LpVariable] = {}
+        self._features = Features(self.problem, kind, self.count)
         for row in self.rows:
-            if row.feature not in self._features and set(row.models) <= set(self.count):
-                self._features[row.feature] = self._feature(row)
+            if self._features.get(row.feature) is None and set(row.models) <= set(self.count):
+                self._features.add(row.feature, row.variable(self._features))
         if instance.models_per_gpu > 1:
             for cut in pairs_apart(instance, server, list(self.count)):
                 self._add_cut(cut)
-
-    def _feature(self, row: CountRow) -> pulp.LpVariable:
-        """Variable equal to the row's feature of the counts; for a `KeptRow` at most that.
-
-        Such a row only ever rewards its feature, so nothing has to keep it from below.
-        """
-        if isinstance(row, ServerRow):
-            return self._can_keep(row)
-        if isinstance(row, KeptRow):
-            return self._replicas_beside(row.models[0], row.models[1:])
-        if row.threshold == 0:
-            return self.count[row.models[0]]
-        held = [self._at_least(m, row.threshold) for m in row.models]
-        if len(held) == 1:
-            return held[0]
-        both = pulp.LpVariable("z_" + "_".join(map(str, (*row.models, row.threshold))), 0, 1)
-        for y in held:
-            self.problem += linear([(both, 1.0), (y, -1.0)]) <= 0
-        self.problem += linear([(both, 1.0), *((y, -1.0) for y in held)]) >= 1 - len(held)
-        return both
-
-    def _can_keep(self, row: ServerRow) -> pulp.LpVariable:
-        """Variable that is at most the row's F of what the server can keep."""
-        most = max(int(self.count[m].upBound) for m in row.models)
-        steps = row.steps(self.kind, most)
-        able = pulp.LpVariable(f"f_{len(self._features)}", 0)
-        for m, step in zip(row.models, steps, strict=True):
-            rises = [
-                (self._at_least(m, j), float(step[j - 1] - step[j]))
-                for j in range(1, int(self.count[m].upBound) + 1)
-                if step[j] > step[j - 1]
-            ]
-            self.problem += linear([(able, 1.0), *rises]) <= 0
-        return able
-
-    def _replicas_beside(self, m: int, others: Sequence[int]) -> pulp.LpVariable:
-        """Variable that is at most the replicas of m, and 0 where one of the others is missing."""
-        count = self.count[m]
-        if not others:
-            return count
-        most = count.upBound
-        name = "r_" + "_".join(map(str, (m, *others)))
-        replicas = pulp.LpVariable(name, 0, most)
-        self.problem += linear([(replicas, 1.0), (count, -1.0)]) <= 0
-        for other in others:
-            self.problem += linear([(replicas, 1.0), (self.count[other], -float(most))]) <= 0
-        return replicas
-
-    def _at_least(self, m: int, j: int) -> pulp.LpVariable:
-        """Variable that is 1 where the server holds at least j replicas of m, else 0."""
-        if ((m,), j) not in self._features:
-            n = self.count[m]
-            self._features[(m,), j] = y = pulp.LpVariable(f"y_{m}_{j}", 0, 1, pulp.LpInteger)
-            self.problem += linear([(n, 1.0), (y, -float(j))]) >= 0
-            self.problem += linear([(n, 1.0), (y, j - 1.0 - n.upBound)]) <= j - 1
-        return self._features[(m,), j]
 
     def _add_cut(self, cut: SharingCut) -> None:
         terms: Pairs = []
@@ -207,7 +156,7 @@ class Pricing:
             k = int(self.instance.gpus_required[m])
             terms.append((self.count[m], f))
             if k > 1:
-                terms.append((self._at_least(m, 1), f * (k - 1)))
+                terms.append((self._features.at_least(m, 1), f * (k - 1)))
         self.problem += linear(terms) <= cut.gpus
 
     def _flows(self, speed: float) -> None:
@@ -248,10 +197,11 @@ class Pricing:
         for key, a in self.rate.items():
             worth[a] -= duals.demand[key]
         for row, dual in zip(self.rows, duals.rows, strict=True):
-            if row.feature in self._features:
-                worth[self._features[row.feature]] -= row.signed(dual) * row.weight_on(self.kind)
-            if isinstance(row, KeptRow) and row.part in self._kept:
-                worth[self._kept[row.part]] -= row.signed(dual)
+            feature = self._features.get(row.feature)
+            if feature is not None:
+                worth[feature] -= row.signed(dual) * row.weight_on(self.kind)
+            if row.kept in self._kept:
+                worth[self._kept[row.kept]] -= row.signed(dual)
         self.problem.setObjective(linear(worth.items()))
         met: list[list[float]] = []
         for _ in range(self.most_cuts):

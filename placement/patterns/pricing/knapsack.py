@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from placement.patterns.duals import Duals
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.pricing.content_list import (
     MOST_NODES,
@@ -98,7 +98,7 @@ class Knapsack:
         self.gpus = instance.cluster.server_types[kind].gpus
         self.parts = [WorkflowParts(instance, kind, w) for w in instance.active_workflows]
 
-    def solve(self, rows: Sequence[CountRow], duals: Duals, most: int) -> dict[Pattern, float]:
+    def solve(self, rows: Sequence[Row], duals: Duals, most: int) -> dict[Pattern, float]:
         """Contents of highest value at some duals, highest first.
 
         Every workflow is once the one that must be held, with each number of GPUs, and the rest
@@ -140,7 +140,7 @@ class Knapsack:
             found.setdefault(self._pattern((j, int(part[j, h])) for j, h in taken), worth)
         return found
 
-    def _items(self, rows: Sequence[CountRow], duals: Duals) -> tuple[FloatArray, IntArray]:
+    def _items(self, rows: Sequence[Row], duals: Duals) -> tuple[FloatArray, IntArray]:
         """Most that each workflow's parts are worth by GPUs, and which part is; (W, GPUs + 1)."""
         prices = prices_at(self.instance, rows, duals)
         shape = len(self.parts), self.gpus + 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import pulp
 
-from placement.patterns.master_rows import CountRow
+from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.sharing_cuts import SharingCut
@@ -29,9 +29,10 @@ class PositionPricing(Pricing):
     """
 
     gap = 3e-3
+    placed = True
     node_limit = 300
 
-    def __init__(self, instance: Instance, kind: int, rows: Sequence[CountRow] = ()) -> None:
+    def __init__(self, instance: Instance, kind: int, rows: Sequence[Row] = ()) -> None:
         super().__init__(instance, kind, rows)
         server = instance.cluster.server_types[kind]
         self._position: dict[tuple[int, int], pulp.LpVariable] = {}
