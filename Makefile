@@ -39,6 +39,7 @@ pytest: $(VENV)/.test-ready
 
 docs: $(VENV)/.test-ready
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m docs.notebook
 
 figures: $(VENV)/.test-ready
 	$(BIN)/python -m docs.figures

@@ -24,7 +24,7 @@ from runtime.engines.compiled import run_compiled
 from runtime.engines.reference import run_reference
 from runtime.metrics import measure
 from runtime.policies import BUILT_IN
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 Row = dict[str, Any]
 
@@ -41,7 +41,7 @@ SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 REPEATS = 3
 IMPORTS = """
 import runtime.engines.compiled
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from benchmarks.engine_cases import make_case
 from numba.core.registry import cpu_target
 cpu_target.target_context.refresh()
@@ -49,7 +49,7 @@ case = make_case(32, 8, 100)
 """
 """A process that has loaded all that numba loads before its first call, and has a case."""
 FIRST_RUN = """
-simulate(
+simulate_placement(
     case.workload, case.trace, case.cluster, case.placement, engine="compiled"
 )
 """
@@ -64,7 +64,7 @@ def speed_rows(*, quick: bool) -> list[Row]:
             large = make_case(gpus, per_server, REQUESTS, models=models, **flags)
             for policy in BUILT_IN:
                 problems = [
-                    simulate(
+                    simulate_placement(
                         c.workload, c.trace, c.cluster, c.placement,
                         policy=policy, engine="compiled",
                     ).problem
@@ -97,13 +97,17 @@ def speed_rows(*, quick: bool) -> list[Row]:
 def size_row(requests: int) -> Row:
     """Time and memory of one run of the whole of `simulate` and `measure`."""
     warm = make_case(32, 8, 100)
-    run = simulate(warm.workload, warm.trace, warm.cluster, warm.placement, engine="compiled")
+    run = simulate_placement(
+        warm.workload, warm.trace, warm.cluster, warm.placement, engine="compiled"
+    )
     measure(run)
     before = _peak_bytes()
     case = make_case(32, 8, requests, models=8)
     inputs = _peak_bytes()
     begin = time.process_time()
-    run = simulate(case.workload, case.trace, case.cluster, case.placement, engine="compiled")
+    run = simulate_placement(
+        case.workload, case.trace, case.cluster, case.placement, engine="compiled"
+    )
     simulated = time.process_time()
     measure(run)
     measured = time.process_time()

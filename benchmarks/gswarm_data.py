@@ -27,7 +27,7 @@ from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.solve import solve_instance
 from runtime.metrics import measure
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 Row = dict[str, Any]
 Case = tuple[str, int, int]
@@ -86,7 +86,7 @@ def rows_of(
             "solve_s": result.certificate.seconds,
         }
         for routing in ROUTINGS:
-            run = simulate(
+            run = simulate_placement(
                 workload,
                 trace,
                 cluster,

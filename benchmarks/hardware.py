@@ -29,7 +29,7 @@ from runtime.calibration.errors import Comparison, compare
 from runtime.calibration.fit import Calibration, calibrate
 from runtime.calibration.observed import Observed
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 DATA = Path(__file__).parent / "data" / "one_gpu.json"
 BATCH = 16
@@ -58,7 +58,9 @@ class Measured:
 
     def simulate(self) -> RunResult:
         """The run as the simulator has it."""
-        return simulate(self.workload, self.trace, self.cluster, self.placement, mode=self.mode)
+        return simulate_placement(
+            self.workload, self.trace, self.cluster, self.placement, mode=self.mode
+        )
 
 
 def read(path: Path = DATA) -> list[Measured]:

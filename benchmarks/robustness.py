@@ -40,7 +40,7 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from runtime.judge import Judge
 from runtime.metrics import measure
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 CASES = (
     Case("multimodal", "32/8", "online", 0.5, exclusive=False),
@@ -191,7 +191,9 @@ def rows_of(setup: Setup, options: SolveOptions, evaluations: int) -> list[Row]:
         shares = route(result.instance, result.solution.flows)
         for name, trace in traffic.items():
             m = measure(
-                simulate(setup.workload, trace, setup.cluster, result.solution.placement, shares)
+                simulate_placement(
+                    setup.workload, trace, setup.cluster, result.solution.placement, shares
+                )
             )
             rows.append(
                 {

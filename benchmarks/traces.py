@@ -35,7 +35,7 @@ from placement.generate.synthetic import (
 from placement.generate.trace_writer import write_requests
 from runtime.log import write_log
 from runtime.metrics import measure
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 Row = dict[str, Any]
 
@@ -79,7 +79,9 @@ def trace_row(folder: Path, name: str) -> Row:
 def log_row(folder: Path, name: str, requests: int) -> Row:
     """Write the log of one run."""
     case = make_case(GPUS, 8, requests, models=8)
-    run = simulate(case.workload, case.trace, case.cluster, case.placement, engine="compiled")
+    run = simulate_placement(
+        case.workload, case.trace, case.cluster, case.placement, engine="compiled"
+    )
     metrics = measure(run)
     path = folder / f"log.{name}"
     before, begin = _peak_mb(), time.process_time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cli.terminal import output, plain, table
 from runtime.metrics import Metrics
 from runtime.result import RunResult
+from runtime.run import run_facts
 
 MOST_GPUS = 32
 """GPUs shown; the log lists them all."""
@@ -16,20 +17,8 @@ def show_run(run: RunResult, metrics: Metrics) -> None:
     m = metrics
     router = "" if run.routing == "none" else f", routing {run.routing}"
     facts = table(plain(f"{run.scheduler}{router}, {run.problem.mode}"), "", left=2)
-    facts.add_row("requests", f"{m.completed_requests:,} completed, {m.failed_requests:,} failed")
-    facts.add_row("node executions", f"{m.total_nodes_executed:,}")
-    facts.add_row("makespan", f"{m.makespan_s:,.3f} s")
-    facts.add_row("throughput", f"{m.throughput:,.3f} requests/s, {m.node_throughput:,.3f} nodes/s")
-    facts.add_row("server efficiency", f"{m.server_efficiency:.2f}% of completed requests")
-    facts.add_row("intra-server workflows", f"{m.intra_server_workflows:,}")
-    facts.add_row("inter-server workflows", f"{m.inter_server_workflows:,}")
-    facts.add_row("cross-server comm.", f"{m.cross_server_communications:,} edges")
-    facts.add_row("average utilization", f"{m.average_utilization:.2f}%")
-    facts.add_row("utilization variance", f"{m.utilization_variance:.2f} points squared")
-    facts.add_row(
-        "model switches",
-        f"{m.switches:,}, {m.switch_time_s:,.1f} GPU seconds, overhead {m.switch_overhead:.2f}%",
-    )
+    for name, value in run_facts(run, m):
+        facts.add_row(name, plain(value))
     console.print(facts)
     times = table("seconds", "mean", "median", "P99", "min", "max")
     for name, d in (

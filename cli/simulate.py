@@ -179,14 +179,14 @@ def _flags(names: set[str]) -> str:
 
 
 def _planned(options: dict[str, Any]) -> tuple[Trace, Runner, float | None]:
-    from runtime.simulate import simulate_plan
+    from runtime.simulate import simulate
 
     plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
     cluster = share_gpus(plan.cluster, options["gpu_sharing"])
     plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
 
     def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
-        return simulate_plan(
+        return simulate(
             workload,
             trace,
             plan,

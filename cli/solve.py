@@ -37,18 +37,15 @@ from cli.scenarios import (
     show_scenarios,
     wants_scenarios,
 )
-from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED
+from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 
 if TYPE_CHECKING:
-    from placement.problem.outcome import Certificate, SolveResult
+    from placement.problem.outcome import SolveResult
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
     from placement.solver.budget import Budget
 
-
-SIMULATED = "headroom_simulated"
-"""Name, in plan and JSON, of the headroom that the simulation bears out."""
 
 CREDIBLE = 0.95
 """Part of the headroom by mean rates from which on a simulated one needs no word."""
@@ -274,10 +271,10 @@ def run(
     plan = build_plan(result, workload, inputs=inputs)
     if borne:
         plan = _with_headroom(plan, workload, trace, limit)
-    if (factor := plan.expected.get(SIMULATED)) is not None:
+    if (factor := plan.expected.get(SIMULATED_HEADROOM)) is not None:
         from runtime.headroom import what_rates_do_not_know
 
-        extra[SIMULATED] = factor
+        extra[SIMULATED_HEADROOM] = factor
         if factor < CREDIBLE * plan.expected["headroom"]:
             extra["doubts"] = what_rates_do_not_know(plan, workload)
     return plan, result, extra
@@ -295,7 +292,7 @@ def _with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) 
     with waiting("simulating the headroom"):
         found = headroom_of_plan(plan, workload, trace, in_time=in_time) if able else None
     if found is not None:
-        return replace(plan, expected=plan.expected | {SIMULATED: found.factor})
+        return replace(plan, expected=plan.expected | {SIMULATED_HEADROOM: found.factor})
     if not able or limit.cut_short:
         # On a faster machine the plan would say more.
         return replace(plan, certificate=replace(plan.certificate, deterministic=False))
@@ -352,45 +349,14 @@ def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
             write_atomically(options["history"], orjson.dumps(events, option=orjson.OPT_INDENT_2))
 
 
-def _above_least(certificate: Certificate) -> str:
-    """Say where the least attainable load, and not the target, made the cap."""
-    from cli.terminal import percent
-
-    slack, least = certificate.headroom_slack, certificate.bottleneck_upper
-    if abs(certificate.load_cap - (1 + slack) * least) > 1e-9 * least:
-        return ""
-    return f", {percent(slack)} above the least attained"
-
-
 def _show(plan: Plan, result: SolveResult, path: str, doubts: list[str]) -> None:
-    from cli.terminal import output, percent, placement_map, plain, table
+    from cli.terminal import output, placement_map, plain, table
 
     console = output()
-    certificate, evaluation, instance = result.certificate, result.evaluation, result.instance
+    evaluation, instance = result.evaluation, result.instance
     facts = table("plan", "", left=2)
-    proven = {
-        "optimal": "proven optimal",
-        "heuristic": "a heuristic: no bound sought",
-    }.get(certificate.status, f"within {percent(certificate.gap, 2)} of the best, proven")
-    facts.add_row("locality", f"{evaluation.objective:.5f}, {proven}")
-    facts.add_row("best bound", f"{certificate.best_bound:.5f}")
-    facts.add_row("status", certificate.status)
-    facts.add_row("server efficiency", f"{percent(evaluation.server_efficiency)} expected")
-    facts.add_row("edges kept", f"{percent(evaluation.edge_locality)} expected")
-    facts.add_row(
-        "busiest GPU",
-        f"{percent(evaluation.max_utilization)} (cap {percent(certificate.load_cap)}"
-        f"{_above_least(certificate)})",
-    )
-    borne = plan.expected.get(SIMULATED)
-    simulated = "" if borne is None else f" by mean rates, {borne:.2f} simulated"
-    facts.add_row("headroom", f"{evaluation.headroom:.2f} x the trace's rate{simulated}")
-    facts.add_row(
-        "replicas",
-        f"{plan.placement.n_replicas} on {instance.cluster.n_gpus} GPUs, "
-        f"{instance.cluster.n_servers} servers",
-    )
-    facts.add_row("solved in", f"{certificate.seconds:.1f} s by {certificate.method}")
+    for name, value in plan.facts():
+        facts.add_row(name, plain(value))
     console.print(facts)
     for w in result.dropped_workflows:
         console.print(f"not served: workflow {plain(instance.workflows[w].id)}", style="bold red")
@@ -401,9 +367,10 @@ def _show(plan: Plan, result: SolveResult, path: str, doubts: list[str]) -> None
             style="bold red",
         )
     if doubts:
+        factor = plan.expected[SIMULATED_HEADROOM]
         console.print(
-            f"the simulation bears out {plan.expected[SIMULATED]:.2f} times the trace's rate, less "
-            f"than the mean loads say: {'; '.join(doubts)}",
+            f"the simulation bears out {factor:.2f} times the trace's rate, less than the mean "
+            f"loads say: {'; '.join(doubts)}",
             style="yellow",
             markup=False,
         )

@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.interruption import screen
 from placement.problem.outcome import relative_gap
 from placement.support.compilation import watching
+from placement.support.described import percent as percent
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
@@ -49,11 +50,6 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
         else:
             made.add_column(name, justify="right", no_wrap=True)
     return made
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """Write a fraction as a percentage."""
-    return f"{100 * value:.{digits}f}%"
 
 
 def placement_map(plan: Plan) -> Table:

@@ -1,4 +1,4 @@
-"""Write what the documents take from the code: JSON Schemas, and the tables of fields.
+"""Write what the documents take from the code: JSON Schemas, tables of fields and of names.
 
 python -m docs.reference            # writes; `make docs` does the same
 python -m docs.reference --check    # exit code 1 where a file is not up to date
@@ -13,9 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from placement.files.json_schema import FILE_KINDS, FileKind, json_schema
+from placement.problem import names
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "configuration.md"
+NAMES_PAGE = FOLDER / "python.md"
+NAMES_BLOCK = re.compile(r"(<!-- names -->\n).*?(<!-- end -->)", re.DOTALL)
+NAMES = {
+    "`SolveOptions.method`": names.METHODS,
+    "`SolveOptions.form`": names.FORMS,
+    "`SolveOptions.mode`, `mode` of a run": names.MODES,
+    "`Rules.objective`": names.OBJECTIVES,
+    "`policy` of a run": names.ROUTERS,
+    "`scheduler` of `simulate_switching`": names.SWITCHING,
+}
 BLOCK = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Schema = dict[str, Any]
@@ -122,12 +133,22 @@ def _range(field: Schema) -> str:
     return f" ({more} {low:g}{high})".replace("e+0", "e").replace("e+", "e")
 
 
+def name_table() -> str:
+    """Give the names that users write as Markdown, a row for each place where they write them."""
+    rows = [f"| {where} | {', '.join(f'`{n}`' for n in known)} |" for where, known in NAMES.items()]
+    return "\n".join(["| where | names |", "|---|---|", *rows]) + "\n"
+
+
 def documents() -> dict[Path, str]:
     """Give every file that is made from the code, with its text."""
     made = {FOLDER / "schema" / f"{kind}.schema.json": schema_text(kind) for kind in FILE_KINDS}
     made[PAGE] = BLOCK.sub(
         lambda block: block[1] + "\n" + field_tables(block[2]) + "\n" + block[3],  # type: ignore[arg-type]
         PAGE.read_text(encoding="utf-8"),
+    )
+    made[NAMES_PAGE] = NAMES_BLOCK.sub(
+        lambda block: f"{block[1]}\n{name_table()}\n{block[2]}",
+        NAMES_PAGE.read_text(encoding="utf-8"),
     )
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,11 @@ from placement.problem.instance import Instance, build_instance
 from placement.problem.space import can_hold
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
+from placement.support.described import Described, Facts
 from placement.support.equality import ByContent
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,16 @@ class Holding:
     servers_for_load: float
 
 
-@dataclass(frozen=True, eq=False)
-class Analysis(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis(ByContent, Described):
     """Patterns of a trace.
 
     Parameters
     ----------
+    workload : Workload
+        Models and workflows that the indices below are of.
+    demand : Demand
+        Requests, rates and mean service times of each workflow.
     executions : int64, shape (M,)
         Node executions per model (usage).
     requests_with : int64, shape (M,)
@@ -58,6 +67,8 @@ class Analysis(ByContent):
         Edges over all requests from a node of the row's model to one of the column's.
     offered_load : float64, shape (M,)
         GPU-erlangs: lambda t k.
+    holdings : tuple of Holding
+        Of each workflow on each server type: whether one server holds it whole.
     """
 
     workload: Workload
@@ -69,9 +80,69 @@ class Analysis(ByContent):
     offered_load: FloatArray
     holdings: tuple[Holding, ...]
 
+    @property
+    def headline(self) -> str:
+        """What was asked for, and how much work that is."""
+        return (
+            f"{int(self.demand.requests.sum()):,} requests over {self.demand.span_s:,.1f} s, "
+            f"{self.offered_load.sum():.2f} GPUs busy all the time"
+        )
+
+    def facts(self) -> Facts:
+        """Offered load of each model, and the rate of each workflow."""
+        models = sorted(range(len(self.workload.models)), key=lambda m: -self.offered_load[m])
+        return [
+            (
+                f"model {self.workload.models[m].id}",
+                f"{self.executions[m]:,} executions, {self.offered_load[m]:.3f} GPU-erlangs",
+            )
+            for m in models
+        ] + [
+            (f"workflow {flow.id}", f"{requests:,} requests, {rate:.4g}/s")
+            for flow, requests, rate in zip(
+                self.workload.workflows, self.demand.requests, self.demand.rate, strict=True
+            )
+        ]
+
+    def model_frame(self) -> pl.DataFrame:
+        """Give one row for each model.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``model``, ``executions``, ``requests`` (those that call it), ``gpus_required`` and
+            ``offered_load`` in GPU-erlangs.
+        """
+        import polars as pl  # a fifth of a second that only tables need
+
+        models = self.workload.models
+        return pl.DataFrame(
+            {
+                "model": [m.id for m in models],
+                "executions": self.executions,
+                "requests": self.requests_with,
+                "gpus_required": [m.gpus_required for m in models],
+                "offered_load": self.offered_load,
+            }
+        )
+
 
 def analyze(workload: Workload, trace: Trace, cluster: Cluster) -> Analysis:
-    """Count a trace, and hold its workflows against the servers of a cluster."""
+    """Count a trace, and hold its workflows against the servers of a cluster.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        The requests.
+    cluster : Cluster
+        Its server types are what the workflows are held against.
+
+    Returns
+    -------
+    Analysis
+    """
     demand = measure_demand(workload, trace)
     n = len(workload.models)
     executions = np.zeros(n, dtype=np.int64)

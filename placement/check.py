@@ -26,6 +26,37 @@ GAP_TOLERANCE = 1e-9
 """Slack of a gap against the objective and bound that are stated with it."""
 
 
+def check(plan: Plan, workload: Workload | None = None, trace: Trace | None = None) -> list[str]:
+    """Say what does not hold of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Whoever wrote it is not trusted: every figure is computed anew, without a solver.
+    workload : Workload, optional
+        Models and workflows that the plan is to be for; looked at where there is a trace too.
+    trace : Trace, optional
+        The requests that it is to be for.
+
+    Returns
+    -------
+    list of str
+        A sentence for each fault; an empty list means that the plan holds.
+
+    Raises
+    ------
+    ValueError
+        Where a workload comes without a trace, or a trace without a workload.
+    """
+    if (workload is None) != (trace is None):
+        missing = "a trace" if trace is None else "a workload"
+        raise ValueError(f"check: {missing} is missing; give workload and trace, or neither")
+    faults = check_plan(plan)
+    if workload is not None and trace is not None:
+        faults += check_inputs(plan, workload, trace)
+    return faults
+
+
 def check_plan(plan: Plan) -> list[str]:
     """Verify memory, blocks, sharing, flows, loads, and that every figure stated follows.
 
@@ -127,7 +158,22 @@ def _bottleneck_faults(plan: Plan, load: float) -> list[str]:
 
 
 def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
-    """Compare models, workflows, rates and service times with the config and trace themselves."""
+    """Compare models, workflows, rates and service times with the config and trace themselves.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is claimed.
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        The requests.
+
+    Returns
+    -------
+    list of str
+        A sentence for each difference.
+    """
     mine = plan.instance
     theirs = build_instance(workload, trace, plan.cluster, Rules(plan.objective))
     if mine.model_ids != theirs.model_ids:

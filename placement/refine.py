@@ -52,7 +52,17 @@ ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Step:
-    """An improvement: after how many evaluations, by which proposal, to which value."""
+    """An improvement.
+
+    Parameters
+    ----------
+    evaluation : int
+        How many candidates were scored by then.
+    proposal : str
+        What was tried.
+    value : float
+        Its score.
+    """
 
     evaluation: int
     proposal: str
@@ -67,8 +77,12 @@ class Refinement:
     ----------
     solution : Solution
         The start itself where nothing was better.
+    value, start_value : float
+        Scores of the solution and of the start.
     evaluations : int
         Candidates scored.
+    steps : tuple of Step
+        The improvements, in order.
     deterministic : bool
         False where the clock decided when to stop.
     """
@@ -158,6 +172,8 @@ def refine(
         Caps of the plans that are proposed anew, as fractions of the plain plan's.
     budget : Budget, optional
         Ends the search before that, and makes the result depend on the clock.
+    progress : callable, optional
+        Called with a `Progress` now and then.
     """
     instance = plain.instance
     budget = budget or Budget()
@@ -198,7 +214,17 @@ def refine(
 
 
 def refined_result(plain: SolveResult, refinement: Refinement, seconds: float) -> SolveResult:
-    """Put a refined solution in place of the plain one: same bound, its own objective and gap."""
+    """Put a refined solution in place of the plain one: same bound, its own objective and gap.
+
+    Parameters
+    ----------
+    plain : SolveResult
+        What was refined.
+    refinement : Refinement
+        What came of it.
+    seconds : float
+        Of both together.
+    """
     evaluation = evaluate(plain.instance, refinement.solution)
     bound = plain.certificate.best_bound
     gap = relative_gap(evaluation.objective, bound)

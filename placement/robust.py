@@ -67,6 +67,16 @@ class RobustOutcome:
     objective, best_bound, gap : float
         The criterion over the scenarios, a bound on it for every placement whose loads can be
         kept under `load_cap` in each scenario, and their relative gap.
+    criterion : str
+        What was maximised.
+    proof : str
+        One sentence: why the bound is valid.
+    load_cap : float
+        The cap on GPU loads, kept in every scenario.
+    scenarios : tuple of Scenario
+        The demands, as the programs see them.
+    deterministic : bool
+        Whether the clock had no say in it.
     plain_objective : float
         The criterion of the plan for the mean demand; -inf where that plan overloads a scenario.
     solutions : tuple of Solution
@@ -109,6 +119,14 @@ def solve_scenarios(
         Of the mean demand: a workflow that any scenario asks for has a rate in it.
     demands : sequence of Instance
         One a scenario, over the same models, workflows and cluster.
+    options : SolveOptions
+        How to solve.
+    criterion : {"worst", "average"}
+        What of the scenarios' localities is maximised.
+    progress : callable, optional
+        Called with every new incumbent and bound.
+    budget : Budget, optional
+        Made from `options.time_limit_s` by default.
     """
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings(options.solver, options.threads, options.seed)

@@ -17,11 +17,11 @@ from runtime.engines.events import ProgressCallback
 from runtime.intervals import intervals, replicate
 from runtime.metrics import summarize
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from runtime.switching import simulate_switching
 
 Row = dict[str, Any]
-Run = Callable[[Trace], RunResult]
+Runner = Callable[[Trace], RunResult]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,12 @@ class Comparison:
 
     Parameters
     ----------
+    workload, trace, cluster, instance
+        What all placements are run on.
+    mode : {"online", "offline"}
+        Of every run.
+    seed : int
+        Of the resampled traces.
     repeat : int
         Resampled traces beside the trace itself, for ranges; all rows see the same ones.
     """
@@ -45,13 +51,23 @@ class Comparison:
     def static_row(
         self, result: SolveResult, routing: str, progress: ProgressCallback | None = None
     ) -> Row:
-        """Run the trace over a solved placement under one routing policy."""
+        """Run the trace over a solved placement under one routing policy.
+
+        Parameters
+        ----------
+        result : SolveResult
+            The placement, and what is proven of it.
+        routing : str
+            Name of the policy.
+        progress : callable, optional
+            Called with executions done and their total over all traces.
+        """
         shares = route(result.instance, result.solution.flows)
         certificate = result.certificate
         proven = certificate.status != "heuristic"
 
         def run(trace: Trace) -> RunResult:
-            return simulate(
+            return simulate_placement(
                 self.workload,
                 trace,
                 self.cluster,
@@ -99,7 +115,7 @@ class Comparison:
             **dict.fromkeys((*solved, "solve_seconds")),
         }
 
-    def _measured(self, run: Run, progress: ProgressCallback | None) -> Row:
+    def _measured(self, run: Runner, progress: ProgressCallback | None) -> Row:
         done, runs = 0, 1 + self.repeat
 
         def counted(trace: Trace) -> RunResult:

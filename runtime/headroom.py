@@ -25,7 +25,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.policies import RoutingPolicy
-from runtime.simulate import Routings, match_plan, simulate
+from runtime.simulate import Routings, match_plan, simulate_placement
 
 DRIFT = 0.01
 """Part of the time of a run by which work may outlast the last arrival."""
@@ -100,7 +100,7 @@ def simulated_headroom(
 
     def bears(factor: float) -> bool:
         faster = replace(long, arrival_s=long.arrival_s / factor)
-        run = simulate(workload, faster, cluster, placement, routing, policy=policy)
+        run = simulate_placement(workload, faster, cluster, placement, routing, policy=policy)
         span = float(faster.arrival_s[-1])
         left = float(np.nanmax(run.end_s[run.ran], initial=0.0)) - span
         return left <= max(DRIFT * span, float(request_s.max()))

@@ -19,7 +19,7 @@ from runtime.intervals import TrafficRange, traffic_range
 from runtime.metrics import Metrics, measure
 from runtime.resample import block_length, resample
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 METRICS: dict[str, tuple[Callable[[Metrics], float], int]] = {
     "p99": (lambda m: m.request_latency.p99, 1),
@@ -125,7 +125,7 @@ class Judge(ByContent):
         return measure(self._run(result, result.solution, trace))
 
     def _run(self, result: SolveResult, solution: Solution, trace: Trace) -> RunResult:
-        return simulate(
+        return simulate_placement(
             self.workload,
             trace,
             result.instance.cluster,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
-import polars as pl
-from polars.io.plugins import register_io_source
 
 from placement.files.atomic import replacing
 from placement.problem.cluster import FloatArray, IntArray
 from runtime.metrics import Metrics, measure, summarize
 from runtime.result import RunResult
+
+if TYPE_CHECKING:
+    import polars as pl
 
 CHUNK = 20_000
 """Executions turned into text at a time, so that a long log needs little memory."""
@@ -25,6 +27,15 @@ def write_log(path: str | os.PathLike[str], run: RunResult, metrics: Metrics | N
 
     The Parquet file holds one row per execution and the rest (``summary``,
     ``gpu_assignments``, ``server_assignments``) as JSON in its key-value metadata.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to write.
+    run : RunResult
+        What to write.
+    metrics : Metrics, optional
+        Of this run, where they are known.
 
     Raises
     ------
@@ -76,9 +87,17 @@ def execution_frame(run: RunResult, rows: IntArray, estimates: FloatArray) -> pl
 
     Parameters
     ----------
+    run : RunResult
+    rows : int64
+        Numbers of executions that ran.
     estimates : float64, shape (V,)
         Service time to expect of each template node, from `estimate_service`.
     """
+    import polars as pl  # a fifth of a second that only tables need
+
+    def named(names: list[str], index: IntArray) -> pl.Series:
+        return pl.Series(names, dtype=pl.String).gather(index)
+
     problem = run.problem
     request = np.searchsorted(problem.offset, rows, side="right") - 1
     workflow = problem.workflow[request]
@@ -91,9 +110,9 @@ def execution_frame(run: RunResult, rows: IntArray, estimates: FloatArray) -> pl
     return pl.DataFrame(
         {
             "request_id": pl.Series([ids[r] for r in request.tolist()], dtype=pl.String),
-            "workflow_id": _named([w.id for w in workload.workflows], workflow),
-            "node_id": _named([n.id for w in workload.workflows for n in w.nodes], node),
-            "model_name": _named([m.id for m in workload.models], problem.node_model[node]),
+            "workflow_id": named([w.id for w in workload.workflows], workflow),
+            "node_id": named([n.id for w in workload.workflows for n in w.nodes], node),
+            "model_name": named([m.id for m in workload.models], problem.node_model[node]),
             "gpu_id": gpu,
             "gpu_ids": pl.select(pl.int_ranges(pl.lit(gpu), pl.lit(gpu + gpus))).to_series(),
             "server_id": problem.replica_server[replica],
@@ -105,10 +124,6 @@ def execution_frame(run: RunResult, rows: IntArray, estimates: FloatArray) -> pl
             "waiting_time": start - run.ready_s[rows],
         }
     )
-
-
-def _named(names: list[str], index: IntArray) -> pl.Series:
-    return pl.Series(names, dtype=pl.String).gather(index)
 
 
 def estimate_service(run: RunResult) -> FloatArray:
@@ -149,6 +164,8 @@ def _write_json(path: Path, run: RunResult, metrics: Metrics) -> None:
 
 
 def _write_parquet(path: Path, run: RunResult, metrics: Metrics) -> None:
+    from polars.io.plugins import register_io_source  # loads polars, which only tables need
+
     head = {"summary": summarize(run, metrics), **assignments(run, metrics)}
     nothing = np.zeros(0, dtype=np.int64)
     schema = execution_frame(run, nothing, estimate_service(run)).schema

@@ -15,7 +15,13 @@ from runtime.result import RunResult
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Mean, median, 99th percentile (linear between ranks), least and greatest, in seconds."""
+    """A sample of times in seconds.
+
+    Parameters
+    ----------
+    mean, median, p99, min, max : float
+        The 99th percentile is linear between ranks.
+    """
 
     mean: float
     median: float
@@ -30,6 +36,14 @@ class Metrics(ByContent):
 
     Parameters
     ----------
+    total_requests, completed_requests, total_nodes_executed : int
+        Requests of the trace, those of which all nodes ran, and node executions.
+    makespan_s : float
+        From the first arrival to the last end.
+    intra_server_workflows, inter_server_workflows : int
+        Completed requests that ran whole on one server, and the others.
+    cross_server_communications : int
+        Edges of completed requests whose ends ran on two servers (CSC).
     request_latency : Distribution
         From a request's arrival to the end of its last node, over completed requests.
     node_waiting, node_response : Distribution
@@ -178,6 +192,15 @@ def request_latency(run: RunResult) -> FloatArray:
     last = np.maximum.reduceat(run.end_s, problem.offset[:-1])
     kept = run.completed
     return np.asarray(last[kept] - problem.arrival_s[kept])
+
+
+def request_server(run: RunResult) -> IntArray:
+    """Server on which each request ran whole, shape (R,); -1 where it crossed or did not end."""
+    problem = run.problem
+    at = np.where(run.ran, problem.replica_server[run.replica], -1).astype(np.int64)
+    first = problem.offset[:-1]
+    least, greatest = np.minimum.reduceat(at, first), np.maximum.reduceat(at, first)
+    return np.asarray(np.where((least == greatest) & run.completed, least, -1))
 
 
 def distribution(seconds: FloatArray) -> Distribution:

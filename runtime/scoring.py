@@ -11,7 +11,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.metrics import request_latency
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 SCORED_REQUESTS = 1_000
 """Requests at the head of the trace that a score simulates."""
@@ -25,7 +25,26 @@ def latency_score(
     mode: Mode = "online",
     requests: int = SCORED_REQUESTS,
 ) -> Callable[[Placement], float]:
-    """Score placements by minus the mean latency of the first requests, routed by `earliest`."""
+    """Score placements by minus the mean latency of the first requests, routed by `earliest`.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        The requests.
+    cluster : Cluster
+        Where placements stand.
+    mode : {"online", "offline"}
+        Requests at their timestamps, or all at time 0.
+    requests : int
+        How many of the trace are simulated.
+
+    Returns
+    -------
+    callable
+        Of a placement; the more, the better.
+    """
     n = min(requests, trace.n_requests)
     head = replace(
         trace,
@@ -37,7 +56,7 @@ def latency_score(
     )
 
     def score(placement: Placement) -> float:
-        run = simulate(workload, head, cluster, placement, mode=mode, policy="earliest")
+        run = simulate_placement(workload, head, cluster, placement, mode=mode, policy="earliest")
         return -float(request_latency(run).mean())
 
     return score

@@ -18,7 +18,8 @@ from runtime.arrays import NOWHERE, Problem, build_problem
 from runtime.engines.events import ProgressCallback
 from runtime.engines.reference import run_reference
 from runtime.policies import BUILT_IN, RoutingPolicy
-from runtime.result import Course, RunResult
+from runtime.result import Course
+from runtime.run import Run
 from runtime.shares import assign_targets
 
 Engine = Literal["auto", "compiled", "reference"]
@@ -31,7 +32,7 @@ SPILL_PATIENCE = 1.0
 Routings = tuple[WorkflowRouting | None, ...]
 
 
-def simulate(
+def simulate_placement(
     workload: Workload,
     trace: Trace,
     cluster: Cluster,
@@ -43,11 +44,17 @@ def simulate(
     spill_patience: float = SPILL_PATIENCE,
     engine: Engine = "auto",
     progress: ProgressCallback | None = None,
-) -> RunResult:
+) -> Run:
     """Run every request of a trace over a static placement.
 
     Parameters
     ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        The requests.
+    cluster : Cluster
+        Where the placement stands.
     placement : Placement
         Models by their index in `workload`.
     routing : tuple, length W, or None
@@ -69,7 +76,7 @@ def simulate(
 
     Returns
     -------
-    RunResult
+    Run
         Requests of workflows that call a model without a replica have not run.
 
     Raises
@@ -123,7 +130,18 @@ def prepare_run(
     policy: str | RoutingPolicy = "locality",
     spill_patience: float = SPILL_PATIENCE,
 ) -> tuple[Problem, RoutingPolicy]:
-    """Lay out what a run needs, simulated or live; parameters as in `simulate`.
+    """Lay out what a run needs, simulated or live.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        The requests.
+    cluster, placement, routing
+        Where replicas stand and which shares servers have, as in `simulate_placement`.
+    mode, policy, spill_patience
+        As in `simulate_placement`.
 
     Returns
     -------
@@ -151,7 +169,7 @@ def prepare_run(
     return problem, policy
 
 
-def simulate_plan(
+def simulate(
     workload: Workload,
     trace: Trace,
     plan: Plan,
@@ -161,18 +179,47 @@ def simulate_plan(
     spill_patience: float = SPILL_PATIENCE,
     engine: Engine = "auto",
     progress: ProgressCallback | None = None,
-) -> RunResult:
-    """Run a trace over a plan, matched by the ids of models, workflows and nodes.
+) -> Run:
+    """Run a trace over a plan, event by event.
 
-    Replicas keep the numbers they have in the plan; other parameters as in `simulate`.
+    Plan and workload are matched by the ids of models, workflows and nodes; replicas keep the
+    numbers they have in the plan.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows, as `placement.read_config` gives them.
+    trace : Trace
+        The requests, as `placement.read_requests` gives them.
+    plan : Plan
+        Replicas and routing, as `placement.solve` or `placement.read_plan` gives them.
+    mode : {"online", "offline"}
+        Requests at their timestamps, or all at time 0.
+    policy : str or RoutingPolicy
+        ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
+        `choose` (see `runtime.policies`), which runs on the reference engine.
+    spill_patience : float
+        A node leaves its home server when it would start there later than elsewhere by more
+        than this many times the mean service time of its whole request and its wait elsewhere
+        (`locality` only).
+    engine : {"auto", "compiled", "reference"}
+        Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
+    progress : callable, optional
+        Called now and then with executions committed, their total and the simulated time.
+
+    Returns
+    -------
+    Run
+        When and where every execution ran, its metrics and its tables.
 
     Raises
     ------
     ValueError
-        Where plan and workload do not belong together.
+        Where plan and workload do not belong together, or the policy is unknown or chooses a
+        wrong replica.
     """
     placement, routing = match_plan(plan, workload)
-    return simulate(
+    return simulate_placement(
         workload,
         trace,
         plan.cluster,
@@ -233,15 +280,26 @@ def match_plan(plan: Plan, workload: Workload) -> tuple[Placement, Routings]:
     return placement, tuple(routing)
 
 
-def finished_run(problem: Problem, course: Course, scheduler: Scheduler, name: str) -> RunResult:
+def finished_run(problem: Problem, course: Course, scheduler: Scheduler, name: str) -> Run:
     """Turn the course of all executions into a result, once every request is accounted for.
+
+    Parameters
+    ----------
+    problem : Problem
+        What was run.
+    course : Course
+        When and where each execution ran.
+    scheduler : {"static", "baseline", "offline"}
+        Who decided.
+    name : str
+        Of the routing policy.
 
     Raises
     ------
     RuntimeError
         Where a request that could be served did not complete: the run is wrong.
     """
-    run = RunResult(
+    run = Run(
         replica=course.replica,
         ready_s=course.ready_s,
         start_s=course.start_s,

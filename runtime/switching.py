@@ -15,7 +15,8 @@ from placement.support.compilation import announced
 from runtime.arrays import NOWHERE, BoolArray, Problem, build_problem
 from runtime.engines.events import PROGRESS_EVERY, KnownEnds, ProgressCallback, run_events
 from runtime.residency import Residency, empty_residency, first_to_start, places, serve
-from runtime.result import Course, RunResult
+from runtime.result import Course
+from runtime.run import Run
 from runtime.simulate import finished_run
 
 LOAD_PRICES = (1.0, 2.0, 5.0, 10.0)
@@ -32,7 +33,7 @@ def simulate_switching(
     mode: Mode = "online",
     models_per_gpu: int | None = None,
     progress: ProgressCallback | None = None,
-) -> RunResult:
+) -> Run:
     """Run every request of a trace on GPUs that start empty and switch models.
 
     An execution holds a block of consecutive GPUs of one server, as in a static plan. It takes the
@@ -51,6 +52,16 @@ def simulate_switching(
 
     Parameters
     ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        The requests.
+    cluster : Cluster
+        Its GPUs start without models.
+    scheduler : {"baseline", "offline"}
+        Who decides, as above.
+    mode : {"online", "offline"}
+        Requests at their timestamps, or all at time 0.
     models_per_gpu : int, optional
         Most models on one GPU at a time; by default memory alone decides.
     progress : callable, optional
@@ -58,7 +69,7 @@ def simulate_switching(
 
     Returns
     -------
-    RunResult
+    Run
         Its `problem.placement` holds every block on which a model was ever loaded. Requests that
         call a model that no block can hold have not run.
 

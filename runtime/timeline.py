@@ -62,6 +62,8 @@ def write_timeline(
     ----------
     path : path-like
         JSON; compressed where the name ends in ``.gz``, which Perfetto opens too.
+    run : RunResult
+        What to draw.
     most_events : int
         Bound on slices and ends of arrows together; one request is always shown.
 

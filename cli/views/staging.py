@@ -13,7 +13,7 @@ from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
 from runtime.engines.events import ProgressCallback
 from runtime.scene import Executions, Scene
-from runtime.simulate import simulate_plan
+from runtime.simulate import simulate
 
 
 def run_scene(
@@ -33,7 +33,7 @@ def run_scene(
     ValueError
         Where plan and workload do not belong together.
     """
-    run = simulate_plan(workload, trace, plan, mode=mode, policy=routing, progress=progress)
+    run = simulate(workload, trace, plan, mode=mode, policy=routing, progress=progress)
     done = Executions(run.replica.astype(np.int64), run.start_s, run.end_s)
     return Scene(name, plan, workload, trace, run.problem.arrival_s, done)
 

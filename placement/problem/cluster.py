@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
 from placement.problem.names import SharingMode
+from placement.support.described import Described, Facts
 
 LAST_SERVER = "last-server"
 """Name of the smaller server that is left where GPUs are no multiple of those of a server."""
@@ -83,9 +85,19 @@ class GpuSharing:
         return self.efficiency[min(n - 2, len(self.efficiency) - 1)]
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Servers in the order of their types; GPUs are numbered through, server by server."""
+@dataclass(frozen=True, repr=False)
+class Cluster(Described):
+    """Servers in the order of their types; GPUs are numbered through, server by server.
+
+    Parameters
+    ----------
+    server_types : tuple of ServerType
+        Identical servers together.
+    network : Network
+        What it takes to move data within a server and between servers.
+    sharing : GpuSharing
+        How a GPU serves several replicas.
+    """
 
     server_types: tuple[ServerType, ...]
     network: Network = field(default_factory=Network)
@@ -95,7 +107,31 @@ class Cluster:
     def homogeneous(
         cls, gpus: int, gpus_per_server: int = 4, gpu_memory_gb: float = 80.0
     ) -> Cluster:
-        """Build identical servers; the last is smaller where `gpus` is no multiple."""
+        """Build identical servers; the last is smaller where `gpus` is no multiple.
+
+        Parameters
+        ----------
+        gpus : int
+            GPUs in the cluster.
+        gpus_per_server : int
+            GPUs of one server.
+        gpu_memory_gb : float
+            Memory of one GPU in GB.
+
+        Raises
+        ------
+        ValueError
+            Where a number is none of a cluster.
+        """
+        for name, number in (("gpus", gpus), ("gpus_per_server", gpus_per_server)):
+            if not isinstance(number, Integral) or number < 1:
+                raise ValueError(
+                    f"Cluster: {name} is {number!r}; give it a whole number of at least 1"
+                )
+        if not 0 < gpu_memory_gb < float("inf"):
+            raise ValueError(
+                f"Cluster: gpu_memory_gb is {gpu_memory_gb!r}; give it a number above 0"
+            )
         full, rest = divmod(gpus, gpus_per_server)
         types = []
         if full:
@@ -103,6 +139,22 @@ class Cluster:
         if rest:
             types.append(ServerType(LAST_SERVER, 1, rest, gpu_memory_gb))
         return cls(tuple(types))
+
+    @property
+    def headline(self) -> str:
+        """How many GPUs there are, on how many servers."""
+        return f"{self.n_gpus:,} GPUs on {self.n_servers:,} servers"
+
+    def facts(self) -> Facts:
+        """Each server type with what its servers have."""
+        return [
+            (
+                t.name,
+                f"{t.count:,} x {t.gpus} GPUs of {t.gpu_memory_gb:g} GB"
+                + (f", speed {t.speed:g}" if t.speed != 1 else ""),
+            )
+            for t in self.server_types
+        ]
 
     @cached_property
     def server_type(self) -> IntArray:

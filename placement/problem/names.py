@@ -51,3 +51,6 @@ SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)
 
 SCORED: Method = "selective-replication"
 """The method that needs a simulator's score of placements."""
+
+SIMULATED_HEADROOM = "headroom_simulated"
+"""What plan and JSON call the headroom that the simulation bears out."""

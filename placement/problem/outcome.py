@@ -40,7 +40,19 @@ class Infeasible(Exception):  # noqa: N818 - the field's word
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One line of a running solve; objective and bound are of the locality, None if unknown."""
+    """One line of a running solve.
+
+    Parameters
+    ----------
+    phase : str
+        What the solve is at.
+    seconds : float
+        Since it began.
+    incumbent, best_bound : float or None
+        Locality of the best plan so far, and the least bound on any; None if unknown.
+    detail : str
+        What else there is to say.
+    """
 
     phase: str
     seconds: float

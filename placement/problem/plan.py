@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.instance import Instance
-from placement.problem.names import Mode, Objective
+from placement.problem.names import SIMULATED_HEADROOM, Mode, Objective
 from placement.problem.outcome import Certificate, SolveResult
 from placement.problem.solution import (
     Evaluation,
@@ -22,7 +23,11 @@ from placement.problem.solution import (
 from placement.problem.space import room_gb
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
+from placement.support.described import Described, Facts, percent
 from placement.support.equality import ByContent
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +55,8 @@ class WorkflowRouting:
     spill: tuple[Shares, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Plan(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(ByContent, Described):
     """Replicas on a cluster, the routing of every workflow, expected metrics and certificate.
 
     The instance that was solved travels along, so that a plan can be verified by itself.
@@ -61,6 +66,9 @@ class Plan(ByContent):
     instance : Instance
         Cluster, models, workflows with rates and service times, and the rules of sharing.
     node_ids : tuple of W tuples of str
+        Nodes of each workflow by their names in the config.
+    placement : Placement
+        Where each replica stands.
     load : float64, shape (R,)
         Expected busy fraction of each replica.
     routing : tuple of WorkflowRouting or None, length W
@@ -68,6 +76,8 @@ class Plan(ByContent):
     expected : dict of str to float
         ``server_efficiency``, ``edge_locality`` (fractions), ``csc_rate`` (crossings per request),
         ``max_utilization``, ``headroom``.
+    certificate : Certificate
+        How good the plan is proven to be, and how.
     inputs : dict of str to str
         SHA-256 of every input file by its role (config, requests, cluster).
     mode : str
@@ -94,6 +104,105 @@ class Plan(ByContent):
     gap: float | None = None
     dropped: tuple[str, ...] = ()
     intact: bool = True
+
+    @property
+    def headline(self) -> str:
+        """How many replicas there are, and how good that is."""
+        return (
+            f"{self.placement.n_replicas:,} replicas on {self.cluster.n_gpus:,} GPUs, locality "
+            f"{self.certificate.objective:.5f}, {self._proven}"
+        )
+
+    @property
+    def _proven(self) -> str:
+        certificate = self.certificate
+        return {
+            "optimal": "proven optimal",
+            "heuristic": "a heuristic: no bound sought",
+        }.get(certificate.status, f"within {percent(certificate.gap, 2)} of the best, proven")
+
+    def facts(self) -> Facts:
+        """What `solve` prints of the plan: its worth, its proof, its loads."""
+        certificate, expected, cluster = self.certificate, self.expected, self.cluster
+        cap, slack = certificate.load_cap, certificate.headroom_slack
+        least = certificate.bottleneck_upper
+        borne = expected.get(SIMULATED_HEADROOM)
+        simulated = "" if borne is None else f" by mean rates, {borne:.2f} simulated"
+        above = abs(cap - (1 + slack) * least) <= 1e-9 * least
+        facts = [
+            ("locality", f"{certificate.objective:.5f}, {self._proven}"),
+            ("best bound", f"{certificate.best_bound:.5f}"),
+            ("status", certificate.status),
+            ("server efficiency", f"{percent(expected['server_efficiency'])} expected"),
+            ("edges kept", f"{percent(expected['edge_locality'])} expected"),
+            (
+                "busiest GPU",
+                f"{percent(expected['max_utilization'])} (cap {percent(cap)}"
+                + (f", {percent(slack)} above the least attained)" if above else ")"),
+            ),
+            ("headroom", f"{expected['headroom']:.2f} x the trace's rate{simulated}"),
+            (
+                "replicas",
+                f"{self.placement.n_replicas} on {cluster.n_gpus} GPUs, "
+                f"{cluster.n_servers} servers",
+            ),
+        ]
+        if certificate.seconds is not None:
+            facts.append(("solved in", f"{certificate.seconds:.1f} s by {certificate.method}"))
+        return facts
+
+    def replica_frame(self) -> pl.DataFrame:
+        """Give one row for each replica.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``replica``, ``model``, ``server``, ``first_gpu`` (its number in the cluster),
+            ``gpus`` (length of the block) and ``load`` (expected busy fraction).
+        """
+        import polars as pl  # a fifth of a second that only tables need
+
+        placement = self.placement
+        models = pl.Series(list(self.model_ids), dtype=pl.String)
+        return pl.DataFrame(
+            {
+                "replica": np.arange(placement.n_replicas),
+                "model": models.gather(placement.model),
+                "server": placement.server,
+                "first_gpu": self.first_gpu,
+                "gpus": self.instance.gpus_required[placement.model],
+                "load": self.load,
+            }
+        )
+
+    def routing_frame(self) -> pl.DataFrame:
+        """Give one row for each server that serves a workflow whole, or a node of it apart.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``workflow``, ``node`` (null where the request runs whole on the server), ``server``
+            and ``share`` of the workflow's requests; the shares of a workflow's home and of one
+            of its nodes add up to 1.
+        """
+        import polars as pl  # a fifth of a second that only tables need
+
+        rows: list[tuple[str, str | None, int, float]] = []
+        for name, nodes, routing in zip(
+            self.workflow_ids, self.node_ids, self.routing, strict=True
+        ):
+            if routing is None:
+                continue
+            for node, shares in zip((None, *nodes), (routing.home, *routing.spill), strict=True):
+                pairs = zip(shares.server.tolist(), shares.share.tolist(), strict=True)
+                rows += [(name, node, s, p) for s, p in pairs]
+        columns = {
+            "workflow": pl.String,
+            "node": pl.String,
+            "server": pl.Int64,
+            "share": pl.Float64,
+        }
+        return pl.DataFrame(rows, schema=columns, orient="row")
 
     @property
     def objective(self) -> Objective:

@@ -11,11 +11,12 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.workload import Workload
+from placement.support.described import Described, Facts
 from placement.support.equality import ByContent
 
 
-@dataclass(frozen=True, eq=False)
-class Trace(ByContent):
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(ByContent, Described):
     """R requests in order of arrival, their N node executions end to end.
 
     Parameters
@@ -29,6 +30,8 @@ class Trace(ByContent):
     service_s : float64, shape (N,)
         Service time of every node execution at speed 1, request by request, in the order of
         `Workflow.nodes`; request r owns ``service_s[offset[r] : offset[r + 1]]``.
+    offset : int64, shape (R + 1,)
+        Where the executions of each request begin, and N.
     start : datetime
         When the first request arrived.
     stated_prefill_s : float64, shape (N,), or None
@@ -43,6 +46,20 @@ class Trace(ByContent):
     offset: IntArray
     start: datetime
     stated_prefill_s: FloatArray | None = None
+
+    @property
+    def headline(self) -> str:
+        """How many requests there are, and over what time."""
+        return f"{self.n_requests:,} requests over {self.span_s:,.1f} s"
+
+    def facts(self) -> Facts:
+        """Requests, executions and when they came."""
+        return [
+            ("requests", f"{self.n_requests:,}"),
+            ("node executions", f"{self.n_executions:,}"),
+            ("first arrival", self.start.isoformat(sep=" ")),
+            ("span", f"{self.span_s:,.3f} s"),
+        ]
 
     @property
     def n_requests(self) -> int:

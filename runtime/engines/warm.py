@@ -22,7 +22,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
 from placement.support.compilation import NotCompiled, announced, only_loaded
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 LOOK_S = 0.05
 """Seconds between two looks at the other process."""
@@ -65,7 +65,7 @@ def warm_up() -> None:
     for placed in (zero, np.array([0, 1])):
         none = np.zeros(len(placed), dtype=np.int64)
         placement = Placement(placed, none, none)
-        simulate(workload, trace, Cluster.homogeneous(1, 1), placement, engine="compiled")
+        simulate_placement(workload, trace, Cluster.homogeneous(1, 1), placement, engine="compiled")
 
 
 @cache

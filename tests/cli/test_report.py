@@ -8,7 +8,7 @@ from placement.files.config_file import read_config
 from placement.files.plan_file import read_plan
 from placement.files.request_file import read_requests
 from runtime.metrics import measure
-from runtime.simulate import simulate_plan
+from runtime.simulate import simulate
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
 from tests.cli.views.pages import Page
 
@@ -39,7 +39,7 @@ def test_figures_are_those_of_the_runtime(case, tmp_path, mode):
     found = {f["name"]: f["values"][0] for f in summary["figures"]}
     workload = read_config(case["config"])
     trace = read_requests(case["requests"], workload)
-    metrics = measure(simulate_plan(workload, trace, read_plan(case["plan"]), mode=mode))
+    metrics = measure(simulate(workload, trace, read_plan(case["plan"]), mode=mode))
     expected = {
         "Server efficiency": metrics.server_efficiency / 100,
         "Edges that cross servers": metrics.cross_server_communications,

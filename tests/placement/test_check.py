@@ -23,7 +23,7 @@ from placement.problem.solution import Flows, Placement, Solution, evaluate, set
 from placement.problem.trace import Demand, Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.solve import solve_instance
-from runtime.simulate import simulate_plan
+from runtime.simulate import simulate
 from tests.cli.inputs import write_inputs
 
 RATES = np.array([1.0, 0.01])
@@ -234,7 +234,7 @@ def test_check_and_simulate_read_replicas_in_any_order(plan: Plan, tmp_path: Pat
         service_s=np.full(3, 0.3),
         start=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    assert simulate_plan(workload(), trace, other) == simulate_plan(workload(), trace, one)
+    assert simulate(workload(), trace, other) == simulate(workload(), trace, one)
 
 
 def test_check_and_simulate_refuse_a_file_in_the_same_words(plan: Plan, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Node, Workflow, Workload
 from runtime.metrics import measure
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from tests.runtime.cases import model, trace_of
 
 TABLES = [(1.0,), (1.0, 1.2, 1.6, 2.0), (1.0, 1.9), (1.0, 1.2, 5.0), (1.0, 1.0, 1.0)]
@@ -34,7 +34,7 @@ def test_a_full_replica_is_as_busy_as_the_placement_reckons(
     trace = trace_of(workload, arrivals, np.zeros(REQUESTS, dtype=np.int64), service)
     cluster = replace(Cluster.homogeneous(1, 1), sharing=GpuSharing(sharing))
     one = Placement.sorted(np.array([0]), np.array([0]), np.array([0]))
-    metrics = measure(simulate(workload, trace, cluster, one, engine="compiled"))
+    metrics = measure(simulate_placement(workload, trace, cluster, one, engine="compiled"))
     instance = build_instance(workload, measure_demand(workload, trace), cluster)
     # All at one instant: the rate counts requests, so the offered load is in seconds of the GPU.
     assert metrics.gpu_busy_s[0] == pytest.approx(instance.offered_load[0], rel=0.01)

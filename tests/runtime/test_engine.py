@@ -15,7 +15,7 @@ from placement.problem.names import SharingMode
 from runtime.engines.compiled import run_compiled
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from tests.runtime.cases import random_case
 
 BLOCKS = 10
@@ -26,7 +26,7 @@ def run(
     seed: int, policy: str, engine: str, sharing: SharingMode = "time-sliced", **more: object
 ) -> RunResult:
     case = random_case(seed, sharing=sharing)
-    return simulate(
+    return simulate_placement(
         case.workload,
         case.trace,
         case.cluster,
@@ -80,7 +80,7 @@ def test_the_engines_agree_on_many_replicas(
     for seed, load in enumerate((0.5, 0.9, 1.5)):
         case = make_case(gpus, per_server, 150, load=load, seed=seed, **features)
         one, other = (
-            simulate(
+            simulate_placement(
                 case.workload, case.trace, case.cluster, case.placement,
                 mode="offline" if load > 1 else "online", policy=policy, engine=engine,
             )

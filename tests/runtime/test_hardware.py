@@ -15,7 +15,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.metrics import request_latency
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "h100" / "one_gpu.json"
 RUNS = (
@@ -72,7 +72,9 @@ def latencies(data: dict[str, Any], run: dict[str, Any]) -> tuple[FloatArray, Fl
     cluster = Cluster((ServerType("h100", 1, 1, 80.0),), Network(), sharing)
     everything = np.arange(len(workload.models))
     placement = Placement.sorted(everything, np.zeros_like(everything), np.zeros_like(everything))
-    done = simulate(workload, trace, cluster, placement, policy="earliest", engine="reference")
+    done = simulate_placement(
+        workload, trace, cluster, placement, policy="earliest", engine="reference"
+    )
     real = [max(end for _, end in row["real"].values()) - row["arrival"] for row in rows]
     return request_latency(done), np.array(real)
 

@@ -19,7 +19,7 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Node, Workflow, Workload
 from runtime.log import write_log
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from runtime.timeline import write_timeline
 from tests.placement.names import several
 from tests.runtime.cases import model, random_case, trace_of
@@ -31,7 +31,7 @@ HOSTILE = ('a "quoted" name', "line\nbreak", "\\n", "},\n{", "naïve 模型 \u20
 def run(seed: int, prefix: str = "") -> RunResult:
     case = random_case(seed)
     trace = replace(case.trace, request_ids=[prefix + r for r in case.trace.request_ids])
-    return simulate(
+    return simulate_placement(
         case.workload, trace, case.cluster, case.placement, case.routing,
         mode=case.mode, policy="earliest", engine="reference",
     )  # fmt: skip
@@ -118,7 +118,7 @@ def test_logs_and_timelines_can_be_read_whatever_the_names_are(
     trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=np.int64), np.ones(2))
     trace = replace(trace, request_ids=[names[0]])
     where = Placement(*(np.zeros(1, dtype=np.int64) for _ in range(3)))
-    done = simulate(
+    done = simulate_placement(
         workload, trace, Cluster.homogeneous(1), where, (None,), policy="earliest",
         engine="reference",
     )  # fmt: skip

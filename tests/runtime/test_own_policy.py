@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from runtime.own_policy import load_policy
 from runtime.policies import BUILT_IN
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from tests.runtime.cases import random_case
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_a_rule_of_one_s_own_is_the_rule_built_in(
     for seed in range(20):
         case = random_case(seed)
         own, built_in = (
-            simulate(
+            simulate_placement(
                 case.workload, case.trace, case.cluster, case.placement, case.routing,
                 mode=case.mode, policy=p, engine="reference",
             )

@@ -21,7 +21,7 @@ from runtime.intervals import (
 from runtime.metrics import request_latency
 from runtime.resample import block_length, draw_positions, gaps_before, optimal_block, resample
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from tests.runtime.cases import chain, model, random_case, trace_of
 
 LONG, SHORT = 0, 1
@@ -122,7 +122,7 @@ def test_a_replication_depends_on_seed_and_number_alone() -> None:
     case = random_case(11, requests=30)
 
     def run(trace: Trace) -> RunResult:
-        return simulate(case.workload, trace, case.cluster, case.placement, case.routing)
+        return simulate_placement(case.workload, trace, case.cluster, case.placement, case.routing)
 
     few = replicate(run, case.trace, 3, seed=7)
     many = replicate(run, case.trace, 5, seed=7)
@@ -187,7 +187,7 @@ def mm1(requests: int, rng: np.random.Generator, variation: float = 1.0) -> tupl
 
 
 def served(workload: Workload, trace: Trace) -> RunResult:
-    return simulate(
+    return simulate_placement(
         workload,
         trace,
         Cluster.homogeneous(1, 1, 80.0),

@@ -16,7 +16,7 @@ from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.engines.sharing import paces
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from tests.runtime.cases import chain, model, random_case, trace_of
 from tests.runtime.simpy_sliced import chain_pace
 
@@ -59,7 +59,7 @@ def test_every_execution_gets_its_work_from_the_paces_of_its_time(policy: str) -
         case = random_case(seed, ties=False, requests=12)
         plain = tuple(replace(m, prefill_time_s=0.0) for m in case.workload.models)
         trace = replace(case.trace, stated_prefill_s=None)
-        run = simulate(
+        run = simulate_placement(
             replace(case.workload, models=plain), trace, case.cluster, case.placement,
             case.routing, mode=case.mode, policy=policy, engine="compiled",
         )  # fmt: skip
@@ -79,7 +79,7 @@ def test_no_replica_overtakes_its_queue_or_rests(policy: str) -> None:
     """A replica serves in the order in which data arrived, and waits only while it is full."""
     for seed in range(3_100, 3_160):
         case = random_case(seed, ties=False)
-        run = simulate(
+        run = simulate_placement(
             case.workload, case.trace, case.cluster, case.placement, case.routing,
             mode=case.mode, policy=policy, engine="compiled",
         )  # fmt: skip
@@ -106,7 +106,7 @@ def one_gpu(
     cluster = replace(Cluster.homogeneous(1, 1), sharing=GpuSharing("time-sliced", (efficiency,)))
     all_here = np.arange(len(models))
     placement = Placement.sorted(all_here, np.zeros_like(all_here), np.zeros_like(all_here))
-    return simulate(workload, trace, cluster, placement, engine="reference")
+    return simulate_placement(workload, trace, cluster, placement, engine="reference")
 
 
 def test_two_replicas_share_a_gpu_by_hand() -> None:
@@ -149,7 +149,7 @@ def test_a_prefill_is_the_trace_s_where_it_states_one_and_never_more_than_the_ca
     trace = trace_of(workload, np.zeros(3), np.zeros(3, dtype=int), np.array([1.0, 1.0, 2.0]))
     stated: Trace = replace(trace, stated_prefill_s=np.array([0.0, 0.5, np.nan]))
     one = Placement.sorted(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
-    run = simulate(workload, stated, Cluster.homogeneous(1, 1), one, engine="reference")
+    run = simulate_placement(workload, stated, Cluster.homogeneous(1, 1), one, engine="reference")
     # The first stands still for 0.5 + 2 s; the third ends with its prefill.
     np.testing.assert_allclose(run.end_s, [3.5, 3.0, 2.5])
 
@@ -162,7 +162,7 @@ def test_a_block_proceeds_at_its_slowest_gpu() -> None:
     trace = trace_of(workload, np.zeros(2), np.array([0, 1]), np.array([2.0, 0.5]))
     cluster = Cluster((ServerType("s", 1, 2, 80.0),), sharing=GpuSharing("time-sliced", (1.0,)))
     placement = Placement.sorted(np.array([0, 1]), np.zeros(2, int), np.zeros(2, int))
-    run = simulate(workload, trace, cluster, placement, engine="reference")
+    run = simulate_placement(workload, trace, cluster, placement, engine="reference")
     np.testing.assert_allclose(run.end_s, [2.5, 1.0])
 
 
@@ -215,7 +215,9 @@ def test_a_lone_replica_is_served_as_one_at_a_time_serves_it(policy: str) -> Non
     ends = []
     for sharing in (GpuSharing("serial"), GpuSharing("time-sliced")):
         cluster = replace(Cluster.homogeneous(2, 2), sharing=sharing)
-        run = simulate(workload, trace, cluster, placement, policy=policy, engine="compiled")
+        run = simulate_placement(
+            workload, trace, cluster, placement, policy=policy, engine="compiled"
+        )
         ends.append(run.end_s)
     np.testing.assert_array_equal(ends[0][lone], ends[1][lone])
     assert (ends[0] != ends[1]).any()

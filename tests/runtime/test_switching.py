@@ -13,7 +13,7 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Workload
 from runtime.metrics import measure
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from runtime.switching import LOAD_PRICES, simulate_switching
 from tests.runtime.cases import Case, chain, model, random_case, trace_of
 
@@ -256,7 +256,7 @@ def test_free_loading_is_a_plan_with_every_model_everywhere() -> None:
         everywhere = Placement.sorted(
             np.tile(np.arange(n_models), n_gpus), server, gpu - case.cluster.first_gpu[server]
         )
-        static = simulate(
+        static = simulate_placement(
             case.workload, case.trace, case.cluster, everywhere, mode=case.mode, policy="earliest"
         )
         for per_gpu in (None, 1):

@@ -13,7 +13,7 @@ from placement.problem.trace import Trace, prefill_times
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.calibration.observed import Observed
 from runtime.result import RunResult
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -83,4 +83,4 @@ def real_run(
     """A run by the laws of `of` and `sharing`."""
     cluster, placement = two_gpus(sharing)
     asked = trace(of, seed, **more)  # type: ignore[arg-type]
-    return simulate(of, asked, cluster, placement), asked
+    return simulate_placement(of, asked, cluster, placement), asked

@@ -14,7 +14,7 @@ from runtime.calibration.fit import (
     calibrated,
     gpu_fraction_of_two,
 )
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 from tests.runtime.calibration.cases import as_log, real_run, two_gpus, workload
 
 BATCH = {"max_concurrency": 4, "slowdown": (1.0, 1.3, 1.6, 1.9)}
@@ -42,8 +42,8 @@ def test_sharing_batching_prefill_and_scale_are_found_together() -> None:
     assert estimate(found, "prefill_time_seconds", "chat").after == pytest.approx((0.1,), rel=0.1)
     assert found.spread_after < 0.05 < found.spread_before
     better, there = calibrated(stated, cluster, found)
-    before = compare(seen, expected, simulate(stated, expected, cluster, placement))
-    after = compare(seen, expected, simulate(better, expected, there, placement))
+    before = compare(seen, expected, simulate_placement(stated, expected, cluster, placement))
+    after = compare(seen, expected, simulate_placement(better, expected, there, placement))
     assert after.per_request < 0.5 * before.per_request
 
 
