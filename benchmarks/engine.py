@@ -33,8 +33,10 @@ CLUSTERS = ((32, 8, 8), (256, 8, 16), (256, 64, 16), (1024, 8, 16), (1024, 256, 
 FLAGS: tuple[dict[str, Any], ...] = (
     {},
     {"network": True},
-    {"shared": True},
+    {"shared": 2},
+    {"shared": 5},
     {"concurrency": 8},
+    {"shared": 5, "concurrency": 8},
 )
 REQUESTS, REFERENCE_REQUESTS = 200_000, 4_000
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)

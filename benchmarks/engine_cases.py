@@ -36,7 +36,7 @@ def make_case(
     models: int = len(BLOCKS),
     load: float = 0.7,
     network: bool = False,
-    shared: bool = False,
+    shared: int = 1,
     concurrency: int = 1,
     seed: int = 0,
 ) -> Case:
@@ -48,8 +48,8 @@ def make_case(
         Offered load of the busiest model, as a fraction of its replicas' capacity.
     network : bool
         Edges take time, and more of it across servers.
-    shared : bool
-        Every GPU holds two replicas, which share its time.
+    shared : int
+        Replicas that every GPU holds, and that share its time.
     concurrency : int
         Executions that a replica serves at once, each a fifth slower for every other.
     """
@@ -57,10 +57,10 @@ def make_case(
     workload = _workload(rng, models, concurrency, payload_mb=50.0 if network else 0.0)
     wires = Network(1e-5, 200.0, 1e-3, 5.0) if network else Network()
     cluster = replace(Cluster.homogeneous(gpus, gpus_per_server), network=wires)
-    placement = _placement(workload, cluster, layers=2 if shared else 1)
-    trace = _trace(rng, workload, placement, requests, load / (2 if shared else 1))
+    placement = _placement(workload, cluster, layers=shared)
+    trace = _trace(rng, workload, placement, requests, load / shared)
     flags = [f"{gpus} GPUs", f"{cluster.n_servers} servers"]
-    flags += ["network"] * network + ["shared GPUs"] * shared
+    flags += ["network"] * network + [f"{shared} replicas a GPU"] * (shared > 1)
     flags += [f"{concurrency} at once"] * (concurrency > 1)
     return Case(", ".join(flags), workload, trace, cluster, placement)
 
@@ -98,14 +98,18 @@ def _workload(
 def _placement(workload: Workload, cluster: Cluster, layers: int) -> Placement:
     """Fill every server from its first GPU on, model after model, so that counts stay equal."""
     gpus = [m.gpus_required for m in workload.models]
-    found: list[tuple[int, int, int]] = []
+    found: dict[tuple[int, int, int], None] = {}
     turn = 0
-    for layer in range(layers):
-        turn += layer  # so that the replicas on one GPU are of different models
+    for _ in range(layers):
         for s, size in enumerate(cluster.server_gpus.tolist()):
             at = 0
-            while at + gpus[m := turn % len(gpus)] <= size:
-                found.append((s, at, m))
+            while at < size:
+                # One replica of a model on the same GPUs is enough.
+                choice = (m % len(gpus) for m in range(turn, turn + len(gpus)))
+                m = next((m for m in choice if (s, at, m) not in found), -1)
+                if m < 0 or at + gpus[m] > size:
+                    break
+                found[s, at, m] = None
                 at += gpus[m]
                 turn += 1
     server, start, model = (np.array(column) for column in zip(*sorted(found), strict=True))

@@ -24,8 +24,11 @@ from runtime.shares import assign_targets
 
 Engine = Literal["auto", "compiled", "reference"]
 
-COMPILED_FROM = 30_000
-"""Executions from which loading the compiled engine is worth its half second."""
+COMPILED_FROM = 600_000
+"""Executions times replicas from which loading the compiled engine is worth its half second.
+
+The plain engine looks at the replicas of a model, and at those that share its GPUs, one by one.
+"""
 SPILL_PATIENCE = 1.0
 """Default of `simulate`'s `spill_patience`."""
 
@@ -100,7 +103,7 @@ def simulate_placement(
             f"the policy {policy.name!r} is plain Python and runs on the reference engine only"
         )
     compiled = engine == "compiled" or (
-        engine == "auto" and built_in and _worth_compiling(trace.n_executions)
+        engine == "auto" and built_in and _worth_compiling(trace.n_executions * problem.n_replicas)
     )
     if compiled:
         from runtime.engines.compiled import run_compiled  # numba takes half a second to import
@@ -323,7 +326,7 @@ def _mean_request_s(workload: Workload, trace: Trace) -> FloatArray:
     )
 
 
-def _worth_compiling(executions: int) -> bool:
+def _worth_compiling(work: int) -> bool:
     if find_spec("runtime.engines.compiled") is None:
         return False
-    return executions >= COMPILED_FROM or "runtime.engines.compiled" in sys.modules
+    return work >= COMPILED_FROM or "runtime.engines.compiled" in sys.modules

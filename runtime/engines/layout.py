@@ -8,6 +8,7 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from runtime.arrays import NOWHERE, BoolArray, Int32Array, Problem, covered_gpus
+from runtime.engines.kernel.sliced_loop import CHANGED, PREFILL_HEAD, SHARE, WAIT_HEAD, WAIT_TAIL
 
 
 class Tables(NamedTuple):
@@ -33,7 +34,7 @@ class Tables(NamedTuple):
     inter: FloatArray
     source_start: IntArray
     source: IntArray
-    model: IntArray
+    tree_base: IntArray
     server: IntArray
     speed: FloatArray
     slots: IntArray
@@ -95,8 +96,8 @@ class SerialState(NamedTuple):
 class SlicedState(NamedTuple):
     """What a time-sliced run changes; the first fields are those of `SerialState`.
 
-    Names as in `runtime.engines.sliced`: `tag` and `serving` hold the calls in service, a heap a
-    replica; `given` is what a replica gets of its GPUs, `share` what routers expect it to get.
+    `tag` and `serving` hold the calls in service, a heap a replica; the columns of `work` and
+    `calls`, of shape (P, 8), are named in `runtime.engines.kernel.sliced_loop`.
     """
 
     replica: Int32Array
@@ -114,23 +115,10 @@ class SlicedState(NamedTuple):
     free: FloatArray
     cost: FloatArray
     stack: IntArray
-    unfinished: IntArray
     tag: FloatArray
     serving: Int32Array
-    in_service: IntArray
-    prefilling: IntArray
-    prefill_head: Int32Array
-    wait_head: Int32Array
-    wait_tail: Int32Array
-    clock_work: FloatArray
-    left: FloatArray
-    since: FloatArray
-    pace: FloatArray
-    given: FloatArray
-    share: FloatArray
-    ahead: FloatArray
-    changed: FloatArray
-    busy: IntArray
+    work: FloatArray
+    calls: IntArray
     gpu_busy: IntArray
     gpu_active: IntArray
     chance: FloatArray
@@ -160,7 +148,7 @@ def make_tables(problem: Problem) -> Tables:
         inter=_fixed(problem.parent_inter_s),
         source_start=_fixed(problem.source_start),
         source=_fixed(problem.source),
-        model=_fixed(problem.placement.model),
+        tree_base=_fixed(trees.start[problem.placement.model]),
         server=_fixed(problem.replica_server),
         speed=_fixed(problem.replica_speed),
         slots=_fixed(slots),
@@ -230,6 +218,7 @@ def make_serial_state(problem: Problem, tables: Tables, *, load: bool) -> Serial
     idle = _never_used(replicas)
     return SerialState(
         **_common(problem, tables, load=load),
+        unfinished=np.zeros(replicas, dtype=np.int64),
         slot_end=np.repeat(idle, problem.replica_slots),
         slot_head=np.full(slots, NOWHERE, dtype=np.int32),
         slot_tail=np.full(slots, NOWHERE, dtype=np.int32),
@@ -245,24 +234,16 @@ def make_sliced_state(problem: Problem, tables: Tables, *, load: bool) -> Sliced
     """Lay out what the time-sliced loop changes, before anything has happened."""
     replicas, slots, gpus = problem.n_replicas, len(tables.slot_replica), problem.cluster.n_gpus
     leaves = int(_power_of_two(np.array([replicas]))[0])
+    work, calls = np.zeros((replicas, 8)), np.zeros((replicas, 8), dtype=np.int64)
+    work[:, SHARE] = 1.0
+    work[:, CHANGED] = _never_used(replicas)
+    calls[:, [PREFILL_HEAD, WAIT_HEAD, WAIT_TAIL]] = NOWHERE
     return SlicedState(
         **_common(problem, tables, load=load),
         tag=np.zeros(slots),
         serving=np.zeros(slots, dtype=np.int32),
-        in_service=np.zeros(replicas, dtype=np.int64),
-        prefilling=np.zeros(replicas, dtype=np.int64),
-        prefill_head=np.full(replicas, NOWHERE, dtype=np.int32),
-        wait_head=np.full(replicas, NOWHERE, dtype=np.int32),
-        wait_tail=np.full(replicas, NOWHERE, dtype=np.int32),
-        clock_work=np.zeros(replicas),
-        left=np.zeros(replicas),
-        since=np.zeros(replicas),
-        pace=np.zeros(replicas),
-        given=np.zeros(replicas),
-        share=np.ones(replicas),
-        ahead=np.zeros(replicas),
-        changed=_never_used(replicas),
-        busy=np.zeros(replicas, dtype=np.int64),
+        work=work,
+        calls=calls,
         gpu_busy=np.zeros(gpus, dtype=np.int64),
         gpu_active=np.zeros(gpus, dtype=np.int64),
         chance=np.zeros(len(problem.kept) + 1),
@@ -291,7 +272,6 @@ def _common(problem: Problem, tables: Tables, *, load: bool) -> dict[str, Any]:
         "free": _tree(tables, _never_used(replicas)),
         "cost": _tree(tables, alone),
         "stack": np.zeros(64, dtype=np.int64),
-        "unfinished": np.zeros(replicas, dtype=np.int64),
     }
 
 

@@ -64,9 +64,9 @@ def test_the_engines_agree_to_the_last_bit(policy: str, block: int, sharing: Sha
 FEATURES: list[dict[str, Any]] = [
     {},
     {"network": True},
-    {"shared": True},
+    {"shared": 2},
     {"concurrency": 4, "network": True},
-    {"concurrency": 4, "shared": True},
+    {"concurrency": 4, "shared": 5},
 ]
 
 

@@ -22,7 +22,7 @@ BACKLOG_PATIENCE = 1.0
 @inlined
 def set_free(p, free_s, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Say when a replica is free."""
-    set_leaf(s.free, t.tree_start[t.model[p]], t.leaf[p], free_s)
+    set_leaf(s.free, t.tree_base[p], t.leaf[p], free_s)
 
 
 @inlined
@@ -32,7 +32,7 @@ def set_cost(p, unfinished, share, policy, t, s):  # type: ignore[no-untyped-def
         cost = (unfinished + 1) * t.call_work[p] / share
     else:
         cost = t.slowdown[p, min(unfinished, t.slots[p] - 1)] / (share * t.speed[p])
-    set_leaf(s.cost, t.tree_start[t.model[p]], t.leaf[p], cost)
+    set_leaf(s.cost, t.tree_base[p], t.leaf[p], cost)
 
 
 @inlined

@@ -88,7 +88,7 @@ def commit(e, now, travelled, counted, network, t, s):  # type: ignore[no-untype
             if travelled:
                 came(q, work, s)
             refresh(q, now, t, s)
-        elif later and end > s.free[t.tree_start[t.model[q]] + t.leaf[q]]:
+        elif later and end > s.free[t.tree_base[q] + t.leaf[q]]:
             set_free(q, end, t, s)
     s.ready[e], s.start[e], s.end[e] = now, start, end
     s.tally[COMMITTED] += 1

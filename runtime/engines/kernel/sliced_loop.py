@@ -21,6 +21,11 @@ from runtime.engines.kernel.releases import (
 )
 from runtime.engines.kernel.trees import drop_first, lowest_leaf, push, set_leaf
 
+CLOCK, LEFT, SINCE, PACE, GIVEN, SHARE, AHEAD, CHANGED = range(8)
+"""Columns of `SlicedState.work`: one line of memory holds what is known of a replica."""
+SERVING, PREFILLING, UNFINISHED, BUSY, PREFILL_HEAD, WAIT_HEAD, WAIT_TAIL = range(7)
+"""Columns of `SlicedState.calls`."""
+
 
 @inlined
 def prefill_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
@@ -46,13 +51,13 @@ def full_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @called
-def constant(gpu, without, beside, present, start, replicas, fraction, kept, chance):  # type: ignore[no-untyped-def]  # pragma: no cover
+def constant(gpu, without, beside, calls, present, start, replicas, fraction, kept, chance):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Give `runtime.engines.sharing._constant` of the replicas on a GPU, with `beside`."""
     n = 0
     chance[0] = 1.0
     for i in range(start[gpu], start[gpu + 1]):
         q = replicas[i]
-        if q != without and (present[q] > 0 or q == beside):
+        if q != without and (calls[q, present] > 0 or q == beside):
             u = fraction[q]
             chance[n + 1] = 0.0 + chance[n] * u
             for k in range(n, 0, -1):
@@ -68,16 +73,14 @@ def constant(gpu, without, beside, present, start, replicas, fraction, kept, cha
 @inlined
 def least_share(p, present, number, fractions, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Pace of a replica among those present on its GPUs (itself counted): the least of theirs."""
-    mine = 0 if present[p] > 0 else 1
+    mine = 0 if s.calls[p, present] > 0 else 1
     least = np.inf
     for gpu in range(t.first_gpu[p], t.first_gpu[p] + t.gpus[p]):
         n = number[gpu] + mine
         share = t.part[n]
         if fractions and n > 1:
-            rest = constant(gpu, p, p, present, t.gpu_start, t.gpu_replica, t.fraction, t.kept,
-                            s.chance)  # fmt: skip
-            whole = constant(gpu, -1, p, present, t.gpu_start, t.gpu_replica, t.fraction, t.kept,
-                             s.chance)  # fmt: skip
+            on_gpu = (s.calls, present, t.gpu_start, t.gpu_replica, t.fraction, t.kept, s.chance)
+            rest, whole = constant(gpu, p, p, *on_gpu), constant(gpu, -1, p, *on_gpu)
             share = share * (rest / whole)
         least = min(least, share)
     return least
@@ -86,87 +89,87 @@ def least_share(p, present, number, fractions, t, s):  # type: ignore[no-untyped
 @inlined
 def estimate(p, policy, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Tell routers when a call would begin on a replica, and what it would cost there."""
-    set_cost(p, s.unfinished[p], s.share[p], policy, t, s)
-    free = s.changed[p]
-    if s.unfinished[p] >= t.slots[p]:
-        if s.in_service[p]:
+    set_cost(p, s.calls[p, UNFINISHED], s.work[p, SHARE], policy, t, s)
+    free = s.work[p, CHANGED]
+    if s.calls[p, UNFINISHED] >= t.slots[p]:
+        if s.calls[p, SERVING]:
             free = s.ends[len(s.ends) // 2 + p]
-        free += s.ahead[p] / s.share[p]
+        free += s.work[p, AHEAD] / s.work[p, SHARE]
     set_free(p, free, t, s)
 
 
 @inlined
 def settle(p, now, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Bring a replica up to date: it has proceeded at its pace since it last was."""
-    served = (now - s.since[p]) * s.pace[p]
-    if s.prefilling[p]:
-        s.left[p] -= served
-    elif s.in_service[p]:
-        s.clock_work[p] += served
-    s.since[p] = now
+    served = (now - s.work[p, SINCE]) * s.work[p, PACE]
+    if s.calls[p, PREFILLING]:
+        s.work[p, LEFT] -= served
+    elif s.calls[p, SERVING]:
+        s.work[p, CLOCK] += served
+    s.work[p, SINCE] = now
 
 
 @inlined
 def foresee(p, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Set the pace of a replica that is up to date, and say what ends on it next."""
     then = np.inf
-    if s.in_service[p]:
-        if s.prefilling[p]:
-            s.pace[p] = s.given[p]
-            left = s.left[p]
+    if s.calls[p, SERVING]:
+        if s.calls[p, PREFILLING]:
+            s.work[p, PACE] = s.work[p, GIVEN]
+            left = s.work[p, LEFT]
         else:
-            s.pace[p] = s.given[p] / t.slowdown[p, s.in_service[p] - 1]
-            left = s.tag[t.slot_start[p]] - s.clock_work[p]
-        then = now + max(0.0, left) / s.pace[p]
+            s.work[p, PACE] = s.work[p, GIVEN] / t.slowdown[p, s.calls[p, SERVING] - 1]
+            left = s.tag[t.slot_start[p]] - s.work[p, CLOCK]
+        then = now + max(0.0, left) / s.work[p, PACE]
     set_leaf(s.ends, 0, len(s.ends) // 2 + p, then)
 
 
 @inlined
 def enter(e, p, s, t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Let a call whose prefill is done proceed with the others."""
-    size = s.in_service[p] - s.prefilling[p]
-    push(s.tag, s.serving, t.slot_start[p], size, s.clock_work[p] + decode_work(e, p, t), e)
+    size = s.calls[p, SERVING] - s.calls[p, PREFILLING]
+    push(s.tag, s.serving, t.slot_start[p], size, s.work[p, CLOCK] + decode_work(e, p, t), e)
 
 
 @inlined
 def admit(p, now, policy, fractions, apart, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Fill the places of a replica from its queue, and let its neighbours feel it."""
-    while s.wait_head[p] >= 0 and s.in_service[p] < t.slots[p]:
-        e = s.wait_head[p]
-        s.wait_head[p] = s.following[e]
+    while s.calls[p, WAIT_HEAD] >= 0 and s.calls[p, SERVING] < t.slots[p]:
+        e = s.calls[p, WAIT_HEAD]
+        s.calls[p, WAIT_HEAD] = s.following[e]
         s.start[e] = now
-        s.ahead[p] -= full_work(e, p, t)
+        s.work[p, AHEAD] -= full_work(e, p, t)
         prefill = prefill_work(e, p, t)
-        if prefill > 0.0 or s.prefilling[p]:
-            if not s.prefilling[p]:
-                s.prefill_head[p] = e
-                s.left[p] = prefill
-            s.prefilling[p] += 1
+        if prefill > 0.0 or s.calls[p, PREFILLING]:
+            if not s.calls[p, PREFILLING]:
+                s.calls[p, PREFILL_HEAD] = e
+                s.work[p, LEFT] = prefill
+            s.calls[p, PREFILLING] += 1
         else:
             enter(e, p, s, t)
-        s.in_service[p] += 1
-    if s.unfinished[p] == s.in_service[p]:
-        s.ahead[p] = 0.0
-    busy = s.in_service[p] > 0
-    if busy != s.busy[p]:
-        s.busy[p] = busy
+        s.calls[p, SERVING] += 1
+    if s.calls[p, UNFINISHED] == s.calls[p, SERVING]:
+        s.work[p, AHEAD] = 0.0
+    busy = s.calls[p, SERVING] > 0
+    if busy != s.calls[p, BUSY]:
+        s.calls[p, BUSY] = busy
         for gpu in range(t.first_gpu[p], t.first_gpu[p] + t.gpus[p]):
             s.gpu_busy[gpu] += 1 if busy else -1
-        s.given[p] = least_share(p, s.busy, s.gpu_busy, fractions, t, s) if busy else 0.0
+        s.work[p, GIVEN] = least_share(p, BUSY, s.gpu_busy, fractions, t, s) if busy else 0.0
         for i in range(t.rival_start[p], t.rival_start[p + 1]):
             q = t.rival[i]
-            if apart and not s.in_service[q]:
+            if apart and not s.calls[q, SERVING]:
                 continue
-            share = least_share(q, s.busy, s.gpu_busy, fractions, t, s)
-            if s.in_service[q] and share != s.given[q]:
+            share = least_share(q, BUSY, s.gpu_busy, fractions, t, s)
+            if s.calls[q, SERVING] and share != s.work[q, GIVEN]:
                 settle(q, now, s)
-                s.given[q] = share
+                s.work[q, GIVEN] = share
                 foresee(q, now, t, s)
-            elif apart or share == s.share[q]:
+            elif apart or share == s.work[q, SHARE]:
                 continue
             # Without a network, who has work is who has a call in service.
             if not apart:
-                s.share[q] = share
+                s.work[q, SHARE] = share
             estimate(q, policy, t, s)
     foresee(p, now, t, s)
 
@@ -175,10 +178,10 @@ def admit(p, now, policy, fractions, apart, t, s):  # type: ignore[no-untyped-de
 def notice(p, policy, fractions, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Let the estimates of a replica's neighbours feel that it has work now, or none."""
     for gpu in range(t.first_gpu[p], t.first_gpu[p] + t.gpus[p]):
-        s.gpu_active[gpu] += 1 if s.unfinished[p] else -1
+        s.gpu_active[gpu] += 1 if s.calls[p, UNFINISHED] else -1
     for i in range(t.rival_start[p], t.rival_start[p + 1]):
         q = t.rival[i]
-        s.share[q] = least_share(q, s.unfinished, s.gpu_active, fractions, t, s)
+        s.work[q, SHARE] = least_share(q, UNFINISHED, s.gpu_active, fractions, t, s)
         estimate(q, policy, t, s)
 
 
@@ -187,27 +190,27 @@ def end_first(p, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Take the prefill or call of a replica that ends now; give the call that is done, or -1."""
     settle(p, now, s)
     done = -1
-    if s.prefilling[p]:
-        e = s.prefill_head[p]
+    if s.calls[p, PREFILLING]:
+        e = s.calls[p, PREFILL_HEAD]
         if decode_work(e, p, t) > 0.0:
             enter(e, p, s, t)
         else:
             done = e
-        s.prefilling[p] -= 1
-        if s.prefilling[p]:
-            s.prefill_head[p] = s.following[e]
-            s.left[p] = prefill_work(s.prefill_head[p], p, t)
+        s.calls[p, PREFILLING] -= 1
+        if s.calls[p, PREFILLING]:
+            s.calls[p, PREFILL_HEAD] = s.following[e]
+            s.work[p, LEFT] = prefill_work(s.calls[p, PREFILL_HEAD], p, t)
     else:
         base = t.slot_start[p]
-        s.clock_work[p], done = s.tag[base], s.serving[base]
-        drop_first(s.tag, s.serving, base, s.in_service[p])
+        s.work[p, CLOCK], done = s.tag[base], s.serving[base]
+        drop_first(s.tag, s.serving, base, s.calls[p, SERVING])
     if done >= 0:
-        s.in_service[p] -= 1
+        s.calls[p, SERVING] -= 1
         s.end[done] = now
-        s.unfinished[p] -= 1
-        s.changed[p] = now
-        if not s.in_service[p]:
-            s.clock_work[p] = 0.0
+        s.calls[p, UNFINISHED] -= 1
+        s.work[p, CHANGED] = now
+        if not s.calls[p, SERVING]:
+            s.work[p, CLOCK] = 0.0
     return done
 
 
@@ -216,11 +219,11 @@ def join(e, p, now, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Let an execution whose data is there join the queue of its replica."""
     s.ready[e] = now
     s.following[e] = -1
-    if s.wait_head[p] < 0:
-        s.wait_head[p] = e
-    if s.wait_tail[p] >= 0:
-        s.following[s.wait_tail[p]] = e
-    s.wait_tail[p] = e
+    if s.calls[p, WAIT_HEAD] < 0:
+        s.calls[p, WAIT_HEAD] = e
+    if s.calls[p, WAIT_TAIL] >= 0:
+        s.following[s.calls[p, WAIT_TAIL]] = e
+    s.calls[p, WAIT_TAIL] = e
     s.tally[COMMITTED] += 1
 
 
@@ -246,7 +249,7 @@ def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
                 p = lowest_leaf(s.ends, 0, len(s.ends) // 2, 1) - len(s.ends) // 2
                 done = end_first(p, now, t, s)
                 admits = True
-                turned = done >= 0 and s.unfinished[p] == 0
+                turned = done >= 0 and s.calls[p, UNFINISHED] == 0
             else:
                 e = next_ready(now, t, s)
                 if e < 0:
@@ -260,17 +263,17 @@ def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
                     p = choose(e, now, policy, network, False, t, s)
                     arrival = data_arrival(e, t.server[p], now, t, s) if network else now
                     s.replica[e] = p
-                    s.unfinished[p] += 1
-                    s.ahead[p] += full_work(e, p, t)
-                    s.changed[p] = now
-                    turned = s.unfinished[p] == 1
+                    s.calls[p, UNFINISHED] += 1
+                    s.work[p, AHEAD] += full_work(e, p, t)
+                    s.work[p, CHANGED] = now
+                    turned = s.calls[p, UNFINISHED] == 1
                     if arrival > now:
                         make_ready(e, arrival, s)
                         joined = False
                 admits = False
                 if joined:
                     join(e, p, now, s)
-                    if s.in_service[p] < t.slots[p]:
+                    if s.calls[p, SERVING] < t.slots[p]:
                         admits = True
                         settle(p, now, s)
             if admits:
