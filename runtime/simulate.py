@@ -24,7 +24,7 @@ from runtime.shares import assign_targets
 
 Engine = Literal["auto", "compiled", "reference"]
 
-COMPILED_FROM = 600_000
+COMPILED_FROM = 300_000
 """Executions times replicas from which loading the compiled engine is worth its half second.
 
 The plain engine looks at the replicas of a model, and at those that share its GPUs, one by one.

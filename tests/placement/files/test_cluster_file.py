@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from placement.files.cluster_file import check_fits, read_cluster
-from placement.problem.cluster import Cluster, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.support.faults import InputError
 from tests.placement.files.cases import Change, changed, line_of, workload, write_document
 
@@ -35,6 +35,23 @@ def test_server_types_and_network_are_read(suffix: str, tmp_path: Path) -> None:
     assert (cluster.n_servers, cluster.n_gpus) == (5, 28)
 
 
+@pytest.mark.parametrize(
+    ("fields", "sharing"),
+    [
+        ({}, GpuSharing("time-sliced", (0.93,))),
+        ({"gpu_sharing": "serial"}, GpuSharing("serial", (0.93,))),
+        ({"sharing_efficiency": 1}, GpuSharing("time-sliced", (1.0,))),
+        ({"sharing_efficiency": [0.95, 0.9]}, GpuSharing("time-sliced", (0.95, 0.9))),
+    ],
+)
+def test_how_gpus_are_shared_is_read(
+    fields: dict[str, Any], sharing: GpuSharing, tmp_path: Path
+) -> None:
+    """Time slices at 0.93 unless the file says otherwise."""
+    path = write_document(tmp_path / "c.yaml", {**CLUSTER, **fields})
+    assert read_cluster(path).sharing == sharing
+
+
 def new(**fields: Any) -> Change:
     return lambda d: d["server_types"]["new"].update(fields)
 
@@ -52,6 +69,12 @@ def new(**fields: Any) -> Change:
         (new(speed="fast"), "server_types.new.speed", "without quotes"),
         (new(sped=2), "server_types.new.sped", "did you mean 'speed'?"),
         (new(count=10_000_000, gpus=100), "server_types", "add up to"),
+        (lambda d: d.update(gpu_sharing="locked"), "gpu_sharing", "'time-sliced' or 'serial'"),
+        (lambda d: d.update(sharing_efficiency=0), "sharing_efficiency", "above 0"),
+        (lambda d: d.update(sharing_efficiency="all"), "sharing_efficiency", "a number, or a list"),
+        (lambda d: d.update(sharing_efficiency=[]), "sharing_efficiency", "at least the number"),
+        (lambda d: d.update(sharing_efficiency=2.5), "sharing_efficiency", "more than fewer"),
+        (lambda d: d.update(sharing_efficiency=[0.5, 1]), "sharing_efficiency", "more than fewer"),
         (lambda d: d.update(server_types={}), "server_types", "empty"),
         (lambda d: d.update(server_types=[]), "server_types", "a list, not a mapping"),
         (

@@ -150,6 +150,42 @@ FAULTS: list[tuple[str, Change, str, tuple[str, ...]]] = [
         "models.writer.slowdown",
         ("2 factors", "max_concurrency is 3"),
     ),
+    (
+        "memory in two ways",
+        model("writer", weights_gb=50),
+        "models.writer.memory_gb",
+        ("beside weights_gb", "keep one"),
+    ),
+    (
+        "cache without weights",
+        model("writer", kv_gb_per_sequence=0.5),
+        "models.writer.kv_gb_per_sequence",
+        ("without weights_gb", "in place of memory_gb"),
+    ),
+    (
+        "a GPU occupied more than all the time",
+        model("writer", gpu_fraction=1.2),
+        "models.writer.gpu_fraction",
+        ("at most 1",),
+    ),
+    (
+        "a call that never occupies the GPU",
+        model("writer", gpu_fraction=0),
+        "models.writer.gpu_fraction",
+        ("more than 0",),
+    ),
+    (
+        "negative prefill",
+        model("writer", prefill_time_seconds=-0.1),
+        "models.writer.prefill_time_seconds",
+        ("at least 0",),
+    ),
+    (
+        "chunks as a number",
+        model("writer", chunked_prefill=1),
+        "models.writer.chunked_prefill",
+        ("true or false",),
+    ),
     ("name that is a number", model("writer", name=5), "models.writer.name", ("is 5, not text",)),
     (
         "misspelt optional field",
@@ -347,3 +383,27 @@ def test_real_files_are_read_as_they_are(name: str) -> None:
     assert trace.n_requests == (500 if name == "simple" else 1000)
     if name == "complex":
         assert "'performance_report' is no node but an output of" in str(caught[0].message)
+
+
+def test_memory_is_weights_and_the_cache_of_every_sequence(tmp_path: Path) -> None:
+    """weights_gb + max_concurrency * kv_gb_per_sequence, spread over the GPUs of the replica."""
+    whole = {"weights_gb": 30.0, "kv_gb_per_sequence": 0.5, "max_concurrency": 20}
+
+    def change(data: Any) -> None:
+        del data["models"]["writer"]["memory_gb"]
+        data["models"]["writer"].update(whole)
+
+    path = write_document(tmp_path / "c.json", changed(CONFIG, change))
+    writer = read_config(path).models[0]
+    assert writer.memory_gb == 40.0
+    assert writer.memory_per_gpu_gb == 20.0
+    assert (writer.weights_gb, writer.kv_gb_per_sequence) == (30.0, 0.5)
+
+
+def test_prefill_and_gaps_are_read(tmp_path: Path) -> None:
+    """What is left out is none: no prefill, none of it chunked, a GPU occupied all the time."""
+    more = {"prefill_time_seconds": 0.2, "chunked_prefill": True, "gpu_fraction": 0.6}
+    path = write_document(tmp_path / "c.json", changed(CONFIG, model("writer", **more)))
+    writer, painter, _ = read_config(path).models
+    assert (writer.prefill_time_s, writer.chunked_prefill, writer.gpu_fraction) == (0.2, True, 0.6)
+    assert (painter.prefill_time_s, painter.chunked_prefill, painter.gpu_fraction) == (0, False, 1)

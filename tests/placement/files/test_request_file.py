@@ -1,6 +1,8 @@
 """A trace reads the same in every format, and every fault of it is named in each."""
 
 import json
+import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import polars as pl
 import pytest
 
 from placement.files.request_file import read_requests
+from placement.problem.trace import prefill_times
 from placement.support.faults import InputError
 from tests.placement.files.cases import (
     CONFIG,
@@ -354,3 +357,45 @@ def test_time_stamps_of_iso_8601(stamps: list[str], seconds: float, tmp_path: Pa
     path.write_text("\n".join(json.dumps(r) for r in requests))
     trace = read_requests(path, workload(tmp_path))
     np.testing.assert_allclose(trace.arrival_s, [0.0, seconds], atol=1e-9)
+
+
+def stated(seconds: dict[str, object] | None) -> list[dict[str, Any]]:
+    """The requests, of which the first states prefills."""
+    return changed(REQUESTS, lambda r: r[0].update(node_prefill_times=seconds))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_trace_may_state_prefills(form: str, tmp_path: Path) -> None:
+    """Where it states none, the model's counts; without any, nothing is kept."""
+    config = workload(tmp_path)
+    requests = stated({"plan": 0.5, "draw": None})
+    trace = read_requests(write_requests(tmp_path, form, requests), config)
+    prefill = trace.stated_prefill_s
+    assert prefill is not None
+    np.testing.assert_array_equal(prefill[:3], [0.5, np.nan, np.nan])
+    assert np.isnan(prefill[3:]).all()
+    assert len(prefill) == trace.n_executions
+    models = tuple(replace(m, prefill_time_s=0.25) for m in config.models)
+    model_s = prefill_times(replace(config, models=models), trace)
+    np.testing.assert_array_equal(model_s, [0.5] + [0.25] * (trace.n_executions - 1))
+    plain = read_requests(write_requests(tmp_path, form, REQUESTS), config)
+    assert plain.stated_prefill_s is None
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ({"plan": 1.75}, "node_prefill_times.plan: is 1.75 s of a call that takes 1.5 s"),
+        ({"plan": -1}, "node_prefill_times.plan: is -1"),
+        ({"plon": 1.0}, "'plon' is no node of workflow 'story'"),
+    ],
+)
+def test_a_wrong_prefill_is_named(
+    seconds: dict[str, object], words: str, form: str, tmp_path: Path
+) -> None:
+    """Longer than its call, negative, or of a node that is none: where, and what."""
+    path = write_requests(tmp_path, form, stated(seconds))
+    with pytest.raises(InputError) as caught:
+        read_requests(path, workload(tmp_path))
+    assert words in re.sub(r" \(line \d+\)", "", str(caught.value))
