@@ -18,7 +18,7 @@ from benchmarks.engine_cases import Case, make_case
 from placement.problem.cluster import FloatArray
 from runtime.metrics import Metrics, measure
 from runtime.policies import RoutingPolicy, View
-from runtime.simulate import simulate
+from runtime.simulate import simulate_placement
 
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("alone on their GPUs", {}),
@@ -77,12 +77,13 @@ def compare(case: Case) -> dict[str, Metrics]:
     """Run a case under every router."""
     routers: list[str | RoutingPolicy] = ["earliest", "least-loaded"]
     routers += [FirstByMeans(mean_times(case)), InTurn()]
-    return {
-        router if isinstance(router, str) else router.name: measure(
-            simulate(case.workload, case.trace, case.cluster, case.placement, policy=router)
+    found = {}
+    for router in routers:
+        run = simulate_placement(
+            case.workload, case.trace, case.cluster, case.placement, policy=router
         )
-        for router in routers
-    }
+        found[run.routing] = measure(run)
+    return found
 
 
 @click.command()

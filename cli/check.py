@@ -14,6 +14,7 @@ from cli.common import (
     hash_inputs,
     load_inputs,
     output_options,
+    share_gpus,
     solver_option,
     time_limit_option,
     waiting,
@@ -136,7 +137,9 @@ def _other_inputs(
         for role, digest in found.items()
         if plan.inputs.get(role) != digest
     ]
-    if cluster is not None and read_cluster(cluster) != plan.cluster:
+    # How GPUs are shared may come from --gpu-sharing in place of the file.
+    mode = plan.cluster.sharing.mode
+    if cluster is not None and share_gpus(read_cluster(cluster), mode) != plan.cluster:
         faults.append("cluster: its servers or network are not the file's")
     if config is not None and requests is not None:
         faults += check_inputs(plan, *load_inputs(config, requests))
