@@ -45,7 +45,7 @@ def search_beyond(
     *,
     best_bound: float,
     gap: float,
-    report: Callable[[float], None],
+    report: Callable[[Solution], None],
     met: Met | None = None,
 ) -> Solution:
     """Find better solutions than the one at hand from starts beyond the cap.
@@ -55,7 +55,7 @@ def search_beyond(
     Parameters
     ----------
     report : callable
-        Told the locality of every better plan.
+        Told every better solution.
     met : callable, optional
         Told the contents that `search_servers` meets.
     """
@@ -86,5 +86,5 @@ def search_beyond(
         )
         if shortfall(instance, found) == 0 and worth_of(instance, found) > worth:
             best, worth = found, worth_of(instance, found)
-            report(worth)
+            report(best)
     return best

@@ -46,7 +46,7 @@ def search_servers(
     best_bound: float,
     gap: float,
     rounds: int,
-    report: Callable[[float], None],
+    report: Callable[[Solution], None],
     most_free: int = MOST_FREE,
     node_limits: Sequence[int] = NODE_LIMITS,
     met: Met | None = None,
@@ -98,7 +98,7 @@ def search_servers(
         if found is not None and value > worth + IMPROVED:
             solution, worth, draws = found, value, 0
             tried.clear()
-            report(worth)
+            report(solution)
     return solution
 
 

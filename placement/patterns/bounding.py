@@ -11,6 +11,7 @@ from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals
 from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
 from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.outcome import relative_gap
 from placement.programs.fitting_sets import node_prices
 
@@ -34,7 +35,7 @@ def bound_apart(search: Search) -> None:
     pricings = counted(normal, pool.rows)
     bound = leaf_bound(normal, search.settings, pool.rows, duals, pricings, search.budget)
     if bound < pool.best_bound:
-        pool.best_bound, pool.duals = bound, duals
+        pool.proven = ProvenBound(pool.rows, bound, duals)
 
 
 def add_patterns(

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 
 from placement.patterns.column_generation import Pool, generate
-from placement.patterns.duals import Duals, as_json, lagrangian
+from placement.patterns.duals import Duals, lagrangian
 from placement.patterns.master_rows import CountRow, Row
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.proven_bound import Node
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
@@ -37,37 +37,6 @@ FIRST_PATTERNS = 80
 
 Finish = Callable[[Pool], tuple[float, float] | None]
 PricingsOf = Callable[[tuple[Row, ...]], list[PricingProblem]]
-
-
-@dataclass
-class Node:
-    """A part of all plans: its rows and bound are in the pool; `split` and its two parts.
-
-    `enumerated` is the locality beyond which an integer program over all that a better plan can
-    hold closed the part.
-    """
-
-    pool: Pool
-    enumerated: float | None = None
-    split: tuple[CountRow, CountRow] | None = None
-    parts: tuple[Node, Node] | None = None
-
-    def as_json(self, instance: Instance) -> dict[str, object]:
-        """Multipliers of each leaf, and the splits that lead there."""
-        assert self.pool.duals is not None
-        data = as_json(instance, self.pool.rows, self.pool.duals)
-        if self.enumerated is not None:
-            data["enumerated"] = self.enumerated
-        if self.split is not None and self.parts is not None:
-            below = self.split[0]
-            data["split"] = {
-                "models": [instance.model_ids[m] for m in below.models],
-                "threshold": below.threshold,
-                "most": below.most,
-                "below": self.parts[0].as_json(instance),
-                "above": self.parts[1].as_json(instance),
-            }
-        return data
 
 
 def branch(
@@ -108,24 +77,24 @@ def branch(
     bound : float
         On every plan.
     """
-    tree = Node(root)
-    queue = [(-root.best_bound, 0, tree)]
+    tree = Node(root.proven)
+    queue = [(-root.best_bound, 0, tree, root)]
     proven = -math.inf
     made = 0
 
-    def handle(node: Node) -> float:
+    def handle(node: Node, mine: Pool) -> float:
         """Close a part, and return its bound, or split it into two that wait in the queue."""
         nonlocal made
-        closed = finish(node.pool)
+        closed = finish(mine)
         if closed is not None:
             node.enumerated, bound = closed
             return bound
-        rows = _split(instance, node.pool.fractions)
-        if rows is None or len(node.pool.rows) - len(root.rows) >= DEEPEST:
-            return node.pool.best_bound
+        rows = _split(instance, mine.fractions)
+        if rows is None or len(mine.rows) - len(root.rows) >= DEEPEST:
+            return mine.best_bound
         parts = []
         for row in rows:
-            pool = _child(node.pool, row)
+            pool = _child(mine, row)
             generate(
                 instance,
                 settings,
@@ -140,11 +109,11 @@ def branch(
             for pattern in pool.patterns:
                 root.add(pattern)
             improve(pool)
-            parts.append(Node(pool))
-        for part in parts:
+            parts.append((Node(pool.proven), pool))
+        for part, pool in parts:
             made += 1
-            heapq.heappush(queue, (-part.pool.best_bound, made, part))
-        node.split, node.parts = rows, (parts[0], parts[1])
+            heapq.heappush(queue, (-pool.best_bound, made, part, pool))
+        node.split, node.parts = rows, (parts[0][0], parts[1][0])
         return -math.inf
 
     while queue and made < node_limit and not budget.expired:
@@ -153,7 +122,7 @@ def branch(
         entry = heapq.heappop(queue)
         settled = False
         with budget.bounded():
-            bound = handle(entry[2])
+            bound = handle(*entry[2:])
             settled = True
         if not settled:
             # Half of a split bounds nothing: the part stands as it was.
@@ -161,24 +130,23 @@ def branch(
             break
         proven = max(proven, bound)
         report(max(proven, -queue[0][0] if queue else proven))
-    return tree, max([proven, *(-bound for bound, _, _ in queue)])
+    return tree, max([proven, *(-bound for bound, *_ in queue)])
 
 
 def _child(parent: Pool, row: Row) -> Pool:
     assert parent.duals is not None
     near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:FIRST_PATTERNS]
     return Pool(
-        rows=(*parent.rows, row),
-        patterns=dict.fromkeys(near or parent.patterns),
-        best_bound=parent.best_bound,
         # The parent's multipliers, the new row at 0, prove the parent's bound for the part.
-        duals=Duals(parent.duals.demand, (*parent.duals.rows, 0.0)),
-        positions=parent.positions,
+        proven=parent.proven.with_rows((row,)),
+        patterns=dict.fromkeys(near or parent.patterns),
         rounds=parent.rounds,
     )
 
 
-def _split(instance: Instance, fractions: dict[Pattern, float]) -> tuple[CountRow, CountRow] | None:
+def _split(
+    instance: Instance, fractions: Mapping[Pattern, float]
+) -> tuple[CountRow, CountRow] | None:
     """The first kind of feature with a fractional value, at its most fractional."""
     weight = (1.0,) * len(instance.cluster.server_types)
     models = instance.used_models

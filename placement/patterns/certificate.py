@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.patterns.branching import Node
-from placement.patterns.column_generation import Pool, counted
-from placement.patterns.duals import as_json, zero_duals
+from placement.patterns.column_generation import counted
 from placement.patterns.master_rows import Row
 from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentPricing
@@ -29,16 +27,3 @@ def pricings_for(
         kinds = range(len(instance.cluster.server_types))
         return [PositionPricing(instance, t, rows) for t in kinds]
     return counted(instance, rows)
-
-
-def stored(instance: Instance, pool: Pool, tree: Node | None) -> dict[str, object]:
-    """What `check --bound` needs: the multipliers of the bound, or of each leaf of the tree."""
-    if tree is not None:
-        data = tree.as_json(instance)
-    else:
-        data = as_json(instance, pool.rows, pool.duals or zero_duals(instance, pool.rows))
-    names = (row.named(instance) for row in pool.rows)
-    data["kept"] = [name for name in names if name is not None]
-    if pool.positions:
-        data["pricing"] = "positions"
-    return data

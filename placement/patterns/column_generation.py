@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
+from dataclasses import dataclass, field, replace
 
 from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
 from placement.patterns.master_rows import Row
@@ -13,11 +12,13 @@ from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.counts import Pricing, PricingProblem
 from placement.patterns.pricing.knapsack import Knapsack
+from placement.patterns.proven_bound import ProvenBound
 from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance
 from placement.problem.outcome import relative_gap
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program, solver_name
+from placement.support.equality import ByContent
 
 MAX_ROUNDS = 400
 MAX_PATTERNS = 4_000
@@ -48,25 +49,54 @@ FINE = 0.2
 """Gap of the closest pricing over the gap at which generation ends."""
 
 
+@dataclass(frozen=True, eq=False)
+class Relaxation(ByContent):
+    """The linear master that was solved last: its locality, and the servers of each pattern."""
+
+    value: float = -math.inf
+    servers: Mapping[Pattern, float] = field(default_factory=dict)
+
+
 @dataclass
 class Pool:
-    """Patterns found so far, the best bound and the duals that proved it, and the last master.
+    """Patterns found so far, the best bound with its proof, and the last master.
 
-    The bound is one on every plan that keeps the count rows. `reserve` holds patterns that the
-    first master had no use for; `positions` says that the bound comes from pricing problems over
-    positions.
+    Time may end between any two steps: what belongs together is one value and set at once.
+    `reduced` are the reduced costs of a master at a corner; `reserve` holds patterns that the first
+    master had no use for.
     """
 
-    rows: tuple[Row, ...] = ()
+    proven: ProvenBound = field(default_factory=ProvenBound)
     patterns: dict[Pattern, None] = field(default_factory=dict)
-    best_bound: float = 1.0
-    duals: Duals | None = None
-    positions: bool = False
-    relaxation: float = float("-inf")
-    fractions: dict[Pattern, float] = field(default_factory=dict)
+    relaxed: Relaxation = field(default_factory=Relaxation)
     reduced: dict[Pattern, float] = field(default_factory=dict)
     reserve: dict[Pattern, None] = field(default_factory=dict)
     rounds: int = 0
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Rows of the master, which every plan sought keeps."""
+        return self.proven.rows
+
+    @property
+    def best_bound(self) -> float:
+        """The best bound on every plan that keeps the rows."""
+        return self.proven.value
+
+    @property
+    def duals(self) -> Duals | None:
+        """Multipliers of the best bound before branching."""
+        return self.proven.duals
+
+    @property
+    def relaxation(self) -> float:
+        """Locality of the last master."""
+        return self.relaxed.value
+
+    @property
+    def fractions(self) -> Mapping[Pattern, float]:
+        """Servers of each pattern in use in the last master."""
+        return self.relaxed.servers
 
     def set_aside(self) -> None:
         """Keep the patterns that the last master uses; the others only make it slower."""
@@ -75,13 +105,6 @@ class Pool:
             kept = {p: None for p in self.patterns if self.fractions.get(p, 0.0) > least}
             self.reserve = {p: None for p in self.patterns if p not in kept}
             self.patterns = kept
-
-    def drop_cuts(self) -> None:
-        """Forget the rounding cuts; nothing may have been priced since they came."""
-        kept = [row.kept is None for row in self.rows]
-        self.rows = tuple(compress(self.rows, kept))
-        if self.duals is not None:
-            self.duals = Duals(self.duals.demand, tuple(compress(self.duals.rows, kept)))
 
     def add(self, pattern: Pattern) -> bool:
         """Add a pattern; False where it is known or the pool is full."""
@@ -138,7 +161,7 @@ def generate(
     if pricings is None:
         pricings = counted(instance, pool.rows)
     if pool.duals is None:
-        pool.duals = zero_duals(instance, pool.rows)
+        pool.proven = replace(pool.proven, duals=zero_duals(instance, pool.rows))
     run = _Run(instance, settings, budget, pool, gap, pricings, fixed or {}, quick, drafts, enough)
     with budget.bounded():
         for _ in range(rounds):
@@ -149,8 +172,7 @@ def generate(
             # The corner next to the interior point: few patterns, nearly whole numbers of servers.
             master = run.master()
             if solve_program(master.problem, settings, budget=budget.outer).found:
-                pool.relaxation = master.locality()
-                pool.fractions = master.fractions()
+                pool.relaxed = Relaxation(master.locality(), master.fractions())
                 pool.reduced = master.reduced_costs()
 
 
@@ -208,8 +230,7 @@ class _Run:
         ):
             return False
         pool.rounds += 1
-        pool.relaxation = master.locality()
-        pool.fractions = master.fractions()
+        pool.relaxed = Relaxation(master.locality(), master.fractions())
         if pool.rounds == 1:
             pool.set_aside()
         duals = master.duals()
@@ -273,8 +294,8 @@ class _Run:
                 return None
             bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
             if bound < pool.best_bound:
-                pool.best_bound, pool.duals, self.centre = bound, at, at
-                pool.positions = problems[0].placed
+                pool.proven = ProvenBound(rows, bound, at, problems[0].placed)
+                self.centre = at
             elif self.centre is None:
                 self.centre = at
             believed = relaxed(instance, rows, at, [p.value for p in found])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from placement.patterns.column_generation import Pool
-from placement.patterns.duals import Duals
+from placement.patterns.column_generation import Pool, Relaxation
 from placement.patterns.restricted_master import Master
 from placement.patterns.rounding_cuts import Cut, broken, kept_rows, server_rows
 from placement.problem.instance import Instance
@@ -44,7 +43,7 @@ def add_broken_rows(
         if not rows or not solve_program(master.problem, settings, budget=budget).found:
             break
         used, kept = master.fractions(), master.kept()
-        pool.relaxation, pool.fractions = master.locality(), used
+        pool.relaxed = Relaxation(master.locality(), used)
         found = broken(rows, used, kept, least=LEAST)
         if not found and (servers or not added):
             known |= set(pool.rows)
@@ -54,8 +53,6 @@ def add_broken_rows(
         if not found:
             break
         rows = [row for row in rows if row not in set(found)]
-        pool.rows = (*pool.rows, *found)
-        if pool.duals is not None:
-            pool.duals = Duals(pool.duals.demand, (*pool.duals.rows, *(0.0 for _ in found)))
+        pool.proven = pool.proven.with_rows(tuple(found))
         added = True
     return added

@@ -14,6 +14,7 @@ from math import floor
 from placement.patterns.column_generation import Pool, generate
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
@@ -41,7 +42,8 @@ def dive(
     """
     free = [t.count for t in instance.cluster.server_types]
     fixed: dict[Pattern, int] = {}
-    below = Pool(rows=pool.rows, patterns=pool.patterns, rounds=pool.rounds)
+    # The patterns are the pool's own: it keeps what is priced, also where time ends on the way.
+    below = Pool(ProvenBound(pool.rows), patterns=pool.patterns, rounds=pool.rounds)
     while any(free):
         generate(
             instance,
@@ -67,7 +69,7 @@ def dive(
         elif sum(free) == before:
             break
     if below.best_bound < pool.best_bound:
-        pool.best_bound, pool.duals, pool.positions = below.best_bound, below.duals, below.positions
+        pool.proven = below.proven
     return fixed
 
 

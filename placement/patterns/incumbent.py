@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from placement.patterns.branching import Node
 from placement.patterns.certificate import pricings_for
 from placement.patterns.column_generation import Pool
 from placement.patterns.exchanges import neighbours
@@ -23,6 +23,7 @@ from placement.problem.solution import Solution, evaluate
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program
+from placement.support.equality import ByContent
 
 NEIGHBOUR_SERVERS = 64
 """Clusters up to this size search the neighbours of the patterns in use."""
@@ -45,6 +46,21 @@ WIDE_GAP = 1e-3
 EXCHANGE_ROUNDS = 12
 
 
+@dataclass(frozen=True, eq=False)
+class Incumbent(ByContent):
+    """The best solution known, and its locality."""
+
+    solution: Solution | None = None
+    worth: float = -math.inf
+
+
+def incumbent_of(instance: Instance, solution: Solution | None) -> Incumbent:
+    """A solution with its locality; none is worth less than any."""
+    if solution is None:
+        return Incumbent()
+    return Incumbent(solution, evaluate(instance, solution).objective)
+
+
 @dataclass
 class Search:
     """The incumbent of one run, and what every step needs to improve it."""
@@ -56,19 +72,27 @@ class Search:
     pool: Pool
     gap: float
     progress: ProgressCallback | None
-    best: Solution | None
-    worth: float
-    tree: Node | None = None
+    incumbent: Incumbent
     contents: Sequence[Contents] = field(default_factory=list)
     knapsacks: Sequence[Knapsack] = field(default_factory=list)
     drafts: Sequence[ContentDraft] = field(default_factory=list)
+
+    @property
+    def best(self) -> Solution | None:
+        """The incumbent's solution."""
+        return self.incumbent.solution
+
+    @property
+    def worth(self) -> float:
+        """Locality of the incumbent."""
+        return self.incumbent.worth
 
     def pricings(self, rows: tuple[Row, ...] | None = None) -> list[PricingProblem]:
         """Pricing problems that know some rows, or the pool's."""
         return pricings_for(
             self.normal,
             self.pool.rows if rows is None else rows,
-            positions=self.pool.positions,
+            positions=self.pool.proven.placed,
             contents=self.contents,
         )
 
@@ -76,10 +100,10 @@ class Search:
         """Whether the incumbent is within the gap asked for."""
         return relative_gap(self.worth, self.pool.best_bound) <= self.gap
 
-    def report(self, phase: str) -> None:
-        """Tell the progress."""
+    def report(self, phase: str, best_bound: float = 1.0) -> None:
+        """Tell the progress, with a bound that is not in the pool yet where that is better."""
         if self.progress is not None:
-            bound = self.pool.best_bound
+            bound = min(best_bound, self.pool.best_bound)
             worth = self.worth if self.best is not None else None
             detail = f"{len(self.pool.patterns)} patterns"
             self.progress(Progress(phase, self.budget.elapsed_s, worth, bound, detail))
@@ -95,7 +119,7 @@ class Search:
         worth = evaluate(self.instance, routed).objective
         if worth <= self.worth + 1e-9:
             return False
-        self.best, self.worth = routed, worth
+        self.incumbent = Incumbent(routed, worth)
         return True
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from placement.improve.beyond_cap import oscillates, search_beyond
 from placement.improve.large_neighbourhood import search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import BRANCHING_INTEGRALITY, branch
-from placement.patterns.certificate import stored
 from placement.patterns.column_generation import MAX_ROUNDS, Pool
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import (
     NEIGHBOUR_SERVERS,
     Search,
+    incumbent_of,
     integer,
     neighbourhoods,
     offer_promising,
@@ -31,10 +32,11 @@ from placement.patterns.pricing.contents import ContentDraft
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.knapsack import knapsacks
 from placement.patterns.pricing.positions import PositionPricing
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
-from placement.problem.solution import Solution, evaluate
+from placement.problem.solution import Solution
 from placement.problem.space import keep_what_fits
 from placement.programs.compact import solve_compact
 from placement.solver.budget import Budget
@@ -113,7 +115,7 @@ def solve_patterns(
         No plan was found and no `start` was given.
     """
     normal = normalize(instance)
-    pool = Pool(rows=rounding_rows(normal))
+    pool = Pool(ProvenBound(rounding_rows(normal)))
     search = Search(
         instance=instance,
         normal=normal,
@@ -122,16 +124,15 @@ def solve_patterns(
         pool=pool,
         gap=gap,
         progress=progress,
-        best=start,
-        worth=evaluate(instance, start).objective if start is not None else float("-inf"),
+        incumbent=incumbent_of(instance, start),
     )
     if start is not None:
         for pattern in patterns_of(instance, start.placement):
             pool.add(pattern)
     with budget.bounded():
         _run(search)
-    bound, proof = pool.best_bound, PROOF if search.tree is None else TREE_PROOF
-    duals: dict[str, object] | None = stored(search.normal, search.pool, search.tree)
+    bound, proof = pool.best_bound, PROOF if pool.proven.tree is None else TREE_PROOF
+    duals: dict[str, object] | None = pool.proven.as_json(search.normal)
     if (
         not search.closed()
         and not budget.expired
@@ -141,8 +142,7 @@ def solve_patterns(
         found = solve_compact(
             instance, settings, budget, start=search.best, gap=gap, progress=_tighter(search)
         )
-        search.best = found.solution
-        search.worth = evaluate(instance, found.solution).objective
+        search.incumbent = incumbent_of(instance, found.solution)
         if found.best_bound < bound:
             bound, proof, duals = found.best_bound, found.proof, None
     if search.best is None:
@@ -197,7 +197,7 @@ def _run(search: Search) -> None:
         round_up(search)
         if search.knapsacks and relative_gap(search.worth, pool.relaxation) <= search.gap:
             # What is missing is the proof, which is sooner had without the cuts.
-            pool.drop_cuts()
+            pool.proven = pool.proven.without_cuts()
             finished = add_patterns(search, pricings, drafts=False)
             round_up(search)
     if finished:
@@ -265,11 +265,6 @@ def _close(search: Search) -> None:
         ):
             search.offer({p: round(n) for p, n in part.fractions.items()})
 
-    def report(bound: float) -> None:
-        pool.best_bound, kept = min(bound, pool.best_bound), pool.best_bound
-        search.report("branching")
-        pool.best_bound = kept
-
     tree, least = branch(
         search.normal,
         search.settings,
@@ -280,10 +275,10 @@ def _close(search: Search) -> None:
         node_limit=BRANCH_NODES,
         finish=partial(_finish, search),
         improve=improve,
-        report=report,
+        report=lambda bound: search.report("branching", bound),
     )
     if least < pool.best_bound - 1e-12:
-        search.tree, pool.best_bound = tree, least
+        pool.proven = replace(pool.proven, value=least, tree=tree)
 
 
 def _start_beyond(search: Search) -> None:
@@ -327,8 +322,10 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
     """Search from the incumbent for a better one; the patterns found go to the pool."""
     assert search.best is not None
 
-    def better(worth: float) -> None:
-        search.worth = max(search.worth, worth)
+    def better(solution: Solution) -> None:
+        found = incumbent_of(search.instance, solution)
+        if found.worth > search.worth:
+            search.incumbent = found
         search.report(name)
 
     kinds = search.instance.cluster.server_type
@@ -339,7 +336,7 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         content = keep_what_fits(search.instance, server_type, content)
         search.pool.add(canonical(search.instance, kind, content))
 
-    search.best = find(
+    best = find(
         search.instance,
         search.settings,
         phase,
@@ -349,8 +346,8 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         report=better,
         met=keep,
     )
-    search.worth = evaluate(search.instance, search.best).objective
-    for pattern in patterns_of(search.instance, search.best.placement):
+    search.incumbent = incumbent_of(search.instance, best)
+    for pattern in patterns_of(search.instance, best.placement):
         search.pool.add(pattern)
 
 

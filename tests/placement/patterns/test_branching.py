@@ -10,6 +10,7 @@ from placement.patterns.certificate import pricings_for
 from placement.patterns.column_generation import Pool, generate
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.solution import evaluate
@@ -27,7 +28,7 @@ HIGHS = SolverSettings(threads=1)
 def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, float, float]:
     """Branch down to a known optimum; the tree, its bound, the root's."""
     normal = normalize(instance)
-    pool = Pool(rows=rounding_rows(normal) if rounded else ())
+    pool = Pool(ProvenBound(rounding_rows(normal) if rounded else ()))
     for pattern in first_patterns(normal):
         pool.add(pattern)
 
@@ -43,7 +44,7 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
         report=lambda _: None,
         pricings=pricings(pool.rows),
     )
-    pool.positions = True
+    pool.proven = replace(pool.proven, placed=True)
     root = pool.best_bound
     tree, bound = branch(
         normal,

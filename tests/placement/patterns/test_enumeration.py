@@ -11,6 +11,7 @@ from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
 from placement.patterns.pricing.content_list import listed_contents
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.normalization import normalize
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
@@ -35,7 +36,7 @@ def test_the_program_over_the_candidates_has_the_optimum_of_brute_force(seed: in
         {key: float(rng.normal(0.1, 0.2)) for key in zero_duals(normal).demand},
         tuple(float(rng.normal(0, 0.1)) for _ in rows),
     )
-    pool = Pool(rows=rows)
+    pool = Pool(ProvenBound(rows))
     for pattern in first_patterns(normal):
         pool.add(pattern)
     generate(normal, HIGHS, Budget(), pool, gap=1e-9, report=lambda _: None)

@@ -11,6 +11,7 @@ from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import rounding_rows
 from placement.patterns.pattern import patterns_of
+from placement.patterns.proven_bound import ProvenBound
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, kept_rows, server_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
@@ -63,14 +64,14 @@ def test_no_plan_breaks_a_row_and_a_row_more_is_broken(exclusive: bool, mixed_ty
 def bounds_of(instance: Instance) -> tuple[Instance, Pool, list[float]]:
     """Generate patterns without the rows, then with those that are broken; the bound of each."""
     normal = normalize(instance)
-    pool = Pool(rows=rounding_rows(normal))
+    pool = Pool(ProvenBound(rounding_rows(normal)))
     for pattern in first_patterns(normal):
         pool.add(pattern)
     bounds = []
     for _ in range(2):
         pricings = pricings_for(normal, pool.rows, positions=True)
         generate(normal, HIGHS, Budget(), pool, gap=0.0, report=_quiet, pricings=pricings)
-        pool.positions = True
+        pool.proven = replace(pool.proven, placed=True)
         bounds.append(pool.best_bound)
         if not add_broken_rows(normal, HIGHS, Budget(), pool):
             break

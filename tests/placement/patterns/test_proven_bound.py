@@ -1,0 +1,125 @@
+"""A bound stays with what proves it, and an incumbent with its worth, whenever time ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from placement.heuristics.greedy import greedy
+from placement.patterns import search as searching
+from placement.patterns.column_generation import Pool, generate
+from placement.patterns.incumbent import Search, incumbent_of
+from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.master_rows import CountRow, rounding_rows
+from placement.patterns.proven_bound import Node, ProvenBound
+from placement.patterns.rounding_cuts import kept_rows
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.solution import Solution, evaluate
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget, OutOfTime
+from placement.solver.milp import SolverSettings
+from placement.verify.proof import proven_bound
+from tests.placement.heuristics.cases import random_instance
+
+SETTINGS = SolverSettings()
+
+
+def priced(instance: Instance) -> Pool:
+    """A pool whose bound column generation has proven."""
+    pool = Pool(ProvenBound(rounding_rows(instance)))
+    for pattern in first_patterns(instance):
+        pool.add(pattern)
+    generate(instance, SETTINGS, Budget(), pool, gap=1e-6, report=lambda _: None)
+    return pool
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_come_and_go_without_the_bound(seed: int) -> None:
+    """New rows have multipliers of 0, so that bound and proof stay what they are."""
+    given = random_instance(seed, servers=3, load=0.4)
+    instance = normalize(given)
+    before = priced(instance).proven
+    cuts = tuple(kept_rows(instance))[:4]
+    assert before.duals is not None and cuts
+    more = before.with_rows(cuts)
+    assert more.duals is not None
+    assert more.value == before.value
+    assert more.rows == (*before.rows, *cuts)
+    assert more.duals.rows == (*before.duals.rows, *(0.0,) * len(cuts))
+    assert more.without_cuts() == before
+    for proof in (before, more):
+        assert proven_bound(given, proof.as_json(instance)) == pytest.approx(before.value, abs=1e-6)
+
+
+def test_a_tree_keeps_the_multipliers_that_it_began_with() -> None:
+    """What is found of the whole afterwards is no part of the leaves' proof."""
+    given = random_instance(1, servers=3, load=0.4)
+    instance = normalize(given)
+    pool = priced(instance)
+    weight = (1.0,) * len(instance.cluster.server_types)
+    model = instance.used_models[:1]
+    rows = CountRow(model, 0, weight, most=1.0), CountRow(model, 0, weight, least=2.0)
+    parts = [Node(pool.proven.with_rows((row,))) for row in rows]
+    tree = Node(pool.proven, split=rows, parts=(parts[0], parts[1]))
+    pool.proven = replace(pool.proven, tree=tree)
+    stored = pool.proven.as_json(instance)
+    assert proven_bound(given, stored) == pytest.approx(pool.best_bound, abs=1e-6)
+    later = pool.proven.with_rows(tuple(kept_rows(instance))[:2])
+    assert later.as_json(instance) == stored
+
+
+def test_an_incumbent_is_kept_where_time_ends_in_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a search has reported is the incumbent at once, with its own worth."""
+    instance = random_instance(4, servers=3, load=0.4)
+    placement = greedy(instance)
+    better = best_routing(instance, placement, SETTINGS)
+    assert better is not None
+    worse = replace_rates(better)
+    assert evaluate(instance, worse).objective < evaluate(instance, better).objective
+
+    def cut_off(*_: object, report: object, **__: object) -> Solution:
+        report(better)  # type: ignore[operator]
+        raise OutOfTime
+
+    monkeypatch.setattr(searching, "search_servers", cut_off)
+    search = Search(
+        instance=instance,
+        normal=normalize(instance),
+        settings=SETTINGS,
+        budget=Budget(),
+        pool=Pool(),
+        gap=0.0,
+        progress=None,
+        incumbent=incumbent_of(instance, worse),
+    )
+    with pytest.raises(OutOfTime):
+        searching._place_anew(search)
+    assert search.best is better
+    assert search.worth == evaluate(instance, better).objective
+
+
+def replace_rates(solution: Solution) -> Solution:
+    """Half of each rate only: worth half as much."""
+    return replace(solution, flows=replace(solution.flows, rate=solution.flows.rate / 2))
+
+
+def test_progress_tells_a_bound_without_taking_it_for_proven() -> None:
+    """The bound of a tree that is still growing is shown, and is not the pool's."""
+    instance = random_instance(4, servers=3, load=0.4)
+    seen: list[float | None] = []
+    search = Search(
+        instance=instance,
+        normal=normalize(instance),
+        settings=SETTINGS,
+        budget=Budget(),
+        pool=Pool(),
+        gap=0.0,
+        progress=lambda event: seen.append(event.best_bound),
+        incumbent=incumbent_of(instance, None),
+    )
+    search.report("branching", 0.7)
+    search.report("branching")
+    assert seen == [0.7, 1.0]
+    assert search.pool.best_bound == 1.0
