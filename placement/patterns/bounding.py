@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from placement.patterns.branching import leaf_bound
-from placement.patterns.certificate import pricings_for
-from placement.patterns.column_generation import MAX_ROUNDS, counted, generate
+from placement.patterns.column_generation import MAX_ROUNDS, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals
 from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
 from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.pricing.problems import counted, pricings_for
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.outcome import relative_gap
 from placement.programs.fitting_sets import node_prices

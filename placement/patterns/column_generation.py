@@ -10,8 +10,9 @@ from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
 from placement.patterns.master_rows import Row
 from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing.counts import Pricing, PricingProblem
+from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.knapsack import Knapsack
+from placement.patterns.pricing.problems import counted
 from placement.patterns.proven_bound import ProvenBound
 from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance
@@ -112,11 +113,6 @@ class Pool:
             return False
         self.patterns[pattern] = None
         return True
-
-
-def counted(instance: Instance, rows: Sequence[Row]) -> list[PricingProblem]:
-    """Pricing problems over replica counts, one for each server type."""
-    return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
 
 
 def generate(

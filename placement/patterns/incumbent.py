@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from placement.patterns.certificate import pricings_for
 from placement.patterns.column_generation import Pool
 from placement.patterns.exchanges import neighbours
 from placement.patterns.master_rows import Row
@@ -17,6 +16,7 @@ from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentDraft, ContentPricing
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.knapsack import Knapsack
+from placement.patterns.pricing.problems import pricings_for
 from placement.problem.instance import Instance
 from placement.problem.outcome import Progress, ProgressCallback, relative_gap
 from placement.problem.solution import Solution, evaluate

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from placement.patterns.branching import Node, branch
-from placement.patterns.certificate import pricings_for
 from placement.patterns.column_generation import Pool, generate
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
+from placement.patterns.pricing.problems import pricings_for
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.patterns.certificate import pricings_for, stored
 from placement.patterns.column_generation import Pool, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import rounding_rows
 from placement.patterns.pattern import patterns_of
+from placement.patterns.pricing.problems import pricings_for
 from placement.patterns.proven_bound import ProvenBound
 from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, kept_rows, server_rows
 from placement.problem.instance import Instance
@@ -104,7 +104,7 @@ def test_stored_rows_prove_the_bound_and_forged_ones_no_lower_one() -> None:
     for seed in (6, 16, 18):
         instance, best = three_servers(seed)
         normal, pool, bounds = bounds_of(instance)
-        data = stored(normal, pool, None)
+        data = pool.proven.as_json(normal)
         rows = data["kept"]
         assert isinstance(rows, list)
         again = proven_bound(instance, data)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.patterns.column_generation import Pool, counted, generate
+from placement.patterns.column_generation import Pool, generate
 from placement.patterns.duals import lagrangian
 from placement.patterns.master_rows import rounding_rows
 from placement.patterns.pattern import Pattern
@@ -18,6 +18,7 @@ from placement.patterns.pricing.content_list import (
 from placement.patterns.pricing.contents import MOST_NEAR_CONTENTS, ContentDraft, value_exactly
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.pricing.knapsack import Knapsack, WorkflowParts, knapsacks
+from placement.patterns.pricing.problems import counted
 from placement.patterns.rounding_cuts import kept_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize

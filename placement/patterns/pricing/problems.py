@@ -1,16 +1,20 @@
-"""What a certificate stores, so that `placement.verify` can prove the bound anew."""
+"""The pricing problems of an instance, one a server type: over counts, positions or contents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from placement.patterns.column_generation import counted
 from placement.patterns.master_rows import Row
 from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentPricing
-from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.pricing.counts import Pricing, PricingProblem
 from placement.patterns.pricing.positions import PositionPricing
 from placement.problem.instance import Instance
+
+
+def counted(instance: Instance, rows: Sequence[Row]) -> list[PricingProblem]:
+    """Pricing problems over replica counts, one for each server type."""
+    return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
 
 
 def pricings_for(
