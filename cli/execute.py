@@ -99,6 +99,12 @@ DRAINING = "finishing the requests that have begun; once more to stop at once"
     help="Take down what is done; the same command goes on where it was stopped or killed.",
 )
 @click.option(
+    "--record",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write what was measured as a trace (.jsonl, .json), for `solve` and `simulate`.",
+)
+@click.option(
     "--log",
     type=click.Path(),
     metavar="FILE",
@@ -129,15 +135,18 @@ def command(**options: Any) -> None:
     from placement.files.atomic import together
     from placement.support.escaping import visible
     from runtime.live.inputs import read_inputs
+    from runtime.live.record import check_record_name, write_record
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.timeline import write_timeline
 
     names = ("plan", "config", "requests", "endpoints")
     check_outputs(
-        {f"--{name}": options[name] for name in ("log", "trace", "journal")},
+        {f"--{name}": options[name] for name in ("log", "trace", "journal", "record")},
         [options[name] for name in names],
     )
+    if options["record"] is not None:
+        check_record_name(options["record"])
     plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
     inputs = read_inputs(options["requests"], trace.request_ids)
     live = _run(plan, workload, trace, inputs, options)
@@ -149,12 +158,14 @@ def command(**options: Any) -> None:
         if options["trace"] is not None:
             with waiting("writing the timeline"):
                 write_timeline(options["trace"], live.run)
+        if options["record"] is not None:
+            write_record(options["record"], live.run, inputs)
     if options["as_json"]:
         echo_json({"summary": summarize(live.run, metrics), "live": details(live)})
     elif not options["quiet"]:
         show_run(live.run, metrics)
         _show_details(live, options["journal"])
-        for name in ("log", "trace"):
+        for name in ("log", "trace", "record"):
             if options[name] is not None:
                 click.echo(f"{name} written to {visible(options[name])}")
     if live.drained and metrics.failed_requests:

@@ -17,10 +17,10 @@ from aiohttp import web
 
 from placement.files.atomic import write_atomically
 from placement.problem.plan import Plan
-from placement.problem.trace import Trace
+from placement.problem.trace import Trace, prefill_times
 from placement.problem.workload import Model, Workload
 from runtime.arrays import Problem, build_problem
-from runtime.live.emulation import EmulatedReplica, Emulator
+from runtime.live.emulation import Emulator
 from runtime.live.inference import Device, Engine, load_engine
 from runtime.live.kinds import Kind
 from runtime.live.server import AT_ONCE_S, Answer, Asked, ReplicaServer
@@ -76,7 +76,10 @@ class ServiceTimes:
 
     def __init__(self, workload: Workload, trace: Trace | None, models: Iterable[Model]) -> None:
         self._known = {} if trace is None else _times_of(workload, trace)
-        self._of_model = {m.id: m.service_time_s for m in workload.models}
+        self._of_model = {
+            m.id: (m.service_time_s or 0.0, 0.0 if m.chunked_prefill else m.prefill_time_s)
+            for m in workload.models
+        }
         for model in models:
             if trace is None and model.service_time_s is None:
                 raise ValueError(
@@ -84,23 +87,21 @@ class ServiceTimes:
                     "inference_time_mean in the config, or a trace with --requests"
                 )
 
-    def of(self, model: str, asked: Asked) -> float:
-        """Seconds of one call at speed 1."""
+    def of(self, model: str, asked: Asked) -> tuple[float, float]:
+        """Seconds of one call at speed 1, and of its prefill among them."""
         known = self._known.get((asked.request_id, asked.node_id))
-        if known is None:
-            known = self._of_model[model]
-        return 0.0 if known is None else known
+        return self._of_model[model] if known is None else known
 
 
-def _times_of(workload: Workload, trace: Trace) -> dict[tuple[str, str], float]:
+def _times_of(workload: Workload, trace: Trace) -> dict[tuple[str, str], tuple[float, float]]:
     known = {}
     names = [[node.id for node in flow.nodes] for flow in workload.workflows]
-    seconds = trace.service_s.tolist()
+    service, prefill = trace.service_s.tolist(), prefill_times(workload, trace).tolist()
     for r, (first, w) in enumerate(
         zip(trace.offset.tolist(), trace.workflow.tolist(), strict=False)
     ):
         for v, name in enumerate(names[w]):
-            known[trace.request_ids[r], name] = seconds[first + v]
+            known[trace.request_ids[r], name] = service[first + v], prefill[first + v]
     return known
 
 
@@ -129,7 +130,7 @@ class LocalCluster:
         self._engines = engines or {}
         models = problem.workload.models
         self._models = [models[m] for m in problem.placement.model]
-        self.emulator = Emulator(emulated_replicas(problem), time_scale=self.settings.time_scale)
+        self.emulator = Emulator(problem, time_scale=self.settings.time_scale)
         self.servers: list[ReplicaServer] = []
         try:
             for p, model in enumerate(self._models):
@@ -190,26 +191,10 @@ class LocalCluster:
 
     def _emulate(self, replica: int, model: str) -> Answer:
         async def answer(asked: Asked) -> Any:
-            await self.emulator.serve(replica, self._times.of(model, asked))
+            await self.emulator.serve(replica, *self._times.of(model, asked))
             return made_up(model, asked)
 
         return answer
-
-
-def emulated_replicas(problem: Problem) -> list[EmulatedReplica]:
-    """Give what the emulator must know of every replica."""
-    found = []
-    for p in range(problem.n_replicas):
-        first, slots = int(problem.replica_first_gpu[p]), int(problem.replica_slots[p])
-        found.append(
-            EmulatedReplica(
-                gpus=tuple(range(first, first + int(problem.replica_gpus[p]))),
-                speed=float(problem.replica_speed[p]),
-                slots=slots,
-                slowdown=tuple(problem.slowdown[p, :slots].tolist()),
-            )
-        )
-    return found
 
 
 def made_up(model: str, asked: Asked) -> Any:

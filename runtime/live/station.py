@@ -129,16 +129,13 @@ class Station:
         self.calls_of = [0 for _ in replicas]
         self.faults_of = [0 for _ in replicas]
         self._request: dict[int, tuple[int, int]] = {}
-        self._backlog = Backlog(problem)
-        self._unfinished = [0 for _ in replicas]
         self._view = LiveView(
             problem,
-            free_s=self._backlog.free_s,
-            unfinished=self._unfinished,
             replica_of=self.replica,
             end_s=self.end_s,
             may_serve=lambda p: not self._breaker[p].wait_s(clock.now_s()),
         )
+        self._backlog = Backlog(problem, self._view)
         self._broken = asyncio.get_running_loop().create_future()
 
     @property
@@ -206,14 +203,12 @@ class Station:
                 f"{self._of_model[view.model]}"
             )
         self.replica[execution] = replica
-        self._unfinished[replica] += 1
-        self._backlog.queue(execution, replica)
+        self._backlog.queue(execution, replica, now_s)
         self._queue[replica].append(execution)
         self._pump(replica)
 
     def _unqueue(self, execution: int, replica: int) -> None:
-        self._backlog.leave(execution, replica)
-        self._unfinished[replica] -= 1
+        self._backlog.withdraw(execution, replica)
         self.replica[execution] = NOWHERE
 
     def _pump(self, replica: int) -> None:
@@ -252,7 +247,6 @@ class Station:
 
     def _start(self, execution: int, replica: int) -> None:
         now_s = self._clock.now_s()
-        self._backlog.leave(execution, replica)
         self._backlog.send(execution, replica, now_s)
         self._breaker[replica].send()
         self._in_service[replica] += 1
@@ -294,7 +288,6 @@ class Station:
     def _leave(self, execution: int, replica: int) -> None:
         self._backlog.finish(execution, replica, self._clock.now_s())
         self._in_service[replica] -= 1
-        self._unfinished[replica] -= 1
 
     def _succeed(self, execution: int, replica: int, output: Any) -> None:
         self.end_s[execution] = self._clock.now_s()

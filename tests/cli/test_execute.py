@@ -138,6 +138,25 @@ def test_policies_choose_as_they_do_in_the_simulator(inputs: Inputs, tmp_path: P
     assert places(live) == places(simulated)
 
 
+def test_a_recorded_run_is_a_trace_for_the_simulator(inputs: Inputs, tmp_path: Path) -> None:
+    """It has the requests, and about the times that the servers took."""
+    endpoints, record = tmp_path / "e.yaml", tmp_path / "record.jsonl"
+    with emulated(inputs, endpoints, scale=0.01):
+        assert execute(inputs, endpoints, "--record", record, "--quiet").exit_code == 0
+    files = ["--plan", inputs["plan"], "--config", inputs["config"], "--requests", record]
+    done = gswarm("simulate", *files, "--mode", "offline", "--json")
+    assert json.loads(done.stdout)["summary"]["completed_requests"] == 40
+    given, measured = (
+        {r["request_id"]: r["node_execution_times"] for r in map(json.loads, lines)}
+        for lines in (inputs["requests"].read_text().splitlines(), record.read_text().splitlines())
+    )
+    assert set(given) == set(measured)
+    # Servers take no less than they are told; what the wire adds depends on the machine.
+    totals = [sum(sum(t.values()) for t in times.values()) for times in (given, measured)]
+    assert totals[1] > 0.95 * 0.01 * totals[0]
+    assert execute(inputs, endpoints, "--record", tmp_path / "record.txt").exit_code == 2
+
+
 def test_a_finished_run_is_not_run_again(inputs: Inputs, tmp_path: Path) -> None:
     """The same command shows the same figures from the journal, and calls nobody."""
     endpoints, journal = tmp_path / "e.yaml", tmp_path / "j.jsonl"

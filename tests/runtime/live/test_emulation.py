@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
+from placement.problem.solution import Placement
+from placement.problem.workload import Workload
+from runtime.arrays import Problem, build_problem
 from runtime.engines.reference import run_reference
-from runtime.live.emulation import EmulatedReplica, Emulator
-from runtime.live.local import emulated_replicas
-from tests.runtime.cases import random_case
+from runtime.live.emulation import Emulator
+from tests.runtime.cases import chain, model, random_case, trace_of
 from tests.runtime.live.test_executor import problem_of, without_ties
 from tests.runtime.live.virtual import run_virtually
 
 
-def ends(emulator_of: Any, calls: list[tuple[float, int, float]]) -> list[float]:
+def ends(
+    emulator_of: Any, calls: list[tuple[float, int, float]], prefill_s: float = 0.0
+) -> list[float]:
     """When each call (arrival, replica, seconds) has been answered."""
     found = [0.0] * len(calls)
 
     async def one(emulator: Emulator, i: int) -> None:
         arrival, replica, seconds = calls[i]
         await asyncio.sleep(arrival)
-        await emulator.serve(replica, seconds)
+        await emulator.serve(replica, seconds, prefill_s)
         found[i] = asyncio.get_running_loop().time()
 
     async def main() -> None:
@@ -35,54 +41,78 @@ def ends(emulator_of: Any, calls: list[tuple[float, int, float]]) -> list[float]
     return found
 
 
-ONE = (0,)
+def replicas(
+    *blocks: tuple[int, int],
+    slowdown: tuple[float, ...] = (1.0,),
+    speed: float = 1.0,
+    sharing: GpuSharing | None = None,
+    prefill_s: float = 0.0,
+) -> Problem:
+    """A replica for each block (first GPU, GPUs) on one server of two GPUs, without requests."""
+    models = tuple(
+        replace(model(f"m{p}", k, slowdown), prefill_time_s=prefill_s)
+        for p, (_, k) in enumerate(blocks)
+    )
+    cluster = Cluster((ServerType("t", 1, 2, 80.0, speed),), sharing=sharing or GpuSharing())
+    first = np.array([g for g, _ in blocks])
+    workload = Workload(models, (chain(1),))
+    count = len(blocks)
+    placement = Placement.sorted(np.arange(count), np.zeros(count, dtype=int), first)
+    nothing = np.zeros(0)
+    trace = trace_of(workload, nothing, nothing.astype(int), nothing)
+    return build_problem(
+        workload, trace, cluster, placement, "online", nothing.astype(np.int32), np.zeros(1)
+    )
+
+
+SERIAL = GpuSharing("serial")
+FREE = GpuSharing("time-sliced", (1.0,))
 
 
 @pytest.mark.parametrize(
-    ("replicas", "options", "calls", "expected"),
+    ("problem", "scale", "calls", "expected"),
     [
         # First come first served.
-        ([EmulatedReplica(ONE)], {}, [(0, 0, 2), (1, 0, 1)], [2, 3]),
+        (replicas((0, 1)), 1.0, [(0, 0, 2), (1, 0, 1)], [2, 3]),
         # A faster server.
-        ([EmulatedReplica(ONE, speed=2.0)], {}, [(0, 0, 2)], [1]),
+        (replicas((0, 1), speed=2.0), 1.0, [(0, 0, 2)], [1]),
         # Time is stretched.
-        ([EmulatedReplica(ONE)], {"time_scale": 0.5}, [(0, 0, 2)], [1]),
+        (replicas((0, 1)), 0.5, [(0, 0, 2)], [1]),
         # Two at once, each slowed down while the other is there: half of the work is done by 1,
         # from 1 to 2.5 both proceed at 2/3, the second has 1 left at 2.5 and is alone.
-        (
-            [EmulatedReplica(ONE, slots=2, slowdown=(1.0, 1.5))],
-            {},
-            [(0, 0, 2), (1, 0, 2)],
-            [2.5, 3.5],
-        ),
+        (replicas((0, 1), slowdown=(1.0, 1.5)), 1.0, [(0, 0, 2), (1, 0, 2)], [2.5, 3.5]),
         # Two replicas share a GPU evenly, at a price.
         (
-            [EmulatedReplica(ONE), EmulatedReplica(ONE)],
-            {"sharing": "time-sliced", "efficiency": 0.8},
+            replicas((0, 1), (0, 1), sharing=GpuSharing("time-sliced", (0.8,))),
+            1.0,
             [(0, 0, 2), (1, 1, 1)],
             [3.5, 3.5],
         ),
         # A block proceeds at the least of its GPUs' shares.
-        (
-            [EmulatedReplica((0, 1)), EmulatedReplica((1,))],
-            {"sharing": "time-sliced"},
-            [(0, 0, 2), (0, 1, 1)],
-            [3, 2],
-        ),
+        (replicas((0, 2), (1, 1), sharing=FREE), 1.0, [(0, 0, 2), (0, 1, 1)], [3, 2]),
         # One execution on a GPU at a time, and nobody overtakes who waits for a block.
         (
-            [EmulatedReplica((0, 1)), EmulatedReplica((0,)), EmulatedReplica((1,))],
-            {"sharing": "serial"},
-            [(0, 1, 3), (1, 0, 1), (2, 2, 1)],
+            replicas((0, 1), (0, 2), (1, 1), sharing=SERIAL),
+            1.0,
+            [(0, 0, 3), (1, 1, 1), (2, 2, 1)],
             [3, 4, 5],
+        ),
+        # While the second has its prefill, the first stands still.
+        (
+            replicas((0, 1), slowdown=(1.0, 1.0), prefill_s=0.5),
+            1.0,
+            [(0, 0, 2), (1, 0, 1)],
+            [2.5, 2.0],
         ),
     ],
 )
 def test_calls_take_the_time_that_can_be_reckoned_by_hand(
-    replicas: list[EmulatedReplica], options: Any, calls: Any, expected: list[float]
+    problem: Problem, scale: float, calls: Any, expected: list[float]
 ) -> None:
-    """Queues, batches, blocks and both ways of sharing a GPU."""
-    assert ends(lambda: Emulator(replicas, **options), calls) == pytest.approx(expected)
+    """Queues, batches, prefill, blocks and both ways of sharing a GPU."""
+    prefill_s = max(m.prefill_time_s for m in problem.workload.models)
+    found = ends(partial(Emulator, problem, time_scale=scale), calls, prefill_s)
+    assert found == pytest.approx(expected)
 
 
 def test_shared_gpus_in_turn_as_in_the_simulator() -> None:
@@ -100,27 +130,9 @@ def test_shared_gpus_in_turn_as_in_the_simulator() -> None:
             (float(course.ready_s[e]) + 1e-9 * e, int(course.replica[e]), float(service))
             for e, service in zip(ran.tolist(), problem.service_s[ran], strict=True)
         ]
-        replicas = emulated_replicas(problem)
-        found = ends(partial(Emulator, replicas, sharing="serial"), calls)
+        found = ends(partial(Emulator, problem), calls)
         np.testing.assert_allclose(found, course.end_s[ran], atol=1e-6)
         compared += len(calls)
         shared += problem.shares_gpus
     assert compared > 300
     assert shared > 5
-
-
-def test_a_call_that_is_broken_off_frees_its_place() -> None:
-    """In service or in the queue."""
-
-    async def main() -> float:
-        emulator = Emulator([EmulatedReplica(ONE)])
-        first = asyncio.ensure_future(emulator.serve(0, 10.0))
-        second = asyncio.ensure_future(emulator.serve(0, 10.0))
-        third = asyncio.ensure_future(emulator.serve(0, 1.0))
-        await asyncio.sleep(2.0)
-        second.cancel()
-        first.cancel()
-        await third
-        return asyncio.get_running_loop().time()
-
-    assert run_virtually(main()) == pytest.approx(3.0)

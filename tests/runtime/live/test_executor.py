@@ -79,6 +79,29 @@ def test_servers_that_keep_the_law_give_the_course_of_the_simulator(policy: str)
     assert compared > 300
 
 
+def test_shared_gpus_and_batches_give_the_course_of_the_simulator() -> None:
+    """Where no policy has a choice, also with time slices, batches, prefill and blocks."""
+    compared = sliced = batching = 0
+    for seed in range(300):
+        case = without_ties(random_case(seed, network=False, sharing="time-sliced"), seed)
+        if len(np.unique(case.placement.model)) < len(case.placement.model):
+            continue
+        problem, rule = problem_of(case, "plan")
+        simulated = run_reference(problem, rule)
+        live = run_live(problem, rule)
+        assert live.replica.tolist() == simulated.replica.tolist()
+        for name in ("ready_s", "start_s", "end_s"):
+            np.testing.assert_allclose(
+                getattr(live, name), getattr(simulated, name), rtol=0, atol=1e-6
+            )
+        compared += len(live.replica)
+        sliced += problem.sliced and problem.shares_gpus
+        batching += problem.batches
+    assert compared > 500
+    assert sliced > 5
+    assert batching > 5
+
+
 def two_replicas(requests: int, *, slots: int = 1, gap_s: float = 1.0) -> tuple[Problem, Any]:
     """A workflow of two calls to one model, which has a replica on each of two servers."""
     slowdown = (1.0,) * slots

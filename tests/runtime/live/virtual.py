@@ -13,7 +13,6 @@ from runtime.live.emulation import Emulator
 from runtime.live.endpoints import Endpoint, Endpoints
 from runtime.live.executor import Executor
 from runtime.live.inputs import NOTHING
-from runtime.live.local import emulated_replicas
 from runtime.policies import RoutingPolicy
 
 
@@ -79,12 +78,13 @@ class FunctionTransport:
         return await self._answer(execution, replica)
 
 
-def emulated(problem: Problem, **options: Any) -> FunctionTransport:
-    """Servers that take the time of the simulator's law."""
-    emulator = Emulator(emulated_replicas(problem), **options)
+def emulated(problem: Problem) -> FunctionTransport:
+    """Servers that take the time of the simulator's law; to be made inside the loop."""
+    emulator = Emulator(problem)
 
     async def answer(execution: int, replica: int) -> str:
-        await emulator.serve(replica, float(problem.service_s[execution]))
+        prefill_s = problem.prefill_s[execution] if len(problem.prefill_s) else 0.0
+        await emulator.serve(replica, float(problem.service_s[execution]), float(prefill_s))
         return f"output {execution}"
 
     return FunctionTransport(answer)
