@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from placement.heuristics.local_search import local_search
-from placement.improve.large_neighbourhood import NODE_LIMITS, Met, search_servers, worth_of
+from placement.improve.large_neighbourhood import (
+    NODE_LIMITS,
+    FreeingParams,
+    Goal,
+    Met,
+    search_servers,
+    worth_of,
+)
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution
 from placement.programs.routing import best_routing, elastic_routing, shortfall
@@ -42,9 +49,8 @@ def search_beyond(
     settings: SolverSettings,
     budget: Budget,
     solution: Solution,
+    goal: Goal,
     *,
-    best_bound: float,
-    gap: float,
     report: Callable[[Solution], None],
     met: Met | None = None,
 ) -> Solution:
@@ -61,7 +67,7 @@ def search_beyond(
     """
     best, worth = solution, worth_of(instance, solution)
     for attempt, slack in enumerate(SLACKS):
-        if budget.expired or best_bound - worth <= gap * abs(worth):
+        if budget.expired or goal.reached(worth):
             break
         seed = settings.seed + attempt
         phase = budget.part(ATTEMPT_SHARE)
@@ -76,11 +82,8 @@ def search_beyond(
             replace(settings, seed=seed),
             phase,
             start,
-            best_bound=best_bound,
-            gap=gap,
-            rounds=ROUNDS_UNDER_CAP,
-            most_free=1,
-            node_limits=NODE_LIMITS[:1],
+            goal,
+            params=FreeingParams(ROUNDS_UNDER_CAP, most_free=1, node_limits=NODE_LIMITS[:1]),
             report=lambda _: None,
             met=met,
         )

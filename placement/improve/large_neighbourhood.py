@@ -12,7 +12,8 @@ far above any locality, so it goes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,21 +38,49 @@ IMPROVED = 1e-6
 Met = Callable[[int, list[tuple[int, int]]], None]
 
 
+@dataclass(frozen=True)
+class Goal:
+    """A bound, and the relative gap to it at which a solution is good enough."""
+
+    best_bound: float
+    gap: float
+
+    def reached(self, worth: float) -> bool:
+        """Whether a solution of this locality is good enough."""
+        return self.best_bound - worth <= self.gap * abs(worth)
+
+
+@dataclass(frozen=True)
+class FreeingParams:
+    """How long servers are freed, and how many at a time.
+
+    Parameters
+    ----------
+    rounds : int
+        Draws of servers.
+    most_free : int
+        Servers freed at a time at most.
+    node_limits : tuple of int
+        Branch-and-bound nodes of one program, at first and where these find nothing more.
+    """
+
+    rounds: int
+    most_free: int = MOST_FREE
+    node_limits: tuple[int, ...] = NODE_LIMITS
+
+
 def search_servers(
     instance: Instance,
     settings: SolverSettings,
     budget: Budget,
     solution: Solution,
+    goal: Goal,
     *,
-    best_bound: float,
-    gap: float,
-    rounds: int,
+    params: FreeingParams,
     report: Callable[[Solution], None],
-    most_free: int = MOST_FREE,
-    node_limits: Sequence[int] = NODE_LIMITS,
     met: Met | None = None,
 ) -> Solution:
-    """Improve a solution until it is within `gap` of `best_bound` or the rounds are over.
+    """Improve a solution until it is as good as the goal or the rounds are over.
 
     More servers are freed at a time once fewer do not help, but never all: that is the compact
     form's part. Equal seeds give equal solutions. The solution may leave demand unserved
@@ -59,10 +88,8 @@ def search_servers(
 
     Parameters
     ----------
-    most_free : int
-        Servers freed at a time at most.
-    node_limits : sequence of int
-        Branch-and-bound nodes of one program, at first and where these find nothing more.
+    report : callable
+        Told every better solution.
     met : callable, optional
         Called with the number of a freed server and its (model, first GPU) of each replica, for
         every better content that branch and bound meets (HiGHS).
@@ -70,21 +97,21 @@ def search_servers(
     rng = np.random.default_rng(settings.seed)
     worth = worth_of(instance, solution)
     servers = instance.cluster.n_servers
-    limits = iter(node_limits)
+    limits = iter(params.node_limits)
     node_limit = next(limits)
     first = FREE_SERVERS if instance.models_per_gpu == 1 else FREE_SHARED
     free, draws = first, 0
     tried: set[frozenset[int]] = set()
-    for _ in range(rounds):
-        if budget.expired or best_bound - worth <= gap * abs(worth):
+    for _ in range(params.rounds):
+        if budget.expired or goal.reached(worth):
             break
         if draws >= (2 * servers if free == 1 else servers):
             draws, free = 0, free + 1
-        if free > min(most_free, servers - 1):
+        if free > min(params.most_free, servers - 1):
             more = next(limits, None)
             if more is None:
                 break
-            node_limit, free, draws = more, min(first + 1, most_free), 0
+            node_limit, free, draws = more, min(first + 1, params.most_free), 0
             tried.clear()
         draws += 1
         chosen = _torn_servers(instance, solution, free, rng)

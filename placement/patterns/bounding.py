@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from placement.patterns.branching import leaf_bound
-from placement.patterns.column_generation import MAX_ROUNDS, generate
+from placement.patterns.column_generation import MAX_ROUNDS, Pricers, Until, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals
 from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
@@ -67,13 +67,13 @@ def add_patterns(
         search.settings,
         phase,
         search.pool,
-        gap=search.gap / 4,
+        Until(search.gap / 4, proofs=proofs, enough=enough),
+        Pricers(
+            pricings,
+            quick=search.knapsacks if quick else (),
+            drafts=search.drafts if drafts else (),
+        ),
         report=lambda _: search.report("patterns"),
-        pricings=pricings,
-        quick=search.knapsacks if quick else (),
-        drafts=search.drafts if drafts else (),
-        enough=enough,
-        proofs=proofs,
     )
     return not phase.expired
 

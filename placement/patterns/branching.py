@@ -12,9 +12,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.duals import Duals, lagrangian
 from placement.patterns.master_rows import CountRow, Row
 from placement.patterns.pattern import Pattern
@@ -23,6 +24,7 @@ from placement.patterns.proven_bound import Node
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
+from placement.support.equality import ByContent
 
 PART_ROUNDS = 25
 """Pricing rounds for the bound of one part."""
@@ -35,29 +37,18 @@ FIRST_PATTERNS = 80
 """Patterns a part begins with: those next to the basis of the whole it is part of."""
 
 
+PART_GAP = 1e-6
+
 Finish = Callable[[Pool], tuple[float, float] | None]
 PricingsOf = Callable[[tuple[Row, ...]], list[PricingProblem]]
 
 
-def branch(
-    instance: Instance,
-    settings: SolverSettings,
-    budget: Budget,
-    root: Pool,
-    *,
-    pricings: PricingsOf,
-    enough: Callable[[], float],
-    node_limit: int,
-    finish: Finish,
-    improve: Callable[[Pool], None],
-    report: Callable[[float], None],
-) -> tuple[Node, float]:
-    """Split the part with the largest bound until no bound exceeds `enough`, or at the limit.
+@dataclass(frozen=True, eq=False)
+class BranchingSteps(ByContent):
+    """What is done for the parts of a tree.
 
     Parameters
     ----------
-    root : Pool
-        With its relaxation solved; the patterns priced in the tree are added to it.
     pricings : callable
         Pricing problems, one for each server type, that know some rows.
     enough : callable
@@ -66,9 +57,35 @@ def branch(
         Tries to close a part outright, and returns the locality that it took for granted and the
         part's bound; None where the part is too large for that.
     improve : callable
-        Told each node's pool: a chance to find a better plan.
+        Told each part's pool: a chance to find a better plan.
     report : callable
         Told the bound of the tree.
+    """
+
+    pricings: PricingsOf
+    enough: Callable[[], float]
+    finish: Finish
+    improve: Callable[[Pool], None]
+    report: Callable[[float], None]
+
+
+def branch(
+    instance: Instance,
+    settings: SolverSettings,
+    budget: Budget,
+    root: Pool,
+    steps: BranchingSteps,
+    *,
+    node_limit: int,
+) -> tuple[Node, float]:
+    """Split the part with the largest bound until no bound exceeds `enough`, or at the limit.
+
+    Parameters
+    ----------
+    root : Pool
+        With its relaxation solved; the patterns priced in the tree are added to it.
+    node_limit : int
+        Parts made at most.
 
     Returns
     -------
@@ -85,7 +102,7 @@ def branch(
     def handle(node: Node, mine: Pool) -> float:
         """Close a part, and return its bound, or split it into two that wait in the queue."""
         nonlocal made
-        closed = finish(mine)
+        closed = steps.finish(mine)
         if closed is not None:
             node.enumerated, bound = closed
             return bound
@@ -100,15 +117,12 @@ def branch(
                 settings,
                 budget,
                 pool,
-                gap=1e-6,
-                report=_quiet,
-                pricings=pricings(pool.rows),
-                rounds=PART_ROUNDS,
-                enough=enough(),
+                Until(PART_GAP, rounds=PART_ROUNDS, enough=steps.enough()),
+                Pricers(steps.pricings(pool.rows)),
             )
             for pattern in pool.patterns:
                 root.add(pattern)
-            improve(pool)
+            steps.improve(pool)
             parts.append((Node(pool.proven), pool))
         for part, pool in parts:
             made += 1
@@ -117,7 +131,7 @@ def branch(
         return -math.inf
 
     while queue and made < node_limit and not budget.expired:
-        if -queue[0][0] <= enough():
+        if -queue[0][0] <= steps.enough():
             break
         entry = heapq.heappop(queue)
         settled = False
@@ -129,7 +143,7 @@ def branch(
             heapq.heappush(queue, entry)
             break
         proven = max(proven, bound)
-        report(max(proven, -queue[0][0] if queue else proven))
+        steps.report(max(proven, -queue[0][0] if queue else proven))
     return tree, max([proven, *(-bound for bound, *_ in queue)])
 
 
@@ -186,7 +200,3 @@ def leaf_bound(
     priced = [p.solve(duals, settings, budget) for p in pricings]
     bounds = [math.inf if p is None else p.best_bound for p in priced]
     return lagrangian(instance, rows, duals, bounds)
-
-
-def _quiet(_: Pool) -> None:
-    pass

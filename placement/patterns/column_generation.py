@@ -115,53 +115,92 @@ class Pool:
         return True
 
 
+@dataclass(frozen=True, eq=False)
+class Pricers(ByContent):
+    """What looks for patterns at the multipliers of a master.
+
+    Parameters
+    ----------
+    exact : sequence of PricingProblem, optional
+        One for each server type; none prove nothing. Over replica counts if None.
+    quick : sequence of Knapsack
+        Heuristic pricing, one for each server type: so fast that the master is what takes time,
+        so that at first masters are solved at a corner, and priced so until nothing is found.
+    drafts : sequence of PricingProblem
+        Heuristic pricing that goes before the exact one in every round.
+    """
+
+    exact: Sequence[PricingProblem] | None = None
+    quick: Sequence[Knapsack] = ()
+    drafts: Sequence[PricingProblem] = ()
+
+
+@dataclass(frozen=True)
+class Until:
+    """Where column generation ends.
+
+    Parameters
+    ----------
+    gap : float
+        Relative gap between relaxation and bound.
+    rounds, proofs : int
+        Most masters, and most of them that are priced by drafts and exactly.
+    enough : float
+        A bound that is low enough.
+    """
+
+    gap: float
+    rounds: int = MAX_ROUNDS
+    proofs: int = MAX_ROUNDS
+    enough: float = -math.inf
+
+
+def no_report(_: Pool) -> None:
+    """Tell nobody."""
+
+
 def generate(
     instance: Instance,
     settings: SolverSettings,
     budget: Budget,
     pool: Pool,
+    until: Until,
+    pricers: Pricers | None = None,
     *,
-    gap: float,
-    report: Callable[[Pool], None],
-    pricings: Sequence[PricingProblem] | None = None,
     fixed: Mapping[Pattern, int] | None = None,
-    quick: Sequence[Knapsack] = (),
-    drafts: Sequence[PricingProblem] = (),
-    rounds: int = MAX_ROUNDS,
-    proofs: int = MAX_ROUNDS,
-    enough: float = float("-inf"),
+    report: Callable[[Pool], None] = no_report,
 ) -> None:
-    """Add patterns to the pool until its relaxation is within `gap` of the bound.
+    """Add patterns to the pool until its relaxation is within a gap of the bound.
 
     Every round solves the linear master by an interior point, whose duals lie amid the optimal
     ones: priced there, far fewer rounds are needed than at corners (Gondzio, González-Brevis and
     Munari, EJOR 224, 2013). Solvers without one price at smoothed duals and, where that finds
     nothing new, at the master's own. The bound is the least Lagrangian bound of any round, each
     computed with the pricing problems' proven bounds, so it is valid whenever the loop ends.
-    Servers that are `fixed` to a pattern limit the relaxation, not the bound. A bound that is
-    `enough` ends it, and so does one that is nearly the relaxation's where that is far from
-    `enough`.
 
     Parameters
     ----------
-    pricings : sequence of PricingProblem, optional
-        One for each server type; none prove nothing. Over replica counts if None.
-    quick : sequence of Knapsack
-        Heuristic pricing, one for each server type: so fast that the master is what takes time,
-        so that at first masters are solved at a corner, and priced so until nothing is found.
-    drafts : sequence of PricingProblem
-        Heuristic pricing that goes before `pricings` in every round.
-    rounds, proofs : int
-        Most masters, and most of them that are priced by drafts and `pricings`.
+    pool : Pool
+        Changed in place: what was found stays there whenever time ends.
+    until : Until
+        A bound that is enough ends it, and so does one that is nearly the relaxation's where that
+        is far from it.
+    pricers : Pricers, optional
+        Over replica counts if None.
+    fixed : mapping of Pattern to int, optional
+        Servers that have their pattern: they limit the relaxation, not the bound.
+    report : callable
+        Told the pool after every round.
     """
-    if pricings is None:
-        pricings = counted(instance, pool.rows)
+    pricers = pricers or Pricers()
+    if pricers.exact is None:
+        pricers = replace(pricers, exact=counted(instance, pool.rows))
     if pool.duals is None:
         pool.proven = replace(pool.proven, duals=zero_duals(instance, pool.rows))
-    run = _Run(instance, settings, budget, pool, gap, pricings, fixed or {}, quick, drafts, enough)
+    run = _Run(instance, settings, budget, pool, until, pricers, fixed or {})
     with budget.bounded():
-        for _ in range(rounds):
-            if not run.round(report) or run.priced >= proofs:
+        for _ in range(until.rounds):
+            if not run.round(report) or run.priced >= until.proofs:
                 break
     with budget.outer.bounded():
         if pool.patterns:
@@ -195,12 +234,9 @@ class _Run:
     settings: SolverSettings
     budget: Budget
     pool: Pool
-    gap: float
-    pricings: Sequence[PricingProblem]
+    until: Until
+    pricers: Pricers
     fixed: Mapping[Pattern, int]
-    quick: Sequence[Knapsack]
-    drafts: Sequence[PricingProblem]
-    enough: float
     priced: int = 0
     centre: Duals | None = None
     guess: Duals | None = None
@@ -217,7 +253,7 @@ class _Run:
     def round(self, report: Callable[[Pool], None]) -> bool:
         """Solve a master and price; False where that is the end."""
         pool, master, added = self.pool, self.master(), False
-        quick = bool(self.quick) and not self.priced
+        quick = bool(self.pricers.quick) and not self.priced
         if (
             self.budget.expired
             or not solve_program(
@@ -236,7 +272,7 @@ class _Run:
             if added and self.quick_rounds % QUICK_ROUNDS:
                 report(pool)
                 return True
-            if _close_enough(pool, self.enough):
+            if _close_enough(pool, self.until.enough):
                 return False
             self.priced += not added
         else:
@@ -247,9 +283,9 @@ class _Run:
         report(pool)
         return (
             (priced or added)
-            and relative_gap(pool.relaxation, pool.best_bound) > self.gap
-            and pool.best_bound > self.enough
-            and not _close_enough(pool, self.enough)
+            and relative_gap(pool.relaxation, pool.best_bound) > self.until.gap
+            and pool.best_bound > self.until.enough
+            and not _close_enough(pool, self.until.enough)
         )
 
     def _price_quickly(self, duals: Duals) -> tuple[Duals, bool]:
@@ -257,12 +293,12 @@ class _Run:
         at = duals
         for weight in (0.0,) if self.guess is None else (SMOOTHING, 0.0):
             at = duals if self.guess is None else self.guess.mix(duals, weight)
-            found = [k.solve(self.pool.rows, at, QUICK_PATTERNS) for k in self.quick]
+            found = [k.solve(self.pool.rows, at, QUICK_PATTERNS) for k in self.pricers.quick]
             values = [max(worth.values(), default=0.0) for worth in found]
             value = relaxed(self.instance, self.pool.rows, at, values)
             if value < self.least:
                 self.least, self.guess = value, at
-            if relative_gap(self.pool.relaxation, value) <= self.gap:
+            if relative_gap(self.pool.relaxation, value) <= self.until.gap:
                 break
             if sum(self.pool.add(pattern) for worth in found for pattern in worth):
                 return at, True
@@ -271,16 +307,17 @@ class _Run:
     def _price(self, duals: Duals) -> bool | None:
         """Price, ever closer, until patterns are found; None where the time has ended."""
         pool, instance, rows = self.pool, self.instance, self.pool.rows
-        fine = FINE * self.gap * abs(pool.best_bound)
+        exact, drafts = self.pricers.exact, self.pricers.drafts
+        fine = FINE * self.until.gap * abs(pool.best_bound)
         coarse = max(fine, COARSE * (pool.best_bound - pool.relaxation))
         smoothing = 0.0 if solver_name(self.settings.name) == "HiGHS" else SMOOTHING
         tries: list[tuple[Sequence[PricingProblem], float, float]] = []
-        if self.pricings and smoothing and self.centre is not None:
-            tries.append((self.pricings, smoothing, coarse))
-        if self.drafts:
-            tries.append((self.drafts, 0.0, coarse))
-        if self.pricings:
-            tries += [(self.pricings, 0.0, close) for close in sorted({coarse, fine}, reverse=True)]
+        if exact and smoothing and self.centre is not None:
+            tries.append((exact, smoothing, coarse))
+        if drafts:
+            tries.append((drafts, 0.0, coarse))
+        if exact:
+            tries += [(exact, 0.0, close) for close in sorted({coarse, fine}, reverse=True)]
         added = False
         for problems, weight, close in tries:
             at = self.centre.mix(duals, weight) if weight and self.centre is not None else duals
@@ -295,7 +332,7 @@ class _Run:
             elif self.centre is None:
                 self.centre = at
             believed = relaxed(instance, rows, at, [p.value for p in found])
-            if problems is self.drafts and relative_gap(pool.relaxation, believed) <= self.gap:
+            if problems is drafts and relative_gap(pool.relaxation, believed) <= self.until.gap:
                 continue
             for pattern in (pattern for p in found for pattern in (p.pattern, *p.others)):
                 added = pool.add(pattern) or added

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor
 
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.proven_bound import ProvenBound
@@ -50,11 +50,9 @@ def dive(
             settings,
             budget,
             below,
-            gap=0.0,
-            report=_quiet,
-            pricings=pricings,
+            Until(gap=0.0, rounds=FIXING_ROUNDS),
+            Pricers(pricings),
             fixed=fixed,
-            rounds=FIXING_ROUNDS,
         )
         if budget.expired or not below.fractions:
             return None
@@ -78,7 +76,3 @@ def _fix(fixed: dict[Pattern, int], free: list[int], pattern: Pattern, n: int) -
     if more > 0:
         fixed[pattern] = fixed.get(pattern, 0) + more
         free[pattern.kind] -= more
-
-
-def _quiet(_: Pool) -> None:
-    pass

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 
 from placement.improve.beyond_cap import oscillates, search_beyond
-from placement.improve.large_neighbourhood import search_servers
+from placement.improve.large_neighbourhood import FreeingParams, Goal, search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
-from placement.patterns.branching import BRANCHING_INTEGRALITY, branch
+from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import MAX_ROUNDS, Pool
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
@@ -270,12 +270,14 @@ def _close(search: Search) -> None:
         search.settings,
         phase,
         pool,
-        pricings=search.pricings,
-        enough=lambda: search.worth * (1 + search.gap / 2),
+        BranchingSteps(
+            pricings=search.pricings,
+            enough=lambda: search.worth * (1 + search.gap / 2),
+            finish=partial(_finish, search),
+            improve=improve,
+            report=lambda bound: search.report("branching", bound),
+        ),
         node_limit=BRANCH_NODES,
-        finish=partial(_finish, search),
-        improve=improve,
-        report=lambda bound: search.report("branching", bound),
     )
     if least < pool.best_bound - 1e-12:
         pool.proven = replace(pool.proven, value=least, tree=tree)
@@ -314,7 +316,7 @@ def _place_anew(search: Search, share: float = 0.6) -> None:
         or search.budget.expired
     ):
         return
-    find = partial(search_servers, rounds=SEARCH_ROUNDS)
+    find = partial(search_servers, params=FreeingParams(rounds=SEARCH_ROUNDS))
     _improve(search, search.budget.part(share), find, "servers anew")
 
 
@@ -341,8 +343,7 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         search.settings,
         phase,
         search.best,
-        best_bound=search.pool.best_bound,
-        gap=search.gap,
+        Goal(search.pool.best_bound, search.gap),
         report=better,
         met=keep,
     )

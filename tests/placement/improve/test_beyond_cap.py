@@ -7,6 +7,7 @@ import pytest
 
 from placement.heuristics import HEURISTICS
 from placement.improve.beyond_cap import search_beyond
+from placement.improve.large_neighbourhood import Goal
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement, Solution, evaluate, violations
@@ -22,7 +23,7 @@ HIGHS = SolverSettings(threads=1)
 
 def beyond(instance: Instance, start: Solution) -> Solution:
     return search_beyond(
-        instance, HIGHS, Budget(), start, best_bound=1.0, gap=0.0, report=lambda _: None
+        instance, HIGHS, Budget(), start, Goal(best_bound=1.0, gap=0.0), report=lambda _: None
     )
 
 

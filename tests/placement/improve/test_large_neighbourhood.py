@@ -3,7 +3,7 @@
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.improve.large_neighbourhood import search_servers
+from placement.improve.large_neighbourhood import FreeingParams, Goal, search_servers
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, evaluate, violations
 from placement.programs.compact import solve_compact
@@ -21,9 +21,8 @@ def search(instance: Instance, start: Solution) -> Solution:
         HIGHS,
         Budget(),
         start,
-        best_bound=1.0,
-        gap=0.0,
-        rounds=12,
+        Goal(best_bound=1.0, gap=0.0),
+        params=FreeingParams(rounds=12),
         report=lambda _: None,
     )
 

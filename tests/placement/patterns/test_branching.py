@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from placement.patterns.branching import Node, branch
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.branching import BranchingSteps, branch
+from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
 from placement.patterns.pricing.problems import pricings_for
-from placement.patterns.proven_bound import ProvenBound
+from placement.patterns.proven_bound import Node, ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.solution import evaluate
@@ -40,9 +40,8 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
         HIGHS,
         Budget(),
         pool,
-        gap=1e-7,
-        report=lambda _: None,
-        pricings=pricings(pool.rows),
+        Until(1e-7),
+        Pricers(pricings(pool.rows)),
     )
     pool.proven = replace(pool.proven, placed=True)
     root = pool.best_bound
@@ -51,12 +50,14 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
         HIGHS,
         Budget(),
         pool,
-        pricings=pricings,
-        enough=lambda: best + 1e-6,
+        BranchingSteps(
+            pricings=pricings,
+            enough=lambda: best + 1e-6,
+            finish=lambda _: None,
+            improve=lambda _: None,
+            report=lambda _: None,
+        ),
         node_limit=40,
-        finish=lambda _: None,
-        improve=lambda _: None,
-        report=lambda _: None,
     )
     return tree, bound, root
 

@@ -5,7 +5,7 @@ import pytest
 
 from placement.heuristics import HEURISTICS
 from placement.patterns import solve_patterns
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.column_generation import Pool, Until, generate
 from placement.patterns.duals import Duals, zero_duals
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.initial_patterns import first_patterns
@@ -39,7 +39,7 @@ def test_the_program_over_the_candidates_has_the_optimum_of_brute_force(seed: in
     pool = Pool(ProvenBound(rows))
     for pattern in first_patterns(normal):
         pool.add(pattern)
-    generate(normal, HIGHS, Budget(), pool, gap=1e-9, report=lambda _: None)
+    generate(normal, HIGHS, Budget(), pool, Until(1e-9))
     assert pool.duals is not None
     for duals in (zero_duals(normal, rows), drawn, pool.duals):
         for worth in (0.0, best - 0.05, best - 1e-4, best + 0.01):

@@ -8,7 +8,7 @@ import pytest
 
 from placement.heuristics.greedy import greedy
 from placement.patterns import search as searching
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.column_generation import Pool, Until, generate
 from placement.patterns.incumbent import Search, incumbent_of
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
@@ -31,7 +31,7 @@ def priced(instance: Instance) -> Pool:
     pool = Pool(ProvenBound(rounding_rows(instance)))
     for pattern in first_patterns(instance):
         pool.add(pattern)
-    generate(instance, SETTINGS, Budget(), pool, gap=1e-6, report=lambda _: None)
+    generate(instance, SETTINGS, Budget(), pool, Until(1e-6))
     return pool
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import rounding_rows
@@ -70,7 +70,7 @@ def bounds_of(instance: Instance) -> tuple[Instance, Pool, list[float]]:
     bounds = []
     for _ in range(2):
         pricings = pricings_for(normal, pool.rows, positions=True)
-        generate(normal, HIGHS, Budget(), pool, gap=0.0, report=_quiet, pricings=pricings)
+        generate(normal, HIGHS, Budget(), pool, Until(0.0), Pricers(pricings))
         pool.proven = replace(pool.proven, placed=True)
         bounds.append(pool.best_bound)
         if not add_broken_rows(normal, HIGHS, Budget(), pool):
@@ -117,7 +117,3 @@ def test_stored_rows_prove_the_bound_and_forged_ones_no_lower_one() -> None:
             assert bound >= best - 1e-6
             weaker += bound > again + 1e-6
     assert weaker > 3
-
-
-def _quiet(_: Pool) -> None:
-    pass

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.patterns.column_generation import Pool, generate
+from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.duals import lagrangian
 from placement.patterns.master_rows import rounding_rows
 from placement.patterns.pattern import Pattern
@@ -19,6 +19,7 @@ from placement.patterns.pricing.contents import MOST_NEAR_CONTENTS, ContentDraft
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.pricing.knapsack import Knapsack, WorkflowParts, knapsacks
 from placement.patterns.pricing.problems import counted
+from placement.patterns.proven_bound import ProvenBound
 from placement.patterns.rounding_cuts import kept_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
@@ -122,11 +123,11 @@ def test_quick_pricing_and_drafts_change_neither_bound_nor_relaxation(seed: int)
     instance = tiny(seed)
 
     def ends(**manner: object) -> Pool:
-        pool = Pool(rows=rounding_rows(instance))
+        pool = Pool(ProvenBound(rounding_rows(instance)))
         for kind in range(len(instance.cluster.server_types)):
             for m in Contents(instance, kind).models:
                 pool.add(Pattern(kind, ((m, 0),)))
-        generate(instance, HIGHS, Budget(), pool, gap=1e-9, report=_quiet, **manner)  # type: ignore[arg-type]
+        generate(instance, HIGHS, Budget(), pool, Until(1e-9), Pricers(**manner))  # type: ignore[arg-type]
         return pool
 
     plain = ends()
@@ -146,18 +147,15 @@ def test_quick_pricing_and_drafts_change_neither_bound_nor_relaxation(seed: int)
 def test_without_proofs_the_bound_stays_what_it_was(seed: int) -> None:
     """Heuristic pricing alone proves nothing, whatever it believes."""
     instance = tiny(seed)
-    pool = Pool(rows=rounding_rows(instance))
+    pool = Pool(ProvenBound(rounding_rows(instance)))
     drafts = [ContentDraft(c, pool.rows) for c in listed_contents(instance)]
     generate(
         instance,
         HIGHS,
         Budget(),
         pool,
-        gap=1e-9,
-        report=_quiet,
-        pricings=(),
-        quick=knapsacks(instance),
-        drafts=drafts,
+        Until(1e-9),
+        Pricers((), quick=knapsacks(instance), drafts=drafts),
     )
     assert pool.best_bound == 1.0
     assert pool.patterns
@@ -189,7 +187,3 @@ def test_knapsacks_are_for_exclusive_gpus() -> None:
     shared = normalize(random_instance(1, servers=4, gpus=4, exclusive=False))
     assert knapsacks(shared) == []
     assert len(knapsacks(tiny(0))) == len(tiny(0).cluster.server_types)
-
-
-def _quiet(_: Pool) -> None:
-    pass
