@@ -96,7 +96,7 @@ def command(**options: Any) -> None:
     from runtime.calibration.errors import compare
     from runtime.calibration.fit import calibrate, calibrated
     from runtime.calibration.observed import observe, read_log
-    from runtime.simulate import simulate_plan
+    from runtime.simulate import simulate
 
     needed = ("log", "plan", "config", "requests")
     inputs = tuple(options[name] for name in needed)
@@ -115,8 +115,8 @@ def command(**options: Any) -> None:
     after_plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
     with waiting("simulating"):
         how = {"mode": options["mode"], "policy": options["routing"]}
-        before = compare(observed, trace, simulate_plan(workload, trace, plan, **how))
-        after = compare(observed, trace, simulate_plan(better, trace, after_plan, **how))
+        before = compare(observed, trace, simulate(workload, trace, plan, **how))
+        after = compare(observed, trace, simulate(better, trace, after_plan, **how))
     with together():
         if options["output"] is not None:
             write_config(options["output"], _config(options["config"], workload, better))

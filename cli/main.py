@@ -38,12 +38,11 @@ and runs your request trace over it.
 """
 
 FIRST_STEPS = """\
-Start here, in the project's folder:
+Start here, in the project's folder (no data yet? gswarm-place generate --help):
   gswarm-place solve --gpus 8 --config configs/small.yaml \\
       --requests configs/small_requests.yaml
   gswarm-place simulate --plan plan.yaml --config configs/small.yaml \\
       --requests configs/small_requests.yaml
-Without data of your own: gswarm-place generate --help
 """
 
 HELP = f"""{PURPOSE}

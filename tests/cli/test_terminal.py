@@ -36,6 +36,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     config.write_text(config.read_text().replace('"small"', f'"{LONG}"'))
     plan = solve_plan(folder, config, requests)
     inputs = ["--config", config, "--requests", requests]
+    log = folder / "log.json"
+    assert gswarm("simulate", *inputs, "--plan", plan, "--log", log, "--quiet").exit_code == 0
     made = {
         "analyze": inputs,
         "solve": [*inputs, "--gpus", 8, "--method", "greedy", "-o", folder / "new.yaml"],
@@ -46,6 +48,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "export": ["--plan", plan, "--format", "csv", "-o", folder / "r.csv"],
         "generate": ["--config", config, "--requests", 20, "--requests-out", folder / "n.jsonl"],
         "schema": ["plan", "-o", folder / "s.json"],
+        "calibrate": [*inputs, "--plan", plan, "--log", log, "-o", folder / "fitted.yaml"],
         "execute": finished_run(folder, {"plan": plan, "config": config, "requests": requests}),
     }
     return {name: [str(a) for a in arguments] for name, arguments in made.items()}
