@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check 
 OUT := out
 SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/studio.yaml --requests configs/studio_requests.jsonl
-CLUSTER := --cluster configs/studio_cluster.yaml
+CLUSTER := --cluster configs/studio_cluster.yaml --max-models-per-gpu 2
 
 .PHONY: run test lint types pytest docs figures results format clean
 

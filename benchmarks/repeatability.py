@@ -21,7 +21,7 @@ from benchmarks.limits import MULTIMODAL, SMALL, servers
 EXAMPLES = {
     "make run": (
         "--config", "configs/studio.yaml", "--requests", "configs/studio_requests.jsonl",
-        "--cluster", "configs/studio_cluster.yaml",
+        "--cluster", "configs/studio_cluster.yaml", "--max-models-per-gpu", "2",
     ),
     "small.yaml, 8 GPUs": (*SMALL, "--gpus", "8"),
     "multimodal.yaml, 32 GPUs": (*MULTIMODAL, *servers(32)),

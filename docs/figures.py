@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 CASE = (
     "--config", "configs/studio.yaml", "--requests", "configs/studio_requests.jsonl",
-    "--cluster", "configs/studio_cluster.yaml",
+    "--cluster", "configs/studio_cluster.yaml", "--max-models-per-gpu", "2",
 )  # fmt: skip
 METHODS = "ilp,local-search,greedy"
 ROUTING = "plan"

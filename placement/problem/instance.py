@@ -139,10 +139,15 @@ class Instance(ByContent):
 
     @property
     def models_per_gpu(self) -> int:
-        """Most replicas on one GPU by the sharing rules alone (memory may allow fewer)."""
+        """Most replicas on one GPU by the sharing rules alone (memory may allow fewer).
+
+        Without a rule, as many as there are blocks over a GPU: k begin at different GPUs for a
+        model on k. Those of a single model serve no more where they overlap, so they need not.
+        """
         if self.exclusive:
             return 1
-        return self.max_models_per_gpu or len(self.model_ids)
+        without = 1 if len(self.model_ids) == 1 else int(self.gpus_required.sum())
+        return self.max_models_per_gpu or without
 
     def locality_weights(self, w: int) -> tuple[float, float]:
         """Value of one unit of c[w, s] and of l[w, uv, s] in the locality objective.

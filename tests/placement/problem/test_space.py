@@ -217,6 +217,21 @@ def test_a_smaller_server_lacks_gpus() -> None:
     np.testing.assert_array_equal(rooms[rooms > 0], all_rooms_gb(cluster))
 
 
+def test_without_a_rule_blocks_overlap_as_far_as_memory_goes() -> None:
+    """Five blocks of two models over one GPU: more than there are models, and all may stay."""
+    instance = Instance(
+        ("pair", "triple"),
+        np.array([2, 3]),
+        np.array([1.0, 3.8]),
+        (WorkflowDemand("w", 1.0, np.array([0, 1]), np.array([0.1, 0.1]), np.array([[0, 1]])),),
+        Cluster((ServerType("only", 1, 4, 24.0),)),
+    )
+    content = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert keep_what_fits(instance, instance.cluster.server_types[0], content) == content
+    limited = replace(instance, max_models_per_gpu=3)
+    assert len(keep_what_fits(limited, limited.cluster.server_types[0], content)) == 4
+
+
 def test_a_second_replica_stands_elsewhere() -> None:
     """On the same GPUs it would serve no more; on a GPU further it may, where memory allows."""
     instance, _ = at_the_edge("full", 0)
