@@ -79,6 +79,7 @@ STUDIES = (
     Study("hardware", RUNTIME, 1, OUT),
     Study("traces", RUNTIME, 5, OUT),
     Study("live", RUNTIME, 5, OUT),
+    Study("start", (*BOTH, "cli"), 1, OUT),
 )
 
 

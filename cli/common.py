@@ -19,7 +19,7 @@ from placement.problem.names import MODES, ROUTERS, SHARING_MODES
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
-    from cli.terminal import Waiting
+    from cli.waiting import Waiting
     from placement.problem.cluster import Cluster
     from placement.problem.names import SharingMode
     from placement.problem.plan import Plan
@@ -357,7 +357,7 @@ def _identity(path: str) -> object:
 
 def waiting(doing: str) -> Waiting:
     """Say on a terminal what takes the time, unless the running command was told to be quiet."""
-    from cli.terminal import Waiting
+    from cli.waiting import Waiting
 
     context = click.get_current_context(silent=True)
     asked = {} if context is None else context.params

@@ -205,7 +205,7 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     """Find every row that is wanted."""
-    from cli.terminal import RunProgress, SolveProgress
+    from cli.waiting import RunProgress, SolveProgress
     from placement.contest import Contest
     from placement.files.cluster_file import check_fits
     from placement.problem.instance import build_instance

@@ -252,7 +252,8 @@ def _journal(options: dict[str, Any], routing: str) -> Journal | None:
 
 
 def _progress(options: dict[str, Any]) -> Any:
-    from cli.terminal import Waiting, percent
+    from cli.waiting import Waiting
+    from placement.support.described import percent
 
     class Progress(Waiting):
         """Live line of a run: executions answered, their share, the seconds since it began."""

@@ -92,8 +92,7 @@ def command(**options: Any) -> None:
       gswarm-place simulate --scheduler baseline --gpus 8 --config configs/small.yaml \\
           --requests configs/small_requests.yaml
     """
-    from cli.run_report import show_run
-    from cli.terminal import RunProgress
+    from cli.waiting import RunProgress
     from placement.files.atomic import together
     from placement.support.escaping import visible
     from runtime.log import write_log
@@ -132,6 +131,8 @@ def command(**options: Any) -> None:
         extra = {} if intervals is None else {"intervals": intervals}
         echo_json({"summary": summarize(run, metrics), **extra})
     elif not options["quiet"]:
+        from cli.run_report import show_run  # and with it rich
+
         show_run(run, metrics)
         _say_difference(run, metrics, expected)
         if intervals is not None:

@@ -171,7 +171,7 @@ def run(
 
     The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
     """
-    from cli.terminal import SolveProgress
+    from cli.waiting import SolveProgress
     from placement.files.cluster_file import check_fits
     from placement.problem.instance import build_instance
     from placement.problem.outcome import SolveOptions

@@ -1,32 +1,21 @@
-"""What the terminal shows: tables, the placement map, and the progress of a solve."""
+"""What the terminal shows of results: tables, and the placement map."""
 
 from __future__ import annotations
 
 import sys
-import time
-from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cli.interruption import screen
-from placement.problem.outcome import relative_gap
-from placement.support.compilation import watching
 from placement.support.described import percent as percent
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
-    from placement.problem.outcome import Progress
     from placement.problem.plan import Plan
-
-PATIENCE_S = 2.0
-"""Work that takes longer shows its progress."""
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "bright_cyan", "bright_magenta",
            "bright_yellow", "bright_green", "bright_blue", "bright_red")  # fmt: skip
@@ -132,106 +121,3 @@ def _server_text(
 def plain(text: str) -> str:
     """Keep a name from being read as markup, and from being obeyed by the terminal."""
     return escape(visible(text))
-
-
-class Waiting:
-    """Live line of what is being waited for; silent where stderr is no terminal.
-
-    Parameters
-    ----------
-    doing : str
-        What takes the time, e.g. ``reading the trace``; may be replaced while it runs.
-    quiet : bool
-        Show nothing.
-    """
-
-    def __init__(self, doing: str, *, quiet: bool) -> None:
-        self.doing = doing
-        self._console = Console(stderr=True, highlight=False)
-        self._shown = not quiet and self._console.is_terminal
-        self._begin = time.monotonic()
-        self._live: Live | None = None
-        self._compiling: str | None = None
-        self._watch = ExitStack()
-
-    def __enter__(self) -> Waiting:
-        if self._shown:
-            self._watch.enter_context(watching(self._compiles))
-            self._watch.enter_context(screen(self._restore))
-            self._live = Live(
-                get_renderable=self._render,
-                console=self._console,
-                refresh_per_second=5,
-                transient=True,
-            )
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._watch.close()
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
-
-    def _restore(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def _compiles(self, what: str | None) -> None:
-        self._compiling = what
-
-    def _render(self) -> Text:
-        seconds = time.monotonic() - self._begin
-        if seconds < PATIENCE_S:
-            return Text("")
-        line = self._line()
-        if self._compiling is not None:
-            line = f"compiling {self._compiling} (once per machine)"
-        return Text(f"{seconds:6.1f} s  {line}", overflow="ellipsis", no_wrap=True)
-
-    def _line(self) -> str:
-        return self.doing
-
-
-class SolveProgress(Waiting):
-    """Live line of phase, incumbent, bound, gap and time."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__("starting", quiet=quiet)
-        self._last: Progress | None = None
-
-    def __call__(self, event: Progress) -> None:
-        """Take the latest event."""
-        self._last = event
-
-    def _line(self) -> str:
-        event = self._last
-        if event is None:
-            return self.doing
-        parts = [f"{event.phase:<18}"]
-        if event.incumbent is not None:
-            parts.append(f"incumbent {event.incumbent:.5f}")
-        if event.best_bound is not None:
-            parts.append(f"bound {event.best_bound:.5f}")
-        if event.incumbent and event.best_bound is not None:
-            parts.append(f"gap {percent(relative_gap(event.incumbent, event.best_bound), 2)}")
-        if event.detail:
-            parts.append(event.detail)
-        return "  ".join(parts)
-
-
-class RunProgress(Waiting):
-    """Live line of a simulation: executions committed, their share, the simulated time."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__("simulating", quiet=quiet)
-
-    def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
-        """Take the latest count."""
-        self.doing = f"{done:,} of {total:,} executions  {percent(done / total)}"
-        if now_s is not None:
-            self.doing += f"  at {now_s:,.0f} s of the trace"

@@ -135,11 +135,11 @@ def test_colour_is_for_terminals_that_want_it(calls: dict[str, list[str]]) -> No
 
 WAIT = """
 import time
-import cli.terminal
-from cli.terminal import RunProgress, SolveProgress, Waiting
+import cli.waiting
+from cli.waiting import RunProgress, SolveProgress, Waiting
 from placement.problem.outcome import Progress
 for patience, quiet in SETTINGS:
-    cli.terminal.PATIENCE_S = patience
+    cli.waiting.PATIENCE_S = patience
     print("patience", patience, quiet)
     for line, event in ((Waiting("reading", quiet=quiet), None),
                         (RunProgress(quiet=quiet), (5, 10)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -140,6 +141,11 @@ class TraceBuilder:
 
     def _read_workflows(self, batch: Batch) -> IntArray:
         names = batch.workflow_ids
+        if not isinstance(names, Sequence):  # a column of a table
+            kinds = names.unique().to_list()
+            if all(kind in self.index for kind in kinds):
+                codes = names.replace_strict(kinds, [self.index[kind] for kind in kinds])
+                return np.asarray(codes.to_numpy(), dtype=np.int64)
         try:
             return np.array([self.index[n] for n in names], dtype=np.int64)
         except (KeyError, TypeError):
@@ -164,6 +170,8 @@ class TraceBuilder:
 
     def _read_services(self, batch: Batch, workflow: IntArray) -> FloatArray:
         service = np.zeros(int(self._lengths(workflow).sum()))
+        if batch.mappings is not None and self._has_strangers(batch, workflow):
+            batch = replace(batch, times=batch.mappings(), columns={})
         for w, rows, places in self._by_workflow(workflow):
             definition = self.workload.workflows[w]
             if batch.times is None:
@@ -173,6 +181,15 @@ class TraceBuilder:
             self._fill_missing(batch, w, rows, times)
             service[places] = times
         return service
+
+    def _has_strangers(self, batch: Batch, workflow: IntArray) -> bool:
+        """Whether some time is of a node that the request's workflow does not have."""
+        known = sum(
+            int(np.count_nonzero(~np.isnan(batch.columns[node.id][rows])))
+            for w, rows, _ in self._by_workflow(workflow)
+            for node in self.workload.workflows[w].nodes
+        )
+        return known != batch.given
 
     def _read_prefills(
         self, batch: Batch, workflow: IntArray, service: FloatArray

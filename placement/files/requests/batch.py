@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from placement.problem.cluster import FloatArray
 from placement.support.equality import ByContent
 from placement.support.faults import Spot
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TIMES, PREFILLS = "node_execution_times", "node_prefill_times"
 """Fields of a request that hold seconds by node."""
@@ -24,12 +27,16 @@ class Batch(ByContent):
     Parameters
     ----------
     request_ids, timestamps, workflow_ids : sequences of length B
-        As the file has them.
+        As the file has them; of a table the last two are columns of polars.
     times : sequence of length B, or None
         ``node_execution_times`` of each request as a mapping (None for none); where it is None,
         `columns` holds the times.
     columns : mapping of node id to float64 array of shape (B,)
         Times by node, NaN where the file leaves them out.
+    given : int or None
+        How many times `columns` holds, where they were decoded from text.
+    mappings : callable or None
+        Gives the `times` that were decoded, for sentences about them.
     prefills, prefill_columns
         ``node_prefill_times``, likewise; without both, the file states no prefill.
     place : callable
@@ -37,10 +44,12 @@ class Batch(ByContent):
     """
 
     request_ids: Sequence[Any]
-    timestamps: Sequence[Any]
-    workflow_ids: Sequence[Any]
+    timestamps: Sequence[Any] | pl.Series
+    workflow_ids: Sequence[Any] | pl.Series
     times: Sequence[Any] | None
     place: Place
     columns: Mapping[str, FloatArray] = field(default_factory=dict)
+    given: int | None = None
+    mappings: Callable[[], Sequence[Any]] | None = None
     prefills: Sequence[Any] | None = None
     prefill_columns: Mapping[str, FloatArray] = field(default_factory=dict)

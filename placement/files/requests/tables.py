@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 
 from placement.files.requests.batch import PREFILLS, TIMES, Batch
+from placement.files.requests.decoding import decode_seconds
 from placement.files.requests.records import OPTIONAL, REQUIRED
 from placement.files.schema_faults import close_field
 from placement.files.syntax.csv_text import (
@@ -26,7 +26,7 @@ from placement.files.syntax.csv_text import (
     one_line_a_row,
     read_header,
 )
-from placement.files.syntax.json_text import may_repeat_keys, parse_json
+from placement.files.syntax.json_text import parse_apart, parse_json
 from placement.files.syntax.source import check_file
 from placement.files.unread_fields import UnreadFields
 from placement.problem.cluster import FloatArray
@@ -45,8 +45,14 @@ RowName = Callable[[int], str]
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError)
 
 
-def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
+def read_csv_batches(path: str | os.PathLike[str], nodes: Sequence[str] = ()) -> Iterator[Batch]:
     """Read a CSV file with a header, one request a row.
+
+    Parameters
+    ----------
+    path : path-like
+    nodes : sequence of str
+        Names that nodes have, for a faster way.
 
     Raises
     ------
@@ -63,17 +69,25 @@ def read_csv_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
     _check_columns(path, table.columns)
     table = _without_blank_end(table)
     if table.height and table.to_series(table.width - 1).null_count():
-        check_widths(path, width)  # a short row has no last field
+        check_widths(path, width, table.height)  # a short row has no last field
     regular = cache(lambda: one_line_a_row(path, table.height))
 
     def row_name(i: int) -> str:
         return f"line {i + 2}" if regular() else f"row {i + 1}"
 
-    yield from _batches(path, table, row_name)
+    yield from _batches(path, table, row_name, nodes)
 
 
-def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
+def read_parquet_batches(
+    path: str | os.PathLike[str], nodes: Sequence[str] = ()
+) -> Iterator[Batch]:
     """Read a Parquet file, one request a row.
+
+    Parameters
+    ----------
+    path : path-like
+    nodes : sequence of str
+        Names that nodes have, for a faster way.
 
     Raises
     ------
@@ -94,7 +108,7 @@ def read_parquet_batches(path: str | os.PathLike[str]) -> Iterator[Batch]:
     except BROKEN as error:
         raise _broken_parquet(path, error) from None
     try:
-        yield from _batches(path, table, lambda i: f"row {i + 1}")
+        yield from _batches(path, table, lambda i: f"row {i + 1}", nodes)
     except BROKEN as error:  # what its footer promises and its pages do not hold
         raise _broken_parquet(path, error) from None
 
@@ -130,11 +144,11 @@ def _without_blank_end(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _batches(
-    path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName
+    path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName, nodes: Sequence[str]
 ) -> Iterator[Batch]:
     table = _unnest(path, table, row_name)
     for first in range(0, table.height, ROWS):
-        yield _batch(path, table.slice(first, ROWS), first, row_name)
+        yield _batch(path, table.slice(first, ROWS), first, row_name, nodes)
 
 
 def _unnest(path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName) -> pl.DataFrame:
@@ -181,21 +195,27 @@ def _unnest_seconds(table: pl.DataFrame, field: str, faults: FaultList) -> pl.Da
 
 
 def _batch(
-    path: str | os.PathLike[str], table: pl.DataFrame, first: int, row_name: RowName
+    path: str | os.PathLike[str],
+    table: pl.DataFrame,
+    first: int,
+    row_name: RowName,
+    nodes: Sequence[str],
 ) -> Batch:
     def place(i: int, name: str) -> str:
         return f"{row_name(first + i)}, {name}"
 
-    times, columns = _seconds(path, table, TIMES, place)
+    decoded = decode_seconds(table[TIMES], nodes) if TIMES in table.columns else None
+    times, columns = (None, decoded.columns) if decoded else _seconds(path, table, TIMES, place)
     prefills, prefill_columns = _seconds(path, table, PREFILLS, place)
-    stamps = table["timestamp"]
     return Batch(
         request_ids=table["request_id"].to_list(),
-        timestamps=cast(Sequence[Any], stamps) if stamps.dtype.is_temporal() else stamps.to_list(),
-        workflow_ids=table["workflow_id"].to_list(),
+        timestamps=table["timestamp"],
+        workflow_ids=table["workflow_id"],
         times=times,
         place=place,
         columns=columns,
+        given=decoded.given if decoded else None,
+        mappings=(lambda: _mappings(path, table, TIMES, place)) if decoded else None,
         prefills=prefills,
         prefill_columns=prefill_columns,
     )
@@ -206,7 +226,7 @@ def _seconds(
 ) -> tuple[list[Any] | None, dict[str, FloatArray]]:
     """Take the seconds by node of a field: as mappings, or as a column a node."""
     if field in table.columns:
-        return _parse_times(path, table[field].to_list(), field, place), {}
+        return _mappings(path, table, field, place), {}
     faults = FaultList(path)
     columns = {
         name.removeprefix(field + "."): _numbers(table[name], place, faults)
@@ -217,18 +237,20 @@ def _seconds(
     return None, columns
 
 
+def _mappings(
+    path: str | os.PathLike[str], table: pl.DataFrame, field: str, place: Any
+) -> list[Any]:
+    return _parse_times(path, table[field].to_list(), field, place)
+
+
 def _parse_times(
     path: str | os.PathLike[str], texts: list[str | None], field: str, place: Any
 ) -> list[Any]:
     """Parse the JSON objects of a column; all at once where nothing is wrong."""
     parts = [t.encode() if t else b"null" for t in texts]
-    joined = b"[" + b",".join(parts) + b"]"
-    try:
-        values = orjson.loads(joined)
-        if len(values) == len(parts) and not may_repeat_keys(joined, values):
-            return list(values)
-    except orjson.JSONDecodeError:
-        pass
+    found = parse_apart(parts)
+    if found is not None:
+        return found
     faults = FaultList(path)
     values = []
     for i, part in enumerate(parts):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from secrets import token_hex
 from typing import Any
 
 import orjson
@@ -14,7 +15,8 @@ from placement.files.syntax.yaml_text import dotted_place
 from placement.support.faults import FaultList, InputError, Place, input_error
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,\n]|[^\s{}\[\]:,"]+')
-_KEY_END = re.compile(rb'"[ \t\r\n]*:')
+_BETWEEN = f'"{token_hex(16)}"'.encode()
+"""Stands between texts that are parsed as one; no text can know it."""
 _ESCAPED_MARK = re.compile(rb"\\u00(22|3a)", re.IGNORECASE)
 
 
@@ -61,7 +63,31 @@ def may_repeat_keys(raw: bytes, data: Any) -> bool:
         again = orjson.dumps(data)
     except orjson.JSONEncodeError:  # nested beyond what the writer supports
         return True
-    return len(_KEY_END.findall(raw)) != again.count(b'":')
+    return _key_ends(raw) != again.count(b'":')
+
+
+def parse_apart(texts: list[bytes]) -> list[Any] | None:
+    """Parse many JSON texts as one; None where one of them is none, or may repeat a key."""
+    whole = b"[" + (b"," + _BETWEEN + b",").join(texts) + b"]"
+    try:
+        found: list[Any] = orjson.loads(whole)
+    except orjson.JSONDecodeError:
+        return None
+    # A text that another one has to complete swallows what stands between the two.
+    mark = orjson.loads(_BETWEEN)
+    if len(found) != 2 * len(texts) - 1 or any(x != mark for x in found[1::2]):
+        return None
+    values = found[::2]
+    inner = [v for d in values if type(d) is dict for v in d.values() if type(v) is dict]
+    held = sum(len(d) for d in values if type(d) is dict) + sum(map(len, inner))
+    # What looks like the end of a key is at least as often there as keys are.
+    if _key_ends(whole) != held and may_repeat_keys(b"".join(texts), values):
+        return None
+    return values
+
+
+def _key_ends(raw: bytes) -> int:
+    return raw.translate(None, b" \t\r\n").count(b'":')
 
 
 def _repeats_keys(raw: bytes) -> bool:

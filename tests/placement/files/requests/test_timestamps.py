@@ -68,18 +68,40 @@ BLANKS = st.sampled_from(["", "", "", " ", "\n", "\t", "\u2028"])
 STAMPS = st.tuples(BLANKS, DATES, FRACTIONS, OFFSETS, BLANKS).map("".join)
 
 
-@given(stamps=st.lists(STAMPS, min_size=1, max_size=4))
+UNIFORM = st.integers(0, 6).flatmap(
+    lambda digits: st.lists(
+        st.from_regex(
+            r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9](:[0-6][0-9]){2}"
+            + (rf"\.[0-9]{{{digits}}}" if digits else "")
+            + r"(\+01:00)?",
+            fullmatch=True,
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+"""Stamps of one length, more or less, of which many are moments."""
+
+
+@given(stamps=st.one_of(st.lists(STAMPS, min_size=1, max_size=4), UNIFORM))
 @settings(max_examples=400, deadline=None)
 def test_both_ways_of_reading_accept_the_same_stamps(stamps: list[str]) -> None:
     """The whole column at once, or one after the other: the same moments, or both refuse."""
 
-    def read(*, one_by_one: bool) -> tuple[list[int], object, bool]:
+    def read(way: str) -> tuple[list[int], object, bool]:
         clock = Clock(FaultList("trace.csv"))
-        found = clock._read_each(stamps, str) if one_by_one else clock.read(stamps, str)
+        if way == "many":  # as a long column whose stamps have several lengths
+            found = clock._read_fast(stamps)
+            found = clock._read_each(stamps, str) if found is None else found
+        elif way == "one by one":
+            found = clock._read_each(stamps, str)
+        else:
+            found = clock.read(stamps if way == "list" else pl.Series(stamps), str)
         return found.tolist(), clock.zone, bool(clock.faults)
 
-    slow = read(one_by_one=True)
-    assert read(one_by_one=False) == slow
+    slow = read("one by one")
+    for way in ("list", "series", "many"):
+        assert read(way) == slow
     moments, _, refused = slow
     if not refused:
         assert Clock(FaultList("")).start(moments[0]).year >= 1
