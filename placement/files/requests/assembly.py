@@ -95,6 +95,8 @@ class TraceBuilder:
 
     def _read_ids(self, batch: Batch) -> Sequence[str]:
         ids = batch.request_ids
+        if batch.distinct:
+            return ids
         if set(map(type, ids)) != {str} or "" in ids:
             ids = [str(x) if type(x) is int else x for x in ids]
             for i, name in enumerate(ids):

@@ -33,6 +33,8 @@ class Batch(ByContent):
         `columns` holds the times.
     columns : mapping of node id to float64 array of shape (B,)
         Times by node, NaN where the file leaves them out.
+    distinct : bool
+        Whether the ids are known to be texts that are there once in the whole file.
     given : int or None
         How many times `columns` holds, where they were decoded from text.
     mappings : callable or None
@@ -49,6 +51,7 @@ class Batch(ByContent):
     times: Sequence[Any] | None
     place: Place
     columns: Mapping[str, FloatArray] = field(default_factory=dict)
+    distinct: bool = False
     given: int | None = None
     mappings: Callable[[], Sequence[Any]] | None = None
     prefills: Sequence[Any] | None = None

@@ -79,9 +79,12 @@ def read_jsonl_batches(path: str | os.PathLike[str], nodes: Sequence[str] = ()) 
             if first_line == 1:
                 decode(path, lines[0])
                 lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-            numbers = [first_line + i for i, text in enumerate(lines) if not text.isspace()]
+            numbers: Sequence[int] = range(first_line, first_line + len(lines))
+            texts = lines
+            if any(map(bytes.isspace, lines)):
+                numbers = [n for n, text in zip(numbers, lines, strict=True) if not text.isspace()]
+                texts = [text for text in lines if not text.isspace()]
             first_line += len(lines)
-            texts = [text for text in lines if not text.isspace()]
             place = _line_place(numbers)
             if len(texts) >= FAST_FROM and (decoded := _decoded_batch(path, texts, numbers, nodes)):
                 yield decoded
@@ -95,7 +98,7 @@ def read_jsonl_batches(path: str | os.PathLike[str], nodes: Sequence[str] = ()) 
 
 
 def _decoded_batch(
-    path: str | os.PathLike[str], texts: list[bytes], numbers: list[int], nodes: Sequence[str]
+    path: str | os.PathLike[str], texts: list[bytes], numbers: Sequence[int], nodes: Sequence[str]
 ) -> Batch | None:
     """Decode lines of the plainest form all at once; None where one is anything else."""
     import polars as pl  # a fifth of a second that only long traces need
@@ -122,7 +125,9 @@ def _decoded_batch(
     )
 
 
-def _parse_lines(path: str | os.PathLike[str], texts: list[bytes], numbers: list[int]) -> list[Any]:
+def _parse_lines(
+    path: str | os.PathLike[str], texts: list[bytes], numbers: Sequence[int]
+) -> list[Any]:
     records = parse_apart(texts)
     if records is not None:
         return records
@@ -203,7 +208,7 @@ def _document_place(document: Document, base: tuple[str, ...]) -> Any:
     return place
 
 
-def _line_place(numbers: list[int]) -> Any:
+def _line_place(numbers: Sequence[int]) -> Any:
     def place(i: int, name: str) -> str:
         return f"line {numbers[i]}" + (f", {name}" if name else "")
 

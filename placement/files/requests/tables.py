@@ -147,8 +147,10 @@ def _batches(
     path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName, nodes: Sequence[str]
 ) -> Iterator[Batch]:
     table = _unnest(path, table, row_name)
+    ids = table["request_id"]
+    distinct = not ids.null_count() and ids.n_unique() == len(ids) and bool((ids != "").all())
     for first in range(0, table.height, ROWS):
-        yield _batch(path, table.slice(first, ROWS), first, row_name, nodes)
+        yield _batch(path, table.slice(first, ROWS), first, row_name, nodes, distinct)
 
 
 def _unnest(path: str | os.PathLike[str], table: pl.DataFrame, row_name: RowName) -> pl.DataFrame:
@@ -200,6 +202,7 @@ def _batch(
     first: int,
     row_name: RowName,
     nodes: Sequence[str],
+    distinct: bool,
 ) -> Batch:
     def place(i: int, name: str) -> str:
         return f"{row_name(first + i)}, {name}"
@@ -209,6 +212,7 @@ def _batch(
     prefills, prefill_columns = _seconds(path, table, PREFILLS, place)
     return Batch(
         request_ids=table["request_id"].to_list(),
+        distinct=distinct,
         timestamps=table["timestamp"],
         workflow_ids=table["workflow_id"],
         times=times,
@@ -270,6 +274,10 @@ def _numbers(column: pl.Series, place: Any, faults: FaultList) -> FloatArray:
     """Take a column of seconds, NaN where it is empty."""
     if column.dtype == pl.Null:
         return np.full(len(column), np.nan)
+    if column.dtype == pl.Float64:
+        seconds = np.asarray(column.to_numpy())
+        if np.count_nonzero(np.isnan(seconds)) == column.null_count():
+            return seconds
     if column.dtype == pl.String:
         blank = column.is_null() | (column == "")
         numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
