@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asked import GivenCluster, InputFiles, Shown, takes
 from cli.common import (
     cluster_options,
     echo_json,
     input_options,
     load_inputs,
-    make_cluster,
     output_options,
     waiting,
 )
@@ -24,20 +25,17 @@ DEFAULT_SERVERS = 1
 MOST_PAIRS = 15
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, GivenCluster, Shown):
+    """What `gswarm-place analyze` was asked for."""
+
+
 @click.command(cls=Complete)
 @input_options
 @cluster_options
 @output_options
-def command(
-    config: str,
-    requests: str,
-    gpus: int | None,
-    gpus_per_server: int,
-    gpu_memory_gb: float,
-    cluster_file: str | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Show what a trace asks for: usage, pairs, offered load, what one server can hold.
 
     The offered load of a model in GPU-erlangs is the number of GPUs it would keep busy all the
@@ -50,15 +48,15 @@ def command(
     """
     from placement.analysis import analyze
 
-    if gpus is None and cluster_file is None:
-        gpus = gpus_per_server * DEFAULT_SERVERS
-    cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
-    workload, trace = load_inputs(config, requests)
+    if asked.gpus is None and asked.cluster_file is None:
+        asked = replace(asked, gpus=asked.gpus_per_server * DEFAULT_SERVERS)
+    cluster = asked.cluster()
+    workload, trace = load_inputs(asked.config, asked.requests)
     with waiting("counting pairs and loads"):
         analysis = analyze(workload, trace, cluster)
-    if as_json:
+    if asked.as_json:
         echo_json(_as_json(analysis))
-    elif not quiet:
+    elif not asked.quiet:
         _show(analysis)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asked import InputFiles, Shown, takes
 from cli.common import (
     Routing,
     check_outputs,
@@ -20,9 +22,25 @@ from cli.common import (
 from cli.missing import Complete
 
 if TYPE_CHECKING:
+    from placement.problem.names import Mode
     from placement.problem.workload import Workload
     from runtime.calibration.errors import Comparison
     from runtime.calibration.fit import Calibration, Estimate
+    from runtime.policies import RoutingPolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, Shown):
+    """What `gswarm-place calibrate` was asked for."""
+
+    log: str
+    plan: str
+    mode: Mode
+    routing: str | RoutingPolicy
+    gpu_fraction: bool
+    output: str | None
+    cluster_out: str | None
+    plot: str | None
 
 
 @click.command(cls=Complete)
@@ -74,7 +92,8 @@ if TYPE_CHECKING:
     help="Draw simulated against measured latency (.svg, .png, .pdf).",
 )
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Fit the figures of the simulated GPUs to executions as they really were.
 
     From who was in service when, least squares find what replicas that share a GPU keep of it, how
@@ -99,37 +118,37 @@ def command(**options: Any) -> None:
     from runtime.simulate import simulate
 
     needed = ("log", "plan", "config", "requests")
-    inputs = tuple(options[name] for name in needed)
+    inputs = tuple(getattr(asked, name) for name in needed)
     outputs = {
-        "-o": options["output"],
-        "--cluster-out": options["cluster_out"],
-        "--plot": options["plot"],
+        "-o": asked.output,
+        "--cluster-out": asked.cluster_out,
+        "--plot": asked.plot,
     }
     check_outputs(outputs, inputs)
-    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
+    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
     with waiting("reading the log"):
-        observed = observe(read_log(options["log"]), workload, trace, plan.cluster, options["log"])
+        observed = observe(read_log(asked.log), workload, trace, plan.cluster, asked.log)
     with waiting("fitting"):
-        found = calibrate(observed, workload, plan.cluster, gpu_fraction=options["gpu_fraction"])
+        found = calibrate(observed, workload, plan.cluster, gpu_fraction=asked.gpu_fraction)
     better, cluster = calibrated(workload, plan.cluster, found)
     after_plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
     with waiting("simulating"):
-        how = {"mode": options["mode"], "policy": options["routing"]}
-        before = compare(observed, trace, simulate(workload, trace, plan, **how))
-        after = compare(observed, trace, simulate(better, trace, after_plan, **how))
+        run = partial(simulate, mode=asked.mode, policy=asked.routing)
+        before = compare(observed, trace, run(workload, trace, plan))
+        after = compare(observed, trace, run(better, trace, after_plan))
     with together():
-        if options["output"] is not None:
-            write_config(options["output"], _config(options["config"], workload, better))
-        if options["cluster_out"] is not None:
-            write_cluster(options["cluster_out"], cluster)
-        if options["plot"] is not None:
+        if asked.output is not None:
+            write_config(asked.output, _config(asked.config, workload, better))
+        if asked.cluster_out is not None:
+            write_cluster(asked.cluster_out, cluster)
+        if asked.plot is not None:
             from cli.plots.predicted import draw_calibration
             from cli.plots.sheet import write_picture
 
-            write_picture(options["plot"], draw_calibration, (before, after))
-    if options["as_json"]:
+            write_picture(asked.plot, draw_calibration, (before, after))
+    if asked.as_json:
         echo_json(_document(found, before, after))
-    elif not options["quiet"]:
+    elif not asked.quiet:
         _show(found, before, after)
         for option, path in outputs.items():
             if path is not None:

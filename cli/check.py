@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asked import Shown, takes
 from cli.common import (
     echo_json,
     hash_inputs,
@@ -36,6 +37,19 @@ Proofs = dict[str, dict[str, Any]]
 """What was found of each bound, by its name in ``--json``."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked(Shown):
+    """What `gswarm-place check` was asked for."""
+
+    plan_file: str
+    config: str | None
+    requests: str | None
+    cluster: str | None
+    bound: bool
+    solver: str
+    time_limit: float
+
+
 @click.command(cls=Complete)
 @click.argument("plan_file", type=click.Path(), metavar="PLAN")
 @click.option(
@@ -61,17 +75,8 @@ Proofs = dict[str, dict[str, Any]]
 @solver_option
 @time_limit_option("Of --bound; where it ends first, a bound is neither proven nor refuted.")
 @output_options
-def command(
-    plan_file: str,
-    config: str | None,
-    requests: str | None,
-    cluster: str | None,
-    bound: bool,
-    solver: str,
-    time_limit: float,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Verify a plan, and its bound, without trusting whoever wrote it.
 
     Memory, consecutive blocks, server bounds, sharing, flows and loads are checked and every
@@ -91,22 +96,21 @@ def command(
     from placement.solver.milp import solver_name
     from placement.verify import check_bottleneck, check_bound
 
-    if bound:
-        solver = solver_name(solver)
+    solver = solver_name(asked.solver) if asked.bound else asked.solver
     try:
-        plan = read_plan(plan_file)
+        plan = read_plan(asked.plan_file)
     except InvalidPlan as error:
-        _report([str(f) for f in error.faults], {}, as_json, quiet)
+        _report([str(f) for f in error.faults], {}, asked)
         return
-    faults = check_plan(plan) + _other_inputs(plan, config, requests, cluster)
+    faults = check_plan(plan) + _other_inputs(plan, asked)
     proofs: Proofs = {}
-    if bound and not faults:
+    if asked.bound and not faults:
         begin = time.monotonic()
         with waiting("proving the bounds anew"):
             least = check_bottleneck(
-                plan, solver=solver, time_limit_s=BOTTLENECK_SHARE * time_limit
+                plan, solver=solver, time_limit_s=BOTTLENECK_SHARE * asked.time_limit
             )
-            left = max(0.0, time_limit - (time.monotonic() - begin))
+            left = max(0.0, asked.time_limit - (time.monotonic() - begin))
             found = check_bound(plan, solver=solver, time_limit_s=left)
         if least.verdict == "does not hold":
             faults.append(
@@ -122,16 +126,14 @@ def command(
             name: asdict(each) | {"holds": _truth(each.verdict)}
             for name, each in (("bound", found), ("bottleneck", least))
         }
-    _report(faults, proofs, as_json, quiet)
+    _report(faults, proofs, asked)
 
 
-def _other_inputs(
-    plan: Plan, config: str | None, requests: str | None, cluster: str | None
-) -> list[str]:
+def _other_inputs(plan: Plan, asked: Asked) -> list[str]:
     from placement.check import check_inputs
     from placement.files.cluster_file import read_cluster
 
-    found = hash_inputs(config=config, requests=requests, cluster=cluster)
+    found = hash_inputs(config=asked.config, requests=asked.requests, cluster=asked.cluster)
     faults = [
         f"inputs: the {role} is not the one this plan was made for (its SHA-256 differs)"
         for role, digest in found.items()
@@ -139,10 +141,11 @@ def _other_inputs(
     ]
     # How GPUs are shared may come from --gpu-sharing in place of the file.
     mode = plan.cluster.sharing.mode
-    if cluster is not None and share_gpus(read_cluster(cluster), mode) != plan.cluster:
+    given = None if asked.cluster is None else share_gpus(read_cluster(asked.cluster), mode)
+    if given is not None and given != plan.cluster:
         faults.append("cluster: its servers or network are not the file's")
-    if config is not None and requests is not None:
-        faults += check_inputs(plan, *load_inputs(config, requests))
+    if asked.config is not None and asked.requests is not None:
+        faults += check_inputs(plan, *load_inputs(asked.config, asked.requests))
     return faults
 
 
@@ -150,19 +153,19 @@ def _truth(verdict: Verdict) -> bool | None:
     return None if verdict == "not decided" else verdict == "holds"
 
 
-def _report(faults: list[str], proofs: Proofs, as_json: bool, quiet: bool) -> None:
+def _report(faults: list[str], proofs: Proofs, asked: Asked) -> None:
     open_questions = [name for name, proof in proofs.items() if proof["holds"] is None]
     holds = False if faults else None if open_questions else True
-    if as_json:
+    if asked.as_json:
         known = {name: proofs.get(name) for name in NAMES}
         echo_json({"holds": holds, "faults": faults, **known})
     else:
         for fault in faults:
             click.echo(f"does not hold: {visible(fault)}", err=True)
-        if not faults and not quiet:
+        if not faults and not asked.quiet:
             click.echo("the plan holds: space, flows, loads and every stated figure")
         for name, proof in proofs.items():
-            _say(NAMES[name], proof, quiet)
+            _say(NAMES[name], proof, asked.quiet)
     if not holds:
         sys.exit(1)
 

@@ -252,32 +252,6 @@ def output_options(function: F) -> F:
     )
 
 
-def make_cluster(
-    gpus: int | None, gpus_per_server: int, gpu_memory_gb: float, cluster_file: str | None
-) -> Cluster:
-    """Build the cluster that the options describe.
-
-    Raises
-    ------
-    click.UsageError
-        Where both ways are used, or neither.
-    InputError
-        As `read_cluster`.
-    """
-    from placement.files.cluster_file import read_cluster
-    from placement.problem.cluster import Cluster
-
-    if (gpus is None) == (cluster_file is None):
-        raise click.UsageError(
-            "say what the cluster is: either --gpus N [--gpus-per-server K] [--gpu-memory-gb M], "
-            "or --cluster FILE"
-        )
-    if cluster_file is not None:
-        return read_cluster(cluster_file)
-    assert gpus is not None
-    return Cluster.homogeneous(gpus, gpus_per_server, gpu_memory_gb)
-
-
 def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
     """Read config and requests.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from cli.asked import Headroom, InputFiles, SharedCluster, Shown, takes
 from cli.common import (
     check_outputs,
     cluster_options,
@@ -17,11 +19,9 @@ from cli.common import (
     headroom_options,
     input_options,
     load_inputs,
-    make_cluster,
     mode_option,
     output_options,
     seed_option,
-    share_gpus,
     sharing_options,
     time_limit_option,
 )
@@ -33,11 +33,29 @@ from placement.support.escaping import visible
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from placement.problem.names import Method, Mode, Router, SwitchingScheduler
     from placement.problem.outcome import SolveResult
     from runtime.compare import Row
 
+N = TypeVar("N", bound=str)
+
 DEFAULT_METHODS = ("ilp", "local-search", "greedy")
 INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, SharedCluster, Headroom, Shown):
+    """What `gswarm-place compare` was asked for."""
+
+    mode: Mode
+    methods: str
+    routings: str
+    schedulers: str | None
+    repeat: int | None
+    equal_headroom: bool
+    time_limit: float
+    seed: int
+    csv_file: str | None
 
 
 @click.command(cls=Complete)
@@ -76,7 +94,8 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
 @seed_option
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE", help="Write the rows as CSV.")
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Run every method, routing policy and scheduler on your data: one ranked table.
 
     Placement and routing are each shown for themselves: every placement runs under every policy,
@@ -91,20 +110,20 @@ def command(**options: Any) -> None:
       gswarm-place compare --config configs/multimodal.yaml \\
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
-    methods = _chosen(options["methods"], METHODS, "--methods")
-    routings = _chosen(options["routings"], ROUTERS, "--routings")
-    schedulers = _schedulers(options["schedulers"], options["mode"])
+    methods = _chosen(asked.methods, METHODS, "--methods")
+    routings = _chosen(asked.routings, ROUTERS, "--routings")
+    schedulers = _schedulers(asked.schedulers, asked.mode)
     check_outputs(
-        {"--csv": options["csv_file"]},
-        (options["config"], options["requests"], options["cluster_file"]),
+        {"--csv": asked.csv_file},
+        (asked.config, asked.requests, asked.cluster_file),
     )
     wanted = [(method, routing) for method in methods for routing in routings]
     found = Findings([*wanted, *((scheduler, "") for scheduler in schedulers)])
-    with last_words(partial(_say_unfinished, found, options)):
-        _run(found, methods, routings, schedulers, options)
-    if options["csv_file"] is not None and found.rows:
-        _write_csv(options["csv_file"], ranked(found.rows))
-    _say(found, options)
+    with last_words(partial(_say_unfinished, found, asked)):
+        _run(found, methods, routings, schedulers, asked)
+    if asked.csv_file is not None and found.rows:
+        _write_csv(asked.csv_file, ranked(found.rows))
+    _say(found, asked)
     if not any(r["scheduler"] == "static" for r in found.rows):
         for miss in found.failed:
             text = f"error: {miss['method']}: no plan: {miss['reason']}"
@@ -145,34 +164,34 @@ class Findings:
         ]
 
 
-def _say(found: Findings, options: dict[str, Any]) -> None:
+def _say(found: Findings, asked: Asked) -> None:
     rows = ranked(found.rows)
-    if options["as_json"]:
+    if asked.as_json:
         echo_json(
             {
                 "rows": rows,
                 "failed": found.failed,
                 "missing": found.missing,
-                "equal_headroom": options["equal_headroom"],
+                "equal_headroom": asked.equal_headroom,
             }
         )
-    elif not options["quiet"]:
-        _show(rows, found.failed, options["repeat"])
+    elif not asked.quiet:
+        _show(rows, found.failed, asked.repeat)
 
 
-def _say_unfinished(found: Findings, options: dict[str, Any]) -> None:
+def _say_unfinished(found: Findings, asked: Asked) -> None:
     """Show what there is when the comparison is interrupted, and what is not there."""
     if found.rows:
-        _say(found, options)
+        _say(found, asked)
     missing = found.missing
-    unwritten = f"; {visible(options['csv_file'])} is not written" if options["csv_file"] else ""
+    unwritten = f"; {visible(asked.csv_file)} is not written" if asked.csv_file else ""
     click.echo(
         f"missing, {len(missing)} of {len(found.wanted)} rows: {', '.join(missing)}{unwritten}",
         err=True,
     )
 
 
-def _chosen(text: str, known: tuple[str, ...], option: str) -> list[str]:
+def _chosen(text: str, known: Sequence[N], option: str) -> list[N]:
     names = [n.strip() for n in text.split(",") if n.strip()]
     if names == ["all"]:
         return list(known)
@@ -181,10 +200,11 @@ def _chosen(text: str, known: tuple[str, ...], option: str) -> list[str]:
         raise click.UsageError(
             f"{option}: {', '.join(wrong) or 'nothing'} given; take from {', '.join(known)}"
         )
-    return list(dict.fromkeys(names))
+    by_name: dict[str, N] = {name: name for name in known}
+    return list(dict.fromkeys(by_name[name] for name in names))
 
 
-def _schedulers(text: str | None, mode: str) -> list[str]:
+def _schedulers(text: str | None, mode: str) -> list[SwitchingScheduler]:
     if text is None:
         return list(SWITCHING if mode == "offline" else SWITCHING[:1])
     if text.strip() == "none":
@@ -199,10 +219,10 @@ def _schedulers(text: str | None, mode: str) -> list[str]:
 
 def _run(
     found: Findings,
-    methods: list[str],
-    routings: list[str],
-    schedulers: list[str],
-    options: dict[str, Any],
+    methods: list[Method],
+    routings: list[Router],
+    schedulers: list[SwitchingScheduler],
+    asked: Asked,
 ) -> None:
     """Find every row that is wanted."""
     from cli.waiting import RunProgress, SolveProgress
@@ -214,33 +234,27 @@ def _run(
     from runtime.compare import Comparison
     from runtime.scoring import latency_score
 
-    cluster = make_cluster(
-        options["gpus"],
-        options["gpus_per_server"],
-        options["gpu_memory_gb"],
-        options["cluster_file"],
-    )
-    cluster = share_gpus(cluster, options["gpu_sharing"])
-    workload, trace = load_inputs(options["config"], options["requests"])
+    cluster = asked.cluster()
+    workload, trace = load_inputs(asked.config, asked.requests)
     instance = build_instance(
         workload,
         trace,
         cluster,
-        Rules(exclusive=options["exclusive"], max_models_per_gpu=options["max_models_per_gpu"]),
+        Rules(exclusive=asked.exclusive, max_models_per_gpu=asked.max_models_per_gpu),
     )
-    check_fits(options["config"], workload, cluster, instance.used_models)
-    mode, seed = options["mode"], options["seed"]
+    check_fits(asked.config, workload, cluster, instance.used_models)
+    mode, seed = asked.mode, asked.seed
     score = latency_score(workload, trace, cluster, mode=mode)
     contest = Contest(instance, mode, seed, score)
     comparison = Comparison(
-        workload, trace, cluster, instance, mode, seed=seed, repeat=options["repeat"] or 0
+        workload, trace, cluster, instance, mode, seed=seed, repeat=asked.repeat or 0
     )
-    quiet = options["quiet"] or options["as_json"]
-    plans: dict[str, SolveResult] = {}
+    quiet = asked.silent
+    plans: dict[Method, SolveResult] = {}
     solving = SolveOptions(
-        max_utilization=options["max_utilization"],
-        headroom_slack=options["headroom_slack"],
-        time_limit_s=options["time_limit"],
+        max_utilization=asked.max_utilization,
+        headroom_slack=asked.headroom_slack,
+        time_limit_s=asked.time_limit,
     )
 
     def measure(plan: SolveResult) -> None:
@@ -255,9 +269,9 @@ def _run(
         except Infeasible as error:
             found.failed.append({"method": method, "reason": str(error)})
         else:
-            if not options["equal_headroom"]:
+            if not asked.equal_headroom:
                 measure(plans[method])
-    if options["equal_headroom"] and plans:
+    if asked.equal_headroom and plans:
         cap = max(plan.certificate.load_cap for plan in plans.values())
         for method, own in plans.items():
             with SolveProgress(quiet=quiet) as solve_progress:
@@ -267,7 +281,7 @@ def _run(
             measure(plan)
     for scheduler in schedulers:
         with RunProgress(quiet=quiet) as progress:
-            found.rows.append(comparison.switching_row(scheduler, progress))  # type: ignore[arg-type]
+            found.rows.append(comparison.switching_row(scheduler, progress))
 
 
 def ranked(rows: list[Row]) -> list[Row]:

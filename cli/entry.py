@@ -32,7 +32,7 @@ def main() -> None:
     interruption.listen(heard())
     from cli.main import main as command
 
-    code: object = 0
+    code: str | int | None = 0
     try:
         command(prog_name="gswarm-place")
     except SystemExit as end:

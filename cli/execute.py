@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asked import InputFiles, Shown, takes
 from cli.common import (
     Number,
     Routing,
@@ -25,17 +26,38 @@ from cli.missing import Complete
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from placement.problem.names import Mode
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
     from runtime.arrays import Problem
     from runtime.live.execute import LiveRun
     from runtime.live.journal import Journal
+    from runtime.policies import RoutingPolicy
 
 SHOWN_REASONS = 5
 """Reasons of failures shown; `--json` lists every failure."""
 
 DRAINING = "finishing the requests that have begun; once more to stop at once"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, Shown):
+    """What `gswarm-place execute` was asked for."""
+
+    plan: str
+    endpoints: str
+    mode: Mode
+    time_scale: float
+    routing: str | RoutingPolicy
+    timeout: float
+    retries: int
+    give_up: float
+    seed: int
+    journal: str | None
+    record: str | None
+    log: str | None
+    trace: str | None
 
 
 @click.command(cls=Complete)
@@ -117,7 +139,8 @@ DRAINING = "finishing the requests that have begun; once more to stop at once"
     help="Write a timeline for ui.perfetto.dev (.json, or .json.gz).",
 )
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Run a trace over a plan on real servers, and report what came of it.
 
     Every node is a call over HTTP to the replica that the routing policy chooses; what it answers
@@ -142,32 +165,32 @@ def command(**options: Any) -> None:
 
     names = ("plan", "config", "requests", "endpoints")
     check_outputs(
-        {f"--{name}": options[name] for name in ("log", "trace", "journal", "record")},
-        [options[name] for name in names],
+        {f"--{name}": getattr(asked, name) for name in ("log", "trace", "journal", "record")},
+        [getattr(asked, name) for name in names],
     )
-    if options["record"] is not None:
-        check_record_name(options["record"])
-    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
-    inputs = read_inputs(options["requests"], trace.request_ids)
-    live = _run(plan, workload, trace, inputs, options)
+    if asked.record is not None:
+        check_record_name(asked.record)
+    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
+    inputs = read_inputs(asked.requests, trace.request_ids)
+    live = _run(plan, workload, trace, inputs, asked)
     metrics = measure(live.run)
     with together():
-        if options["log"] is not None:
+        if asked.log is not None:
             with waiting("writing the log"):
-                write_log(options["log"], live.run, metrics)
-        if options["trace"] is not None:
+                write_log(asked.log, live.run, metrics)
+        if asked.trace is not None:
             with waiting("writing the timeline"):
-                write_timeline(options["trace"], live.run)
-        if options["record"] is not None:
-            write_record(options["record"], live.run, inputs)
-    if options["as_json"]:
+                write_timeline(asked.trace, live.run)
+        if asked.record is not None:
+            write_record(asked.record, live.run, inputs)
+    if asked.as_json:
         echo_json({"summary": summarize(live.run, metrics), "live": details(live)})
-    elif not options["quiet"]:
+    elif not asked.quiet:
         show_run(live.run, metrics)
-        _show_details(live, options["journal"])
+        _show_details(live, asked.journal)
         for name in ("log", "trace", "record"):
-            if options[name] is not None:
-                click.echo(f"{name} written to {visible(options[name])}")
+            if getattr(asked, name) is not None:
+                click.echo(f"{name} written to {visible(getattr(asked, name))}")
     if live.drained and metrics.failed_requests:
         click.get_current_context().exit(130)
     if metrics.failed_requests:
@@ -179,7 +202,7 @@ def _run(
     workload: Workload,
     trace: Trace,
     inputs: Sequence[Any],
-    options: dict[str, Any],
+    asked: Asked,
 ) -> LiveRun:
     """Call the servers; Ctrl-C drains."""
     from contextlib import ExitStack
@@ -200,29 +223,29 @@ def _run(
             plan.cluster,
             placement,
             routing,
-            mode=options["mode"],
-            policy=options["routing"],
+            mode=asked.mode,
+            policy=asked.routing,
         )
 
     problem, policy = prepared(trace)
-    endpoints = read_endpoints(options["endpoints"], problem, options["timeout"])
-    stretched = scaled(trace, arrivals=options["time_scale"], service=endpoints.time_scale)
+    endpoints = read_endpoints(asked.endpoints, problem, asked.timeout)
+    stretched = scaled(trace, arrivals=asked.time_scale, service=endpoints.time_scale)
     if stretched is not trace:
         problem, policy = prepared(stretched)
     patience = replace(
-        Patience(give_up_s=options["give_up"]),
-        retry=RetryParams(retries=options["retries"], seed=options["seed"]),
+        Patience(give_up_s=asked.give_up),
+        retry=RetryParams(retries=asked.retries, seed=asked.seed),
     )
     drain = Drain()
     with ExitStack() as stack:
-        journal = _journal(options, policy.name)
+        journal = _journal(asked, policy.name)
         if journal is not None:
             stack.enter_context(journal)
-        progress = stack.enter_context(_progress(options))
+        progress = stack.enter_context(_progress(asked))
         early = stack.enter_context(early_end(DRAINING, grace_s=float("inf")))
         early.stops(drain)
         if journal is not None:
-            hint = f"what is done is in {options['journal']}; the same command goes on from there"
+            hint = f"what is done is in {asked.journal}; the same command goes on from there"
             stack.enter_context(last_words(lambda: click.echo(hint, err=True)))
         return execute(
             problem,
@@ -236,22 +259,22 @@ def _run(
         )
 
 
-def _journal(options: dict[str, Any], routing: str) -> Journal | None:
+def _journal(asked: Asked, routing: str) -> Journal | None:
     from runtime.live.journal import Journal
 
-    if options["journal"] is None:
+    if asked.journal is None:
         return None
-    files = {name: options[name] for name in ("plan", "config", "requests")}
+    files = {name: getattr(asked, name) for name in ("plan", "config", "requests")}
     made_of = {
         **hash_inputs(**files),
-        "mode": options["mode"],
+        "mode": asked.mode,
         "routing": routing,
-        "time scale": repr(options["time_scale"]),
+        "time scale": repr(asked.time_scale),
     }
-    return Journal(options["journal"], made_of)
+    return Journal(asked.journal, made_of)
 
 
-def _progress(options: dict[str, Any]) -> Any:
+def _progress(asked: Asked) -> Any:
     from cli.waiting import Waiting
     from placement.support.described import percent
 
@@ -263,7 +286,7 @@ def _progress(options: dict[str, Any]) -> Any:
             share = percent(done / total)
             self.doing = f"{done:,} of {total:,} executions  {share}  after {now_s or 0.0:,.0f} s"
 
-    return Progress("calling", quiet=options["quiet"] or options["as_json"])
+    return Progress("calling", quiet=asked.silent)
 
 
 def details(live: LiveRun) -> dict[str, Any]:

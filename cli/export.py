@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from cli.asked import Shown, takes
 from cli.common import check_outputs, echo_json, load_inputs
 from cli.missing import Complete
 from placement.problem.names import MODES, ROUTERS
@@ -17,12 +19,30 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from placement.problem.names import Mode, Router
     from placement.problem.plan import Plan
     from runtime.scene import Scene
 
 TEXTS = ("csv", "routing", "json", "launch", "compose")
 PICTURES = ("map", "course", "pairs", "flows", "utilization", "latency", "comparison")
 WITHOUT_RUN = ("map", "course")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Shown):
+    """What `gswarm-place export` was asked for."""
+
+    plan_file: str
+    form: str
+    config: str | None
+    requests: str | None
+    history: str | None
+    mode: Mode | None
+    routing: Router
+    template: str | None
+    first_port: int
+    image: str
+    output: str | None
 
 
 @click.command(cls=Complete)
@@ -98,7 +118,8 @@ WITHOUT_RUN = ("map", "course")
 )
 @click.option("--json", "as_json", is_flag=True, help="Say what was written as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
-def command(plan_file: str, form: str, **options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Write a plan as a table, a launch list or a picture.
 
     Tables and launch lists need the plan alone, and so does the map; course (incumbent and bound
@@ -116,39 +137,39 @@ def command(plan_file: str, form: str, **options: Any) -> None:
     from placement.files.plan_file import read_plan
     from placement.support.escaping import visible
 
-    output = options["output"]
-    if output is None and (form in PICTURES or options["as_json"]):
+    form, output = asked.form, asked.output
+    if output is None and (form in PICTURES or asked.as_json):
         raise click.UsageError(f"--format {form}: say where to write it with --output FILE")
     check_outputs(
         {"--output": output},
-        (plan_file, options["config"], options["requests"], options["history"]),
+        (asked.plan_file, asked.config, asked.requests, asked.history),
     )
-    if form in PICTURES:
-        _check_picture(form, options)
-    plan = read_plan(plan_file)
-    if form in PICTURES:
-        _write_picture(plan, form, options)
-    elif output is None:
-        text = _text(plan, form, options)
+    if form in PICTURES and output is not None:
+        _check_picture(form, output, asked)
+    plan = read_plan(asked.plan_file)
+    if output is None:
+        text = _text(plan, form, asked)
         # A program gets every byte; a terminal would obey some of them.
         click.echo(visible(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
         return
+    if form in PICTURES:
+        _write_picture(plan, form, output, asked)
     else:
-        write_atomically(output, _text(plan, form, options))
-    if options["as_json"]:
+        write_atomically(output, _text(plan, form, asked))
+    if asked.as_json:
         counts = {"replicas": plan.placement.n_replicas, "servers": plan.cluster.n_servers}
         echo_json({"format": form, "output": output, **counts})
-    elif not options["quiet"]:
+    elif not asked.quiet:
         click.echo(f"written to {visible(output)}", err=True)
 
 
-def _text(plan: Plan, form: str, options: dict[str, Any]) -> str:
+def _text(plan: Plan, form: str, asked: Asked) -> str:
     from cli.formats.deployment import deployment_document
     from cli.formats.launch import DEFAULT_COMMAND, LaunchCommand, compose_file, launch_script
     from cli.formats.plan_tables import replica_table, routing_table
 
-    template = DEFAULT_COMMAND if options["template"] is None else options["template"]
-    start = LaunchCommand(template, options["first_port"])
+    template = DEFAULT_COMMAND if asked.template is None else asked.template
+    start = LaunchCommand(template, asked.first_port)
     match form:
         case "csv":
             return replica_table(plan)
@@ -159,15 +180,15 @@ def _text(plan: Plan, form: str, options: dict[str, Any]) -> str:
         case "launch":
             return launch_script(plan, start)
         case _:
-            return compose_file(plan, start, options["image"])
+            return compose_file(plan, start, asked.image)
 
 
-def _check_picture(form: str, options: dict[str, Any]) -> None:
+def _check_picture(form: str, output: str, asked: Asked) -> None:
     from cli.plots.sheet import picture_form
 
-    picture_form(options["output"])
-    missing = [f"--{name}" for name in ("config", "requests") if options[name] is None]
-    if form == "course" and options["history"] is None:
+    picture_form(output)
+    missing = [f"--{name}" for name in ("config", "requests") if getattr(asked, name) is None]
+    if form == "course" and asked.history is None:
         raise click.UsageError(
             "--format course draws a solve: add --history FILE, which solve --history writes"
         )
@@ -177,7 +198,7 @@ def _check_picture(form: str, options: dict[str, Any]) -> None:
         )
 
 
-def _write_picture(plan: Plan, form: str, options: dict[str, Any]) -> None:
+def _write_picture(plan: Plan, form: str, output: str, asked: Asked) -> None:
     from cli.plots.comparison import draw_comparison
     from cli.plots.course import draw_course
     from cli.plots.flows import draw_flows
@@ -189,14 +210,13 @@ def _write_picture(plan: Plan, form: str, options: dict[str, Any]) -> None:
     from cli.views.history import read_history
     from cli.views.staging import still_scene
 
-    output = options["output"]
     if form in WITHOUT_RUN:
         draw: Callable[[Figure, Scene], None] = draw_map
-        if form == "course":
-            draw = partial(draw_course, history=read_history(options["history"]))
+        if form == "course" and asked.history is not None:
+            draw = partial(draw_course, history=read_history(asked.history))
         write_picture(output, draw, still_scene(plan.certificate.method, plan))
         return
-    scene, other = _run(plan, form == "comparison", options)
+    scene, other = _run(plan, form == "comparison", asked)
     if other is not None:
         write_picture(output, partial(draw_comparison, other=other), scene)
     else:
@@ -209,15 +229,17 @@ def _write_picture(plan: Plan, form: str, options: dict[str, Any]) -> None:
         write_picture(output, drawings[form], scene)
 
 
-def _run(plan: Plan, compare: bool, options: dict[str, Any]) -> tuple[Scene, Scene | None]:
+def _run(plan: Plan, compare: bool, asked: Asked) -> tuple[Scene, Scene | None]:
     from cli.side_by_side import run_both
 
-    workload, trace = load_inputs(options["config"], options["requests"])
+    assert asked.config is not None
+    assert asked.requests is not None
+    workload, trace = load_inputs(asked.config, asked.requests)
     return run_both(
         plan,
         workload,
         trace,
-        mode=options["mode"] or plan.mode,
-        routing=options["routing"],
+        mode=asked.mode or plan.mode,
+        routing=asked.routing,
         against="greedy" if compare else "none",
     )

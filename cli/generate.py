@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import click
 
+from cli.asked import Shown, takes
 from cli.common import (
     Number,
     check_outputs,
@@ -21,6 +23,26 @@ if TYPE_CHECKING:
 
 DEFAULT_REQUESTS = 1000
 LONGEST_S = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Shown):
+    """What `gswarm-place generate` was asked for."""
+
+    config: str | None
+    models: int
+    workflows: int
+    requests: int | None
+    largest_block: str
+    arrivals: str
+    arrivals_file: str | None
+    burstiness: float
+    rate: float | None
+    load: float | None
+    gpus: int
+    seed: int
+    config_out: str | None
+    requests_out: str
 
 
 @click.command(cls=Complete)
@@ -87,7 +109,8 @@ LONGEST_S = 1e9
     help="Where the trace goes (YAML, JSON, JSONL, CSV, Parquet).",
 )
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Write seeded synthetic configs and traces of any size.
 
     The same seed gives the same files. Without --rate and --load the trace keeps one request a
@@ -113,90 +136,88 @@ def command(**options: Any) -> None:
     from placement.generate.trace_writer import write_requests
     from placement.support.escaping import visible
 
-    _check(options)
-    seed = options["seed"]
+    _check(asked)
+    seed = asked.seed
     # Whatever can be wrong with an input is found before anything is written.
     recorded = None
-    if options["arrivals_file"] is not None:
-        recorded = read_arrivals(options["arrivals_file"], options["requests"])
-    path, config = options["config"], None
+    if asked.arrivals_file is not None:
+        recorded = read_arrivals(asked.arrivals_file, asked.requests)
+    path, config = asked.config, None
     if path is None:
-        path = options["config_out"]
+        path = asked.config_out
         config = synthetic_config(
-            options["models"],
-            options["workflows"],
+            asked.models,
+            asked.workflows,
             seed=seed,
-            largest_block=int(options["largest_block"]),
+            largest_block=int(asked.largest_block),
         )
         workload = build_workload(ConfigFile.model_validate(config))
     else:
         workload = read_config(path)
     mix = np.random.default_rng([seed, 3]).dirichlet(np.full(len(workload.workflows), 3.0))
-    rate = options["rate"]
-    if options["load"] is not None:
-        rate = rate_for_load(workload, options["load"], options["gpus"], mix)
-    arrivals = _arrivals(recorded, rate, options)
+    rate = asked.rate
+    if asked.load is not None:
+        rate = rate_for_load(workload, asked.load, asked.gpus, mix)
+    arrivals = _arrivals(recorded, rate, asked)
     with waiting("drawing and writing the trace"), together():
-        if config is not None:
-            write_config(path, config)
+        if config is not None and asked.config_out is not None:
+            write_config(asked.config_out, config)
         try:
             trace = synthetic_trace(workload, arrivals, seed=seed, mix=mix)
         except ValueError as error:  # it knows the models, not the file
             raise ValueError(f"{path}: {error}") from error
-        write_requests(options["requests_out"], trace)
+        write_requests(asked.requests_out, trace)
     span = float(arrivals[-1])
-    if options["as_json"]:
+    if asked.as_json:
         echo_json(
             {
                 "config": path,
-                "requests_file": options["requests_out"],
+                "requests_file": asked.requests_out,
                 "requests": len(arrivals),
                 "span_s": span,
                 "models": len(workload.models),
                 "workflows": len(workload.workflows),
             }
         )
-    elif not options["quiet"]:
+    elif not asked.quiet:
         click.echo(
             f"{len(arrivals):,} requests over {span:,.1f} s to {len(workload.workflows)} workflows "
-            f"of {len(workload.models)} models: {visible(options['requests_out'])}"
+            f"of {len(workload.models)} models: {visible(asked.requests_out)}"
         )
 
 
-def _check(options: dict[str, Any]) -> None:
+def _check(asked: Asked) -> None:
     from placement.files.request_file import TRACE_FORMATS
     from placement.files.syntax.document import DOCUMENT_FORMATS
     from placement.files.syntax.source import find_format
 
-    if (options["config"] is None) == (options["config_out"] is None):
+    if (asked.config is None) == (asked.config_out is None):
         raise click.UsageError(
             "either --config FILE (an existing config) or --config-out FILE (a new one)"
         )
-    if (options["arrivals"] == "file") != (options["arrivals_file"] is not None):
+    if (asked.arrivals == "file") != (asked.arrivals_file is not None):
         raise click.UsageError("--arrivals file and --arrivals-file CSV belong together")
-    if options["rate"] is not None and options["load"] is not None:
+    if asked.rate is not None and asked.load is not None:
         raise click.UsageError("--rate and --load exclude each other")
     check_outputs(
-        {"--config-out": options["config_out"], "--requests-out": options["requests_out"]},
-        (options["config"], options["arrivals_file"]),
+        {"--config-out": asked.config_out, "--requests-out": asked.requests_out},
+        (asked.config, asked.arrivals_file),
     )
-    find_format(options["requests_out"], TRACE_FORMATS)
-    if options["config_out"] is not None:
-        find_format(options["config_out"], DOCUMENT_FORMATS)
+    find_format(asked.requests_out, TRACE_FORMATS)
+    if asked.config_out is not None:
+        find_format(asked.config_out, DOCUMENT_FORMATS)
 
 
-def _arrivals(
-    recorded: FloatArray | None, rate: float | None, options: dict[str, Any]
-) -> FloatArray:
-    from placement.generate.arrivals import arrival_times, at_rate
+def _arrivals(recorded: FloatArray | None, rate: float | None, asked: Asked) -> FloatArray:
+    from placement.generate.arrivals import Law, arrival_times, at_rate
 
     if recorded is None:
         arrivals = arrival_times(
-            options["arrivals"],
-            options["requests"] or DEFAULT_REQUESTS,
+            cast(Law, asked.arrivals),
+            asked.requests or DEFAULT_REQUESTS,
             rate or 1.0,
-            seed=options["seed"],
-            burstiness=options["burstiness"],
+            seed=asked.seed,
+            burstiness=asked.burstiness,
         )
     else:
         arrivals = recorded if rate is None else at_rate(recorded, rate)

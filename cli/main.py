@@ -95,10 +95,10 @@ class Commands(click.Group):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run; every expected error is one sentence on stderr and an exit code."""
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         try:
             with notices():
-                code = super().main(*args, standalone_mode=False, **extra)
+                code = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
         except Exception as error:
             if os.environ.get("GSWARM_PLACE_DEBUG"):
                 raise
@@ -137,7 +137,7 @@ def _explain(error: BaseException) -> int:
 
     match error:
         case click.ClickException():
-            error.message = visible(error.message, keep="\n")
+            error.message = visible(error.message, keep="\n")  # type: ignore[misc]
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from cli.asked import InputFiles, Shown, takes
 from cli.common import (
     check_outputs,
     echo_json,
@@ -19,12 +21,25 @@ from cli.missing import Complete
 from placement.problem.names import MODES, ROUTERS
 
 if TYPE_CHECKING:
-    from placement.problem.names import Mode
+    from placement.problem.names import Method, Mode, Router
     from placement.problem.outcome import Progress
     from placement.problem.plan import Plan
     from runtime.scene import Scene
 
 RIVALS = ("greedy", "greedy-no-affinity", "local-search")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, Shown):
+    """What `gswarm-place report` was asked for."""
+
+    plan_file: str
+    mode: Mode | None
+    routing: Router
+    against: Method | Literal["none"]
+    against_plan: str | None
+    history: str | None
+    output: str
 
 
 @click.command(cls=Complete)
@@ -78,7 +93,8 @@ RIVALS = ("greedy", "greedy-no-affinity", "local-search")
     help="The page (HTML).",
 )
 @output_options
-def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Write one HTML page that shows a plan at work.
 
     Simulates the trace over the plan and over a heuristic's, and draws what sits where, which
@@ -98,33 +114,33 @@ def command(plan_file: str, config: str, requests: str, **options: Any) -> None:
     from placement.support.escaping import visible
 
     check_outputs(
-        {"--output": options["output"]},
-        (plan_file, config, requests, options["history"], options["against_plan"]),
+        {"--output": asked.output},
+        (asked.plan_file, asked.config, asked.requests, asked.history, asked.against_plan),
     )
-    plan, workload, trace = load_run(plan_file, config, requests)
-    history = read_history(options["history"]) if options["history"] is not None else ()
-    mode = options["mode"] or plan.mode
-    rival = options["against_plan"]
+    plan, workload, trace = load_run(asked.plan_file, asked.config, asked.requests)
+    history = read_history(asked.history) if asked.history is not None else ()
+    mode = asked.mode or plan.mode
+    rival = asked.against_plan
     scene, other = run_both(
         plan,
         workload,
         trace,
         mode=mode,
-        routing=options["routing"],
-        against=options["against"] if rival is None else read_plan(rival),
+        routing=asked.routing,
+        against=asked.against if rival is None else read_plan(rival),
     )
     with waiting("drawing the page"):
         page = report_page(
             scene,
             other=other,
             history=history,
-            run_note=_note(plan, scene, mode, options["routing"], config, requests),
+            run_note=_note(plan, scene, mode, asked.routing, asked.config, asked.requests),
         ).encode()
-    write_atomically(options["output"], page)
-    if options["as_json"]:
-        echo_json(_summary(scene, other, options["output"], len(page), history))
-    elif not options["quiet"]:
-        click.echo(f"written to {visible(options['output'])} ({len(page) / 1e6:.1f} MB)")
+    write_atomically(asked.output, page)
+    if asked.as_json:
+        echo_json(_summary(scene, other, asked.output, len(page), history))
+    elif not asked.quiet:
+        click.echo(f"written to {visible(asked.output)} ({len(page) / 1e6:.1f} MB)")
 
 
 def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:

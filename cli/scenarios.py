@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,11 +11,21 @@ import click
 from placement.problem.names import CRITERIA
 
 if TYPE_CHECKING:
+    from placement.problem.names import Criterion, Method
     from placement.problem.trace import Demand, Trace
     from placement.problem.workload import Workload
     from placement.robust import RobustOutcome
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenarios:
+    """``--scenarios``, ``--windows`` and ``--scenario-criterion``."""
+
+    scenarios: tuple[str, ...]
+    windows: int | None
+    scenario_criterion: Criterion
 
 
 def scenario_options(function: F) -> F:
@@ -45,21 +56,29 @@ def scenario_options(function: F) -> F:
     return function
 
 
-def wants_scenarios(options: dict[str, Any]) -> bool:
+def wants_scenarios(
+    asked: Scenarios, *, method: Method, refine: str | None, allow_partial: bool
+) -> bool:
     """Whether several demands are given; refuses what does not go with them.
+
+    Parameters
+    ----------
+    asked : Scenarios
+    method, refine, allow_partial
+        The options of these names.
 
     Raises
     ------
     click.UsageError
     """
-    if not options["scenarios"] and options["windows"] is None:
+    if not asked.scenarios and asked.windows is None:
         return False
-    if options["scenarios"] and options["windows"] is not None:
+    if asked.scenarios and asked.windows is not None:
         raise click.UsageError("take either --scenarios or --windows")
     for name, clash in (
-        ("--refine", options["refine"] is not None),
-        ("--allow-partial", options["allow_partial"]),
-        (f"--method {options['method']}", options["method"] != "ilp"),
+        ("--refine", refine is not None),
+        ("--allow-partial", allow_partial),
+        (f"--method {method}", method != "ilp"),
     ):
         if clash:
             raise click.UsageError(f"{name} does not go with several demands; leave it out")

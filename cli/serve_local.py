@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
+from cli.asked import Shown, takes
 from cli.common import Number, check_outputs, echo_json, output_options, waiting
 from cli.missing import Complete
+
+if TYPE_CHECKING:
+    from runtime.live.inference import Device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Shown):
+    """What `gswarm-place serve-local` was asked for."""
+
+    plan: str
+    config: str
+    requests: str | None
+    endpoints: str
+    host: str
+    port: int
+    time_scale: float
+    real: Device | None
 
 
 @click.command(cls=Complete)
@@ -67,7 +86,8 @@ from cli.missing import Complete
     "language-id, ocr) where there is one; on a GPU, random weights in PyTorch.",
 )
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Serve every replica of a plan on this machine, so that `execute` has something to call.
 
     A replica is emulated: it takes the time that its calls would take, by the law of the
@@ -95,32 +115,30 @@ def command(**options: Any) -> None:
         write_endpoints,
     )
 
-    inputs = [options[name] for name in ("plan", "config", "requests")]
-    check_outputs({"--endpoints": options["endpoints"]}, inputs)
-    plan = read_plan(options["plan"])
-    workload = read_config(options["config"])
+    inputs = [getattr(asked, name) for name in ("plan", "config", "requests")]
+    check_outputs({"--endpoints": asked.endpoints}, inputs)
+    plan = read_plan(asked.plan)
+    workload = read_config(asked.config)
     trace = None
-    if options["requests"] is not None:
-        trace = read_requests(options["requests"], workload)
+    if asked.requests is not None:
+        trace = read_requests(asked.requests, workload)
     problem = served_problem(workload, plan)
     with waiting("loading the models"):
-        engines = load_engines(problem, options["real"])
+        engines = load_engines(problem, asked.real)
     emulated = [m for p, m in enumerate(problem.placement.model.tolist()) if p not in engines]
     placed = [workload.models[m] for m in sorted(set(emulated))]
     times = ServiceTimes(workload, trace, placed)
-    settings = LocalSettings(options["host"], options["port"], options["time_scale"])
+    settings = LocalSettings(asked.host, asked.port, asked.time_scale)
 
     def ready(cluster: LocalCluster, admin: Admin) -> None:
-        write_endpoints(options["endpoints"], cluster.endpoints())
-        if options["as_json"]:
-            echo_json(
-                {"endpoints": options["endpoints"], "admin": admin.url, **cluster.endpoints()}
-            )
-        elif not options["quiet"]:
+        write_endpoints(asked.endpoints, cluster.endpoints())
+        if asked.as_json:
+            echo_json({"endpoints": asked.endpoints, "admin": admin.url, **cluster.endpoints()})
+        elif not asked.quiet:
             servers = len(cluster.servers)
             real = f", {len(engines)} of them really infer" if engines else ""
             click.echo(
-                f"{servers} replicas are served{real}; {visible(options['endpoints'])} says where"
+                f"{servers} replicas are served{real}; {visible(asked.endpoints)} says where"
             )
             click.echo(
                 f"to kill one: curl -X POST -H 'X-Gswarm-Admin: 1' {admin.url}/replicas/0/kill"

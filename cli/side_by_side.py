@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from cli.common import waiting
 from cli.views.staging import run_scene
 from placement.contest import rival_plan
-from placement.problem.names import Mode
+from placement.problem.names import Method, Mode
 from placement.problem.plan import Plan
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
@@ -19,7 +21,7 @@ def run_both(
     *,
     mode: Mode,
     routing: str,
-    against: str | Plan,
+    against: Method | Literal["none"] | Plan,
 ) -> tuple[Scene, Scene | None]:
     """Run the trace over a plan and over the one it is compared with.
 

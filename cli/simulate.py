@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asked import InputFiles, SharedCluster, Shown, takes
 from cli.common import (
     Routing,
     check_outputs,
@@ -16,7 +17,6 @@ from cli.common import (
     input_options,
     load_inputs,
     load_run,
-    make_cluster,
     mode_option,
     output_options,
     share_gpus,
@@ -30,12 +30,28 @@ from placement.problem.names import SCHEDULERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from placement.problem.names import Mode, Scheduler
     from placement.problem.trace import Trace
     from runtime.engines.events import ProgressCallback
     from runtime.metrics import Metrics
+    from runtime.policies import RoutingPolicy
     from runtime.result import RunResult
 
     Runner = Callable[[Trace, ProgressCallback | None], RunResult]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, SharedCluster, Shown):
+    """What `gswarm-place simulate` was asked for."""
+
+    plan: str | None
+    scheduler: Scheduler
+    mode: Mode
+    routing: str | RoutingPolicy
+    log: str | None
+    trace: str | None
+    repeat: int | None
+    seed: int
 
 
 @click.command(cls=Complete)
@@ -75,7 +91,8 @@ if TYPE_CHECKING:
 )
 @repeat_options
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Run a trace over a plan, event by event, and report what came of it.
 
     Replicas with work share their GPU evenly (or take turns, --gpu-sharing serial), a replica on
@@ -99,59 +116,58 @@ def command(**options: Any) -> None:
     from runtime.metrics import measure, summarize
     from runtime.timeline import write_timeline
 
-    _check(options)
-    inputs = (options["plan"], options["config"], options["requests"], options["cluster_file"])
+    asked = _checked(asked)
+    inputs = (asked.plan, asked.config, asked.requests, asked.cluster_file)
     check_outputs(
-        {"--log": options["log"], "--trace": options["trace"]},
+        {"--log": asked.log, "--trace": asked.trace},
         inputs,
     )
-    planned = options["scheduler"] == "static"
+    planned = asked.scheduler == "static"
     expected: float | None = None
     if planned:
-        trace, run_trace, expected = _planned(options)
+        trace, run_trace, expected = _planned(asked)
     else:
-        trace, run_trace = _switching(options)
+        trace, run_trace = _switching(asked)
 
-    with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
+    with RunProgress(quiet=asked.silent) as progress:
         run = run_trace(trace, progress)
     metrics = measure(run)
     intervals: dict[str, Any] | None = None
-    if options["repeat"] is not None:
-        with RunProgress(quiet=options["quiet"] or options["as_json"]) as progress:
-            intervals = repeat_run(run_trace, trace, options["repeat"], options["seed"], progress)
+    if asked.repeat is not None:
+        with RunProgress(quiet=asked.silent) as progress:
+            intervals = repeat_run(run_trace, trace, asked.repeat, asked.seed, progress)
     timeline = None
     with together():
-        if options["log"] is not None:
+        if asked.log is not None:
             with waiting("writing the log"):
-                write_log(options["log"], run, metrics)
-        if options["trace"] is not None:
+                write_log(asked.log, run, metrics)
+        if asked.trace is not None:
             with waiting("writing the timeline"):
-                timeline = write_timeline(options["trace"], run)
-    if options["as_json"]:
+                timeline = write_timeline(asked.trace, run)
+    if asked.as_json:
         extra = {} if intervals is None else {"intervals": intervals}
         echo_json({"summary": summarize(run, metrics), **extra})
-    elif not options["quiet"]:
+    elif not asked.quiet:
         from cli.run_report import show_run  # and with it rich
 
         show_run(run, metrics)
         _say_difference(run, metrics, expected)
-        if intervals is not None:
-            show_intervals(intervals, options["repeat"])
-        if options["log"] is not None:
-            click.echo(f"log written to {visible(options['log'])}")
-    if timeline is not None and not options["quiet"]:
+        if intervals is not None and asked.repeat is not None:
+            show_intervals(intervals, asked.repeat)
+        if asked.log is not None:
+            click.echo(f"log written to {visible(asked.log)}")
+    if timeline is not None and asked.trace is not None and not asked.quiet:
         notice = f" ({timeline.notice})" if timeline.notice else ""
-        click.echo(
-            f"timeline written to {visible(options['trace'])}{notice}", err=options["as_json"]
-        )
+        click.echo(f"timeline written to {visible(asked.trace)}{notice}", err=asked.as_json)
 
 
-def _check(options: dict[str, Any]) -> None:
+def _checked(asked: Asked) -> Asked:
     """Say which options do not go together, and settle the mode."""
     given = click.get_current_context().get_parameter_source
-    explicit = {name for name in options if given(name) is click.core.ParameterSource.COMMANDLINE}
-    if options["scheduler"] == "static":
-        if options["plan"] is None:
+    names = [field.name for field in fields(asked)]
+    explicit = {n for n in names if given(n) is click.core.ParameterSource.COMMANDLINE}
+    if asked.scheduler == "static":
+        if asked.plan is None:
             raise click.UsageError("--plan FILE is missing; or choose --scheduler baseline")
         wrong = explicit & {
             "gpus", "gpus_per_server", "gpu_memory_gb", "cluster_file", "exclusive",
@@ -162,28 +178,30 @@ def _check(options: dict[str, Any]) -> None:
                 f"{_flags(wrong)}: a plan says what the cluster is; leave it out, or choose "
                 "--scheduler baseline"
             )
-        return
+        return asked
     if wrong := explicit & {"plan", "routing", "gpu_sharing"}:
         raise click.UsageError(
-            f"{_flags(wrong)}: the {options['scheduler']} scheduler has no plan; leave it out"
+            f"{_flags(wrong)}: the {asked.scheduler} scheduler has no plan; leave it out"
         )
-    if options["scheduler"] == "offline":
-        if options["mode"] == "online" and "mode" in explicit:
+    if asked.scheduler == "offline":
+        if asked.mode == "online" and "mode" in explicit:
             raise click.UsageError(
                 "--scheduler offline knows all requests at time 0; use --mode offline"
             )
-        options["mode"] = "offline"
+        return replace(asked, mode="offline")
+    return asked
 
 
 def _flags(names: set[str]) -> str:
     return ", ".join("--" + name.removesuffix("_file").replace("_", "-") for name in sorted(names))
 
 
-def _planned(options: dict[str, Any]) -> tuple[Trace, Runner, float | None]:
+def _planned(asked: Asked) -> tuple[Trace, Runner, float | None]:
     from runtime.simulate import simulate
 
-    plan, workload, trace = load_run(options["plan"], options["config"], options["requests"])
-    cluster = share_gpus(plan.cluster, options["gpu_sharing"])
+    assert asked.plan is not None
+    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
+    cluster = share_gpus(plan.cluster, asked.gpu_sharing)
     plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
 
     def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
@@ -191,33 +209,30 @@ def _planned(options: dict[str, Any]) -> tuple[Trace, Runner, float | None]:
             workload,
             trace,
             plan,
-            mode=options["mode"],
-            policy=options["routing"],
+            mode=asked.mode,
+            policy=asked.routing,
             progress=progress,
         )
 
     return trace, run, plan.expected.get("server_efficiency")
 
 
-def _switching(options: dict[str, Any]) -> tuple[Trace, Runner]:
+def _switching(asked: Asked) -> tuple[Trace, Runner]:
     from runtime.switching import simulate_switching
 
-    cluster = make_cluster(
-        options["gpus"],
-        options["gpus_per_server"],
-        options["gpu_memory_gb"],
-        options["cluster_file"],
-    )
-    workload, trace = load_inputs(options["config"], options["requests"])
+    scheduler = asked.scheduler
+    assert scheduler != "static"
+    cluster = asked.cluster()
+    workload, trace = load_inputs(asked.config, asked.requests)
 
     def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
         return simulate_switching(
             workload,
             trace,
             cluster,
-            options["scheduler"],
-            mode=options["mode"],
-            models_per_gpu=1 if options["exclusive"] else options["max_models_per_gpu"],
+            scheduler,
+            mode=asked.mode,
+            models_per_gpu=1 if asked.exclusive else asked.max_models_per_gpu,
             progress=progress,
         )
 

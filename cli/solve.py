@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.asked import Headroom, InputFiles, SharedCluster, Shown, takes
 from cli.common import (
     Number,
     check_outputs,
@@ -17,11 +18,9 @@ from cli.common import (
     headroom_options,
     input_options,
     load_inputs,
-    make_cluster,
     mode_option,
     output_options,
     seed_option,
-    share_gpus,
     sharing_options,
     solver_option,
     time_limit_option,
@@ -31,6 +30,7 @@ from cli.interruption import EarlyEnd, early_end
 from cli.missing import Complete
 from cli.refine import TRAINING, UNSEEN, refine_options, refine_plan, show_refinement
 from cli.scenarios import (
+    Scenarios,
     demands_of,
     scenario_options,
     scenario_summary,
@@ -40,15 +40,41 @@ from cli.scenarios import (
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 
 if TYPE_CHECKING:
+    from placement.problem.names import Form, Method, Mode, Objective, Router
     from placement.problem.outcome import SolveResult
     from placement.problem.plan import Plan
-    from placement.problem.trace import Trace
+    from placement.problem.trace import Demand, Trace
     from placement.problem.workload import Workload
     from placement.solver.budget import Budget
 
 
 CREDIBLE = 0.95
 """Part of the headroom by mean rates from which on a simulated one needs no word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(InputFiles, SharedCluster, Headroom, Scenarios, Shown):
+    """What `gswarm-place solve` was asked for."""
+
+    method: Method
+    form: Form
+    mode: Mode
+    objective: Objective
+    alpha: float | None
+    solver: str
+    time_limit: float
+    gap: float
+    threads: int | None
+    seed: int
+    allow_partial: bool
+    simulate_headroom: bool
+    history: str | None
+    output: str
+    refine: str | None
+    refine_routing: Router
+    refine_loss: float
+    refine_evaluations: int
+    refine_budget: float
 
 
 @click.command(cls=Complete)
@@ -123,7 +149,8 @@ CREDIBLE = 0.95
 @refine_options
 @scenario_options
 @output_options
-def command(**options: Any) -> None:
+@takes(Asked)
+def command(asked: Asked) -> None:
     """Place the models by an integer program, with a proven bound.
 
     Decides how many replicas each model gets, which consecutive GPUs each takes and which
@@ -137,36 +164,26 @@ def command(**options: Any) -> None:
     """
     from placement.files.plan_file import check_plan_name
 
-    check_plan_name(options["output"])
+    check_plan_name(asked.output)
     check_outputs(
-        {"--output": options["output"], "--history": options["history"]},
-        (options["config"], options["requests"], options["cluster_file"], *options["scenarios"]),
+        {"--output": asked.output, "--history": asked.history},
+        (asked.config, asked.requests, asked.cluster_file, *asked.scenarios),
     )
     with early_end("stopping with the best plan so far; once more to quit") as end:
-        plan, result, extra = run(end, **options)
-        _write(plan, result, options)
+        plan, result, extra = run(end, asked)
+        _write(plan, result, asked)
     doubts = extra.pop("doubts", [])
-    if options["as_json"]:
+    if asked.as_json:
         echo_json(summary(result) | extra)
-    elif not options["quiet"]:
-        _show(plan, result, options["output"], doubts)
+    elif not asked.quiet:
+        _show(plan, result, asked.output, doubts)
         if "refined" in extra:
             show_refinement(extra["refined"])
         if "scenarios" in extra:
             show_scenarios(extra["scenarios"])
 
 
-def run(
-    end: EarlyEnd,
-    *,
-    config: str,
-    requests: str,
-    gpus: int | None,
-    gpus_per_server: int,
-    gpu_memory_gb: float,
-    cluster_file: str | None,
-    **options: Any,
-) -> tuple[Plan, SolveResult, dict[str, Any]]:
+def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]:
     """Read, solve for one demand or several, refine where asked for, and build the plan.
 
     The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
@@ -182,19 +199,21 @@ def run(
     from placement.solve import solve_instance
     from placement.solver.budget import Budget
 
-    several = wants_scenarios(options)
-    cluster = make_cluster(gpus, gpus_per_server, gpu_memory_gb, cluster_file)
-    cluster = share_gpus(cluster, options["gpu_sharing"])
-    workload, trace = load_inputs(config, requests)
-    rules = Rules(
-        options["objective"],
-        options["alpha"],
-        options["exclusive"],
-        options["max_models_per_gpu"],
+    several = wants_scenarios(
+        asked, method=asked.method, refine=asked.refine, allow_partial=asked.allow_partial
     )
-    demand, named = measure_demand(workload, trace), []
+    cluster = asked.cluster()
+    workload, trace = load_inputs(asked.config, asked.requests)
+    rules = Rules(
+        asked.objective,
+        asked.alpha,
+        asked.exclusive,
+        asked.max_models_per_gpu,
+    )
+    demand = measure_demand(workload, trace)
+    named: list[tuple[str, Demand]] = []
     if several:
-        demand, named = demands_of(workload, trace, options["scenarios"], options["windows"])
+        demand, named = demands_of(workload, trace, asked.scenarios, asked.windows)
     instance, *instances = (
         build_instance(
             workload,
@@ -204,36 +223,36 @@ def run(
         )
         for d in (demand, *(d for _, d in named))
     )
-    if not options["allow_partial"]:
-        check_fits(config, workload, cluster, instance.used_models)
+    if not asked.allow_partial:
+        check_fits(asked.config, workload, cluster, instance.used_models)
     solve_options = SolveOptions(
-        method=options["method"],
-        form=options["form"],
-        mode=options["mode"],
-        max_utilization=options["max_utilization"],
-        headroom_slack=options["headroom_slack"],
-        solver=options["solver"],
-        time_limit_s=options["time_limit"],
-        gap=options["gap"],
-        threads=options["threads"],
-        seed=options["seed"],
-        allow_partial=options["allow_partial"],
+        method=asked.method,
+        form=asked.form,
+        mode=asked.mode,
+        max_utilization=asked.max_utilization,
+        headroom_slack=asked.headroom_slack,
+        solver=asked.solver,
+        time_limit_s=asked.time_limit,
+        gap=asked.gap,
+        threads=asked.threads,
+        seed=asked.seed,
+        allow_partial=asked.allow_partial,
     )
-    borne = options["simulate_headroom"] and options["mode"] == "online"
+    borne = asked.simulate_headroom and asked.mode == "online"
     if borne:
         from runtime.engines.warm import begin  # numba takes half a second to import
 
         begin()
-    budget = limit = Budget(options["time_limit"])
+    budget = limit = Budget(asked.time_limit)
     end.stops(budget)
     extra: dict[str, Any] = {}
-    with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress:
+    with SolveProgress(quiet=asked.silent) as progress:
         if several:
             outcome = solve_scenarios(
                 instance,
                 instances,
                 solve_options,
-                options["scenario_criterion"],
+                asked.scenario_criterion,
                 progress=progress,
                 budget=budget,
             )
@@ -241,33 +260,35 @@ def run(
             extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
         else:
             result = solve_instance(instance, solve_options, progress=progress, budget=budget)
-    if options["refine"] is not None and not end.asked:
+    if asked.refine is not None and not end.asked:
         from runtime.judge import Judge  # scipy takes a while to import
 
         judge = Judge(
             workload,
             trace,
-            options["mode"],
-            options["refine_routing"],
-            options["refine"],
-            options["seed"],
+            asked.mode,
+            asked.refine_routing,
+            asked.refine,
+            asked.seed,
             TRAINING,
             UNSEEN,
         )
-        budget = Budget(options["refine_budget"])
+        budget = Budget(asked.refine_budget)
         end.stops(budget)
-        with SolveProgress(quiet=options["quiet"] or options["as_json"]) as progress:
+        with SolveProgress(quiet=asked.silent) as progress:
             result, extra["refined"] = refine_plan(
                 result,
                 solve_options,
                 judge,
-                evaluations=options["refine_evaluations"],
-                loss=options["refine_loss"],
+                evaluations=asked.refine_evaluations,
+                loss=asked.refine_loss,
                 budget=budget,
                 progress=progress,
             )
-    more = {f"scenario {i + 2}": path for i, path in enumerate(options["scenarios"])}
-    inputs = hash_inputs(config=config, requests=requests, cluster=cluster_file, **more)
+    more = {f"scenario {i + 2}": path for i, path in enumerate(asked.scenarios)}
+    inputs = hash_inputs(
+        config=asked.config, requests=asked.requests, cluster=asked.cluster_file, **more
+    )
     plan = build_plan(result, workload, inputs=inputs)
     if borne:
         plan = _with_headroom(plan, workload, trace, limit)
@@ -327,15 +348,15 @@ def summary(result: SolveResult) -> dict[str, Any]:
     }
 
 
-def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
+def _write(plan: Plan, result: SolveResult, asked: Asked) -> None:
     import orjson
 
     from placement.files.atomic import together, write_atomically
     from placement.files.plan_file import write_plan
 
     with together():
-        write_plan(options["output"], plan)
-        if options["history"] is not None:
+        write_plan(asked.output, plan)
+        if asked.history is not None:
             events = [
                 {
                     "phase": p.phase,
@@ -346,7 +367,7 @@ def _write(plan: Plan, result: SolveResult, options: dict[str, Any]) -> None:
                 }
                 for p in result.history
             ]
-            write_atomically(options["history"], orjson.dumps(events, option=orjson.OPT_INDENT_2))
+            write_atomically(asked.history, orjson.dumps(events, option=orjson.OPT_INDENT_2))
 
 
 def _show(plan: Plan, result: SolveResult, path: str, doubts: list[str]) -> None:

@@ -50,7 +50,7 @@ class _Text(io.TextIOWrapper):
     """Text whose ASCII is meant: click takes it for a mistake and would write UTF-8."""
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # type: ignore[override]
         name = super().encoding
         return "latin-1" if name.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968") else name
 

@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from cli.interruption import screen
 from placement.support.compilation import watching
@@ -41,7 +41,7 @@ class Waiting:
         self._compiling: str | None = None
         self._watch = ExitStack()
 
-    def __enter__(self) -> Waiting:
+    def __enter__(self) -> Self:
         if self._shown:
             # A twentieth of a second that only terminals need.
             from rich.console import Console

@@ -1,0 +1,113 @@
+"""What a command was asked for, as one frozen value: the groups that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from placement.problem.cluster import Cluster
+    from placement.problem.names import SharingMode
+
+A = TypeVar("A")
+Command = Callable[..., None]
+
+
+def takes(asked: Callable[..., A]) -> Callable[[Callable[[A], None]], Command]:
+    """Hand a command its options as one value, whose fields are named as the options are.
+
+    Parameters
+    ----------
+    asked : type
+        A frozen dataclass with a field for each option; stands right above the command.
+    """
+
+    def decorate(command: Callable[[A], None]) -> Command:
+        @wraps(command)
+        def called(**options: Any) -> None:
+            command(asked(**options))
+
+        called.__dict__["asked"] = asked
+        return called
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFiles:
+    """``--config`` and ``--requests``."""
+
+    config: str
+    requests: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenCluster:
+    """``--gpus`` with its companions, or ``--cluster``."""
+
+    gpus: int | None
+    gpus_per_server: int
+    gpu_memory_gb: float
+    cluster_file: str | None
+
+    def cluster(self) -> Cluster:
+        """Build the cluster that the options describe.
+
+        Raises
+        ------
+        click.UsageError
+            Where both ways are used, or neither.
+        InputError
+            As `read_cluster`.
+        """
+        from placement.files.cluster_file import read_cluster
+        from placement.problem.cluster import Cluster
+
+        if self.cluster_file is not None and self.gpus is None:
+            return read_cluster(self.cluster_file)
+        if self.gpus is None or self.cluster_file is not None:
+            raise click.UsageError(
+                "say what the cluster is: either --gpus N [--gpus-per-server K] "
+                "[--gpu-memory-gb M], or --cluster FILE"
+            )
+        return Cluster.homogeneous(self.gpus, self.gpus_per_server, self.gpu_memory_gb)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCluster(GivenCluster):
+    """A cluster, how its GPUs are shared, and by how many replicas."""
+
+    gpu_sharing: SharingMode | None
+    exclusive: bool
+    max_models_per_gpu: int | None
+
+    def cluster(self) -> Cluster:
+        """Build the cluster that the options describe, its GPUs shared as they say."""
+        from cli.common import share_gpus
+
+        return share_gpus(super().cluster(), self.gpu_sharing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headroom:
+    """``--max-utilization`` and ``--headroom-slack``."""
+
+    max_utilization: float
+    headroom_slack: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """``--json`` and ``--quiet``."""
+
+    as_json: bool
+    quiet: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is said while the command works."""
+        return self.as_json or self.quiet
