@@ -306,12 +306,17 @@ def _with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) 
     from runtime.engines.warm import ready  # numba takes half a second to import
     from runtime.headroom import headroom_of_plan
 
-    def in_time() -> bool:
-        return not limit.expired
+    asked_s = limit.elapsed_s
 
-    able = in_time() and ready(in_time)
+    def affords_another() -> bool:
+        """Whether a run as long as the last one would still end in time."""
+        nonlocal asked_s
+        last, asked_s = asked_s, limit.elapsed_s
+        return limit.affords(asked_s - last)
+
+    able = not limit.expired and ready(lambda: not limit.expired)
     with waiting("simulating the headroom"):
-        found = headroom_of_plan(plan, workload, trace, in_time=in_time) if able else None
+        found = headroom_of_plan(plan, workload, trace, in_time=affords_another) if able else None
     if found is not None:
         return replace(plan, expected=plan.expected | {SIMULATED_HEADROOM: found.factor})
     if not able or limit.cut_short:
