@@ -18,6 +18,7 @@ from placement.portfolio.starts import (
     Placer,
     Proposal,
     best_of,
+    has_many_nodes,
     load_cap,
     propose,
     propose_in_any_time,
@@ -56,6 +57,9 @@ from placement.solver.milp import SolverSettings, solver_name
 HEURISTICS_SHARE, SEARCH_SHARE, ROUTING_SHARE = 0.2, 0.6, 0.5
 """Parts of the time left that the steps before the integer program have at most: heuristics that
 are soon done, local search, and the routing of what they placed."""
+
+LONG_SEARCH_SHARE = 0.75
+"""As `SEARCH_SHARE`, where there are many nodes and the search finds more than programs do."""
 
 PROGRAM_SHARE = 0.85
 """Part of the time left for the integer program; balance comes after it."""
@@ -338,7 +342,9 @@ def _prepare(
     new = [*first.placements, least.solution.placement]
     routed: list[Solution] = []
     cap, seen = math.inf, placer.instance
-    for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), SEARCH_SHARE)):
+    many = has_many_nodes(instance)
+    searching = LONG_SEARCH_SHARE if many else SEARCH_SHARE
+    for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), searching)):
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
                 tick()
@@ -354,8 +360,10 @@ def _prepare(
             new, routed = placements, [s for s in routed if _keeps_cap(seen, s)]
         with budget.phase("routing", ROUTING_SHARE) as phase:
             # What is there is routed before time goes into more.
-            routed += route_all(seen, new, settings, phase)
-        placements, new = [*placements, *new], []
+            last = methods != CHEAP
+            routed += route_all(seen, new, settings, phase, last=last)
+        # What waits for its program goes on to the routing of what is searched.
+        placements, new = ([], new) if many and not last else ([*placements, *new], [])
     upper, solution = min(known, key=lambda pair: pair[0])
     bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
     instance = replace(instance, load_cap=load_cap(options, upper))

@@ -210,19 +210,36 @@ def search_wider(placer: Placer, instance: Instance, budget: Budget) -> Placemen
 
 
 def route_all(
-    instance: Instance, placements: Sequence[Placement], settings: SolverSettings, budget: Budget
+    instance: Instance,
+    placements: Sequence[Placement],
+    settings: SolverSettings,
+    budget: Budget,
+    *,
+    last: bool = True,
 ) -> list[Solution]:
     """Best routings of the placements under the cap of the instance, as far as there is time.
 
     Where there are many nodes, water-filling (once compiled) routes all of them before any program
     begins; what it finds best is the first to get one, for there may be time for no more.
+
+    Parameters
+    ----------
+    last : bool
+        Nothing else is going to be placed. Else, of many nodes, what water-filling has routed waits
+        for its program: whoever searches on needs the time more.
     """
     found, different, share = [], _different(placements), 0.5
-    if _many(instance) and at_hand(budget):
+    if has_many_nodes(instance) and at_hand(budget):
         filled = [filled_routing(instance, placement) for placement in different]
         found = [solution for solution in filled if solution is not None]
-        worth = [-1.0 if s is None else evaluate(instance, s).objective for s in filled]
-        if max(worth, default=-1.0) >= 1 - ROUNDING:
+        # Of what it leaves a little unserved a program may yet serve all.
+        worth = [
+            filled_worth(instance, p) if s is None else evaluate(instance, s).objective
+            for p, s in zip(different, filled, strict=True)
+        ]
+        if (found and not last) or any(
+            evaluate(instance, s).objective >= 1 - ROUNDING for s in found
+        ):
             return found
         different = [different[i] for i in sorted(range(len(worth)), key=lambda i: -worth[i])]
         share = 1.0  # all have rates already: what is begun is ended, if there is time for it
@@ -239,7 +256,8 @@ def best_of(instance: Instance, solutions: Sequence[Solution]) -> Solution:
     return max(solutions, key=lambda s: evaluate(instance, s).objective)
 
 
-def _many(instance: Instance) -> bool:
+def has_many_nodes(instance: Instance) -> bool:
+    """Whether routing programs take longer than all the rest."""
     nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
     return nodes > MANY_NODES
 
@@ -255,7 +273,7 @@ def _judge(settings: SolverSettings, budget: Budget) -> Judge:
     """Locality under the best routing; what cannot be routed, or not in time, comes after that."""
 
     def worth(instance: Instance, placement: Placement) -> float:
-        if _many(instance):
+        if has_many_nodes(instance):
             return filled_worth(instance, placement)
         routed = best_routing(instance, placement, settings, budget=budget)
         if routed is None:
