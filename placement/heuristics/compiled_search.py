@@ -7,10 +7,6 @@ Run as a module, this is that process.
 
 from __future__ import annotations
 
-import atexit
-import subprocess
-import sys
-import time
 from functools import cache
 
 import numpy as np
@@ -21,10 +17,10 @@ from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement
 from placement.solver.budget import Budget
-from placement.support.compilation import NotCompiled, announced, only_loaded
+from placement.support import compile_beside
+from placement.support.compilation import announced
 
-LOOK_S = 0.05
-"""Seconds between two looks at the other process."""
+WHAT = "the local search"
 
 
 def ready(budget: Budget) -> bool:
@@ -32,14 +28,18 @@ def ready(budget: Budget) -> bool:
 
     False where the budget ends first; the other process then goes on until this one ends.
     """
-    try:
-        with only_loaded():
+    if compile_beside.loaded(warm_up):
+        return True
+    if not budget.limited:
+        with announced(WHAT):
             warm_up()
-    except NotCompiled:
-        if budget.limited:
-            return _compiled_beside(budget)
-        with announced("the local search"):
-            warm_up()
+        return True
+    if not compile_beside.awaited(__name__, WHAT, lambda: not budget.expired):
+        return False
+    if not compile_beside.loaded(warm_up):
+        # What the other process compiled is nowhere to be found.
+        budget.cut()
+        return False
     return True
 
 
@@ -48,15 +48,12 @@ def at_hand(budget: Budget) -> bool:
 
     False where another process is still compiling, which this may have started.
     """
-    try:
-        with only_loaded():
-            warm_up()
-    except NotCompiled:
-        if budget.limited and _compiler().poll() is None:
-            budget.cut()
-            return False
-        return ready(budget)
-    return True
+    if compile_beside.loaded(warm_up):
+        return True
+    if budget.limited and compile_beside.compiler(__name__).poll() is None:
+        budget.cut()
+        return False
+    return ready(budget)
 
 
 @cache
@@ -82,35 +79,6 @@ def warm_up() -> None:
     demand = flatten_demand(instance)
     score = score_of(demand, servers, zero)
     anneal(demand, servers, best, score, zero, np.ones(1), np.ones((1, 1)), 1, 0, 1.0, 1.0, 0)
-
-
-@cache
-def _compiler() -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    atexit.register(process.terminate)
-    return process
-
-
-def _compiled_beside(budget: Budget) -> bool:
-    process = _compiler()
-    with announced("the local search", at_once=True):
-        while process.poll() is None:
-            if budget.expired:
-                return False
-            time.sleep(LOOK_S)
-    try:
-        with only_loaded():
-            warm_up()
-    except NotCompiled:
-        # What the other process compiled is nowhere to be found.
-        budget.cut()
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -7,13 +7,8 @@ other process.
 
 from __future__ import annotations
 
-import atexit
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 
 import numpy as np
 
@@ -21,39 +16,22 @@ from placement.problem.cluster import Cluster
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
-from placement.support.compilation import NotCompiled, announced, only_loaded
+from placement.support import compile_beside
 from runtime.simulate import simulate_placement
-
-LOOK_S = 0.05
-"""Seconds between two looks at the other process."""
 
 
 def begin() -> None:
     """Let the other process begin, unless the loops are there."""
-    if not _loaded():
-        _compiler()
+    if not compile_beside.loaded(warm_up):
+        compile_beside.compiler(__name__)
 
 
 def ready(in_time: Callable[[], bool]) -> bool:
     """Whether both loops can run at once; waits for the other process while there is time."""
-    if _loaded():
+    if compile_beside.loaded(warm_up):
         return True
-    process = _compiler()
-    with announced("the event loop", at_once=True):
-        while process.poll() is None:
-            if not in_time():
-                return False
-            time.sleep(LOOK_S)
-    return _loaded()
-
-
-def _loaded() -> bool:
-    try:
-        with only_loaded():
-            warm_up()
-    except NotCompiled:
-        return False
-    return True
+    waited = compile_beside.awaited(__name__, "the event loop", in_time)
+    return waited and compile_beside.loaded(warm_up)
 
 
 def warm_up() -> None:
@@ -66,18 +44,6 @@ def warm_up() -> None:
         none = np.zeros(len(placed), dtype=np.int64)
         placement = Placement(placed, none, none)
         simulate_placement(workload, trace, Cluster.homogeneous(1, 1), placement, engine="compiled")
-
-
-@cache
-def _compiler() -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    atexit.register(process.terminate)
-    return process
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 CODE = """
-from placement.heuristics import compiled_search
+from placement.support import compile_beside
 from placement.heuristics.greedy import greedy
 from placement.portfolio import starts
 from placement.problem.normalization import normalize
@@ -24,7 +24,7 @@ class Other:
     def poll(self):
         return None
 
-compiled_search._compiler = lambda: Other()
+compile_beside.compiler = lambda module: Other()
 starts.MANY_NODES, starts.filled_routing = 0, filled
 instance = normalize(random_instance(5, servers=3))
 budget = Budget(3600.0)
