@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +24,6 @@ from cli.common import (
     sharing_options,
     solver_option,
     time_limit_option,
-    waiting,
 )
 from cli.interruption import EarlyEnd, early_end
 from cli.missing import Complete
@@ -37,19 +36,14 @@ from cli.scenarios import (
     show_scenarios,
     wants_scenarios,
 )
+from cli.simulated_headroom import begin_compiling, doubts, with_headroom
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 
 if TYPE_CHECKING:
     from placement.problem.names import Form, Method, Mode, Objective, Router
     from placement.problem.outcome import SolveResult
     from placement.problem.plan import Plan
-    from placement.problem.trace import Demand, Trace
-    from placement.problem.workload import Workload
-    from placement.solver.budget import Budget
-
-
-CREDIBLE = 0.95
-"""Part of the headroom by mean rates from which on a simulated one needs no word."""
+    from placement.problem.trace import Demand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +166,11 @@ def command(asked: Asked) -> None:
     with early_end("stopping with the best plan so far; once more to quit") as end:
         plan, result, extra = run(end, asked)
         _write(plan, result, asked)
-    doubts = extra.pop("doubts", [])
+    reasons = extra.pop("doubts", [])
     if asked.as_json:
         echo_json(summary(result) | extra)
     elif not asked.quiet:
-        _show(plan, result, asked.output, doubts)
+        _show(plan, result, asked.output, reasons)
         if "refined" in extra:
             show_refinement(extra["refined"])
         if "scenarios" in extra:
@@ -240,10 +234,8 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     )
     borne = asked.simulate_headroom and asked.mode == "online"
     if borne:
-        from runtime.engines.warm import begin  # numba takes half a second to import
-
-        begin()
-    budget = limit = Budget(asked.time_limit)
+        begin_compiling()
+    budget = Budget(asked.time_limit)
     end.stops(budget)
     extra: dict[str, Any] = {}
     with SolveProgress(quiet=asked.silent) as progress:
@@ -260,6 +252,8 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
             extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
         else:
             result = solve_instance(instance, solve_options, progress=progress, budget=budget)
+    # What comes of the limit is for the headroom: refining has a limit of its own.
+    rest = budget.limit_s
     if asked.refine is not None and not end.asked:
         from runtime.judge import Judge  # scipy takes a while to import
 
@@ -291,38 +285,13 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     )
     plan = build_plan(result, workload, inputs=inputs)
     if borne:
-        plan = _with_headroom(plan, workload, trace, limit)
-    if (factor := plan.expected.get(SIMULATED_HEADROOM)) is not None:
-        from runtime.headroom import what_rates_do_not_know
-
-        extra[SIMULATED_HEADROOM] = factor
-        if factor < CREDIBLE * plan.expected["headroom"]:
-            extra["doubts"] = what_rates_do_not_know(plan, workload)
+        budget = Budget(rest)
+        end.stops(budget)
+        plan = with_headroom(plan, workload, trace, budget)
+    if SIMULATED_HEADROOM in plan.expected:
+        extra[SIMULATED_HEADROOM] = plan.expected[SIMULATED_HEADROOM]
+        extra["doubts"] = doubts(plan, workload)
     return plan, result, extra
-
-
-def _with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) -> Plan:
-    """State the headroom that the simulation bears out, if there is time to find it."""
-    from runtime.engines.warm import ready  # numba takes half a second to import
-    from runtime.headroom import headroom_of_plan
-
-    asked_s = limit.elapsed_s
-
-    def affords_another() -> bool:
-        """Whether a run as long as the last one would still end in time."""
-        nonlocal asked_s
-        last, asked_s = asked_s, limit.elapsed_s
-        return limit.affords(asked_s - last)
-
-    able = not limit.expired and ready(lambda: not limit.expired)
-    with waiting("simulating the headroom"):
-        found = headroom_of_plan(plan, workload, trace, in_time=affords_another) if able else None
-    if found is not None:
-        return replace(plan, expected=plan.expected | {SIMULATED_HEADROOM: found.factor})
-    if not able or limit.cut_short:
-        # On a faster machine the plan would say more.
-        return replace(plan, certificate=replace(plan.certificate, deterministic=False))
-    return plan
 
 
 def summary(result: SolveResult) -> dict[str, Any]:
@@ -375,7 +344,7 @@ def _write(plan: Plan, result: SolveResult, asked: Asked) -> None:
             write_atomically(asked.history, orjson.dumps(events, option=orjson.OPT_INDENT_2))
 
 
-def _show(plan: Plan, result: SolveResult, path: str, doubts: list[str]) -> None:
+def _show(plan: Plan, result: SolveResult, path: str, reasons: list[str]) -> None:
     from cli.terminal import output, placement_map, plain, table
 
     console = output()
@@ -392,11 +361,11 @@ def _show(plan: Plan, result: SolveResult, path: str, doubts: list[str]) -> None
             "overload: the trace asks for more than the GPUs can do; queues will grow",
             style="bold red",
         )
-    if doubts:
+    if reasons:
         factor = plan.expected[SIMULATED_HEADROOM]
         console.print(
             f"the simulation bears out {factor:.2f} times the trace's rate, less than the mean "
-            f"loads say: {'; '.join(doubts)}",
+            f"loads say: {'; '.join(reasons)}",
             style="yellow",
             markup=False,
         )

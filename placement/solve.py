@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 
 from placement.heuristics.selective_replication import Score
 from placement.patterns import solve_patterns
+from placement.portfolio.preparation import Start, best_start
 from placement.portfolio.starts import (
-    CHEAP,
     COMPACT_BOUND_SERVERS,
-    HEADROOM_SHARE,
     METHOD_SHARE,
     ROUNDING,
     Placer,
     Proposal,
     best_of,
-    has_many_nodes,
     load_cap,
     propose,
     propose_in_any_time,
     route_all,
-    search_wider,
 )
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, build_instance
@@ -43,7 +40,7 @@ from placement.problem.outcome import (
 )
 from placement.problem.plan import Plan, build_plan
 from placement.problem.rules import Rules
-from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.solution import Solution, evaluate
 from placement.problem.trace import Demand, Trace
 from placement.problem.workload import Workload
 from placement.programs.balance import balance
@@ -51,15 +48,8 @@ from placement.programs.capacity import Coverage, ensure_coverage
 from placement.programs.compact import solve_compact
 from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
-from placement.solver.budget import Budget, tick
+from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solver_name
-
-HEURISTICS_SHARE, SEARCH_SHARE, ROUTING_SHARE = 0.2, 0.6, 0.5
-"""Parts of the time left that the steps before the integer program have at most: heuristics that
-are soon done, local search, and the routing of what they placed."""
-
-LONG_SEARCH_SHARE = 0.75
-"""As `SEARCH_SHARE`, where there are many nodes and the search finds more than programs do."""
 
 PROGRAM_SHARE = 0.85
 """Part of the time left for the integer program; balance comes after it."""
@@ -67,15 +57,6 @@ PROGRAM_SHARE = 0.85
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
 Sink = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class _Start:
-    """The best heuristic start under the cap, and what is known of U*."""
-
-    instance: Instance
-    bottleneck: Bottleneck
-    solution: Solution
 
 
 def solve(
@@ -291,7 +272,7 @@ def _solve_ilp(
     note: Sink,
     history: list[Progress],
 ) -> SolveResult:
-    start = _prepare(coverage.instance, options, settings, budget, note)
+    start = best_start(coverage.instance, options, settings, budget, note)
     instance = start.instance
     worth = evaluate(instance, start.solution).objective
     note(Progress("start", budget.elapsed_s, worth, 1.0))
@@ -321,65 +302,8 @@ def _not_worse(instance: Instance, even: Solution | None, solution: Solution) ->
     return even if evaluate(instance, even).objective >= worth - ROUNDING else solution
 
 
-def _prepare(
-    instance: Instance,
-    options: SolveOptions,
-    settings: SolverSettings,
-    budget: Budget,
-    note: Sink,
-) -> _Start:
-    """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
-    note(Progress("start", budget.elapsed_s, None, None))
-    placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
-    first = propose_in_any_time(placer, budget)
-    with budget.phase("headroom", HEADROOM_SHARE) as phase:
-        placer.headroom(phase)
-    least = placer.headroom(budget)
-    busiest = f"bottleneck load {least.upper * (instance.load_unit or 1.0):.3f}"
-    note(Progress("headroom", budget.elapsed_s, None, None, busiest))
-    known = [(least.upper, least.solution), (first.upper, first.solution)]
-    placements: list[Placement] = []
-    new = [*first.placements, least.solution.placement]
-    routed: list[Solution] = []
-    cap, seen = math.inf, placer.instance
-    many = has_many_nodes(instance)
-    searching = LONG_SEARCH_SHARE if many else SEARCH_SHARE
-    for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), searching)):
-        with budget.phase(methods[-1], share) as phase:
-            for method in methods:
-                tick()
-                found = propose(placer, method, phase)
-                # What was placed last saw the cap that counts.
-                new += reversed(found.placements)
-                known.append((found.upper, found.solution))
-        lowest = load_cap(options, min(upper for upper, _ in known))
-        if lowest < cap:
-            # What is above the cap as known by now is routed once more.
-            cap, placements = lowest, [*placements, *new]
-            seen = replace(placer.instance, load_cap=cap)
-            new, routed = placements, [s for s in routed if _keeps_cap(seen, s)]
-        with budget.phase("routing", ROUTING_SHARE) as phase:
-            # What is there is routed before time goes into more.
-            last = methods != CHEAP
-            routed += route_all(seen, new, settings, phase, last=last)
-        # What waits for its program goes on to the routing of what is searched.
-        placements, new = ([], new) if many and not last else ([*placements, *new], [])
-    upper, solution = min(known, key=lambda pair: pair[0])
-    bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
-    instance = replace(instance, load_cap=load_cap(options, upper))
-    with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
-        searched = search_wider(placer, instance, phase)
-        routed += route_all(instance, [searched], settings, budget.part(ROUTING_SHARE))
-    best = best_of(instance, [solution, *routed])
-    return _Start(instance, bottleneck, best)
-
-
-def _keeps_cap(instance: Instance, solution: Solution) -> bool:
-    return evaluate(instance, solution).max_utilization <= instance.load_cap * (1 + ROUNDING)
-
-
 def _locality(
-    start: _Start,
+    start: Start,
     options: SolveOptions,
     settings: SolverSettings,
     budget: Budget,

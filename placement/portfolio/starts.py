@@ -1,7 +1,8 @@
 """Where the integer program starts: at the best of all heuristics that the tool ships.
 
 Each runs just as it does under its own name (`propose`), so that no plan is worse than any of
-them under the same cap; the cheap ones come first, for whoever has little time.
+them under the same cap, if there is time for all of them; the cheap ones come first, for whoever
+has little.
 """
 
 from __future__ import annotations
@@ -188,25 +189,45 @@ def propose_in_any_time(placer: Placer, budget: Budget) -> Proposal:
     return Proposal((placement,), upper, solution)
 
 
-def search_wider(placer: Placer, instance: Instance, budget: Budget) -> Placement:
+def search_wider(
+    placer: Placer, instance: Instance, budget: Budget, routed: Sequence[Solution]
+) -> Placement | Solution | None:
     """Search locally; where the search finds nothing under the cap, once more under wider ones.
 
     The search routes by filling servers in turn, which may fail close to the cap where the
     routing program does not: what it finds under a wider cap is routed under the real one.
     Small shared clusters leave the wider caps to `search_beyond`; where GPUs are exclusive, the
     first integer program over patterns is there sooner.
+
+    Parameters
+    ----------
+    routed : sequence of Solution
+        What has a routing under the cap already.
+
+    Returns
+    -------
+    Placement, Solution or None
+        What was found: still to be routed, or with the routing that ended the search; None where
+        that is in `routed`.
     """
-    found = []
     once = (
         instance.models_per_gpu == 1
         or oscillates(instance)
         or instance.cluster.n_servers > MOST_SEARCHED_SERVERS
     )
+    first: Placement | None = None
     for slack in SEARCHED_CAPS[:1] if once else SEARCHED_CAPS:
-        found.append(placer.place("local-search", instance.load_cap * slack, budget))
-        if budget.expired or best_routing(instance, found[-1], placer.settings, budget=budget):
-            return found[-1]
-    return found[0]
+        placement = placer.place("local-search", instance.load_cap * slack, budget)
+        if any(s.placement == placement for s in routed):
+            return None
+        first = first or placement
+        if budget.expired:
+            return placement
+        if not once:
+            solution = best_routing(instance, placement, placer.settings, budget=budget)
+            if solution is not None:
+                return solution
+    return first
 
 
 def route_all(

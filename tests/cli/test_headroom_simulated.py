@@ -59,3 +59,12 @@ def test_a_figure_that_falls_short_is_explained(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [str(a) for a in arguments])
     assert done.exit_code == 0, done.output
     assert "the simulation bears out" in done.stdout
+
+
+def test_refining_takes_nothing_off_the_time_for_the_headroom(tmp_path: Path) -> None:
+    """It has a limit of its own: what the solve left is still there, and no clock had a say."""
+    more = ["--refine", "p99", "--refine-evaluations", 2, "--json"]
+    done = solve(tmp_path / "p.json", *more)
+    assert done.exit_code == 0, done.output
+    assert "headroom_simulated" in json.loads(done.stdout)
+    assert json.loads((tmp_path / "p.json").read_text())["certificate"]["deterministic"] is True

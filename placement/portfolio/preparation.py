@@ -1,0 +1,109 @@
+"""The best start of the integer program, within parts of the time that is left."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from placement.portfolio.starts import (
+    CHEAP,
+    HEADROOM_SHARE,
+    ROUNDING,
+    Placer,
+    best_of,
+    has_many_nodes,
+    load_cap,
+    propose,
+    propose_in_any_time,
+    route_all,
+    search_wider,
+)
+from placement.problem.instance import Instance
+from placement.problem.outcome import Bottleneck, Progress, ProgressCallback, SolveOptions
+from placement.problem.solution import Placement, Solution, evaluate
+from placement.solver.budget import Budget, tick
+from placement.solver.milp import SolverSettings
+
+HEURISTICS_SHARE, SEARCH_SHARE, ROUTING_SHARE = 0.2, 0.6, 0.5
+"""Parts of the time left that the steps before the integer program have at most: heuristics that
+are soon done, local search, and the routing of what they placed."""
+
+LONG_SEARCH_SHARE = 0.75
+"""As `SEARCH_SHARE`, where there are many nodes and the search finds more than programs do."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The best heuristic start under the cap, and what is known of U*.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap that U* gives.
+    bottleneck : Bottleneck
+    solution : Solution
+    """
+
+    instance: Instance
+    bottleneck: Bottleneck
+    solution: Solution
+
+
+def best_start(
+    instance: Instance,
+    options: SolveOptions,
+    settings: SolverSettings,
+    budget: Budget,
+    note: ProgressCallback,
+) -> Start:
+    """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
+    note(Progress("start", budget.elapsed_s, None, None))
+    placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
+    first = propose_in_any_time(placer, budget)
+    with budget.phase("headroom", HEADROOM_SHARE) as phase:
+        placer.headroom(phase)
+    least = placer.headroom(budget)
+    busiest = f"bottleneck load {least.upper * (instance.load_unit or 1.0):.3f}"
+    note(Progress("headroom", budget.elapsed_s, None, None, busiest))
+    known = [(least.upper, least.solution), (first.upper, first.solution)]
+    placements: list[Placement] = []
+    new = [*first.placements, least.solution.placement]
+    routed: list[Solution] = []
+    cap, seen = math.inf, placer.instance
+    many = has_many_nodes(instance)
+    searching = LONG_SEARCH_SHARE if many else SEARCH_SHARE
+    for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), searching)):
+        with budget.phase(methods[-1], share) as phase:
+            for method in methods:
+                tick()
+                found = propose(placer, method, phase)
+                # What was placed last saw the cap that counts.
+                new += reversed(found.placements)
+                known.append((found.upper, found.solution))
+        lowest = load_cap(options, min(upper for upper, _ in known))
+        if lowest < cap:
+            # What is above the cap as known by now is routed once more.
+            cap, placements = lowest, [*placements, *new]
+            seen = replace(placer.instance, load_cap=cap)
+            new, routed = placements, [s for s in routed if _keeps_cap(seen, s)]
+        with budget.phase("routing", ROUTING_SHARE) as phase:
+            # What is there is routed before time goes into more.
+            last = methods != CHEAP
+            routed += route_all(seen, new, settings, phase, last=last)
+        # What waits for its program goes on to the routing of what is searched.
+        placements, new = ([], new) if many and not last else ([*placements, *new], [])
+    upper, solution = min(known, key=lambda pair: pair[0])
+    bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
+    instance = replace(instance, load_cap=load_cap(options, upper))
+    with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
+        searched = search_wider(placer, instance, phase, routed)
+        if isinstance(searched, Solution):
+            routed.append(searched)
+        elif searched is not None:
+            routed += route_all(instance, [searched], settings, budget.part(ROUTING_SHARE))
+    best = best_of(instance, [solution, *routed])
+    return Start(instance, bottleneck, best)
+
+
+def _keeps_cap(instance: Instance, solution: Solution) -> bool:
+    return evaluate(instance, solution).max_utilization <= instance.load_cap * (1 + ROUNDING)

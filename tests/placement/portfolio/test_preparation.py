@@ -1,0 +1,66 @@
+"""The start of the integer program: the best that is known, routed under the cap it is for."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from placement.heuristics import HEURISTICS
+from placement.heuristics.local_search import local_search
+from placement.portfolio import starts
+from placement.portfolio.preparation import best_start
+from placement.portfolio.starts import CHEAP, Placer, search_wider
+from placement.problem.normalization import normalize
+from placement.problem.outcome import SolveOptions
+from placement.problem.solution import evaluate, violations
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+from tests.placement.heuristics.cases import random_instance
+
+SETTINGS = SolverSettings(threads=1)
+CASES = [
+    random_instance(3, servers=4, models=6, workflows=4, load=0.4, exclusive=False),
+    random_instance(2, servers=5, models=6, workflows=4, load=0.75, exclusive=False),
+    random_instance(1, servers=2, load=0.5),
+    random_instance(3, servers=3, load=0.9, exclusive=False),
+]
+
+
+@pytest.fixture(autouse=True)
+def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the local searches."""
+    monkeypatch.setattr(sys.modules[local_search.__module__], "MOVES", 2_000)
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_the_start_keeps_the_cap_and_is_no_worse_than_a_cheap_one(
+    monkeypatch: pytest.MonkeyPatch, case: int, many: bool
+) -> None:
+    """Whether programs route at once or wait for the search, as they do of many nodes."""
+    monkeypatch.setattr(starts, "MANY_NODES", 0 if many else 10_000)
+    instance = normalize(CASES[case], 0.8)
+    options = replace(SolveOptions(), max_utilization=0.8 / (instance.load_unit or 1.0))
+    start = best_start(instance, options, SETTINGS, Budget(), lambda event: None)
+    assert violations(start.instance, start.solution) == []
+    worth = evaluate(start.instance, start.solution).objective
+    for method in CHEAP:
+        placed = HEURISTICS[method](start.instance, options.seed, None)
+        routed = best_routing(start.instance, placed, SETTINGS)
+        if routed is not None:
+            assert worth >= evaluate(start.instance, routed).objective - 1e-7
+
+
+def test_what_is_routed_already_is_not_routed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search under the cap finds what it found before: no program is solved for it."""
+    instance = normalize(CASES[0], 0.8)
+    options = replace(SolveOptions(), max_utilization=0.8 / (instance.load_unit or 1.0))
+    instance = replace(instance, load_cap=options.max_utilization)
+    placer = Placer(instance, options, SETTINGS)
+    placement = placer.place("local-search", instance.load_cap, Budget())
+    routed = best_routing(instance, placement, SETTINGS)
+    assert routed is not None
+    monkeypatch.setattr(starts, "best_routing", None)
+    assert search_wider(placer, instance, Budget(), [routed]) is None
+    assert search_wider(placer, instance, Budget(), []) == placement
