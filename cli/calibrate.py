@@ -10,13 +10,14 @@ import click
 
 from cli.asked import InputFiles, Shown, takes
 from cli.common import (
-    Routing,
     check_outputs,
     echo_json,
     input_options,
     load_run,
     mode_option,
     output_options,
+    plan_option,
+    routing_option,
     waiting,
 )
 from cli.missing import Complete
@@ -51,22 +52,10 @@ class Asked(InputFiles, Shown):
     metavar="FILE",
     help="Executions as they really were: what `execute --log` wrote (JSON or Parquet).",
 )
-@click.option(
-    "--plan",
-    type=click.Path(),
-    required=True,
-    metavar="FILE",
-    help="The plan that they ran over.",
-)
+@plan_option("The plan that they ran over.")
 @input_options
 @mode_option
-@click.option(
-    "--routing",
-    type=Routing(),
-    default="locality",
-    show_default=True,
-    help="The router that the log was made with: the simulation beside it uses it too.",
-)
+@routing_option("The router that the log was made with: the simulation beside it uses it too.")
 @click.option(
     "--gpu-fraction",
     is_flag=True,

@@ -116,6 +116,18 @@ def input_options(function: F) -> F:
     )
 
 
+def plan_option(text: str = "The plan that `solve` wrote.") -> Callable[[F], F]:
+    """``--plan``, without which the command has nothing to do."""
+    return click.option("--plan", required=True, type=click.Path(), metavar="FILE", help=text)
+
+
+def routing_option(text: str) -> Callable[[F], F]:
+    """``--routing``, with policies of the user's own."""
+    return click.option(
+        "--routing", type=Routing(), default="locality", show_default=True, help=text
+    )
+
+
 def cluster_options(function: F) -> F:
     """``--gpus`` with its companions, or ``--cluster``."""
     return _apply(

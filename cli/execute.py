@@ -11,7 +11,6 @@ import click
 from cli.asked import InputFiles, Shown, takes
 from cli.common import (
     Number,
-    Routing,
     check_outputs,
     echo_json,
     hash_inputs,
@@ -19,6 +18,8 @@ from cli.common import (
     load_run,
     mode_option,
     output_options,
+    plan_option,
+    routing_option,
     waiting,
 )
 from cli.missing import Complete
@@ -61,13 +62,7 @@ class Asked(InputFiles, Shown):
 
 
 @click.command(cls=Complete)
-@click.option(
-    "--plan",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="The plan that `solve` wrote.",
-)
+@plan_option()
 @input_options
 @click.option(
     "--endpoints",
@@ -85,13 +80,7 @@ class Asked(InputFiles, Shown):
     help="Seconds for each second between two requests of the trace: 0.1 sends them ten times as "
     "fast.",
 )
-@click.option(
-    "--routing",
-    type=Routing(),
-    default="locality",
-    show_default=True,
-    help="As `simulate`.",
-)
+@routing_option("As `simulate`.")
 @click.option(
     "--timeout",
     type=Number(above_low=True, high=1e6),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.asked import Shown, takes
-from cli.common import Number, check_outputs, echo_json, output_options, waiting
+from cli.common import Number, check_outputs, echo_json, output_options, plan_option, waiting
 from cli.missing import Complete
 
 if TYPE_CHECKING:
@@ -30,13 +30,7 @@ class Asked(Shown):
 
 
 @click.command(cls=Complete)
-@click.option(
-    "--plan",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="The plan that `solve` wrote.",
-)
+@plan_option()
 @click.option(
     "--config",
     required=True,

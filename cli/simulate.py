@@ -9,7 +9,6 @@ import click
 
 from cli.asked import InputFiles, SharedCluster, Shown, takes
 from cli.common import (
-    Routing,
     check_outputs,
     cluster_options,
     echo_json,
@@ -19,6 +18,7 @@ from cli.common import (
     load_run,
     mode_option,
     output_options,
+    routing_option,
     share_gpus,
     sharing_options,
     waiting,
@@ -69,13 +69,9 @@ class Asked(InputFiles, SharedCluster, Shown):
 @sharing_options
 @gpu_sharing_option
 @mode_option
-@click.option(
-    "--routing",
-    type=Routing(),
-    default="locality",
-    show_default=True,
-    help="By the plan's shares, with or without spilling; blind to servers; or a policy of your "
-    "own in Python (docs/simulator.md).",
+@routing_option(
+    "By the plan's shares, with or without spilling; blind to servers; or a policy of your own in "
+    "Python (docs/simulator.md)."
 )
 @click.option(
     "--log",

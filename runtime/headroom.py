@@ -25,6 +25,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.policies import RoutingPolicy
+from runtime.resample import take
 from runtime.simulate import Routings, match_plan, simulate_placement
 
 DRIFT = 0.01
@@ -182,42 +183,16 @@ def what_rates_do_not_know(plan: Plan, workload: Workload) -> list[str]:
 
 def repeated(trace: Trace) -> Trace:
     """The trace one copy behind the other, or its beginning, so that runs are alike in length."""
-    executions = trace.n_executions
+    n, executions = trace.n_requests, trace.n_executions
     if executions > MOST_EXECUTIONS:
         keep = int(np.searchsorted(trace.offset, MOST_EXECUTIONS, side="right")) - 1
-        return _part(trace, max(2, keep))
+        first = np.arange(max(2, keep))
+        return take(trace, first, trace.arrival_s[: len(first)])
     copies = ceil(LEAST_EXECUTIONS / executions)
-    if copies == 1:
-        return trace
-    n = trace.n_requests
     # The mean gap lies between one copy and the next.
     period = trace.span_s * n / (n - 1)
-    copy = np.repeat(np.arange(copies), n)
-    sizes = np.tile(np.diff(trace.offset), copies)
-    stated = trace.stated_prefill_s
-    return Trace(
-        request_ids=[str(i) for i in range(n * copies)],
-        arrival_s=np.tile(trace.arrival_s, copies) + copy * period,
-        workflow=np.tile(trace.workflow, copies),
-        service_s=np.tile(trace.service_s, copies),
-        offset=np.concatenate(([0], np.cumsum(sizes))),
-        start=trace.start,
-        stated_prefill_s=None if stated is None else np.tile(stated, copies),
-    )
-
-
-def _part(trace: Trace, requests: int) -> Trace:
-    end = int(trace.offset[requests])
-    stated = trace.stated_prefill_s
-    return Trace(
-        request_ids=trace.request_ids[:requests],
-        arrival_s=trace.arrival_s[:requests],
-        workflow=trace.workflow[:requests],
-        service_s=trace.service_s[:end],
-        offset=trace.offset[: requests + 1],
-        start=trace.start,
-        stated_prefill_s=None if stated is None else stated[:end],
-    )
+    later = np.repeat(np.arange(copies) * period, n)
+    return take(trace, np.tile(np.arange(n), copies), np.tile(trace.arrival_s, copies) + later)
 
 
 def _request_s(trace: Trace) -> FloatArray:

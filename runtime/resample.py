@@ -28,14 +28,27 @@ def resample(trace: Trace, seed: int, replication: int, block: float | None = No
     rng = np.random.default_rng([seed, replication])
     mean = block_length(trace) if block is None else block
     drawn = draw_positions(trace.n_requests, mean, rng)
+    arrival = np.concatenate(([0.0], np.cumsum(gaps_before(trace)[drawn[1:]])))
+    return take(trace, drawn, arrival[: len(drawn)])
+
+
+def take(trace: Trace, drawn: IntArray, arrival_s: FloatArray) -> Trace:
+    """Give a trace of some requests of another, in an order and at times of their own.
+
+    Parameters
+    ----------
+    drawn : int64, shape (R,)
+        Positions of the requests in `trace`; they get new ids.
+    arrival_s : float64, shape (R,)
+        Never decreasing.
+    """
     sizes = np.diff(trace.offset)[drawn]
     offset = np.concatenate(([0], np.cumsum(sizes)))
     execution = np.arange(offset[-1]) + np.repeat(trace.offset[drawn] - offset[:-1], sizes)
     stated = trace.stated_prefill_s
-    arrival = np.concatenate(([0.0], np.cumsum(gaps_before(trace)[drawn[1:]])))
     return Trace(
         request_ids=[str(r) for r in range(len(drawn))],
-        arrival_s=arrival[: len(drawn)],
+        arrival_s=arrival_s,
         workflow=trace.workflow[drawn],
         service_s=trace.service_s[execution],
         offset=offset,
