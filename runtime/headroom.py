@@ -5,10 +5,13 @@ comes off it: a router that does not keep the plan's shares, blocks that wait fo
 batches that are not full, prefills. So the trace is run again and again, one copy behind the other
 and faster every time, until the work that is left at the end is more than a stable system leaves.
 
-Over a long time T a queue that is stable leaves work for a time that does not depend on T; one
-whose load is 1 + x leaves x T. A run counts as unstable where what is left at the last arrival
-takes more than `DRIFT` of T, and than the longest request alone. So the factor is up to `DRIFT`
-above the true one, and as much below where a stable queue is long by itself.
+Over a long time T a queue that is stable keeps calls waiting for a time that does not depend on T;
+one whose load is 1 + x keeps them for x T. A run counts as unstable where a call that waits at the
+last arrival begins later than `DRIFT` of T after it, and than the longest request takes alone. What
+is in service by then says nothing: in full batches, on slow servers and among others on a GPU calls
+last many times as long as alone. So the factor is up to `DRIFT` above the true one, as much below
+where a stable queue is long by itself, and above it by the part of T in which GPUs that begin
+empty fill: a call's time in service, of which T is `AS_SERVED` or more.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ LEAST_EXECUTIONS, MOST_EXECUTIONS = 100_000, 300_000
 
 LONG = 100.0
 """Times of a mean request that a run must last to say anything; else the trace is too short."""
+
+AS_SERVED = 20.0
+"""The same of a mean call as it was served, batched, sliced and on its server."""
 
 CLOSE = 1.01
 """Ratio of a factor that is not borne out to one that is, at which the search ends."""
@@ -89,8 +95,8 @@ def simulated_headroom(
     Returns
     -------
     SimulatedHeadroom or None
-        None where nothing is ever busy, all requests come at once, the cluster is so large that
-        `MOST_EXECUTIONS` last no time, or the time was over.
+        None where nothing is ever busy, all requests come at once, the cluster serves so many at
+        once that a run lasts no time, or the time was over.
     """
     if not np.isfinite(by_rates) or by_rates <= 0 or trace.n_requests < 2 or trace.span_s <= 0:
         return None
@@ -99,12 +105,20 @@ def simulated_headroom(
     if long.span_s / by_rates < LONG * float(request_s.mean()):
         return None
 
+    lasted = np.inf
+
     def bears(factor: float) -> bool:
+        nonlocal lasted
         faster = replace(long, arrival_s=long.arrival_s / factor)
         run = simulate_placement(workload, faster, cluster, placement, routing, policy=policy)
         span = float(faster.arrival_s[-1])
-        left = float(np.nanmax(run.end_s[run.ran], initial=0.0)) - span
-        return left <= max(DRIFT * span, float(request_s.max()))
+        waiting = run.ran & (run.ready_s <= span) & (run.start_s > span)
+        left = float(run.start_s[waiting].max(initial=span)) - span
+        if left > max(DRIFT * span, float(request_s.max())):
+            return False
+        served = float((run.end_s[run.ran] - run.start_s[run.ran]).mean()) if run.ran.any() else 0.0
+        lasted = span / served if served > 0 else np.inf
+        return True
 
     name = policy if isinstance(policy, str) else policy.name
     low, high, factor = 0.0, float("inf"), by_rates
@@ -123,6 +137,8 @@ def simulated_headroom(
             factor = high / 1.5
         else:
             factor = float(np.sqrt(low * high))
+    if lasted < AS_SERVED:
+        return None
     return SimulatedHeadroom(low, high, name, long.n_executions)
 
 

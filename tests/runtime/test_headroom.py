@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from placement.problem.cluster import Cluster, GpuSharing
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
@@ -87,6 +87,43 @@ def test_full_batches_bear_what_the_slowdown_leaves() -> None:
     )  # fmt: skip
     assert found is not None
     assert found.factor == pytest.approx(2 / offered(trace, 0), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "speed", "slots", "slowest"),
+    [(64, 1.0, 64, 20.0), (64, 1.0, 16, 6.0), (1024, 0.1, 1, 1.0)],
+)
+def test_calls_that_last_long_once_served_take_nothing_off(
+    gpus: int, speed: float, slots: int, slowest: float
+) -> None:
+    """What the GPUs bear when full, though the last calls outlast the run by much of it."""
+    batching = replace(
+        MODEL, max_concurrency=slots, slowdown=tuple(np.linspace(1.0, slowest, slots).tolist())
+    )
+    full = gpus * slots / slowest * speed
+    trace = poisson([0.5 * full], [1.0], 20_000)
+    cluster = Cluster((ServerType("s", gpus // 8, 8, 80.0, speed),))
+    where = np.arange(gpus)
+    placement = Placement.sorted(np.zeros(gpus), where // 8, where % 8)
+    expected = full / offered(trace, 0)
+    found = simulated_headroom(
+        singles(batching), trace, cluster, placement, by_rates=expected, policy="least-loaded"
+    )
+    assert found is not None
+    assert found.factor == pytest.approx(expected, rel=0.05)
+
+
+def test_no_answer_where_as_many_are_served_at_once_as_a_run_has() -> None:
+    """Batches that never fill: what they cannot do piles up inside them, and nothing waits."""
+    slots = 20_000
+    endless = replace(
+        MODEL, max_concurrency=slots, slowdown=tuple(np.arange(1.0, slots + 1).tolist())
+    )
+    found = simulated_headroom(
+        singles(endless), poisson([0.5 * 16], [1.0], 20_000), Cluster.homogeneous(16, 8),
+        Placement.sorted(np.zeros(16), np.arange(16) // 8, np.arange(16) % 8), by_rates=2.0,
+    )  # fmt: skip
+    assert found is None
 
 
 def test_a_block_among_singles_bears_less_than_its_rates_say() -> None:
