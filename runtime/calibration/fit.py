@@ -97,6 +97,8 @@ class _Parameter:
     lower: float
     upper: float
     calls: int
+    most: int = 1
+    """Of a slowdown, the most calls that were seen in service at once."""
 
 
 def stated_laws(workload: Workload, cluster: Cluster) -> Laws:
@@ -240,10 +242,13 @@ def _parameters(
         if alone[m] >= LEAST_CALLS:
             found.append(_Parameter("service_time", m, np.ones(1), 0.01, 100.0, int(alone[m])))
         if model.max_concurrency > 1 and batched[m] >= LEAST_CALLS:
-            knots = _knots(layout, observed, m)
+            most_seen = _most_seen(layout, observed, m)
+            knots = _knots(most_seen)
             steps = np.diff([1.0, *(_at(given.slowdown[m], n) for n in knots)])
             found.append(
-                _Parameter("slowdown", m, np.maximum(steps, 0.0), 0.0, 50.0, int(batched[m]))
+                _Parameter(
+                    "slowdown", m, np.maximum(steps, 0.0), 0.0, 50.0, int(batched[m]), most_seen
+                )
             )
             if not model.chunked_prefill:
                 mine = observed.model[observed.replica] == m
@@ -278,11 +283,14 @@ def _calls(
     return count
 
 
-def _knots(layout: Sequence[Course], observed: Observed, model: int) -> list[int]:
-    """Numbers in service at which the slowdown is fitted: powers of two up to the most seen."""
-    most = max(
+def _most_seen(layout: Sequence[Course], observed: Observed, model: int) -> int:
+    return max(
         int(c.in_service.max(initial=1)) for p, c in enumerate(layout) if observed.model[p] == model
     )
+
+
+def _knots(most: int) -> list[int]:
+    """Numbers in service at which the slowdown is fitted: powers of two up to the most seen."""
     return [2**i for i in range(1, int(np.ceil(np.log2(max(2, most)))) + 1)]
 
 
@@ -295,6 +303,16 @@ def _curve(steps: FloatArray) -> tuple[float, ...]:
     knots = [1, *(2 ** (i + 1) for i in range(len(steps)))]
     values = np.concatenate(([1.0], 1.0 + np.cumsum(steps)))
     return tuple(np.interp(np.arange(1, knots[-1] + 1), knots, values).tolist())
+
+
+def _as_stated_beyond(
+    most: int, fitted: tuple[float, ...], stated: tuple[float, ...]
+) -> tuple[float, ...]:
+    """The fitted slowdown up to the most seen in service; beyond, the stated, never decreasing.
+
+    Else a log of few calls at once would promise full batches at the pace of small ones.
+    """
+    return (*fitted[:most], *(max(fitted[most - 1], s) for s in stated[most:]))
 
 
 def _unpack(
@@ -314,7 +332,7 @@ def _unpack(
         if p.name == "service_time":
             scale[p.model] = part[0]
         elif p.name == "slowdown":
-            slowdown[p.model] = _curve(part)
+            slowdown[p.model] = _as_stated_beyond(p.most, _curve(part), given.slowdown[p.model])
         elif p.name == "prefill_time_seconds":
             prefill[p.model] = float(part[0])
         else:

@@ -90,6 +90,21 @@ def test_what_was_never_seen_stays_as_it_is() -> None:
     assert found.laws.slowdown[0] == (1.0, 1.0, 1.0, 1.0)
 
 
+def test_batches_larger_than_any_seen_stay_as_slow_as_stated() -> None:
+    """A log of little traffic says nothing of full batches, by which `solve` counts the work."""
+    slowdown = tuple(np.linspace(1.0, 20.0, 64).tolist())
+    truth, sharing = workload(max_concurrency=64, slowdown=slowdown), GpuSharing()
+    run, asked = real_run(truth, sharing, seed=9, rate=0.6)
+    seen = as_log(run, asked, truth)
+    cluster, _ = two_gpus(sharing)
+    found = calibrate(seen, truth, cluster)
+    assert estimate(found, "slowdown", "chat").calls >= 20
+    better, _ = calibrated(truth, cluster, found)
+    assert better.models[0].slowdown[32:] == slowdown[32:]
+    assert better.models[0].slowdown[:3] == pytest.approx(slowdown[:3], rel=1e-3)
+    assert better.models[0].busy_factor == truth.models[0].busy_factor
+
+
 def test_a_few_calls_that_hung_change_little() -> None:
     """One call in fifty that took three times as long as anything explains."""
     truth, sharing = workload(), GpuSharing(efficiency=(0.8,))
