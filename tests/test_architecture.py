@@ -134,6 +134,30 @@ def test_no_command_imports_another() -> None:
     assert not [f"{a} -> {b}" for a in sorted(commands) for b in imports()[a] if b in commands]
 
 
+def test_no_test_imports_another() -> None:
+    """What several tests share stands in a module that is no test."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+    }
+    wrong = [
+        f"{name} -> {other}"
+        for name, path in files.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom | ast.Import)
+        for other in _named(node)
+        if other.rpartition(".")[2].startswith("test_") and other in files
+    ]
+    assert len(files) > 150
+    assert not wrong
+
+
+def _named(node: ast.Import | ast.ImportFrom) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [a.name for a in node.names]
+    return [f"{node.module}", *(f"{node.module}.{a.name}" for a in node.names)]
+
+
 def test_no_module_name_stands_for_two_things() -> None:
     """A name leads to one place, or to places that are about the same thing."""
     places = defaultdict(list)

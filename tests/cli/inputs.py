@@ -12,6 +12,20 @@ from click.testing import CliRunner, Result
 from cli.main import main
 
 HOSTILE_MODEL = "it's <b>$HOME</b>"
+SUMMARY = {
+    "total_requests", "completed_requests", "total_nodes_executed", "mode", "simulate", "gpus",
+    "gpus_per_server", "makespan", "total_model_switches", "total_switch_time",
+    "avg_waiting_time", "p99_waiting_time", "avg_response_time", "p99_response_time",
+    "avg_request_response_time", "p99_request_response_time", "server_efficiency",
+    "intra_server_workflows", "inter_server_workflows", "cross_server_communications",
+    "utilization_variance", "throughput", "request_latency",
+}  # fmt: skip
+"""Fields that the summary of a run has at least."""
+EXECUTION = {
+    "request_id", "workflow_id", "node_id", "model_name", "gpu_id", "gpu_ids", "server_id",
+    "start_time", "end_time", "execution_time", "estimated_time", "switch_time", "waiting_time",
+}  # fmt: skip
+"""Fields of an execution in a log."""
 
 
 def gswarm(*arguments: str | Path) -> Result:

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from runtime.live.server import Asked
-from tests.cli.inputs import gswarm
+from tests.cli.inputs import EXECUTION, SUMMARY, gswarm
 from tests.cli.live_runs import (
     ROOT,
     Inputs,
@@ -30,7 +30,6 @@ from tests.cli.live_runs import (
     numbered_nodes,
     replicas,
 )
-from tests.cli.test_contract import EXECUTION, SUMMARY
 from tests.runtime.live.servers import Counting, beside
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
-from tests.cli.test_terminal import run_in_terminal
+from tests.cli.terminals import run_in_terminal
 
 ESC = "\x1b]0;title\x07\x1b[41mred\nof two lines\u202e\x9b2J"
 

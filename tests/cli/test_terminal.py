@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -20,7 +17,8 @@ from click.testing import CliRunner
 
 from cli.main import COMMANDS, main
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
-from tests.cli.test_execute import emulated
+from tests.cli.live_runs import emulated
+from tests.cli.terminals import run_in_terminal
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ENDLESS = "serve-local"
@@ -62,31 +60,6 @@ def finished_run(folder: Path, inputs: dict[str, Path]) -> list[object]:
     with emulated(inputs, endpoints):
         assert gswarm("execute", *made, "--quiet").exit_code == 0
     return made
-
-
-def run_in_terminal(command: list[str], *, columns: int = 80, **env: str) -> str:
-    """Everything that a command writes to a terminal of its own."""
-    parent, child = pty.openpty()
-    extra = {"COLUMNS": str(columns), "LINES": "24", "TERM": "xterm-256color", **env}
-    clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
-    process = subprocess.Popen(
-        command, stdin=child, stdout=child, stderr=child, env={**clean, **extra}, close_fds=True
-    )
-    os.close(child)
-    data = b""
-    while True:
-        ready, _, _ = select.select([parent], [], [], 60)
-        assert ready, "the command hangs"
-        try:
-            part = os.read(parent, 65536)
-        except OSError:  # how Linux says that the other end has closed
-            break
-        if not part:
-            break
-        data += part
-    os.close(parent)
-    assert process.wait(60) == 0, data.decode()
-    return data.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("completion", ENDLESS)])

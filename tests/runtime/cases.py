@@ -13,6 +13,8 @@ from placement.problem.plan import Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from runtime.result import RunResult
+from runtime.simulate import simulate_placement
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -171,3 +173,48 @@ def _random_shares(
     home = rng.dirichlet(np.ones(len(common))) * total if len(common) else np.zeros(0)
     spill = tuple(Shares(w, rng.dirichlet(np.ones(len(w))) * (1 - total)) for w in where)
     return WorkflowRouting(Shares(common, home), spill)
+
+
+def without_ties(case: Case, seed: int) -> Case:
+    """The case with times of which no two fall together: ties have no order among servers."""
+    rng = np.random.default_rng(seed)
+    n = case.trace.n_executions
+    trace = replace(
+        case.trace,
+        arrival_s=np.cumsum(rng.exponential(0.3, case.trace.n_requests)),
+        service_s=rng.exponential(1.0, n) + 1e-3,
+    )
+    return replace(case, trace=trace, mode="online")
+
+
+def crowded_case(seed: int) -> Case:
+    """Draw a case whose models have load times and too much memory to be loaded all at once."""
+    case = random_case(seed)
+    rng = np.random.default_rng([seed, 9])
+    models = tuple(
+        replace(
+            m,
+            memory_gb=float(rng.choice([20.0, 30.0, 50.0])) * m.gpus_required,
+            load_time_s=float(rng.choice([0.0, 0.5, 1.0, 3.0])),
+        )
+        for m in case.workload.models
+    )
+    return replace(case, workload=replace(case.workload, models=models))
+
+
+def run_case(
+    seed: int, policy: str, engine: str, sharing: SharingMode = "time-sliced", **more: object
+) -> RunResult:
+    case = random_case(seed, sharing=sharing)
+    return simulate_placement(
+        case.workload,
+        case.trace,
+        case.cluster,
+        case.placement,
+        case.routing,
+        mode=case.mode,
+        policy=policy,
+        engine=engine,  # type: ignore[arg-type]
+        spill_patience=0.3,
+        **more,  # type: ignore[arg-type]
+    )

@@ -16,28 +16,10 @@ from runtime.engines.compiled import run_compiled
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
 from runtime.simulate import simulate_placement
-from tests.runtime.cases import random_case
+from tests.runtime.cases import run_case
 
 BLOCKS = 10
 PER_BLOCK = 120
-
-
-def run(
-    seed: int, policy: str, engine: str, sharing: SharingMode = "time-sliced", **more: object
-) -> RunResult:
-    case = random_case(seed, sharing=sharing)
-    return simulate_placement(
-        case.workload,
-        case.trace,
-        case.cluster,
-        case.placement,
-        case.routing,
-        mode=case.mode,
-        policy=policy,
-        engine=engine,  # type: ignore[arg-type]
-        spill_patience=0.3,
-        **more,  # type: ignore[arg-type]
-    )
 
 
 def assert_same(one: RunResult, other: RunResult) -> None:
@@ -57,7 +39,9 @@ def assert_same(one: RunResult, other: RunResult) -> None:
 def test_the_engines_agree_to_the_last_bit(policy: str, block: int, sharing: SharingMode) -> None:
     """Both engines give every execution the same replica and times, over 9,600 random runs."""
     for seed in range(block * PER_BLOCK, (block + 1) * PER_BLOCK):
-        one, other = (run(seed, policy, engine, sharing) for engine in ("reference", "compiled"))
+        one, other = (
+            run_case(seed, policy, engine, sharing) for engine in ("reference", "compiled")
+        )
         assert_same(one, other)
 
 
@@ -91,7 +75,7 @@ def test_the_engines_agree_on_many_replicas(
 
 def test_the_random_cases_cover_the_semantics() -> None:
     """Among the cases there are networks, shared GPUs, blocks, batches and failures; each often."""
-    runs = [run(seed, "earliest", "reference") for seed in range(200)]
+    runs = [run_case(seed, "earliest", "reference") for seed in range(200)]
     problems = [r.problem for r in runs]
     waited = [bool((r.start_s[r.ran] > r.ready_s[r.ran]).any()) for r in runs]
     odd = [bool((p.parent_intra_s > p.parent_inter_s).any()) for p in problems]
@@ -123,7 +107,7 @@ def test_the_engine_loads_where_nothing_can_be_kept() -> None:
 def test_chunks_leave_no_trace(policy: str) -> None:
     """A run cut after every execution, and after every third, is the run that was not cut."""
     for seed in range(60):
-        whole = run(seed, policy, "compiled")
+        whole = run_case(seed, policy, "compiled")
         for chunk in (1, 3):
             seen: list[tuple[int, float | None]] = []
 

@@ -16,7 +16,7 @@ from runtime.log import write_log
 from runtime.metrics import measure, summarize
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from tests.runtime.test_engine import run
+from tests.runtime.cases import run_case
 
 SEEDS = range(500, 620)
 CASES = pytest.mark.parametrize("policy", list(BUILT_IN))
@@ -26,7 +26,7 @@ SHARINGS = pytest.mark.parametrize("sharing", ["serial", "time-sliced"])
 
 
 def runs(policy: str, sharing: SharingMode = "serial") -> list[RunResult]:
-    return [run(seed, policy, "compiled", sharing) for seed in SEEDS]
+    return [run_case(seed, policy, "compiled", sharing) for seed in SEEDS]
 
 
 def by_gpu(case: RunResult) -> dict[int, list[int]]:
@@ -149,7 +149,7 @@ def test_metrics_recomputed_from_the_log_are_those_reported(
     seed: int, suffix: str, sharing: SharingMode, tmp_path: Path
 ) -> None:
     """Whoever holds only the log finds the summary's figures in it."""
-    case = run(seed, "locality", "compiled", sharing)
+    case = run_case(seed, "locality", "compiled", sharing)
     path = tmp_path / f"log{suffix}"
     write_log(path, case)
     head, rows = read_log(path)

@@ -9,7 +9,7 @@ from benchmarks.queueing import EVEN, chain, constant, exponential, lognormal, m
 from benchmarks.validation import LAWS, Law, compare
 from runtime.metrics import measure
 from runtime.result import RunResult
-from tests.runtime.test_engine import run as run_case
+from tests.runtime.cases import run_case
 
 REQUESTS, REPLICATIONS, CONFIDENCE = 12_000, 6, 0.999
 PRECISION = 0.7

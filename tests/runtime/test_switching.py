@@ -15,22 +15,7 @@ from runtime.metrics import measure
 from runtime.result import RunResult
 from runtime.simulate import simulate_placement
 from runtime.switching import LOAD_PRICES, simulate_switching
-from tests.runtime.cases import Case, chain, model, random_case, trace_of
-
-
-def crowded_case(seed: int) -> Case:
-    """Draw a case whose models have load times and too much memory to be loaded all at once."""
-    case = random_case(seed)
-    rng = np.random.default_rng([seed, 9])
-    models = tuple(
-        replace(
-            m,
-            memory_gb=float(rng.choice([20.0, 30.0, 50.0])) * m.gpus_required,
-            load_time_s=float(rng.choice([0.0, 0.5, 1.0, 3.0])),
-        )
-        for m in case.workload.models
-    )
-    return replace(case, workload=replace(case.workload, models=models))
+from tests.runtime.cases import Case, chain, crowded_case, model, random_case, trace_of
 
 
 @dataclass

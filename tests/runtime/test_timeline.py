@@ -16,8 +16,7 @@ from runtime.result import RunResult, Scheduler
 from runtime.simulate import simulate_placement
 from runtime.switching import simulate_switching
 from runtime.timeline import write_timeline
-from tests.runtime.cases import random_case
-from tests.runtime.test_switching import crowded_case
+from tests.runtime.cases import crowded_case, random_case
 
 SEEDS = range(60)
 

@@ -126,3 +126,15 @@ def line_of(path: Path, key: str) -> int:
             name, node = next(pair for pair in node.value if pair[0].value == part)
             line = name.start_mark.line
     return line + 1
+
+
+CLUSTER: dict[str, Any] = {
+    "server_types": {
+        "new": {"count": 2, "gpus": 8, "gpu_memory_gb": 80, "speed": 1.5},
+        "old": {"count": 3, "gpus": 4, "gpu_memory_gb": 40.0},
+    },
+    "network": {
+        "intra_server": {"bandwidth_gb_per_s": 300},
+        "inter_server": {"latency_s": 0.0001, "bandwidth_gb_per_s": 25},
+    },
+}

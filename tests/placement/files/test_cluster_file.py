@@ -8,18 +8,7 @@ import pytest
 from placement.files.cluster_file import check_fits, read_cluster
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.support.faults import InputError
-from tests.placement.files.cases import Change, changed, line_of, workload, write_document
-
-CLUSTER: dict[str, Any] = {
-    "server_types": {
-        "new": {"count": 2, "gpus": 8, "gpu_memory_gb": 80, "speed": 1.5},
-        "old": {"count": 3, "gpus": 4, "gpu_memory_gb": 40.0},
-    },
-    "network": {
-        "intra_server": {"bandwidth_gb_per_s": 300},
-        "inter_server": {"latency_s": 0.0001, "bandwidth_gb_per_s": 25},
-    },
-}
+from tests.placement.files.cases import CLUSTER, Change, changed, line_of, workload, write_document
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])

@@ -14,7 +14,7 @@ from placement.files.request_file import read_requests
 from placement.files.unread_fields import SHOWN_FIELDS, InputWarning
 from tests.cli.inputs import gswarm, write_inputs
 from tests.placement.files import cases
-from tests.placement.files.test_cluster_file import CLUSTER
+from tests.placement.files.cases import CLUSTER
 
 
 def said(read: Any, *arguments: Any) -> list[str]:

@@ -1,5 +1,7 @@
 """Servers placed anew: never worse, always feasible, repeatable, and up to the optimum."""
 
+from dataclasses import replace
+
 import pytest
 
 from placement.heuristics import HEURISTICS
@@ -7,7 +9,8 @@ from placement.improve.large_neighbourhood import FreeingParams, Goal, search_se
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, evaluate, violations
 from placement.programs.compact import solve_compact
-from placement.programs.routing import best_routing
+from placement.programs.least_load import least_bottleneck
+from placement.programs.routing import best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
@@ -47,3 +50,23 @@ def test_freeing_servers_improves_towards_the_optimum(exclusive: bool) -> None:
         assert (again.placement.model == found.placement.model).all()
         assert (again.flows.rate == found.flows.rate).all()
     assert better
+
+
+def test_servers_placed_anew_bring_an_overloaded_placement_under_the_cap() -> None:
+    """From a placement that cannot keep the cap to one that does, where there is room for it."""
+    mended = 0
+    for seed in range(3):
+        instance = random_instance(seed, servers=3, gpus=3, load=0.55, exclusive=False)
+        placement = HEURISTICS["greedy"](instance, 0, None)
+        least, _ = least_bottleneck(instance, placement, HIGHS)
+        # A little below what the placement can do at best.
+        instance = replace(instance, load_cap=0.97 * least)
+        start = elastic_routing(instance, placement, HIGHS)
+        assert start is not None
+        assert shortfall(instance, start) > 0
+        found = search(instance, start)
+        assert shortfall(instance, found) <= shortfall(instance, start) + 1e-9
+        if shortfall(instance, found) == 0:
+            assert violations(instance, found) == []
+            mended += 1
+    assert mended

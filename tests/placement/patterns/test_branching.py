@@ -5,13 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from placement.patterns.branching import BranchingSteps, branch
-from placement.patterns.column_generation import Pool, Pricers, Until, generate
-from placement.patterns.initial_patterns import first_patterns
-from placement.patterns.master_rows import CountRow, rounding_rows
-from placement.patterns.pricing.problems import pricings_for
-from placement.patterns.proven_bound import Node, ProvenBound
-from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.solution import evaluate
 from placement.programs.compact import solve_compact
@@ -19,47 +12,11 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
+from tests.placement.cases import case
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.programs.test_compact import case
+from tests.placement.patterns.trees import tree_of
 
 HIGHS = SolverSettings(threads=1)
-
-
-def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, float, float]:
-    """Branch down to a known optimum; the tree, its bound, the root's."""
-    normal = normalize(instance)
-    pool = Pool(ProvenBound(rounding_rows(normal) if rounded else ()))
-    for pattern in first_patterns(normal):
-        pool.add(pattern)
-
-    def pricings(rows: tuple[CountRow, ...]):  # type: ignore[no-untyped-def]
-        return pricings_for(normal, rows, positions=True)
-
-    generate(
-        normal,
-        HIGHS,
-        Budget(),
-        pool,
-        Until(1e-7),
-        Pricers(pricings(pool.rows)),
-    )
-    pool.proven = replace(pool.proven, placed=True)
-    root = pool.best_bound
-    tree, bound = branch(
-        normal,
-        HIGHS,
-        Budget(),
-        pool,
-        BranchingSteps(
-            pricings=pricings,
-            enough=lambda: best + 1e-6,
-            finish=lambda _: None,
-            improve=lambda _: None,
-            report=lambda _: None,
-        ),
-        node_limit=40,
-    )
-    return tree, bound, root
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

@@ -18,8 +18,8 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
+from tests.placement.cases import case
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.programs.test_compact import case
 
 HIGHS = SolverSettings(threads=1)
 

@@ -15,7 +15,7 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
-from tests.placement.programs.test_compact import case
+from tests.placement.cases import case
 
 HIGHS = SolverSettings(threads=1)
 

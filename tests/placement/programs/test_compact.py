@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import evaluate, violations
 from placement.programs.bottleneck import compact_bottleneck
@@ -17,29 +16,10 @@ from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
+from tests.placement.cases import case
 
 HIGHS = SolverSettings(threads=1)
 SEEDS = range(25)
-
-
-def case(seed: int, *, exclusive: bool) -> Instance:
-    """A random instance whose cap lies between just attainable and roomy.
-
-    Of those that share GPUs, some may put only one or two replicas on each.
-    """
-    rng = np.random.default_rng([seed, exclusive])
-    instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=1.0)
-    # Wide blocks, and memory for a third replica on a GPU: the limit is what forbids it.
-    limited = replace(
-        instance,
-        max_models_per_gpu=1 + seed % 2,
-        gpus_required=np.maximum(instance.gpus_required, 1 + seed % 2),
-        memory_per_gpu_gb=0.35 * instance.memory_per_gpu_gb,
-    )
-    if not exclusive and seed % 3 == 0 and next(oracle.placements(limited), None) is not None:
-        instance = limited
-    least = oracle.least_bottleneck(instance)
-    return replace(instance, load_cap=least * float(rng.choice([1.0001, 1.05, 1.5, 3.0])))
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

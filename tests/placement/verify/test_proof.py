@@ -28,9 +28,9 @@ from placement.verify.matrix_program import Clock, OutOfTime
 from placement.verify.scaled_problem import Scaled
 from placement.verify.whole_program import DirectProgram
 from tests.placement import oracle
+from tests.placement.cases import case
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.patterns.test_branching import tree_of
-from tests.placement.programs.test_compact import case
+from tests.placement.patterns.trees import tree_of
 
 HIGHS = SolverSettings(threads=1)
 HERE = Path(placement.verify.__file__).parent

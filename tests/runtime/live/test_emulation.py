@@ -16,9 +16,8 @@ from placement.problem.workload import Workload
 from runtime.arrays import Problem, build_problem
 from runtime.engines.reference import run_reference
 from runtime.live.emulation import Emulator
-from tests.runtime.cases import chain, model, random_case, trace_of
-from tests.runtime.live.test_executor import problem_of, without_ties
-from tests.runtime.live.virtual import run_virtually
+from tests.runtime.cases import chain, model, random_case, trace_of, without_ties
+from tests.runtime.live.virtual import problem_of, run_virtually
 
 
 def ends(

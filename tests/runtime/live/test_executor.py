@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,34 +20,16 @@ from runtime.live.station import Patience
 from runtime.live.transport import CallError
 from runtime.result import Course
 from runtime.simulate import prepare_run
-from tests.runtime.cases import Case, chain, model, random_case, trace_of
+from tests.runtime.cases import chain, model, random_case, trace_of, without_ties
 from tests.runtime.live.virtual import (
     FunctionTransport,
     emulated,
     make_executor,
+    problem_of,
     run_virtually,
 )
 
 POLICIES = ("plan", "locality", "earliest", "least-loaded")
-
-
-def without_ties(case: Case, seed: int) -> Case:
-    """The case with times of which no two fall together: ties have no order among servers."""
-    rng = np.random.default_rng(seed)
-    n = case.trace.n_executions
-    trace = replace(
-        case.trace,
-        arrival_s=np.cumsum(rng.exponential(0.3, case.trace.n_requests)),
-        service_s=rng.exponential(1.0, n) + 1e-3,
-    )
-    return replace(case, trace=trace, mode="online")
-
-
-def problem_of(case: Case, policy: str) -> tuple[Problem, Any]:
-    return prepare_run(
-        case.workload, case.trace, case.cluster, case.placement, case.routing,
-        mode=case.mode, policy=policy,
-    )  # fmt: skip
 
 
 def run_live(problem: Problem, policy: Any, make: Any = emulated, **options: Any) -> Course:

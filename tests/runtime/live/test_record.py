@@ -14,8 +14,7 @@ from placement.support.faults import InputError
 from runtime.live.inputs import NOTHING, RequestInput, read_inputs
 from runtime.live.record import measured_service, write_record
 from runtime.simulate import simulate_placement
-from tests.runtime.cases import random_case
-from tests.runtime.live.test_executor import without_ties
+from tests.runtime.cases import random_case, without_ties
 
 
 def run_of(seed: int, sharing: Any) -> Any:

@@ -14,6 +14,8 @@ from runtime.live.endpoints import Endpoint, Endpoints
 from runtime.live.executor import Executor
 from runtime.live.inputs import NOTHING
 from runtime.policies import RoutingPolicy
+from runtime.simulate import prepare_run
+from tests.runtime.cases import Case
 
 
 class _Jump(selectors.SelectSelector):
@@ -95,3 +97,10 @@ def make_executor(
 ) -> Executor:
     calls = CallMaker(problem, bare_endpoints(problem), [NOTHING] * len(problem.workflow), "run")
     return Executor(problem, policy, calls, transport, **options)
+
+
+def problem_of(case: Case, policy: str) -> tuple[Problem, Any]:
+    return prepare_run(
+        case.workload, case.trace, case.cluster, case.placement, case.routing,
+        mode=case.mode, policy=policy,
+    )  # fmt: skip

@@ -5,7 +5,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from placement.patterns.duals import Duals, zero_duals
 from placement.patterns.master_rows import CountRow, rounding_rows
 from placement.patterns.pattern import fill
 from placement.patterns.pricing.content_list import (
@@ -23,18 +22,12 @@ from placement.patterns.pricing.contents import (
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.rounding_cuts import kept_rows, server_rows
 from placement.problem.instance import Instance
-from placement.problem.normalization import normalize
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
+from tests.placement.patterns.pricing.cases import drawn, tiny
 
 HIGHS = SolverSettings(threads=1)
-
-
-def tiny(seed: int) -> Instance:
-    """A normalized exclusive instance of two server types."""
-    instance = random_instance(seed, servers=4, gpus=4, exclusive=True, mixed_types=seed % 2 == 0)
-    return normalize(instance)
 
 
 def branched(instance: Instance, rng: np.random.Generator) -> tuple[CountRow, ...]:
@@ -53,12 +46,6 @@ def branched(instance: Instance, rng: np.random.Generator) -> tuple[CountRow, ..
         CountRow((m,), 2, weight, least=1.0),
         CountRow((m, n), 1, weight, most=1.0),
     )
-
-
-def drawn(instance: Instance, rows: tuple[CountRow, ...], rng: np.random.Generator) -> Duals:
-    """Draw multipliers of the size that they have in a master."""
-    demand = {key: float(rng.normal(0.1, 0.3)) for key in zero_duals(instance).demand}
-    return Duals(demand, tuple(float(rng.normal(0, 0.1)) for _ in rows))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -26,7 +26,7 @@ from placement.problem.normalization import normalize
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.patterns.pricing.test_contents import drawn, tiny
+from tests.placement.patterns.pricing.cases import drawn, tiny
 
 HIGHS = SolverSettings(threads=1)
 

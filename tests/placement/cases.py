@@ -1,0 +1,30 @@
+"""Instances whose cap is about what the cluster can just bear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from placement.problem.instance import Instance
+from tests.placement import oracle
+
+
+def case(seed: int, *, exclusive: bool) -> Instance:
+    """A random instance whose cap lies between just attainable and roomy.
+
+    Of those that share GPUs, some may put only one or two replicas on each.
+    """
+    rng = np.random.default_rng([seed, exclusive])
+    instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=1.0)
+    # Wide blocks, and memory for a third replica on a GPU: the limit is what forbids it.
+    limited = replace(
+        instance,
+        max_models_per_gpu=1 + seed % 2,
+        gpus_required=np.maximum(instance.gpus_required, 1 + seed % 2),
+        memory_per_gpu_gb=0.35 * instance.memory_per_gpu_gb,
+    )
+    if not exclusive and seed % 3 == 0 and next(oracle.placements(limited), None) is not None:
+        instance = limited
+    least = oracle.least_bottleneck(instance)
+    return replace(instance, load_cap=least * float(rng.choice([1.0001, 1.05, 1.5, 3.0])))

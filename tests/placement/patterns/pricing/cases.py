@@ -1,0 +1,23 @@
+"""Tiny instances, and multipliers at which to price them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.patterns.duals import Duals, zero_duals
+from placement.patterns.master_rows import CountRow
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from tests.placement.heuristics.cases import random_instance
+
+
+def tiny(seed: int) -> Instance:
+    """A normalized exclusive instance of two server types."""
+    instance = random_instance(seed, servers=4, gpus=4, exclusive=True, mixed_types=seed % 2 == 0)
+    return normalize(instance)
+
+
+def drawn(instance: Instance, rows: tuple[CountRow, ...], rng: np.random.Generator) -> Duals:
+    """Draw multipliers of the size that they have in a master."""
+    demand = {key: float(rng.normal(0.1, 0.3)) for key in zero_duals(instance).demand}
+    return Duals(demand, tuple(float(rng.normal(0, 0.1)) for _ in rows))
