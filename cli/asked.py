@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from placement.problem.cluster import Cluster
     from placement.problem.names import SharingMode
+    from placement.problem.placement_rules import PlacementRules
 
 A = TypeVar("A")
 Command = Callable[..., None]
@@ -90,6 +91,28 @@ class SharedCluster(GivenCluster):
         from cli.common import share_gpus
 
         return share_gpus(super().cluster(), self.gpu_sharing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuledCluster(SharedCluster):
+    """A cluster with how it is shared, and ``--rules``."""
+
+    rules_file: str | None
+
+    def placement_rules(self, cluster: Cluster) -> PlacementRules:
+        """Read the rules of the file, if one is given.
+
+        Raises
+        ------
+        InputError
+            As `read_rules`.
+        """
+        from placement.files.rules_file import read_rules
+        from placement.problem.placement_rules import PlacementRules
+
+        if self.rules_file is None:
+            return PlacementRules()
+        return read_rules(self.rules_file, cluster)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,6 +202,17 @@ def sharing_options(function: F) -> F:
     )
 
 
+def rules_option(function: F) -> F:
+    """``--rules``."""
+    return click.option(
+        "--rules",
+        "rules_file",
+        type=click.Path(),
+        metavar="FILE",
+        help="What must hold of the placement, such as GPUs that nothing may stand on.",
+    )(function)
+
+
 def headroom_options(function: F) -> F:
     """``--max-utilization`` and ``--headroom-slack``."""
     return _apply(

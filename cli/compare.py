@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cli.asked import Headroom, InputFiles, SharedCluster, Shown, takes
+from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
 from cli.common import (
     check_outputs,
     cluster_options,
@@ -21,6 +21,7 @@ from cli.common import (
     load_inputs,
     mode_option,
     output_options,
+    rules_option,
     seed_option,
     sharing_options,
     time_limit_option,
@@ -44,7 +45,7 @@ INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(InputFiles, SharedCluster, Headroom, Shown):
+class Asked(InputFiles, RuledCluster, Headroom, Shown):
     """What `gswarm-place compare` was asked for."""
 
     mode: Mode
@@ -64,6 +65,7 @@ class Asked(InputFiles, SharedCluster, Headroom, Shown):
 @gpu_sharing_option
 @mode_option
 @sharing_options
+@rules_option
 @click.option(
     "--methods",
     default=",".join(DEFAULT_METHODS),
@@ -115,7 +117,7 @@ def command(asked: Asked) -> None:
     schedulers = _schedulers(asked.schedulers, asked.mode)
     check_outputs(
         {"--csv": asked.csv_file},
-        (asked.config, asked.requests, asked.cluster_file),
+        (asked.config, asked.requests, asked.cluster_file, asked.rules_file),
     )
     wanted = [(method, routing) for method in methods for routing in routings]
     found = Findings([*wanted, *((scheduler, "") for scheduler in schedulers)])
@@ -240,8 +242,13 @@ def _run(
         workload,
         trace,
         cluster,
-        Rules(exclusive=asked.exclusive, max_models_per_gpu=asked.max_models_per_gpu),
+        Rules(
+            exclusive=asked.exclusive,
+            max_models_per_gpu=asked.max_models_per_gpu,
+            placement=asked.placement_rules(cluster),
+        ),
     )
+    cluster = instance.cluster
     check_fits(asked.config, workload, cluster, instance.used_models)
     mode, seed = asked.mode, asked.seed
     score = latency_score(workload, trace, cluster, mode=mode)

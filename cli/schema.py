@@ -8,7 +8,7 @@ import click
 
 from cli.common import check_outputs, echo_json
 
-KINDS = ("config", "cluster", "requests", "plan")
+KINDS = ("config", "cluster", "rules", "requests", "plan")
 
 
 @click.command()
@@ -23,7 +23,7 @@ KINDS = ("config", "cluster", "requests", "plan")
 @click.option("--json", is_flag=True, help="As without: a schema is JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing where --output is given.")
 def command(kind: Any, output: str | None, quiet: bool, **_: bool) -> None:
-    """Print the JSON Schema of a kind of file: config, cluster, requests or plan.
+    """Print the JSON Schema of a kind of file: config, cluster, rules, requests or plan.
 
     An editor with YAML support completes and checks a file whose first line names the schema:
 

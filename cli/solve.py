@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asked import Headroom, InputFiles, SharedCluster, Shown, takes
+from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
 from cli.common import (
     Number,
     check_outputs,
@@ -20,6 +20,7 @@ from cli.common import (
     load_inputs,
     mode_option,
     output_options,
+    rules_option,
     seed_option,
     sharing_options,
     solver_option,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(InputFiles, SharedCluster, Headroom, Scenarios, Shown):
+class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     """What `gswarm-place solve` was asked for."""
 
     method: Method
@@ -103,6 +104,7 @@ class Asked(InputFiles, SharedCluster, Headroom, Scenarios, Shown):
     help="Weight of whole workflows against edges in the mixed objective.  [default: 0.5]",
 )
 @sharing_options
+@rules_option
 @headroom_options
 @solver_option
 @time_limit_option("The best plan so far is written when it ends; Ctrl-C ends it at once.")
@@ -161,7 +163,7 @@ def command(asked: Asked) -> None:
     check_plan_name(asked.output)
     check_outputs(
         {"--output": asked.output, "--history": asked.history},
-        (asked.config, asked.requests, asked.cluster_file, *asked.scenarios),
+        (asked.config, asked.requests, asked.cluster_file, asked.rules_file, *asked.scenarios),
     )
     with early_end("stopping with the best plan so far; once more to quit") as end:
         plan, result, extra = run(end, asked)
@@ -203,6 +205,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
         asked.alpha,
         asked.exclusive,
         asked.max_models_per_gpu,
+        asked.placement_rules(cluster),
     )
     demand = measure_demand(workload, trace)
     named: list[tuple[str, Demand]] = []
@@ -218,7 +221,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
         for d in (demand, *(d for _, d in named))
     )
     if not asked.allow_partial:
-        check_fits(asked.config, workload, cluster, instance.used_models)
+        check_fits(asked.config, workload, instance.cluster, instance.used_models)
     solve_options = SolveOptions(
         method=asked.method,
         form=asked.form,
@@ -281,7 +284,11 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
             )
     more = {f"scenario {i + 2}": path for i, path in enumerate(asked.scenarios)}
     inputs = hash_inputs(
-        config=asked.config, requests=asked.requests, cluster=asked.cluster_file, **more
+        config=asked.config,
+        requests=asked.requests,
+        cluster=asked.cluster_file,
+        rules=asked.rules_file,
+        **more,
     )
     plan = build_plan(result, workload, inputs=inputs)
     if borne:

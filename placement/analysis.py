@@ -193,7 +193,7 @@ def _holdings(instance: Instance) -> list[Holding]:
                     memory_gb=float((k * memory)[models].sum()),
                     exclusive=fits and len(lay_out(alone, t, wanted).content) == len(models),
                     shared=fits and len(lay_out(instance, t, wanted).content) == len(models),
-                    servers_for_load=busy / (server.gpus * server.speed),
+                    servers_for_load=busy / (max(1, server.usable_gpus) * server.speed),
                 )
             )
     return found

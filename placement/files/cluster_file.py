@@ -20,7 +20,7 @@ from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import block
 from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
 from placement.problem.names import SharingMode
-from placement.problem.space import block_starts
+from placement.problem.space import block_starts, room_gb
 from placement.problem.workload import Workload
 from placement.support.faults import FaultList
 
@@ -41,16 +41,43 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
     if gpus > MAX_GPUS:
         wrong = f"add up to {gpus:,} GPUs"
         faults.append(PlacedFault(("server_types",), wrong, f"keep to {MAX_GPUS:,}"))
+    faults += _excluded_faults(file)
     raise_faults(document, faults)
     intra, inter = file.network.intra_server, file.network.inter_server
     return Cluster(
         tuple(
-            ServerType(name, t.count, t.gpus, t.gpu_memory_gb, t.speed)
+            ServerType(
+                name,
+                t.count,
+                t.gpus,
+                t.gpu_memory_gb,
+                t.speed,
+                excluded_gpus=tuple(sorted(set(t.excluded_gpus))),
+            )
             for name, t in file.server_types.items()
         ),
         Network(intra.latency_s, _bandwidth(intra), inter.latency_s, _bandwidth(inter)),
         gpu_sharing(file.gpu_sharing, file.sharing_efficiency),
     )
+
+
+def _excluded_faults(file: ClusterFile) -> list[PlacedFault]:
+    """Excluded GPUs that the servers lack, and clusters of which nothing is left."""
+    faults = []
+    for name, kind in file.server_types.items():
+        faults += [
+            PlacedFault(
+                ("server_types", name, "excluded_gpus", i),
+                f"is {gpu}, and the servers have {kind.gpus} GPUs",
+                f"use numbers from 0 to {kind.gpus - 1}",
+            )
+            for i, gpu in enumerate(kind.excluded_gpus)
+            if gpu >= kind.gpus
+        ]
+    if all(len(set(t.excluded_gpus)) >= t.gpus for t in file.server_types.values()):
+        wrong = "exclude every GPU of the cluster"
+        faults.append(PlacedFault(("server_types",), wrong, "leave at least one to place on"))
+    return faults
 
 
 def gpu_sharing(mode: SharingMode | None, efficiency: float | list[float]) -> GpuSharing:
@@ -78,6 +105,7 @@ def write_cluster(path: str | os.PathLike[str], cluster: Cluster) -> None:
                 "gpu_memory_gb": t.gpu_memory_gb,
                 "speed": t.speed,
             }
+            | ({"excluded_gpus": list(t.excluded_gpus)} if t.excluded_gpus else {})
             for t in cluster.server_types
         },
         "network": {
@@ -129,6 +157,16 @@ def check_fits(
             )
             continue
         room = max(t.gpu_memory_gb for t in wide)
+        if room_gb(room) >= model.memory_per_gpu_gb and not any(
+            block_starts(t, model.gpus_required, model.memory_per_gpu_gb) for t in wide
+        ):
+            faults.add(
+                f"models.{model.id}.gpus_required",
+                f"is {model.gpus_required}, and excluded GPUs leave no server with so many "
+                f"consecutive GPUs of {model.memory_per_gpu_gb:g} GB",
+                "exclude fewer GPUs (excluded_gpus), or add servers",
+            )
+            continue
         if not any(block_starts(t, model.gpus_required, model.memory_per_gpu_gb) for t in wide):
             spread = model.memory_gb / room
             wider = ""

@@ -249,6 +249,10 @@ class ServerTypeEntry(Entry):
     speed: Annotated[float, Field(ge=MIN_SPEED, le=1e6)] = Field(
         default=1.0, description="an execution of t seconds takes t / speed here"
     )
+    excluded_gpus: list[Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]] = Field(
+        default=[],
+        description="numbers, from 0, of GPUs of each server on which no replica may stand",
+    )
 
 
 class LinkEntry(Entry):

@@ -6,13 +6,15 @@ from typing import Any, Literal, get_args
 
 from placement.files.input_schema import ClusterFile, ConfigFile, Entry, RequestsFile
 from placement.files.plan_schema import PlanDocument
+from placement.files.rules_schema import RulesFile
 
-FileKind = Literal["config", "cluster", "requests", "plan"]
+FileKind = Literal["config", "cluster", "rules", "requests", "plan"]
 FILE_KINDS: tuple[FileKind, ...] = get_args(FileKind)
 
 _FILES: dict[FileKind, type[Entry]] = {
     "config": ConfigFile,
     "cluster": ClusterFile,
+    "rules": RulesFile,
     "requests": RequestsFile,
     "plan": PlanDocument,
 }
@@ -23,7 +25,7 @@ def json_schema(kind: FileKind) -> dict[str, Any]:
 
     Parameters
     ----------
-    kind : {"config", "cluster", "requests", "plan"}
+    kind : {"config", "cluster", "rules", "requests", "plan"}
 
     Returns
     -------

@@ -29,6 +29,8 @@ from placement.support.faults import InputError, input_error
 FORMAT = "gswarm-place plan"
 VERSION = 1
 LIMIT_BYTES = 1 << 30
+ONLY_BY_RULES = ("excluded_gpus", "family")
+"""Fields of a server type that are written where rules gave them a value."""
 
 
 class InvalidPlan(InputError):  # noqa: N818 - what the file is
@@ -140,10 +142,7 @@ def _document(plan: Plan) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "cluster": {
-            "server_types": [
-                {f.name: getattr(t, f.name) for f in fields(ServerType)}
-                for t in cluster.server_types
-            ],
+            "server_types": [_server_type(t) for t in cluster.server_types],
             "network": {f.name: _finite(getattr(network, f.name)) for f in fields(Network)},
             "gpu_sharing": cluster.sharing.mode,
             "sharing_efficiency": list(cluster.sharing.efficiency),
@@ -205,6 +204,12 @@ def _document(plan: Plan) -> dict[str, Any]:
         "certificate": certificate,
         "inputs": plan.inputs,
     }
+
+
+def _server_type(kind: ServerType) -> dict[str, Any]:
+    """The fields of a server type; what only rules give is left out where there is none."""
+    values = {f.name: getattr(kind, f.name) for f in fields(ServerType)}
+    return {k: v for k, v in values.items() if v or k not in ONLY_BY_RULES}
 
 
 def _pairs(shares: Shares) -> list[list[float]]:

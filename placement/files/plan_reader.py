@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from placement.files.cluster_file import MAX_GPUS, gpu_sharing
-from placement.files.plan_schema import PlanDocument, PlanWorkflow
+from placement.files.plan_schema import PlanDocument, PlanServerType, PlanWorkflow
 from placement.files.syntax.document import PlacedFault
 from placement.problem.cluster import Cluster, IntArray, Network, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
@@ -84,7 +84,7 @@ class PlanReader:
             for name, value in part.network.model_dump().items()
         }
         cluster = Cluster(
-            tuple(ServerType(**t.model_dump()) for t in part.server_types),
+            tuple(self._server_type(i, t) for i, t in enumerate(part.server_types)),
             Network(**network),
             gpu_sharing(part.gpu_sharing, part.sharing_efficiency),
         )
@@ -124,6 +124,16 @@ class PlanReader:
             gap=rules.gap,
             dropped=tuple(entry.dropped),
         )
+
+    def _server_type(self, i: int, entry: PlanServerType) -> ServerType:
+        fields = entry.model_dump()
+        if any(g not in range(entry.gpus) for g in entry.excluded_gpus):
+            wrong = f"names GPUs that a server of {entry.gpus} lacks"
+            self._fault(("cluster", "server_types", i, "excluded_gpus"), wrong)
+            fields["excluded_gpus"] = []
+        fields["family"] = entry.family or ""
+        fields["excluded_gpus"] = tuple(sorted(set(fields["excluded_gpus"])))
+        return ServerType(**fields)
 
     def _fault(self, place: tuple[str | int, ...], wrong: str, mend: str = "") -> None:
         self.faults.append(PlacedFault(place, wrong, mend or "solve again"))

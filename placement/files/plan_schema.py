@@ -29,6 +29,12 @@ class PlanServerType(Entry):
     gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
     gpu_memory_gb: float = Field(gt=0, description="memory of one GPU in GB")
     speed: float = Field(ge=MIN_SPEED, description="an execution of t seconds takes t / speed here")
+    excluded_gpus: list[int] = Field(
+        default=[], description="numbers in the server of GPUs on which no replica may stand"
+    )
+    family: str | None = Field(
+        default=None, description="type of the cluster file, where rules tell its servers apart"
+    )
 
 
 class PlanNetwork(Entry):

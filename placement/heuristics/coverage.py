@@ -90,7 +90,7 @@ def relieve(room: Room) -> None:
 def _hardness(instance: Instance, m: int) -> tuple[float, ...]:
     types = instance.cluster.server_types
     homes = sum(
-        t.count * (t.gpus // int(instance.gpus_required[m]))
+        t.count * (t.usable_gpus // int(instance.gpus_required[m]))
         for t in types
         if can_hold(instance, m, t)
     )

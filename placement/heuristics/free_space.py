@@ -14,7 +14,8 @@ from placement.solver.budget import tick
 class Room:
     """Free memory, replicas and load estimate of every GPU, as (S, G) arrays.
 
-    G is the GPU count of the largest server; GPUs a smaller server lacks have no memory.
+    G is the GPU count of the largest server; GPUs that a smaller server lacks have less than no
+    memory, and so have those that are excluded.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -26,8 +27,8 @@ class Room:
         self.replicas = np.zeros((servers, gpus), dtype=np.int64)
         self.load: FloatArray = np.zeros((servers, gpus))
         self.count = np.zeros((len(instance.model_ids), servers), dtype=np.int64)
-        self.empty = cluster.server_gpus.copy()
-        """GPUs without a replica on each server, shape (S,)."""
+        self.empty = cluster.usable_gpus.copy()
+        """Usable GPUs without a replica on each server, shape (S,)."""
         self._placed: list[tuple[int, int, int]] = []
         self._starts: dict[int, list[tuple[int, int]]] = {}
 

@@ -12,6 +12,7 @@ from placement.heuristics.free_space import Room
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
+from placement.problem.space import BoolArray
 
 Chooser = Callable[[Room, int], tuple[int, int] | None]
 
@@ -59,7 +60,7 @@ def replica_order(instance: Instance) -> list[int]:
     to load.
     """
     k = instance.gpus_required
-    spare = instance.cluster.n_gpus - int(k[list(instance.used_models)].sum())
+    spare = int(instance.cluster.usable_gpus.sum()) - int(k[list(instance.used_models)].sum())
     order = sorted(instance.used_models, key=lambda m: (-instance.model_work[m], m))
     heap = [(-instance.model_work[m] / 1.0, m, 1) for m in order]
     heapq.heapify(heap)
@@ -127,8 +128,15 @@ class RoundRobinChooser:
 
     def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
         """Choose server and start, or None where no GPU is free."""
-        free = (room.empty > 0) & room.holding(model)
+        free = self._free(room, model)
         return self._turn(room, model, free.astype(np.float64)) if free.any() else None
+
+    @staticmethod
+    def _free(room: Room, model: int) -> BoolArray:
+        """Servers with a block of free GPUs for the model, shape (S,)."""
+        if room.instance.cluster.uniform:
+            return (room.empty > 0) & room.holding(model)
+        return np.asarray(room.fits(model, empty=True).any(axis=1))
 
     def _turn(self, room: Room, model: int, score: FloatArray) -> tuple[int, int]:
         """Take the best server, of equals the first whose turn it is."""
@@ -157,7 +165,7 @@ class AffinityChooser(RoundRobinChooser):
 
     def __call__(self, room: Room, model: int) -> tuple[int, int] | None:
         """Choose server and start, or None where no GPU is free."""
-        free = (room.empty > 0) & room.holding(model)
+        free = self._free(room, model)
         if not free.any():
             return None
         pairs = self._pairs[model]

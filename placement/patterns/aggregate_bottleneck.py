@@ -73,7 +73,7 @@ def pattern_bottleneck(
                 lower = proven_lower(bound, 1.0 / max(target, floor), lower)
             if counts is None or not exclusive:
                 continue
-            placement = _pack(instance, counts)
+            placement = _pack(instance, counts) if instance.cluster.uniform else None
             if placement is not None:
                 load, solution = least_bottleneck(
                     instance, placement, settings, budget=budget.outer
@@ -120,7 +120,7 @@ def _aggregate(
             # The rows of one server, summed over the servers of its type.
             row.constant *= server.count
             problem += row
-        problem += linear(loads) <= server.gpus * server.count
+        problem += linear(loads) <= server.usable_gpus * server.count
     for m in instance.used_models:
         if not held[m]:
             return ceiling, None

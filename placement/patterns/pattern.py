@@ -47,8 +47,8 @@ def patterns_of(instance: Instance, placement: Placement) -> dict[Pattern, int]:
 
 
 def canonical(instance: Instance, kind: int, content: list[tuple[int, int]]) -> Pattern:
-    """Sort a content; exclusive blocks are moved together, for only their counts matter."""
-    if instance.models_per_gpu == 1:
+    """Sort a content; blocks are moved together where only their counts matter."""
+    if instance.counts_suffice:
         start, packed = 0, []
         for m in sorted((m for m, _ in content), key=lambda m: (-instance.gpus_required[m], m)):
             packed.append((m, start))

@@ -113,7 +113,7 @@ class Master:
     def _capacity(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> dict[int, Pairs]:
         """Loads of the pattern's replicas, limited GPU by GPU; by model."""
         instance, cap = self.instance, self.instance.load_cap
-        if instance.models_per_gpu == 1:
+        if instance.counts_suffice:
             carried: dict[int, Pairs] = {}
             for m, count in pattern.counts().items():
                 h = pulp.LpVariable(f"h_{m}_{p}", 0)

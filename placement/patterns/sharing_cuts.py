@@ -63,13 +63,13 @@ def separate(
         problem += linear([(weight[m], 1.0) for m in q]) <= 1
     problem += linear([(weight[m], float(touched[m])) for m in models])
     outcome = solve_program(problem, settings, budget=budget)
-    if not outcome.found or (outcome.objective or 0.0) <= server.gpus + VIOLATION:
+    if not outcome.found or (outcome.objective or 0.0) <= server.usable_gpus + VIOLATION:
         return None
     # Weights that are a hair too heavy would cut off real contents.
     found = {m: round(f.varValue or 0.0, 9) for m, f in weight.items()}
     heaviest = max(sum(found[m] for m in q) for q in feasible)
     found = {m: f / max(1.0, heaviest) for m, f in found.items() if f > VIOLATION}
-    return SharingCut(_lift(instance, server, found), server.gpus)
+    return SharingCut(_lift(instance, server, found), server.usable_gpus)
 
 
 def _configurations(
@@ -123,4 +123,4 @@ def pairs_apart(instance: Instance, server: ServerType, models: list[int]) -> li
         ):
             found[clique] = None
     kept = [q for q in found if not any(q < other for other in found)]
-    return [SharingCut(dict.fromkeys(sorted(q), 1.0), server.gpus) for q in kept]
+    return [SharingCut(dict.fromkeys(sorted(q), 1.0), server.usable_gpus) for q in kept]

@@ -35,6 +35,11 @@ class ServerType:
         Memory of one GPU (C_s).
     speed : float
         Service rates scale with it: an execution of t seconds takes t / speed here.
+    excluded_gpus : tuple of int
+        GPUs on which no replica may stand, by their number in the server, ascending.
+    family : str
+        Type that the servers belong to, where rules tell servers of one type apart; "" where the
+        type is one by itself.
     """
 
     name: str
@@ -42,6 +47,23 @@ class ServerType:
     gpus: int
     gpu_memory_gb: float
     speed: float = 1.0
+    excluded_gpus: tuple[int, ...] = ()
+    family: str = ""
+
+    @property
+    def usable_gpus(self) -> int:
+        """GPUs of one server on which a replica may stand."""
+        return self.gpus - len(self.excluded_gpus)
+
+    @property
+    def type_name(self) -> str:
+        """Name of the type as the user gave it."""
+        return self.family or self.name
+
+    @property
+    def uniform(self) -> bool:
+        """Whether blocks can stand anywhere: those that fit can be laid end to end."""
+        return not self.excluded_gpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +173,8 @@ class Cluster(Described):
             (
                 t.name,
                 f"{t.count:,} x {t.gpus} GPUs of {t.gpu_memory_gb:g} GB"
-                + (f", speed {t.speed:g}" if t.speed != 1 else ""),
+                + (f", speed {t.speed:g}" if t.speed != 1 else "")
+                + (f", without GPU {numbers(t.excluded_gpus)}" if t.excluded_gpus else ""),
             )
             for t in self.server_types
         ]
@@ -167,6 +190,13 @@ class Cluster(Described):
         return np.array([t.gpus for t in self.server_types], dtype=np.int64)[self.server_type]
 
     @cached_property
+    def usable_gpus(self) -> IntArray:
+        """GPUs of each server on which a replica may stand, shape (S,)."""
+        return np.array([t.usable_gpus for t in self.server_types], dtype=np.int64)[
+            self.server_type
+        ]
+
+    @cached_property
     def first_gpu(self) -> IntArray:
         """Number of the first GPU of each server, shape (S,)."""
         return np.concatenate(([0], np.cumsum(self.server_gpus)[:-1])).astype(np.int64)
@@ -175,6 +205,11 @@ class Cluster(Described):
     def gpu_server(self) -> IntArray:
         """Server of each GPU, shape (N,)."""
         return np.repeat(np.arange(self.n_servers), self.server_gpus)
+
+    @cached_property
+    def uniform(self) -> bool:
+        """Whether blocks can stand anywhere on every server."""
+        return all(t.uniform for t in self.server_types)
 
     @property
     def n_servers(self) -> int:
@@ -190,3 +225,8 @@ class Cluster(Described):
     def max_gpus_per_server(self) -> int:
         """GPUs of the largest server: no replica can be larger."""
         return max(t.gpus for t in self.server_types)
+
+
+def numbers(of: tuple[int, ...]) -> str:
+    """List a few numbers in a sentence."""
+    return ", ".join(map(str, of))

@@ -11,6 +11,7 @@ import numpy as np
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.names import Objective
 from placement.problem.rules import Rules
+from placement.problem.server_kinds import apply_rules
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
@@ -134,7 +135,7 @@ class Instance(ByContent):
         A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
         the GPUs' speeds add up to at least the offered load over U*.
         """
-        power = sum(t.count * t.gpus * t.speed for t in self.cluster.server_types)
+        power = sum(t.count * t.usable_gpus * t.speed for t in self.cluster.server_types)
         return float(self.offered_load.sum()) / power
 
     @property
@@ -148,6 +149,14 @@ class Instance(ByContent):
             return 1
         without = 1 if len(self.model_ids) == 1 else int(self.gpus_required.sum())
         return self.max_models_per_gpu or without
+
+    @cached_property
+    def counts_suffice(self) -> bool:
+        """Whether replicas fit on a server where their blocks add up to no more than its GPUs.
+
+        So it is where GPUs are exclusive and blocks can stand anywhere.
+        """
+        return self.models_per_gpu == 1 and self.cluster.uniform
 
     def locality_weights(self, w: int) -> tuple[float, float]:
         """Value of one unit of c[w, s] and of l[w, uv, s] in the locality objective.
@@ -190,6 +199,7 @@ def build_instance(
     -------
     Instance
         Its `load_cap` is the default; `solve_instance` puts the cap that holds in its place.
+        Servers that the rules tell apart are of types of their own.
     """
     rules = rules or Rules()
     if isinstance(demand, Trace):
@@ -216,7 +226,7 @@ def build_instance(
         gpus_required=np.array([m.gpus_required for m in workload.models], dtype=np.int64),
         memory_per_gpu_gb=np.array([m.memory_per_gpu_gb for m in workload.models]),
         workflows=tuple(workflows),
-        cluster=cluster,
+        cluster=apply_rules(cluster, rules.placement),
         alpha=rules.workflow_weight,
         exclusive=rules.exclusive,
         max_models_per_gpu=rules.max_models_per_gpu,

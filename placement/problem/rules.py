@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from placement.problem.names import OBJECTIVES, Objective
+from placement.problem.placement_rules import PlacementRules
 from placement.support.checks import check_choice, check_number, check_whole
 
 ALPHA = 0.5
@@ -30,6 +31,8 @@ class Rules:
         A GPU holds at most one replica.
     max_models_per_gpu : int or None
         Most replicas on one GPU; None: memory alone decides.
+    placement : PlacementRules
+        What else must hold of the placement, as `read_rules` gives it.
 
     Raises
     ------
@@ -41,6 +44,7 @@ class Rules:
     alpha: float | None = None
     exclusive: bool = False
     max_models_per_gpu: int | None = None
+    placement: PlacementRules = field(default_factory=PlacementRules)
 
     def __post_init__(self) -> None:
         check_choice(self, "objective", OBJECTIVES)

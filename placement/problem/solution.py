@@ -228,9 +228,13 @@ def gpu_violations(instance: Instance, placement: Placement) -> list[str]:
     ones = np.ones(placement.n_replicas)
     count = gpu_loads(instance, placement, ones)
     memory = gpu_loads(instance, placement, instance.memory_per_gpu_gb[placement.model])
-    for g in np.flatnonzero(memory > all_rooms_gb(cluster))[:5]:
-        kind = cluster.server_types[cluster.server_type[cluster.gpu_server[g]]]
-        faults.append(f"GPU {g}: {memory[g]:.8g} GB placed, {kind.gpu_memory_gb:.8g} GB there")
+    for g in np.flatnonzero((memory > all_rooms_gb(cluster)) & (count > 0))[:5]:
+        server = cluster.gpu_server[g]
+        kind = cluster.server_types[cluster.server_type[server]]
+        if g - cluster.first_gpu[server] in kind.excluded_gpus:
+            faults.append(f"GPU {g}: is excluded, and {count[g]:.0f} replicas stand on it")
+        else:
+            faults.append(f"GPU {g}: {memory[g]:.8g} GB placed, {kind.gpu_memory_gb:.8g} GB there")
     if instance.exclusive or instance.max_models_per_gpu:
         limit = instance.models_per_gpu
         for g in np.flatnonzero(count > limit + 0.5)[:5]:

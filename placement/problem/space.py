@@ -2,7 +2,8 @@
 
 A replica of model m stands on k_m consecutive GPUs of one server. Replicas fit on a GPU where
 
-- their memory adds up to at most the GPU's room, which is its memory and `MEMORY_TOLERANCE` of it;
+- the GPU is not excluded, and their memory adds up to at most its room, which is its memory and
+  `MEMORY_TOLERANCE` of it;
 - they are no more than the rules of sharing allow (`Instance.models_per_gpu`);
 - no two of one model stand on the same GPUs: together they would serve no more than one.
 
@@ -40,8 +41,10 @@ def room_gb(memory_gb: float) -> float:
 
 
 def gpu_rooms_gb(kind: ServerType) -> FloatArray:
-    """Room on each GPU of a server of a type, shape (G,)."""
-    return np.full(kind.gpus, room_gb(kind.gpu_memory_gb))
+    """Room on each GPU of a server of a type, shape (G,); less than none where it is excluded."""
+    rooms = np.full(kind.gpus, room_gb(kind.gpu_memory_gb))
+    rooms[list(kind.excluded_gpus)] = -np.inf
+    return rooms
 
 
 def largest_room_gb(kind: ServerType) -> float:
@@ -51,7 +54,8 @@ def largest_room_gb(kind: ServerType) -> float:
 
 def total_room_gb(kind: ServerType) -> float:
     """Room on all GPUs of a server of a type."""
-    return float(gpu_rooms_gb(kind).sum())
+    rooms = gpu_rooms_gb(kind)
+    return float(rooms[rooms > 0].sum())
 
 
 def cluster_rooms_gb(cluster: Cluster) -> FloatArray:
@@ -111,6 +115,7 @@ def can_hold(instance: Instance, m: int, kind: ServerType) -> bool:
     return bool(
         instance.gpus_required[m] <= kind.gpus
         and instance.memory_per_gpu_gb[m] <= largest_room_gb(kind)
+        and (kind.uniform or starts(instance, m, kind))
     )
 
 
@@ -125,7 +130,9 @@ def most_replicas(instance: Instance, m: int, kind: ServerType) -> int:
     Exclusive blocks lie side by side; others begin at different GPUs.
     """
     if instance.models_per_gpu == 1:
-        return kind.gpus // int(instance.gpus_required[m])
+        return kind.usable_gpus // int(instance.gpus_required[m])
+    if not kind.uniform:
+        return len(starts(instance, m, kind))
     return max(0, kind.gpus - int(instance.gpus_required[m]) + 1)
 
 

@@ -130,7 +130,7 @@ class _Packing:
         for m in models:
             k = int(instance.gpus_required[m])
             # Exclusive blocks can be laid end to end: their order needs no variables.
-            for i in [0] if instance.models_per_gpu == 1 else starts(instance, m, kind):
+            for i in [0] if instance.counts_suffice else starts(instance, m, kind):
                 x = pulp.LpVariable(f"x_{m}_{s}_{i}", 0, 1, pulp.LpInteger)
                 here.append(x)
                 self.placed[m].append(x)
@@ -139,7 +139,7 @@ class _Packing:
                     memory[g].append((x, float(instance.memory_per_gpu_gb[m])))
         self.on_server.append(here)
         self._blocks.append((kind, blocks))
-        if instance.models_per_gpu == 1:
+        if instance.counts_suffice:
             sizes = [
                 (x, float(instance.gpus_required[m])) for x, m in zip(here, models, strict=True)
             ]
@@ -154,7 +154,7 @@ class _Packing:
         found: set[int] = set()
         for kind, blocks in self._blocks:
             content = [(m, i) for x, m, i in blocks if round(x.varValue or 0.0)]
-            if self.instance.models_per_gpu > 1:
+            if not self.instance.counts_suffice:
                 content = keep_what_fits(self.instance, kind, content)
             found |= {m for m, _ in content}
         return found
@@ -264,8 +264,9 @@ def _explain(
     gb = sum(float(memory[m] * k[m]) for m in instance.used_models)
     has_gb = sum(t.count * total_room_gb(t) for t in cluster.server_types)
     short = []
-    if instance.exclusive and need > cluster.n_gpus:
-        short.append(f"{need - cluster.n_gpus} GPUs are missing ({need} of {cluster.n_gpus})")
+    usable = int(cluster.usable_gpus.sum())
+    if instance.exclusive and need > usable:
+        short.append(f"{need - usable} GPUs are missing ({need} of {usable})")
     if gb > has_gb:
         short.append(f"{gb - has_gb:g} GB of GPU memory are missing ({gb:g} of {has_gb:g})")
     if not short:
@@ -273,7 +274,7 @@ def _explain(
     t = max(range(len(cluster.server_types)), key=lambda i: cluster.server_types[i].gpus)
     advice = _advice(instance, t, settings, budget)
     return (
-        f"the used models do not fit on {cluster.n_gpus} GPUs together: no room for "
+        f"the used models do not fit on {usable} GPUs together: no room for "
         f"{_names(instance, list(dropped))}; {', '.join(short)}; {advice}, "
         f"{'share GPUs (leave out --exclusive), ' if instance.exclusive else ''}"
         "or drop the least used workflows with --allow-partial"

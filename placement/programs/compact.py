@@ -81,7 +81,7 @@ class CompactProgram:
             for s in range(instance.cluster.n_servers)
         ]
         self.unserved: Pairs = []
-        self.counts = instance.models_per_gpu == 1
+        self.counts = instance.counts_suffice
         for s in range(instance.cluster.n_servers):
             if kept is not None and s in kept[1]:
                 self._keep_server(s, kept[0])

@@ -139,8 +139,10 @@ def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int]) -> bool
 
 def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
     """Whether every block can have its own GPUs: most need no program."""
-    return sum(k for k, _ in blocks) <= server.gpus and all(
-        block_starts(server, k, need) for k, need in blocks
+    return (
+        server.uniform
+        and sum(k for k, _ in blocks) <= server.gpus
+        and all(block_starts(server, k, need) for k, need in blocks)
     )
 
 

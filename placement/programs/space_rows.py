@@ -93,6 +93,8 @@ class BlockRows:
     def gpus(self, at: str) -> None:
         """Add the rows of every GPU, when all replicas are there."""
         rooms, most = gpu_rooms_gb(self._kind), self._instance.max_models_per_gpu
+        if self._instance.models_per_gpu == 1:
+            most = 1
         add = self._problem.addConstraint
         for g, (memory, load) in enumerate(zip(self._memory, self._load, strict=True)):
             add(memory_row(memory, float(rooms[g])), f"memory{at}_{g}")

@@ -96,7 +96,7 @@ def check_bottleneck(
 
 def _least_mean(scaled: Scaled) -> float:
     """Load of every GPU if all of them worked all the time."""
-    speed = sum(t.count * t.gpus * t.speed for t in scaled.types)
+    speed = sum(t.count * t.usable_gpus * t.speed for t in scaled.types)
     return sum(float(scaled.gpus[m]) * load for m, load in scaled.work.items()) / speed
 
 
@@ -134,7 +134,7 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
     growth = _Growth(scaled, work)
     for t, kind in enumerate(scaled.types):
         clock.check()
-        limit, gpus = largest_room_gb(kind), float(kind.gpus * kind.count)
+        limit, gpus = largest_room_gb(kind), float(kind.usable_gpus * kind.count)
         numbers, loads = [], []
         for m in scaled.fitting(t):
             n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), kind.speed)
@@ -144,7 +144,7 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
         row(loads, gpus)
         if scaled.most_on_gpu is not None:
             row([(n, k) for _, n, k in numbers], gpus * scaled.most_on_gpu)
-        if not scaled.exclusive:
+        if not scaled.counts_suffice:
             rooms = kind.count * total_room_gb(kind) / limit
             row([(n, k * float(scaled.memory[m]) / limit) for m, n, k in numbers], rooms)
             # No more than j replicas of more than 1 / (j + 1) of the memory on a GPU.
@@ -157,7 +157,7 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
 def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
     """Replicas server by server: by their number where GPUs are exclusive, else by their place."""
     each = [
-        sum(1 if scaled.exclusive else scaled.most(t, m) for m in scaled.fitting(t))
+        sum(1 if scaled.counts_suffice else scaled.most(t, m) for m in scaled.fitting(t))
         for t in range(len(scaled.types))
     ]
     if 2 * sum(t.count * n for t, n in zip(scaled.types, each, strict=True)) > MOST_COLUMNS:
@@ -168,7 +168,7 @@ def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
         before: list[tuple[int, float]] = []
         for _ in range(kind.count):
             clock.check()
-            here = (_exclusive if scaled.exclusive else _shared)(growth, t)
+            here = (_exclusive if scaled.counts_suffice else _shared)(growth, t)
             if before and here.get(first):
                 # Servers of one type can be renumbered by how many of one model they hold.
                 order = [(n, 1.0) for n in here[first]]
@@ -184,7 +184,7 @@ def _exclusive(growth: _Growth, t: int) -> dict[int, list[int]]:
         n, _ = growth.replicas(m, float(scaled.most(t, m)), kind.speed)
         taken.append((n, float(scaled.gpus[m])))
         columns[m] = [n]
-    growth.program.row(taken, float(kind.gpus))
+    growth.program.row(taken, float(kind.usable_gpus))
     return columns
 
 

@@ -237,7 +237,7 @@ class Priced:
 
 def listings(scaled: Scaled) -> list[Listing]:
     """Contents of every server type; none where GPUs are shared or there are too many."""
-    if not scaled.exclusive or max(len(f.models) for f in scaled.flows) > MOST_NODES:
+    if not scaled.counts_suffice or max(len(f.models) for f in scaled.flows) > MOST_NODES:
         return []
     kinds = range(len(scaled.types))
     if sum(_ways(scaled, t) for t in kinds) > MOST_CONTENTS:

@@ -52,6 +52,11 @@ class Scaled:
     ----------
     constant : float
         Locality that no placement changes.
+    exclusive : bool
+        At most one replica stands on a GPU.
+    counts_suffice : bool
+        Replicas whose blocks add up to a server's GPUs fit there: GPUs are exclusive, and blocks
+        can be laid end to end.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -64,6 +69,7 @@ class Scaled:
         self.gpus: IntArray = instance.gpus_required
         self.memory: FloatArray = instance.memory_per_gpu_gb
         self.exclusive = instance.exclusive or instance.max_models_per_gpu == 1
+        self.counts_suffice = self.exclusive and instance.cluster.uniform
         self.most_on_gpu = 1 if self.exclusive else instance.max_models_per_gpu
         self.constant = 0.0 if links > 0 else 1 - instance.alpha
         unit = total / self.servers
@@ -98,7 +104,7 @@ class Scaled:
     def most(self, t: int, m: int) -> int:
         """Replicas of a model that one server of a type can hold, on blocks of their own."""
         kind, k = self.types[t], int(self.gpus[m])
-        return kind.gpus // k if self.exclusive else len(self.starts(t, m))
+        return kind.usable_gpus // k if self.exclusive else len(self.starts(t, m))
 
 
 def part_work(flow: Flow, part: Part) -> dict[int, float]:

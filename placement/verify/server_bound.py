@@ -41,9 +41,9 @@ class ServerProgram:
         for m in scaled.fitting(t):
             self.count[m] = self.program.column(0.0, float(scaled.most(t, m)), whole=True)
         self._rates()
-        if scaled.exclusive:
+        if scaled.counts_suffice:
             gpus = [(n, float(scaled.gpus[m])) for m, n in self.count.items()]
-            self.program.row(gpus, float(self.kind.gpus))
+            self.program.row(gpus, float(self.kind.usable_gpus))
         else:
             self._in_sum()
         for row, mu in prices.rows:
@@ -81,7 +81,7 @@ class ServerProgram:
         limit = largest_room_gb(kind)
         k = {m: float(scaled.gpus[m]) for m in self.count}
         memory = {m: float(scaled.memory[m]) for m in self.count}
-        gpus = float(kind.gpus)
+        gpus = float(kind.usable_gpus)
         columns = self.count.items()
         program.row(
             [(n, k[m] * memory[m] / limit) for m, n in columns], total_room_gb(kind) / limit
@@ -113,7 +113,7 @@ class ServerProgram:
             terms.append((self.count[m], f))
             if self.scaled.gpus[m] > 1:
                 terms.append((self._at_least(m, 1), f * (float(self.scaled.gpus[m]) - 1)))
-        self.program.row(terms, float(self.kind.gpus))
+        self.program.row(terms, float(self.kind.usable_gpus))
 
     def _at_least(self, m: int, j: int) -> int:
         """Column that is 1 where the server has at least j replicas of m, else 0."""
@@ -215,7 +215,7 @@ class ServerProgram:
         heaviest = max(1.0, max(sum(point[m] for m in together) for together in sharing))
         point = {m: f / heaviest for m, f in point.items() if f > BROKEN}
         over = sum(f * touched[m] for m, f in point.items())
-        return point if over > self.kind.gpus * (1 + BROKEN) else None
+        return point if over > self.kind.usable_gpus * (1 + BROKEN) else None
 
     def _sharing(self, models: list[int]) -> list[tuple[int, ...]]:
         """The largest sets of some models that fit on one GPU."""
@@ -246,10 +246,10 @@ def highest_worth(
     """
     program = ServerProgram(scaled, t, prices)
     best = float("inf")
-    for _ in range(1 if scaled.exclusive else MOST_CUTS):
+    for _ in range(1 if scaled.counts_suffice else MOST_CUTS):
         answer = program.program.maximise(clock, solver, enough=enough)
         best = min(best, answer.bound)
-        if best <= enough or scaled.exclusive:
+        if best <= enough or scaled.counts_suffice:
             return best
         cut = program.broken_cut(answer, clock, solver)
         if cut is None:

@@ -24,7 +24,7 @@ def columns_of(scaled: Scaled) -> int:
     total = 0
     for t, kind in enumerate(scaled.types):
         fitting = scaled.fitting(t)
-        places = [1 if scaled.exclusive else 2 * scaled.most(t, m) for m in fitting]
+        places = [1 if scaled.counts_suffice else 2 * scaled.most(t, m) for m in fitting]
         total += kind.count * (each + sum(places))
     return total
 
@@ -63,8 +63,8 @@ class DirectProgram:
         busy: dict[int, list[tuple[int, float]]] = defaultdict(list)
         fitting = scaled.fitting(t)
         for m in fitting:
-            starts = [-1] if scaled.exclusive else scaled.starts(t, m)
-            most = float(scaled.most(t, m)) if scaled.exclusive else 1.0
+            starts = [-1] if scaled.counts_suffice else scaled.starts(t, m)
+            most = float(scaled.most(t, m)) if scaled.counts_suffice else 1.0
             for i in starts:
                 self.place[m, s, i] = program.column(0.0, most, whole=True)
             self.numbers[m, s] = [(self.place[m, s, i], 1.0) for i in starts]
@@ -85,9 +85,9 @@ class DirectProgram:
                     kept = program.column(value, flow.rate)
                     for v in together:
                         program.row([(kept, 1.0), (rate[v], -1.0)], 0.0)
-        if scaled.exclusive:
+        if scaled.counts_suffice:
             taken = [(x, float(scaled.gpus[m])) for m in fitting for x, _ in self.numbers[m, s]]
-            program.row(taken, float(kind.gpus))
+            program.row(taken, float(kind.usable_gpus))
             for m, terms in busy.items():
                 program.row([*terms, *((x, -1.0) for x, _ in self.numbers[m, s])], 0.0)
         else:
@@ -151,10 +151,10 @@ class DirectProgram:
         values = dict.fromkeys(self.place.values(), 0.0)
         for s, old in enumerate(number):
             for m, i in held[old]:
-                column = self.place.get((m, s, -1 if self.scaled.exclusive else i))
+                column = self.place.get((m, s, -1 if self.scaled.counts_suffice else i))
                 if column is not None:
                     together = values[column] + 1.0
-                    values[column] = together if self.scaled.exclusive else 1.0
+                    values[column] = together if self.scaled.counts_suffice else 1.0
         return values
 
     def bound(self, plan: Plan, enough: float, clock: Clock, solver: str) -> Answer:

@@ -41,9 +41,10 @@ class Case:
     options: dict[str, Any]
     unit: float
     kinds: tuple[str, ...] = field(default=())
+    rules: dict[str, Any] | None = None
 
     def write(self, folder: Path) -> None:
-        """Write config.json, requests.jsonl, cluster.json where there is one, and cmd.txt."""
+        """Write config.json, requests.jsonl, cmd.txt, and cluster.json and rules.json if any."""
         folder.mkdir(parents=True, exist_ok=True)
         config = json.loads(json.dumps(self.config))
         for model in config["models"].values():
@@ -61,6 +62,8 @@ class Case:
         (folder / "requests.jsonl").write_text("\n".join(lines) + "\n")
         if self.cluster is not None:
             (folder / "cluster.json").write_text(json.dumps(self.cluster, indent=1))
+        if self.rules is not None:
+            (folder / "rules.json").write_text(json.dumps(self.rules, indent=1))
         (folder / "cmd.txt").write_text(" ".join(self.arguments(Path())) + "\n")
 
     def arguments(self, folder: Path, **other: Any) -> list[str]:
@@ -74,6 +77,8 @@ class Case:
         ]
         if self.cluster is not None:
             said += ["--cluster", folder / "cluster.json"]
+        if self.rules is not None:
+            said += ["--rules", folder / "rules.json"]
         for name, value in (self.options | other).items():
             said.append(f"--{name.replace('_', '-')}")
             if value is not True:

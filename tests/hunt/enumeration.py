@@ -25,11 +25,7 @@ def placements(problem: Problem) -> Iterator[tuple[Replica, ...]]:
 def contents(problem: Problem, s: int) -> list[tuple[Block, ...]]:
     """Every content of a server to which no replica can be added."""
     server = problem.servers[s]
-    blocks = [
-        (name, i)
-        for name, model in problem.models.items()
-        for i in range(server.gpus - model.gpus + 1)
-    ]
+    blocks = [(name, i) for name, model in problem.models.items() for i in server.starts(model)]
 
     def fits(content: tuple[Block, ...]) -> bool:
         for g in range(server.gpus):

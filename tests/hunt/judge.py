@@ -197,6 +197,9 @@ def _judge_space(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> No
     for g, used in memory.items():
         if used > problem.servers[server_of[g]].memory * (1 + NEAR) or count[g] > problem.most:
             verdict.fault("space", f"GPU {g} holds {count[g]} replicas with {used} GB")
+        first = sum(server.gpus for server in problem.servers[: server_of[g]])
+        if g - first in problem.servers[server_of[g]].excluded:
+            verdict.fault("rules", f"GPU {g} is excluded, and holds {count[g]} replicas")
     for name in problem.models.keys() - {m for m, _ in blocks}:
         verdict.fault("space", f"model {name} has no replica")
 

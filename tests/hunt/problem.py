@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import combinations
@@ -26,11 +26,22 @@ class Model:
 
 @dataclass(frozen=True)
 class Server:
-    """GPUs of one server, memory of each, and how fast they work."""
+    """GPUs of one server, memory of each, how fast they work, and those that must stay empty."""
 
     gpus: int
     memory: float
     speed: float
+    excluded: frozenset[int] = frozenset()
+
+    def starts(self, model: Model) -> list[int]:
+        """First GPUs of the blocks on which a replica can stand where nothing else does."""
+        if model.memory > self.memory * (1 + ROOM):
+            return []
+        return [
+            i
+            for i in range(self.gpus - model.gpus + 1)
+            if not self.excluded & set(range(i, i + model.gpus))
+        ]
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ class Problem:
     @cached_property
     def floor(self) -> float:
         """Load of every GPU if all of them worked all the time: no bottleneck is lower."""
-        power = sum(s.gpus * s.speed for s in self.servers)
+        power = sum((s.gpus - len(s.excluded)) * s.speed for s in self.servers)
         return sum(self.models[m].gpus * load for m, load in self.work.items()) / power
 
     @cached_property
@@ -90,11 +101,11 @@ class Problem:
     def fits_alone(self, model: str) -> bool:
         """Whether some server could hold the model, were it empty."""
         m = self.models[model]
-        return any(m.gpus <= s.gpus and m.memory <= s.memory * (1 + ROOM) for s in self.servers)
+        return any(s.starts(m) for s in self.servers)
 
 
 def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
-    """Read config.json, requests.jsonl and cluster.json; `options` are those of the command."""
+    """Read config, requests, cluster and rules; `options` are those of the command."""
     config = json.loads((folder / "config.json").read_text())
     requests = [json.loads(line) for line in (folder / "requests.jsonl").open()]
     objective = options.get("objective", "mixed")
@@ -116,10 +127,29 @@ def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
 
 
 def _servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
+    servers = _bare_servers(folder, options)
+    rules = _rules(folder)
+    for rule in rules.get("excluded_gpus", ()):
+        server = servers[rule["server"]]
+        servers[rule["server"]] = replace(server, excluded=server.excluded | set(rule["gpus"]))
+    return servers
+
+
+def _rules(folder: Path) -> dict[str, Any]:
+    path = folder / "rules.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _bare_servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
     if "gpus" not in options:
         kinds = json.loads((folder / "cluster.json").read_text())["server_types"].values()
         return [
-            Server(k["gpus"], k.get("gpu_memory_gb", 80.0), k.get("speed", 1.0))
+            Server(
+                k["gpus"],
+                k.get("gpu_memory_gb", 80.0),
+                k.get("speed", 1.0),
+                frozenset(k.get("excluded_gpus", ())),
+            )
             for k in kinds
             for _ in range(k["count"])
         ]

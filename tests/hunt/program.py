@@ -85,9 +85,7 @@ class Program:
         memory: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
         for name, model in problem.models.items():
             for s, server in enumerate(problem.servers):
-                if model.memory > server.memory * (1 + ROOM):
-                    continue
-                for i in range(server.gpus - model.gpus + 1):
+                for i in server.starts(model):
                     if self.fixed is not None and (name, s, i) not in self.fixed:
                         continue
                     x = self.x[name, s, i] = self._variable(whole=True)

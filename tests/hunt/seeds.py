@@ -10,11 +10,16 @@ from pathlib import Path
 
 from tests.hunt.cases import draw_case
 from tests.hunt.judge import Verdict, judge
+from tests.hunt.rules import with_rules
 
 
-def judge_seed(seed: int, *, failures: Path, most_gpus: int, thorough: bool = True) -> Verdict:
-    """Judge one seed; its files stay where it fails."""
+def judge_seed(
+    seed: int, *, failures: Path, most_gpus: int, thorough: bool = True, rules: bool = False
+) -> Verdict:
+    """Judge one seed, with rules or without; its files stay where it fails."""
     case = draw_case(seed, most_gpus=most_gpus)
+    if rules:
+        case = with_rules(case)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / f"seed-{seed}"
         try:

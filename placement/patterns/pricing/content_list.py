@@ -223,11 +223,11 @@ class Contents:
 
 
 def listed_contents(instance: Instance) -> list[Contents]:
-    """Contents of every server type; none where GPUs are shared or there are too many."""
+    """Contents of every server type; none where counts do not suffice or there are too many."""
     kinds = range(len(instance.cluster.server_types))
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     if (
-        instance.models_per_gpu > 1
+        not instance.counts_suffice
         or max(nodes) > MOST_NODES
         or sum(count_contents(instance, t) for t in kinds) > MOST_CONTENTS
     ):

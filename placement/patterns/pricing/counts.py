@@ -5,7 +5,8 @@ Maximise  sum whole c[w] + sum link l[w,uv] - sum pi[w,v] a[w,v] - sum mu[r] f[r
 over counts n[m] and their features f[r] (`Row`), loads h[m] <= cap n[m], rates
 a[w,v] <= min(lambda_w, lambda_w n[m]).
 
-Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact.
+Exclusive GPUs: sum k n <= G. Blocks on an empty server can be laid end to end, so this is exact
+where no GPU is excluded, and else a relaxation.
 Shared GPUs: memory and load of the server in sum, at most j blocks with more than 1/(j+1)
 of a GPU's memory on each GPU, and the cuts of `sharing_cuts`, found as they are broken. Every real
 content keeps these rows, so the maximum of this
@@ -52,16 +53,16 @@ def space_rows(
     k, memory = instance.gpus_required, instance.memory_per_gpu_gb
     pairs = list(zip((v for v, _ in held), models, strict=True))
     if instance.models_per_gpu == 1:
-        return [linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus]
+        return [linear([(n, float(k[m])) for n, m in pairs]) <= server.usable_gpus]
     rows = [linear([(n, float(k[m] * memory[m])) for n, m in pairs]) <= total_room_gb(server)]
     limit = instance.max_models_per_gpu
     if limit is not None:
-        rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.gpus * limit)
+        rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.usable_gpus * limit)
     room = largest_room_gb(server)
     for j in range(1, THRESHOLDS + 1):
         large = [(n, float(k[m])) for n, m in pairs if memory[m] > room / (j + 1)]
         if large:
-            rows.append(linear(large) <= j * server.gpus)
+            rows.append(linear(large) <= j * server.usable_gpus)
     return rows
 
 
@@ -136,7 +137,7 @@ class Pricing:
             self.problem += row
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
-            self.problem += linear(loads) <= server.gpus * instance.load_cap
+            self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(server.speed)

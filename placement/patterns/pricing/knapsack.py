@@ -167,12 +167,12 @@ class Knapsack:
 
 
 def knapsacks(instance: Instance) -> list[Knapsack]:
-    """A knapsack for each server type; none where GPUs are shared or the parts are too many."""
+    """A knapsack for each server type; none where counts do not suffice or there are too many."""
     models = [set(instance.workflows[w].node_model.tolist()) for w in instance.active_workflows]
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     kinds = range(len(instance.cluster.server_types))
     if (
-        instance.models_per_gpu > 1
+        not instance.counts_suffice
         or max(nodes) > MOST_NODES
         or sum(count_contents(instance, t, only) for t in kinds for only in models) > MOST_PARTS
     ):

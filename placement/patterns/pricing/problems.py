@@ -24,10 +24,14 @@ def pricings_for(
     positions: bool,
     contents: Sequence[Contents] = (),
 ) -> list[PricingProblem]:
-    """Pricing problems over listed contents, over counts, or over positions of shared GPUs."""
+    """Pricing problems over listed contents, over counts, or over positions.
+
+    Where GPUs are exclusive, counts are exact unless some GPU is excluded.
+    """
     if contents:
         return [ContentPricing(listed, rows) for listed in contents]
-    if positions and instance.models_per_gpu > 1:
+    exclusive = instance.models_per_gpu == 1
+    if not instance.counts_suffice if exclusive else positions:
         kinds = range(len(instance.cluster.server_types))
         return [PositionPricing(instance, t, rows) for t in kinds]
     return counted(instance, rows)

@@ -1,11 +1,12 @@
 """Cluster files, and models that no server can hold."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from placement.files.cluster_file import check_fits, read_cluster
+from placement.files.cluster_file import check_fits, read_cluster, write_cluster
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.support.faults import InputError
 from tests.placement.files.cases import CLUSTER, Change, changed, line_of, workload, write_document
@@ -22,6 +23,22 @@ def test_server_types_and_network_are_read(suffix: str, tmp_path: Path) -> None:
     assert cluster.network.intra_latency_s == 0.0
     assert cluster.network.delay_s(1000.0, same_server=False) == pytest.approx(0.0401)
     assert (cluster.n_servers, cluster.n_gpus) == (5, 28)
+
+
+def test_excluded_gpus_are_read_and_written(tmp_path: Path) -> None:
+    """A cluster that is written is the one that is read."""
+    data = copy.deepcopy(CLUSTER)
+    data["server_types"]["new"]["excluded_gpus"] = [7, 2, 2]
+    cluster = read_cluster(write_document(tmp_path / "c.yaml", data))
+    assert [t.excluded_gpus for t in cluster.server_types] == [(2, 7), ()]
+    write_cluster(tmp_path / "again.json", cluster)
+    assert read_cluster(tmp_path / "again.json") == cluster
+
+
+def test_a_cluster_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    data = {"server_types": {"only": {"count": 2, "gpus": 2, "excluded_gpus": [0, 1]}}}
+    with pytest.raises(InputError, match="exclude every GPU of the cluster"):
+        read_cluster(write_document(tmp_path / "c.yaml", data))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +73,8 @@ def new(**fields: Any) -> Change:
         (new(speed=0), "server_types.new.speed", "at least 1e-09"),
         (new(speed=1e-308), "server_types.new.speed", "at least 1e-09"),
         (new(speed="fast"), "server_types.new.speed", "without quotes"),
+        (new(excluded_gpus=[8]), "server_types.new.excluded_gpus[0]", "from 0 to 7"),
+        (new(excluded_gpus=3), "server_types.new.excluded_gpus", "not a list"),
         (new(sped=2), "server_types.new.sped", "did you mean 'speed'?"),
         (new(count=10_000_000, gpus=100), "server_types", "add up to"),
         (lambda d: d.update(gpu_sharing="locked"), "gpu_sharing", "'time-sliced' or 'serial'"),

@@ -17,7 +17,7 @@ from placement.patterns.pricing.positions import PositionPricing
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible
-from placement.problem.solution import Placement, placement_violations, violations
+from placement.problem.solution import Placement, gpu_violations, placement_violations, violations
 from placement.problem.space import (
     MEMORY_TOLERANCE,
     ServerSpace,
@@ -249,3 +249,21 @@ def test_a_second_replica_stands_elsewhere() -> None:
     space.put(0, 1)
     assert space.fits(0).tolist() == [False, False]
     assert keep_what_fits(instance, ServerType("t", 1, 3, 80.0), [(0, 1), (0, 1)]) == [(0, 1)]
+
+
+def test_no_block_reaches_over_an_excluded_gpu() -> None:
+    """With GPU 3 of eight excluded, a block of four stands on 4 to 7 and nowhere else."""
+    kind = ServerType("box", 1, 8, 80.0, excluded_gpus=(3,))
+    instance = replace(
+        at_the_edge("full", 0)[0],
+        model_ids=("four", "three", "one"),
+        gpus_required=np.array([4, 3, 1]),
+        memory_per_gpu_gb=np.array([50.0, 50.0, 20.0]),
+        cluster=Cluster((kind,)),
+        exclusive=True,
+    )
+    assert [starts(instance, m, kind) for m in range(3)] == [[4], [0, 4, 5], [0, 1, 2, 4, 5, 6, 7]]
+    assert [most_replicas(instance, m, kind) for m in range(3)] == [1, 2, 7]
+    assert not instance.counts_suffice
+    placed = Placement.sorted(np.array([2, 2]), np.array([0, 0]), np.array([2, 3]))
+    assert gpu_violations(instance, placed) == ["GPU 3: is excluded, and 1 replicas stand on it"]

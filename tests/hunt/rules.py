@@ -1,0 +1,42 @@
+"""Random rules for a drawn instance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tests.hunt.cases import Case
+
+
+def with_rules(case: Case) -> Case:
+    """Add rules that the seed of the case draws; some cannot be kept."""
+    rng = np.random.default_rng([case.seed, 1])
+    kinds: list[str] = []
+    rules: dict[str, Any] = {}
+    servers = _server_gpus(case)
+    rules["excluded_gpus"] = _excluded(rng, servers, kinds)
+    return replace(case, rules=rules, kinds=(*case.kinds, *kinds))
+
+
+def _server_gpus(case: Case) -> list[int]:
+    if case.cluster is not None:
+        return [t["gpus"] for t in case.cluster["server_types"].values() for _ in range(t["count"])]
+    full, rest = divmod(case.options["gpus"], case.options["gpus_per_server"])
+    return [case.options["gpus_per_server"]] * full + ([rest] if rest else [])
+
+
+def _excluded(
+    rng: np.random.Generator, servers: list[int], kinds: list[str]
+) -> list[dict[str, Any]]:
+    found = []
+    for s, gpus in enumerate(servers):
+        dead = [g for g in range(gpus) if rng.random() < 0.35]
+        if dead and rng.random() < 0.7:
+            found.append({"server": s, "gpus": dead})
+    if sum(servers) == sum(len(f["gpus"]) for f in found):
+        found.pop()
+    if found:
+        kinds.append("excluded GPUs")
+    return found

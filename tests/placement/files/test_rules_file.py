@@ -1,0 +1,48 @@
+"""Rules files: read whole, or refused with every fault in words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from placement.files.rules_file import read_rules
+from placement.problem.cluster import Cluster
+from placement.problem.placement_rules import PlacementRules
+from placement.support.faults import InputError
+from tests.placement.files.cases import write_document
+
+CLUSTER = Cluster.homogeneous(7, 4)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_rules_are_read(suffix: str, tmp_path: Path) -> None:
+    data = {"excluded_gpus": [{"server": 1, "gpus": [2, 0]}]}
+    rules = read_rules(write_document(tmp_path / f"r{suffix}", data), CLUSTER)
+    assert rules == PlacementRules(excluded_gpus=((1, (0, 2)),))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+@pytest.mark.parametrize(
+    ("data", "key", "words"),
+    [
+        ({"excluded_gpu": []}, "excluded_gpu", "did you mean 'excluded_gpus'?"),
+        ({"excluded_gpus": [{"server": 2, "gpus": [0]}]}, "excluded_gpus[0].server", "0 to 1"),
+        ({"excluded_gpus": [{"server": 1, "gpus": [1, 3]}]}, "excluded_gpus[0].gpus[1]", "0 to 2"),
+        ({"excluded_gpus": [{"server": 1, "gpus": []}]}, "excluded_gpus[0].gpus", "empty"),
+        ({"excluded_gpus": [{"server": -1, "gpus": [0]}]}, "excluded_gpus[0].server", "at least 0"),
+        (
+            {"excluded_gpus": [{"server": s, "gpus": list(range(4 - s))} for s in (0, 1)]},
+            "excluded_gpus",
+            "leaves no GPU",
+        ),
+    ],
+)
+def test_a_fault_names_file_key_line_and_remedy(
+    data: dict[str, Any], key: str, words: str, suffix: str, tmp_path: Path
+) -> None:
+    path = write_document(tmp_path / f"r{suffix}", data)
+    with pytest.raises(InputError) as caught:
+        read_rules(path, CLUSTER)
+    text = str(caught.value)
+    assert words in text
+    assert f"{path}: {key} (line " in text
