@@ -293,6 +293,11 @@ def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
 def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload, Trace]:
     """Read a plan, and the config and requests that are to run over it.
 
+    Parameters
+    ----------
+    plan_file, config, requests : str
+        Paths; the plan is read as a claim, and held against the other two.
+
     Raises
     ------
     InputError

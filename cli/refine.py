@@ -90,7 +90,32 @@ def refine_plan(
     budget: Budget,
     progress: ProgressCallback | None,
 ) -> tuple[SolveResult, dict[str, Any]]:
-    """Refine, judge on unseen traces, and keep the better of the two; with a JSON-ready report."""
+    """Refine, judge on unseen traces, and keep the better of the two; with a JSON-ready report.
+
+    Parameters
+    ----------
+    plain : SolveResult
+        The plan to begin with.
+    solve_options : SolveOptions
+        With which it was solved.
+    judge : Judge
+        Scores a plan by simulating it, on traces to search with and on others to judge by.
+    evaluations : int
+        Plans that are simulated at most.
+    loss : float
+        Part of the locality that may be given up.
+    budget : Budget
+        When to stop.
+    progress : callable or None
+        Told of every plan tried.
+
+    Returns
+    -------
+    SolveResult
+        The refined one where it is better on the unseen traces, else `plain`.
+    dict
+        What was tried and found.
+    """
     from placement.refine import refine, refined_result
 
     found = refine(

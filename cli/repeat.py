@@ -59,7 +59,21 @@ def repeat_run(
     seed: int,
     progress: ProgressCallback,
 ) -> dict[str, Any]:
-    """Run resampled traces; the range of every metric over traffic."""
+    """Run resampled traces; the range of every metric over traffic.
+
+    Parameters
+    ----------
+    run : callable
+        Simulates a trace.
+    trace : Trace
+        Resampled in blocks of whole requests.
+    repeat : int
+        Replications.
+    seed : int
+        Of the resampling.
+    progress : callable
+        Told how many executions of all replications are done.
+    """
     from runtime.intervals import intervals, replicate
 
     done = 0

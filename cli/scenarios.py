@@ -90,9 +90,21 @@ def demands_of(
 ) -> tuple[Demand, list[tuple[str, Demand]]]:
     """Mean demand, and the demand of each scenario with a name for it.
 
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        Of `--requests`.
+    scenarios : tuple of str
+        Paths of further traces.
+    windows : int or None
+        Equal parts of the time of `trace`, in place of further traces.
+
     Raises
     ------
     InputError
+        As for each file.
     """
     from placement.files.request_file import read_requests
     from placement.problem.trace import measure_demand

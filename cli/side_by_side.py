@@ -27,6 +27,10 @@ def run_both(
 
     Parameters
     ----------
+    mode : {'online', 'offline'}
+        Whether arrival times count, or all requests are there at time 0.
+    routing : str
+        Routing policy of both.
     against : str or Plan
         A heuristic's name, a plan, or ``none``.
 

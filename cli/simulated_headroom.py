@@ -26,7 +26,19 @@ def begin_compiling() -> None:
 
 
 def with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) -> Plan:
-    """State the headroom that the simulation bears out, if there is time to find it."""
+    """State the headroom that the simulation bears out, if there is time to find it.
+
+    Parameters
+    ----------
+    plan : Plan
+        With its headroom by rates.
+    workload : Workload
+        That it was made for.
+    trace : Trace
+        Whose rates are scaled.
+    limit : Budget
+        Of the whole command; a search that it cuts short makes the plan one that depends on time.
+    """
     from runtime.engines.warm import ready  # numba takes half a second to import
     from runtime.headroom import headroom_of_plan
 

@@ -31,6 +31,15 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     """Make a table whose first `left` columns are text and whose others are numbers.
 
     Where the terminal is too narrow, text goes on below and numbers stay whole.
+
+    Parameters
+    ----------
+    *columns : str
+        Headings.
+    title : str, optional
+        Above the table.
+    left : int
+        Columns of text.
     """
     made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):

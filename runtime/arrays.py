@@ -163,7 +163,24 @@ def build_problem(
     target: Int32Array,
     patience_s: FloatArray,
 ) -> Problem:
-    """Flatten a workload, a trace and a placement; `target` comes from `shares.assign_targets`.
+    """Flatten a workload, a trace and a placement.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        Requests with the service time of each of E executions.
+    cluster : Cluster
+        Servers, network, and how GPUs are shared.
+    placement : Placement
+        Replicas in the order of server and first GPU.
+    mode : {'online', 'offline'}
+        Whether arrival times count, or all requests are there at time 0.
+    target : int32, shape (E,)
+        Server that the plan gives each execution, from `shares.assign_targets`.
+    patience_s : float64, shape (M,)
+        Seconds of backlog at home, by model, beyond which `locality` spills.
 
     Raises
     ------

@@ -87,8 +87,12 @@ def simulated_headroom(
 
     Parameters
     ----------
+    routing : sequence of WorkflowRouting or None
+        The plan's shares by workflow.
     by_rates : float
         Where the search begins; above 0.
+    policy : str or RoutingPolicy
+        How calls are routed.
     in_time : callable
         Asked before every run; where it says no, the search ends without an answer.
 
@@ -151,6 +155,24 @@ def headroom_of_plan(
     in_time: Callable[[], bool] = lambda: True,
 ) -> SimulatedHeadroom | None:
     """Find the factor for a plan, from the headroom that it states; see `simulated_headroom`.
+
+    Parameters
+    ----------
+    plan : Plan
+        With its headroom by rates.
+    workload : Workload
+        That the plan was made for.
+    trace : Trace
+        Whose rates are scaled.
+    policy : str or RoutingPolicy
+        How calls are routed.
+    in_time : callable
+        Whether there is time for one more run; asked before each.
+
+    Returns
+    -------
+    SimulatedHeadroom or None
+        None where the time ended before anything was known.
 
     Raises
     ------

@@ -82,7 +82,22 @@ def traffic_range(
     least: float = -np.inf,
     most: float = np.inf,
 ) -> TrafficRange:
-    """Where a metric falls on another trace; `least` and `most` are what it can attain."""
+    """Where a metric falls on another trace; `least` and `most` are what it can attain.
+
+    Parameters
+    ----------
+    values : sequence of float
+        The metric on n independent replications.
+    confidence : float
+        With which another trace falls into the range.
+    least, most : float
+        What the metric can attain; the range is cut there.
+
+    Returns
+    -------
+    TrafficRange
+        Mean, standard deviation s, and mean ± t sqrt(2 + 1/n) s; a single value has no range.
+    """
     sample = np.asarray(values, dtype=np.float64)
     n, mean = len(sample), float(sample.mean())
     if n < 2:
@@ -119,6 +134,17 @@ def replicate(
     """Run `repeat` resampled traces; the summary of each.
 
     Replications of equal seeds see equal traces, so that schedulers can be compared in pairs.
+
+    Parameters
+    ----------
+    run : callable
+        One simulation.
+    trace : Trace
+        Resampled in blocks of whole requests.
+    repeat : int
+        Replications.
+    seed : int
+        Of the resampling.
     """
     block = block_length(trace)
     return [summarize(run(resample(trace, seed, i, block))) for i in range(repeat)]

@@ -62,6 +62,19 @@ def draw_positions(n: int, block: float, rng: np.random.Generator) -> IntArray:
 
     A block goes on with probability 1 - 1/`block`; behind the end of the series follows its
     beginning, so that every position is as likely as any other.
+
+    Parameters
+    ----------
+    n : int
+        Length of the series.
+    block : float
+        Mean length of a block, at least 1.
+    rng : numpy.random.Generator
+        Source of chance.
+
+    Notes
+    -----
+    The stationary bootstrap of Politis and Romano (1994).
     """
     begins = rng.random(n) < 1.0 / block
     begins[:1] = True

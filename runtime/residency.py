@@ -64,7 +64,17 @@ class Residency(NamedTuple):
 
 
 def empty_residency(workload: Workload, cluster: Cluster, models_per_gpu: int | None) -> Residency:
-    """GPUs that hold nothing yet; `models_per_gpu` None lets memory alone decide."""
+    """GPUs that hold nothing yet; `models_per_gpu` None lets memory alone decide.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models that will be loaded.
+    cluster : Cluster
+        GPUs and their memory.
+    models_per_gpu : int or None
+        Most models on one GPU at a time.
+    """
     models = workload.models
     n_models, n_gpus = len(models), cluster.n_gpus
     slots = np.array([m.max_concurrency for m in models], dtype=np.int64)
@@ -116,6 +126,10 @@ def first_to_start(state, m, arrival_s, foresight, price):  # type: ignore[no-un
 
     Parameters
     ----------
+    state : Residency
+        Is not changed.
+    m : int
+        The model.
     arrival_s : float64, shape (S,)
         When the execution's data is on each server.
     foresight : bool
@@ -175,6 +189,19 @@ def first_to_start(state, m, arrival_s, foresight, price):  # type: ignore[no-un
 @compiled()
 def serve(state, m, a, arrival, service, foresight):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Queue an execution on the block from GPU a, loading the model where it is not.
+
+    Parameters
+    ----------
+    state : Residency
+        Changed in place.
+    m, a : int
+        Model, and first GPU of its block.
+    arrival : float
+        Seconds at which the input is there.
+    service : float
+        Seconds of the execution at speed 1, alone.
+    foresight : bool
+        The model may be loaded before the input is there.
 
     Returns
     -------

@@ -85,7 +85,20 @@ def draw_homes(home: Shares, count: int) -> IntArray:
 
 
 def couple(parent: IntArray, parent_share: Shares, child_share: Shares) -> IntArray:
-    """Servers of a child by maximal coupling with its parent's, keeping the child's shares."""
+    """Servers of a child by maximal coupling with its parent's, keeping the child's shares.
+
+    Parameters
+    ----------
+    parent : int64, shape (n,)
+        Server of each parent's execution.
+    parent_share, child_share : Shares
+        Shares of both nodes by server, in any unit.
+
+    Returns
+    -------
+    int64, shape (n,)
+        As many as can stay with the parent do: min(p, c) of each server.
+    """
     p, c = _normalized(parent_share), _normalized(child_share)
     servers = np.union1d(parent_share.server, child_share.server)
     q_parent, q_child = np.zeros(len(servers)), np.zeros(len(servers))
@@ -113,6 +126,17 @@ def spread_evenly(
 
     A server's capacity for a node is the replicas of its model there times the server's speed.
     Home shares are what all nodes have in common on a server. None where a model is missing.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    placement : Placement
+        The replicas.
+    cluster : Cluster
+        Speeds of the servers.
+    w : int
+        The workflow.
     """
     speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     workflow = workload.workflows[w]

@@ -135,7 +135,15 @@ class SwitchingGpus(KnownEnds):
         )
 
     def route(self, execution: int, request: int, node: int, now_s: float) -> float:
-        """Choose the block that can start an execution first; return when its data is there."""
+        """Choose the block that can start an execution first; return when its data is there.
+
+        Parameters
+        ----------
+        execution, request, node : int
+            The call: its number, its request, and its node in the workflow.
+        now_s : float
+            Simulated time.
+        """
         model = self._node_model[node]
         arrival = self._arrival_s
         arrival.fill(now_s)

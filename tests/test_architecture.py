@@ -49,6 +49,15 @@ SAME_THING = {
 """Names of modules that stand in two places, for one thing each."""
 
 
+DOCUMENTED_LATER: tuple[str, ...] = (
+    "placement.heuristics",
+    "placement.patterns",
+    "placement.portfolio",
+    "placement.programs",
+)
+"""Packages in which functions of three parameters and more still lack their section."""
+
+
 @cache
 def sources() -> dict[str, Path]:
     """File of every module by its dotted name; a package is its ``__init__``."""
@@ -177,6 +186,81 @@ def test_every_room_says_its_purpose_in_one_line(package: str) -> None:
     assert purpose.endswith(".")
     page = re.sub(r"\s+", " ", (ROOT / "docs" / "architecture.md").read_text())
     assert f"`{package.replace('.', '/')}/` | {purpose}" in page
+
+
+WITHOUT_PARAMETERS = ("runtime.engines.kernel",)
+"""Packages whose letters are stated once, in the docstring of the package."""
+
+OF_CLICK = {"convert", "main", "command"}
+"""Names by which the command-line library calls; the docstring of a command is its help."""
+
+
+def test_parameters_are_said_where_there_are_three() -> None:
+    """Public functions of three or more have a section on them, which is true of the code.
+
+    Left out may be what its type says in full: a class of the project.
+    """
+    seen, wrong = 0, []
+    for module, path in sources().items():
+        if any(inside(module, package) for package in DOCUMENTED_LATER + WITHOUT_PARAMETERS):
+            continue
+        for name, function in _public(ast.parse(path.read_text())):
+            given = _given(function)
+            if len(given) < 3 or (module.startswith("cli.") and function.name in OF_CLICK):
+                continue
+            seen += 1
+            said = _said(ast.get_docstring(function) or "")
+            lacking = [x for x, plain in given.items() if plain and x not in said]
+            if not said or lacking or said != [x for x in given if x in said]:
+                wrong.append(f"{module}.{name}: {', '.join(lacking or given)}")
+    assert seen > 120
+    assert not wrong
+
+
+def _public(tree: ast.Module | ast.ClassDef) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if not node.name.startswith("_"):
+                yield node.name, node  # type: ignore[misc]
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from ((f"{node.name}.{name}", f) for name, f in _public(node))
+
+
+def _given(function: ast.FunctionDef) -> dict[str, bool]:
+    """Parameters in their order, and whether the type leaves anything to say."""
+    a = function.args
+    given = {x.arg: _plain(x) for x in (*a.posonlyargs, *a.args)}
+    given |= {f"*{a.vararg.arg}": True} if a.vararg else {}
+    given |= {x.arg: _plain(x) for x in a.kwonlyargs}
+    given |= {f"**{a.kwarg.arg}": True} if a.kwarg else {}
+    return {name: plain for name, plain in given.items() if name not in ("self", "cls")}
+
+
+def _plain(argument: ast.arg) -> bool:
+    if argument.annotation is None:
+        return True
+    named = ast.unparse(argument.annotation).removesuffix(" | None")
+    return named not in _classes()
+
+
+@cache
+def _classes() -> frozenset[str]:
+    """Names of the classes of the project."""
+    return frozenset(
+        node.name
+        for path in sources().values()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+
+
+def _said(docstring: str) -> list[str]:
+    """Names in the section on parameters, as numpydoc has it."""
+    section = re.search(r"Parameters\n-{10}\n(.*?)(?=\n\n\S|\Z)", docstring, re.DOTALL)
+    if section is None:
+        return []
+    lines = re.findall(r"(?m)^(\S.*?)(?: : .*)?$", section[1])
+    return [name.strip() for line in lines for name in line.split(",")]
 
 
 def test_code_cites_sections_that_exist() -> None:

@@ -90,7 +90,22 @@ def launch_script(plan: Plan, command: LaunchCommand) -> str:
 
 
 def compose_file(plan: Plan, command: LaunchCommand, image: str) -> str:
-    """Write a Docker Compose file: a service a replica, a profile a server, GPUs by their id."""
+    """Write a Docker Compose file: a service a replica, a profile a server, GPUs by their id.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its replicas become services.
+    command : LaunchCommand
+        Words that start a replica.
+    image : str
+        Container image of all services.
+
+    Returns
+    -------
+    str
+        YAML; the same plan gives the same text.
+    """
     services = {
         f"replica-{slot.replica}": {
             "image": image,

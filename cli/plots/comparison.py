@@ -16,7 +16,15 @@ COLOURS = ("#1f6fb2", "#b9a26a")
 
 
 def draw_comparison(figure: Figure, scene: Scene, other: Scene) -> None:
-    """Draw a pair of bars a figure, each pair on its own scale from 0."""
+    """Draw a pair of bars a figure, each pair on its own scale from 0.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Empty; its size is set.
+    scene, other : Scene
+        The plans, each as it ran.
+    """
     metrics = compared(scene, other)
     figure.set_size_inches(8.0, 0.52 * len(metrics) + 0.7)
     ax = figure.subplots()

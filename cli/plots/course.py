@@ -17,7 +17,17 @@ LINES = {"bound": ("best_bound", "#c2410c", "dashed"), "incumbent": ("incumbent"
 
 
 def draw_course(figure: Figure, scene: Scene, history: Sequence[Progress]) -> None:
-    """Draw how incumbent and bound closed in on each other, as steps."""
+    """Draw how incumbent and bound closed in on each other, as steps.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Empty; its size is set.
+    scene : Scene
+        With the certificate, which the title states.
+    history : sequence of Progress
+        Incumbent and bound over seconds of the solve.
+    """
     figure.set_size_inches(7.0, 3.2)
     ax = figure.subplots()
     points = thinned(history)

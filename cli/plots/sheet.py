@@ -66,6 +66,15 @@ def write_picture(
 ) -> None:
     """Draw a scene, or what else `draw` takes, and write it, whole or not at all.
 
+    Parameters
+    ----------
+    path : path-like
+        Its ending says the form: svg, pdf or png.
+    draw : callable
+        Fills a figure.
+    shown : Scene or other
+        What `draw` takes.
+
     Raises
     ------
     ValueError

@@ -78,7 +78,15 @@ def _variance(scene: Scene) -> float:
 
 
 def plan_comparison(scene: Scene, other: Scene, *more: Markup) -> Markup:
-    """Draw two plans side by side: a pair of bars a figure, and the figures as a table."""
+    """Draw two plans side by side: a pair of bars a figure, and the figures as a table.
+
+    Parameters
+    ----------
+    scene, other : Scene
+        The plans, each as it ran.
+    *more : Markup
+        What follows the figures in the section.
+    """
     metrics = compared(scene, other)
     better = sum(m.verdict == "better" for m in metrics)
     worse = [m.name for m in metrics if m.verdict == "worse"]

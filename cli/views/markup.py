@@ -24,6 +24,15 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
 
     A trailing underscore of an attribute is dropped and the others become hyphens (``class_``,
     ``aria_label``); True writes the bare name, None and False leave it out.
+
+    Parameters
+    ----------
+    name : str
+        Of the element.
+    *children : str, number, Markup or sequence of these
+        Texts are escaped, markup is not.
+    **attributes : str, number or bool, optional
+        In the order in which they are to stand.
     """
     written = "".join(_attribute(k, v) for k, v in attributes.items())
     if name in VOID:
@@ -65,7 +74,17 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]]) -> Markup:
-    """Write a table whose first column heads its rows; numbers belong right, words left."""
+    """Write a table whose first column heads its rows; numbers belong right, words left.
+
+    Parameters
+    ----------
+    caption : str
+        Above it.
+    head : sequence of str
+        Headings of the columns.
+    rows : iterable of sequences
+        A cell a column, the first of which heads the row.
+    """
     body = [
         tag(
             "tr",
@@ -103,6 +122,15 @@ def mark(tip: str, *children: Child, **attributes: str | float | bool | None) ->
     """Write one part of a picture that tells its detail on hover, on focus and to a reader.
 
     Arrow keys move between the marks of a picture, so that a picture is one stop of the tab key.
+
+    Parameters
+    ----------
+    tip : str
+        The detail.
+    *children : str, number, Markup or sequence of these
+        Shapes.
+    **attributes : str, number or bool, optional
+        Of the group around them.
     """
     attributes["class_"] = f"mark {attributes.pop('class_', '') or ''}".strip()
     return tag("g", *children, tabindex="-1", role="img", aria_label=tip, **attributes)
@@ -111,7 +139,21 @@ def mark(tip: str, *children: Child, **attributes: str | float | bool | None) ->
 def picture(
     label: str, width: float, height: float, *children: Child, scroll: bool = True, class_: str = ""
 ) -> Markup:
-    """Write an SVG picture that scrolls sideways where the page is too narrow to read it."""
+    """Write an SVG picture that scrolls sideways where the page is too narrow to read it.
+
+    Parameters
+    ----------
+    label : str
+        Read aloud in place of the picture.
+    width, height : float
+        Pixels, which are the units of the shapes.
+    *children : str, number, Markup or sequence of these
+        Shapes and marks.
+    scroll : bool
+        Otherwise it shrinks with the page.
+    class_ : str
+        Beside ``picture``.
+    """
     svg = tag(
         "svg",
         *children,

@@ -10,7 +10,20 @@ from placement.support.escaping import visible
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round values from `low` to `high`, in steps of 1, 2 or 5 times 10^n."""
+    """About `count` round values from `low` to `high`, in steps of 1, 2 or 5 times 10^n.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the axis.
+    count : int
+        Steps at most, and at least two fifths of so many.
+
+    Returns
+    -------
+    list of float
+        Ascending multiples of the step, none outside.
+    """
     if high <= low:
         return [low]
     rough = (high - low) / count
@@ -73,6 +86,15 @@ def shorten(text: str, width: float, per_character: float = 6.6) -> str:
     """Cut a label to the pixels there are; nothing where not even two letters fit.
 
     The middle goes: names of one family differ at their ends.
+
+    Parameters
+    ----------
+    text : str
+        The label; control characters are made visible first.
+    width : float
+        Pixels.
+    per_character : float
+        Pixels that a character takes on average.
     """
     text = visible(text)
     room = int(width / per_character)

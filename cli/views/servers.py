@@ -60,7 +60,17 @@ def group_servers(scene: Scene, *, alone: int = ALONE) -> list[ServerGroup]:
 
 
 def group_mean(scene: Scene, group: ServerGroup, per_gpu: FloatArray) -> FloatArray:
-    """Mean over a group's servers of a figure of each GPU, shape (G,)."""
+    """Mean over a group's servers of a figure of each GPU, shape (G,).
+
+    Parameters
+    ----------
+    scene : Scene
+        With the plan's cluster.
+    group : ServerGroup
+        Servers of one type that hold the same.
+    per_gpu : float64, shape (N,)
+        The figure of every GPU of the cluster.
+    """
     first = scene.plan.cluster.first_gpu[group.servers]
     return np.asarray(per_gpu[first[:, None] + np.arange(group.type.gpus)].mean(axis=0))
 

@@ -28,6 +28,23 @@ def run_scene(
 ) -> Scene:
     """Simulate a trace over a plan and set the scene with what happened.
 
+    Parameters
+    ----------
+    name : str
+        Of the plan, in headings.
+    plan : Plan
+        What serves.
+    workload : Workload
+        That it was made for.
+    trace : Trace
+        The requests.
+    mode : {'online', 'offline'}
+        Whether arrival times count, or all requests are there at time 0.
+    routing : str
+        Routing policy.
+    progress : callable, optional
+        Told how many executions of how many are done.
+
     Raises
     ------
     ValueError

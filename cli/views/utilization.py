@@ -31,7 +31,17 @@ class Heat(ByContent):
 
 
 def utilization_heat(scene: Scene, *, bins: int = BINS, most_rows: int = MOST_ROWS) -> Heat:
-    """Busy shares of GPUs; of servers, then of groups of like servers, where GPUs are too many."""
+    """Busy shares of GPUs; of servers, then of groups of like servers, where GPUs are too many.
+
+    Parameters
+    ----------
+    scene : Scene
+        With what ran when.
+    bins : int
+        Equal parts of the makespan.
+    most_rows : int
+        Rows that can still be told apart; groups beyond are put into one.
+    """
     cluster = scene.plan.cluster
     edges, busy = gpu_busy(scene, bins)
     server = cluster.gpu_server

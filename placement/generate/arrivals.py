@@ -25,6 +25,19 @@ def arrival_times(
 
     ``poisson`` has exponential gaps; ``bursty`` gamma gaps with coefficient of variation
     `burstiness` (1 is Poisson again). Both have `rate` requests per second on average.
+
+    Parameters
+    ----------
+    law : {'poisson', 'bursty'}
+        Of the gaps between requests.
+    requests : int
+        How many, at least one.
+    rate : float
+        Mean requests per second.
+    seed : int
+        The same seed draws the same times.
+    burstiness : float
+        Coefficient of variation of the gaps of ``bursty``.
     """
     rng = np.random.default_rng([seed, 1])
     if law == "poisson":

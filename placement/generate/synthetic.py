@@ -127,6 +127,10 @@ def synthetic_trace(
 
     Parameters
     ----------
+    arrival_s : float64, shape (R,)
+        Seconds, never decreasing.
+    seed : int
+        Of workflows and service times.
     mix : float64, shape (W,), optional
         Share of each workflow; by default a seeded draw with some heavier than others.
 
@@ -173,7 +177,24 @@ def _service(model: Model, count: int, rng: np.random.Generator) -> FloatArray:
 
 
 def rate_for_load(workload: Workload, load: float, gpus: int, mix: FloatArray) -> float:
-    """Requests per second whose offered load is the fraction `load` of so many GPUs."""
+    """Requests per second whose offered load is the fraction `load` of so many GPUs.
+
+    Parameters
+    ----------
+    workload : Workload
+        Mean service times of its models.
+    load : float
+        Offered load as a fraction of all GPUs.
+    gpus : int
+        GPUs of the cluster.
+    mix : float64, shape (W,)
+        Share of each workflow among the requests, in any unit.
+
+    Returns
+    -------
+    float
+        1 where no workflow takes any time on a GPU.
+    """
     shares = mix / mix.sum()
     erlangs = 0.0
     for share, flow in zip(shares, workload.workflows, strict=True):

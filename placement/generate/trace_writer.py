@@ -60,6 +60,8 @@ def write_requests(
 
     Parameters
     ----------
+    path : path-like
+        Its ending says the format.
     progress : callable, optional
         Called with the requests written and their total.
 

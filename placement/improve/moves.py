@@ -27,6 +27,8 @@ def random_neighbour(
     ----------
     pressure : float64, shape (M,)
         How much each model needs relief; models are drawn for new replicas in proportion to it.
+    rng : numpy.random.Generator
+        Source of chance.
     """
     move = MOVES[int(rng.integers(len(MOVES)))]
     rows = move(instance, solution, pressure, rng)

@@ -73,7 +73,22 @@ def relative_gap(incumbent: float, best_bound: float) -> float:
 
 
 def cap_for(bottleneck: float, target: float, slack: float) -> float:
-    """Cap on GPU loads online: the target where it can be kept, else (1 + slack) U*."""
+    """Cap on GPU loads online: the target where it can be kept, else (1 + slack) U*.
+
+    Parameters
+    ----------
+    bottleneck : float
+        U*, the least attainable load of the most loaded GPU.
+    target : float
+        The load that `--max-utilization` asks for.
+    slack : float
+        Part of U* by which the cap exceeds it in overload, so that a choice of routes is left.
+
+    Returns
+    -------
+    float
+        A busy fraction; docs/model.md, "What is wanted, in order".
+    """
     return target if bottleneck <= target else (1 + slack) * bottleneck
 
 
@@ -82,6 +97,10 @@ def earned_status(method: str, gap: float, wanted: float, stopped: Status) -> St
 
     Parameters
     ----------
+    method : str
+        Name of the placement method: only ``ilp`` claims optimality.
+    gap : float
+        What the bound leaves open, relative to the incumbent.
     wanted : float
         The gap asked for.
     stopped : Status

@@ -36,7 +36,15 @@ class Placement(ByContent):
 
     @classmethod
     def sorted(cls, model: IntArray, server: IntArray, start: IntArray) -> Placement:
-        """Build a placement in its canonical order; of replicas that are the same, one stays."""
+        """Build a placement in its canonical order; of replicas that are the same, one stays.
+
+        Parameters
+        ----------
+        model, server : int64, shape (R,)
+            Of each replica, in any order.
+        start : int64, shape (R,)
+            First GPU within the server.
+        """
         found, _ = cls.in_order(model, server, start)
         rows = np.stack([found.model, found.server, found.start])
         rows = rows[:, np.append(True, np.diff(rows).any(axis=0))[: rows.shape[1]]]
@@ -49,6 +57,20 @@ class Placement(ByContent):
         """Build a placement in its canonical order; say which of the given each replica was.
 
         Replicas that are the same stay, for `placement_violations` to name them.
+
+        Parameters
+        ----------
+        model, server : int64, shape (R,)
+            Of each replica, in any order.
+        start : int64, shape (R,)
+            First GPU within the server.
+
+        Returns
+        -------
+        Placement
+            With as many replicas.
+        order : int64, shape (R,)
+            Row of the given arrays that each of its replicas was.
         """
         model, server, start = (np.asarray(a, dtype=np.int64) for a in (model, server, start))
         order = np.lexsort((model, start, server))
@@ -116,6 +138,15 @@ class Evaluation(ByContent):
 def dense_flows(instance: Instance, flows: Flows, workflow: int) -> tuple[IntArray, FloatArray]:
     """Rates of one workflow as a matrix.
 
+    Parameters
+    ----------
+    instance : Instance
+        Says how many nodes V the workflow has.
+    flows : Flows
+        Of all workflows; rates of one node on one server add up.
+    workflow : int
+        Number of the workflow w.
+
     Returns
     -------
     servers : int64, shape (K,)
@@ -149,7 +180,17 @@ def _dense(
 
 
 def gpu_loads(instance: Instance, placement: Placement, load: FloatArray) -> FloatArray:
-    """Busy fraction of each GPU, shape (N,), from the busy fraction of each replica."""
+    """Busy fraction of each GPU, shape (N,), from the busy fraction of each replica.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cluster of N GPUs.
+    placement : Placement
+        R replicas, each with the GPUs that its load falls on.
+    load : float64, shape (R,)
+        Busy fraction of each replica, which all GPUs of its block share.
+    """
     # A block adds its load where it starts and takes it off behind its end.
     step = np.zeros(instance.cluster.n_gpus + 1)
     first = instance.cluster.first_gpu[placement.server] + placement.start
@@ -282,7 +323,23 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
 
 
 def violations(instance: Instance, solution: Solution, tolerance: float = TOLERANCE) -> list[str]:
-    """Say every rule of docs/model.md, "What must hold", that a solution breaks."""
+    """Say every rule of docs/model.md, "What must hold", that a solution breaks.
+
+    Parameters
+    ----------
+    instance : Instance
+        The rules, and the cap on loads.
+    solution : Solution
+        Judged as it stands: placement, flows and the loads that it states.
+    tolerance : float
+        Slack of a row, relative to the rate of the workflow or to the cap.
+
+    Returns
+    -------
+    list of str
+        A sentence for each rule broken. Where the placement itself breaks one,
+        flows and loads are not looked at.
+    """
     faults = placement_violations(instance, solution.placement)
     if faults:
         return faults

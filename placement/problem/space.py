@@ -86,6 +86,8 @@ def open_blocks(instance: Instance, m: int, free_gb: FloatArray, vacant: BoolArr
 
     Parameters
     ----------
+    m : int
+        The model, of k GPUs a replica.
     free_gb : float64, shape (..., G)
         Room left on each GPU.
     vacant : bool, shape (..., G)
@@ -97,7 +99,22 @@ def open_blocks(instance: Instance, m: int, free_gb: FloatArray, vacant: BoolArr
 
 
 def block_starts(kind: ServerType, gpus: int, memory_gb: float) -> list[int]:
-    """First GPUs of the blocks of an empty server that have so much room on each GPU."""
+    """First GPUs of the blocks of an empty server that have so much room on each GPU.
+
+    Parameters
+    ----------
+    kind : ServerType
+        Type of the server, empty.
+    gpus : int
+        GPUs of the block, consecutive.
+    memory_gb : float
+        Needed on each of them.
+
+    Returns
+    -------
+    list of int
+        Ascending, from 0 within the server.
+    """
     found: list[int] = np.flatnonzero(
         windows(gpu_rooms_gb(kind) >= memory_gb, gpus).all(axis=-1)
     ).tolist()
@@ -105,13 +122,38 @@ def block_starts(kind: ServerType, gpus: int, memory_gb: float) -> list[int]:
 
 
 def starts(instance: Instance, m: int, kind: ServerType) -> list[int]:
-    """First GPUs of the blocks on which an empty server of a type can hold a replica."""
+    """First GPUs of the blocks on which an empty server of a type can hold a replica.
+
+    Parameters
+    ----------
+    instance : Instance
+        Says how many GPUs a replica takes, and how much memory on each.
+    m : int
+        The model.
+    kind : ServerType
+        Type of the server.
+
+    Returns
+    -------
+    list of int
+        Ascending, from 0 within the server; empty where the model does not fit.
+    """
     k, need = int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])
     return block_starts(kind, k, need)
 
 
 def can_hold(instance: Instance, m: int, kind: ServerType) -> bool:
-    """Whether an empty server of a type can hold a replica of a model."""
+    """Whether an empty server of a type can hold a replica of a model.
+
+    Parameters
+    ----------
+    instance : Instance
+        Says how many GPUs a replica takes, and how much memory on each.
+    m : int
+        The model.
+    kind : ServerType
+        Type of the server.
+    """
     return bool(
         instance.gpus_required[m] <= kind.gpus
         and instance.memory_per_gpu_gb[m] <= largest_room_gb(kind)
@@ -128,6 +170,15 @@ def most_replicas(instance: Instance, m: int, kind: ServerType) -> int:
     """Replicas of one model that a server of a type can hold at most.
 
     Exclusive blocks lie side by side; others begin at different GPUs.
+
+    Parameters
+    ----------
+    instance : Instance
+        Says how many GPUs a replica takes, and how many models may share one.
+    m : int
+        The model.
+    kind : ServerType
+        Type of the server; its memory is not looked at.
     """
     if instance.models_per_gpu == 1:
         return kind.usable_gpus // int(instance.gpus_required[m])
@@ -137,7 +188,17 @@ def most_replicas(instance: Instance, m: int, kind: ServerType) -> int:
 
 
 def share_a_gpu(instance: Instance, models: Sequence[int], kind: ServerType) -> bool:
-    """Whether one replica of each of these models fits on one and the same GPU of a type."""
+    """Whether one replica of each of these models fits on one and the same GPU of a type.
+
+    Parameters
+    ----------
+    instance : Instance
+        Memory of a replica on each of its GPUs, and how many models may share one.
+    models : sequence of int
+        Each at most once.
+    kind : ServerType
+        Type whose roomiest GPU is asked about.
+    """
     memory = sum(float(instance.memory_per_gpu_gb[m]) for m in models)
     return memory <= largest_room_gb(kind) and len(models) <= instance.models_per_gpu
 
@@ -192,7 +253,22 @@ class ServerSpace:
 def keep_what_fits(
     instance: Instance, kind: ServerType, content: Iterable[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """Leave out replicas that do not fit beside those before them on an empty server."""
+    """Leave out replicas that do not fit beside those before them on an empty server.
+
+    Parameters
+    ----------
+    instance : Instance
+        The models and the rules of sharing.
+    kind : ServerType
+        Type of the server.
+    content : iterable of (int, int)
+        Model and first GPU of each replica, the more wanted first.
+
+    Returns
+    -------
+    list of (int, int)
+        What stays.
+    """
     space = ServerSpace(instance, kind)
     for m, start in content:
         if space.fits(m)[start]:

@@ -50,8 +50,12 @@ def awaited(module: str, what: str, in_time: Callable[[], bool]) -> bool:
 
     Parameters
     ----------
+    module : str
+        Dotted name of the module that compiles its code when it is run.
     what : str
         Name of the code for whoever watches: ``the local search``.
+    in_time : callable
+        Whether there is time to go on waiting.
     """
     process = compiler(module)
     with announced(what, at_once=True):

@@ -94,7 +94,19 @@ class InputError(ValueError):
 
 
 def input_error(file: str | os.PathLike[str], key: str, wrong: str, mend: str) -> InputError:
-    """Build the error of a single fault."""
+    """Build the error of a single fault.
+
+    Parameters
+    ----------
+    file : path-like
+        Where it is.
+    key : str
+        Its place in the file; empty where the whole file is meant.
+    wrong : str
+        What is wrong, as the end of a sentence that begins with the place.
+    mend : str
+        What to do about it.
+    """
     return InputError([Fault(os.fspath(file), key, wrong, mend)])
 
 
@@ -121,6 +133,15 @@ class FaultList:
         """Note a fault; beyond the first `SHOWN_FAULTS` it is only counted.
 
         Where the sentence is dear, see first whether the list is `full`, and then `count`.
+
+        Parameters
+        ----------
+        key : str or Spot
+            Place in the file; a `Spot` finds its line only when it is shown.
+        wrong : str
+            What is wrong.
+        mend : str
+            What to do about it.
         """
         if self.full:
             self.more += 1
@@ -184,7 +205,17 @@ def nearest(name: str, valid: Iterable[str]) -> str | None:
 
 
 def suggest(name: str, valid: Iterable[str], what: str) -> str:
-    """Say how to mend an unknown name: the nearest valid one, or the names there are."""
+    """Say how to mend an unknown name: the nearest valid one, or the names there are.
+
+    Parameters
+    ----------
+    name : str
+        As it was written.
+    valid : iterable of str
+        The names there are.
+    what : str
+        What they name, in the singular: ``model``.
+    """
     names = list(valid)
     close = nearest(name, names)
     if close is not None:

@@ -67,6 +67,8 @@ def check_bottleneck(
     ----------
     solver : str
         HiGHS, or PuLP's name of another.
+    time_limit_s : float, optional
+        Seconds, after which the answer is that it is undecided.
     """
     stated = plan.certificate.bottleneck_lower
     scaled = Scaled(plan.instance)

@@ -35,9 +35,33 @@ def candidates(
 ) -> Candidates | None:
     """What a plan with more than `worth` of locality can hold; None where that is too much.
 
+    Parameters
+    ----------
+    scaled : Scaled
+        The problem in the verifier's units.
+    listings : sequence of Listing
+        All contents of each server type.
+    prices : Prices
+        Multipliers of the file, as far as they are valid.
+    rows : sequence of Row or None
+        Rows that every plan keeps; None for one that the verifier does not take.
+    worth : float
+        Locality that a plan must exceed.
+    clock : Clock
+        Seconds left.
+    solver : str
+        As `--solver` has it.
+
+    Returns
+    -------
+    list of (Listing, int, int) or None
+        Contents by row of their listing, each with the most servers that can hold it: one whose
+        worth is d below the best of its type costs a plan at least d a server.
+
     Raises
     ------
     Undecided
+        The time ended, or the solver gave no answer.
     """
     priced = [Priced(listing, prices, clock, solver) for listing in listings]
     highest = [max(0.0, p.highest()) for p in priced]
@@ -70,9 +94,25 @@ def best_over(
 ) -> float:
     """Bound on the locality of plans that hold only these contents and keep the rows.
 
+    Parameters
+    ----------
+    scaled : Scaled
+        The problem in the verifier's units.
+    found : Candidates
+        Contents, and the most servers that can hold each.
+    rows : sequence of Row or None
+        Rows that every plan keeps; None for one that the verifier does not take.
+    enough : float
+        Locality below which the bound need not be brought.
+    clock : Clock
+        Seconds left.
+    solver : str
+        As `--solver` has it.
+
     Raises
     ------
     Undecided
+        The time ended, or the solver gave no answer.
     """
     program = Program()
     kept_all: dict[tuple[int, int], list[tuple[int, float]]] = defaultdict(list)

@@ -100,7 +100,22 @@ class Listing:
         return np.stack([table[i][held[:, i]] for i in range(held.shape[1])], axis=1)
 
     def bound(self, prices: Prices, sigma: FloatArray, rows: IntArray | slice) -> FloatArray:
-        """Bound on the worth of contents at some prices, but for their features."""
+        """Bound on the worth of contents at some prices, but for their features.
+
+        Parameters
+        ----------
+        prices : Prices
+            Worth of a unit of rate, by node and by part kept.
+        sigma : float64, shape (M,)
+            Multipliers of the load rows of the M models, at least 0; any are valid.
+        rows : int64, shape (B,), or slice
+            The contents.
+
+        Returns
+        -------
+        float64, shape (B,)
+            Lagrangian bounds: sum of counts times sigma, and each workflow at its best.
+        """
         value = np.zeros(len(self.counts[rows]))
         for i in np.flatnonzero(sigma):
             value += self.counts[rows, i] * sigma[i]
@@ -127,7 +142,24 @@ class Listing:
         return best * flow.rate
 
     def multipliers(self, prices: Prices, rows: IntArray, clock: Clock, solver: str) -> FloatArray:
-        """Good multipliers for each of some contents, shape (B, M); NaN where it has no replica."""
+        """Good multipliers for each of some contents, shape (B, M); NaN where it has no replica.
+
+        Parameters
+        ----------
+        prices : Prices
+            Worth of a unit of rate, by node and by part kept.
+        rows : int64, shape (B,)
+            The contents, solved in one linear program.
+        clock : Clock
+            Seconds left.
+        solver : str
+            As `--solver` has it.
+
+        Raises
+        ------
+        Undecided
+            The time ended, or the solver gave no multipliers.
+        """
         program, load_rows = Program(), {}
         for b, counts in enumerate(self.counts[rows].tolist()):
             held = {m: n for m, n in zip(self.models, counts, strict=True) if n}
@@ -145,7 +177,21 @@ class Listing:
 def serve(
     program: Program, scaled: Scaled, t: int, prices: Prices, held: dict[int, int]
 ) -> dict[int, int]:
-    """Add the rates of one server that holds these replicas; returns the load row of each model."""
+    """Add the rates of one server that holds these replicas; returns the load row of each model.
+
+    Parameters
+    ----------
+    program : Program
+        Takes the columns and rows.
+    scaled : Scaled
+        The problem in the verifier's units.
+    t : int
+        Server type.
+    prices : Prices
+        Worth of a unit of rate, by node and by part kept.
+    held : dict
+        Replicas of each model on the server.
+    """
     speed = scaled.types[t].speed
     work: dict[int, list[tuple[int, float]]] = {}
     for flow in scaled.flows:
@@ -176,9 +222,24 @@ class Priced:
     def above(self, level: float, most: int, among: np.ndarray | None = None) -> IntArray | None:
         """Contents whose bound cannot be brought down to `level`; None where more than `most`.
 
+        Parameters
+        ----------
+        level : float
+            Worth of a server.
+        most : int
+            Contents beyond which it is given up.
+        among : bool, shape (R,), optional
+            Contents to look at; else all.
+
+        Returns
+        -------
+        int64 or None
+            Rows of the listing.
+
         Raises
         ------
         Undecided
+            The time ended, or the solver gave no multipliers.
         """
         stays: list[int] = []
         rows = np.flatnonzero(self.bounds > level)

@@ -107,7 +107,17 @@ class Program:
     def column(
         self, cost: float = 0.0, up: float = float("inf"), *, low: float = 0.0, whole: bool = False
     ) -> int:
-        """Add a column; returns its number."""
+        """Add a column; returns its number.
+
+        Parameters
+        ----------
+        cost : float
+            In the objective, which is maximised.
+        up, low : float
+            Its bounds.
+        whole : bool
+            It takes whole numbers only.
+        """
         if whole:
             self.whole.append(len(self.cost))
         self.cost.append(cost)
@@ -116,7 +126,15 @@ class Program:
         return len(self.cost) - 1
 
     def row(self, terms: Terms, up: float = float("inf"), *, low: float = float("-inf")) -> int:
-        """Add low <= terms <= up; returns its number."""
+        """Add low <= terms <= up; returns its number.
+
+        Parameters
+        ----------
+        terms : iterable of (int, float)
+            Column and coefficient; those of one column add up.
+        up, low : float
+            Bounds of the sum.
+        """
         self._starts.append(len(self._columns))
         merged: dict[int, float] = {}
         for column, value in terms:
@@ -141,6 +159,10 @@ class Program:
 
         Parameters
         ----------
+        solver : str
+            HiGHS, or PuLP's name of another.
+        enough : float
+            Objective at or below which the bound need not be brought down further.
         relaxed : bool
             Leave out that columns are whole.
         start : mapping of column to value, optional

@@ -77,6 +77,8 @@ def check_bound(
     ----------
     solver : str
         HiGHS, or PuLP's name of another.
+    time_limit_s : float, optional
+        Seconds, after which the answer is that it is undecided.
     """
     stated, duals = plan.certificate.best_bound, plan.certificate.duals
     if stated >= 1.0:
@@ -133,6 +135,8 @@ def proven_bound(
         Multipliers, or a tree of them. Any are valid; what is malformed only weakens the bound.
     goal : float, optional
         Stop where the bound is known to be above, and seek none that is lower.
+    solver : str
+        HiGHS, or PuLP's name of another.
 
     Raises
     ------

@@ -190,6 +190,20 @@ class ServerProgram:
         """Weights f with sum f <= 1 over every set that shares a GPU, that the numbers break.
 
         They are the dual solutions of the cutting-stock program (Gilmore and Gomory 1961).
+
+        Parameters
+        ----------
+        answer : Answer
+            With the point at which the program stands.
+        clock : Clock
+            Seconds left.
+        solver : str
+            As `--solver` has it.
+
+        Returns
+        -------
+        dict or None
+            Weight of each model, scaled so that no set that shares a GPU weighs more than 1.
         """
         if answer.point is None:
             return None
@@ -240,9 +254,25 @@ def highest_worth(
 ) -> float:
     """Bound on what a server of a type is worth; sought no lower than `enough`.
 
+    Parameters
+    ----------
+    scaled : Scaled
+        The problem in the verifier's units.
+    t : int
+        Server type.
+    prices : Prices
+        Worth of a unit of rate, by node and by part kept, and of replicas by the priced rows.
+    enough : float
+        Worth below which the bound need not be brought.
+    clock : Clock
+        Seconds left.
+    solver : str
+        As `--solver` has it.
+
     Raises
     ------
     Undecided
+        The time ended, or the solver gave no answer.
     """
     program = ServerProgram(scaled, t, prices)
     best = float("inf")

@@ -94,7 +94,17 @@ class ServerRow:
         return self.fraction * self.reference
 
     def step(self, t: int, i: int, n: int) -> float:
-        """F where n replicas of the i-th model limit a server of a type."""
+        """F where n replicas of the i-th model limit a server of a type.
+
+        Parameters
+        ----------
+        t : int
+            Server type.
+        i : int
+            Position of the model in the row.
+        n : int
+            Its replicas on the server.
+        """
         able = min(n * self.one[t][i], self.rate) if n else 0.0
         return rounded(able / self.reference, self.fraction)
 
@@ -231,7 +241,18 @@ class Prices(ByContent):
 
 
 def prices_of(scaled: Scaled, rows: list[Row | None], data: dict[str, object]) -> Prices:
-    """Read multipliers; missing, absurd or wrongly signed ones are 0, which is valid, too."""
+    """Read multipliers; missing, absurd or wrongly signed ones are 0, which is valid, too.
+
+    Parameters
+    ----------
+    scaled : Scaled
+        The problem, whose units the prices are in.
+    rows : list of Row or None
+        Rows that the file names, in its order; None for one that the verifier does not take.
+    data : dict
+        ``demand``: numbers of each workflow by its nodes; ``replicas``: a number a row. Any other
+        content counts for nothing.
+    """
     demand, stored = data.get("demand"), data.get("replicas")
     by_id = demand if isinstance(demand, dict) else {}
     fixed = 0.0

@@ -160,9 +160,21 @@ class DirectProgram:
     def bound(self, plan: Plan, enough: float, clock: Clock, solver: str) -> Answer:
         """Bound on the locality, sought no lower than `enough`; in the answer's own units.
 
+        Parameters
+        ----------
+        plan : Plan
+            Where the solver starts.
+        enough : float
+            Locality below which the bound need not be brought.
+        clock : Clock
+            Seconds left.
+        solver : str
+            As `--solver` has it.
+
         Raises
         ------
         Undecided
+            The time ended, or the solver gave no answer.
         """
         start = self.start(plan)
         return self.program.maximise(clock, solver, enough=enough, start=start, partly=True)

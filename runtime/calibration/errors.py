@@ -55,6 +55,15 @@ class Comparison(ByContent):
 def compare(observed: Observed, trace: Trace, run: RunResult) -> Comparison:
     """Hold a run against the log; requests that either has not completed do not count.
 
+    Parameters
+    ----------
+    observed : Observed
+        Executions of the log.
+    trace : Trace
+        That both ran.
+    run : RunResult
+        The simulation.
+
     Raises
     ------
     ValueError

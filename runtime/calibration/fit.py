@@ -187,7 +187,17 @@ def _fitted(
 def calibrated(
     workload: Workload, cluster: Cluster, found: Calibration
 ) -> tuple[Workload, Cluster]:
-    """Config and cluster with the laws found; the trace's own service times stay as they are."""
+    """Config and cluster with the laws found; the trace's own service times stay as they are.
+
+    Parameters
+    ----------
+    workload : Workload
+        As it was read.
+    cluster : Cluster
+        As it was read.
+    found : Calibration
+        Laws of the models and of shared GPUs.
+    """
     models = tuple(_model(m, i, found) for i, m in enumerate(workload.models))
     sharing = replace(cluster.sharing, efficiency=found.laws.efficiency)
     return replace(workload, models=models), replace(cluster, sharing=sharing)

@@ -117,6 +117,20 @@ def observe(
 ) -> Observed:
     """Match the executions of a log with the trace, by the ids of requests and nodes.
 
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        An execution a row: ``request_id, node_id, model_name, gpu_ids, server_id, start_time,
+        end_time``, times in seconds.
+    workload : Workload
+        The config that the log was made with.
+    trace : Trace
+        The requests that it was made with.
+    cluster : Cluster
+        Speeds of the servers.
+    where : str
+        Named in errors.
+
     Raises
     ------
     InputError

@@ -123,7 +123,17 @@ def _course(observed: Observed, calls: Sequence[IntArray], p: int) -> Course:
 
 
 def work_done(observed: Observed, layout: Sequence[Course], laws: Laws) -> FloatArray:
-    """Seconds of its time alone that every execution was served, shape (E,)."""
+    """Seconds of its time alone that every execution was served, shape (E,).
+
+    Parameters
+    ----------
+    observed : Observed
+        E executions of the log.
+    layout : sequence of Course
+        Of each replica: who was in service, and which neighbours were busy, interval by interval.
+    laws : Laws
+        Slowdown, prefill, GPU fraction and sharing efficiency.
+    """
     done = np.zeros(len(observed.replica))
     sharing = GpuSharing(efficiency=laws.efficiency)
     kept = [1.0, *(sharing.kept(n) for n in range(1, len(observed.model) + 1))]

@@ -40,8 +40,21 @@ def run_compiled(
 ) -> Course:
     """Simulate a static plan under a built-in routing policy.
 
-    Gives the course of `runtime.engines.reference.run_reference` to the last bit; `chunk` changes
-    when `progress` is called and nothing else.
+    Parameters
+    ----------
+    problem : Problem
+        Executions, replicas and GPUs as flat arrays.
+    policy : str
+        Key of `POLICIES`.
+    progress : callable, optional
+        Told between two chunks how many executions of how many are committed, and the time.
+    chunk : int
+        Executions between two reports; changes nothing else.
+
+    Returns
+    -------
+    Course
+        That of `runtime.engines.reference.run_reference`, to the last bit.
     """
     state, advance = _prepare(problem, policy)
     total = len(problem.service_s)

@@ -32,7 +32,15 @@ class Station(Protocol):
     """Where executions are served: replicas of a plan, or GPUs that switch models."""
 
     def route(self, execution: int, request: int, node: int, now_s: float) -> float:
-        """Choose where an execution will run; return when its data is there."""
+        """Choose where an execution will run; return when its data is there.
+
+        Parameters
+        ----------
+        execution, request, node : int
+            The call: its number, its request, and its node in the workflow.
+        now_s : float
+            Simulated time, at which all its parents have ended.
+        """
         ...
 
     def commit(self, execution: int, now_s: float) -> None:
@@ -70,7 +78,17 @@ class KnownEnds:
 def run_events(
     problem: Problem, station: Station, progress: ProgressCallback | None = None
 ) -> None:
-    """Run every servable request of the problem through a station, event by event."""
+    """Run every servable request of the problem through a station, event by event.
+
+    Parameters
+    ----------
+    problem : Problem
+        Requests, their workflows, and when they come.
+    station : Station
+        Chooses and serves; told of every event in the order of time, then of number.
+    progress : callable, optional
+        Told now and then how many executions of how many are committed, and the simulated time.
+    """
     workflow = problem.workflow.tolist()
     offset = problem.offset.tolist()
     first_node = problem.first_node.tolist()

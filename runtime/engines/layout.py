@@ -212,7 +212,17 @@ def _power_of_two(least: IntArray) -> IntArray:
 
 
 def make_serial_state(problem: Problem, tables: Tables, *, load: bool) -> SerialState:
-    """Lay out what the serial loop changes, before anything has happened."""
+    """Lay out what the serial loop changes, before anything has happened.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be run.
+    tables : Tables
+        Made from it.
+    load : bool
+        The policy looks at what one more call would cost, not at when it would end.
+    """
     replicas, slots = problem.n_replicas, len(tables.slot_replica)
     leaves = int(_power_of_two(np.array([slots]))[0])
     idle = _never_used(replicas)
@@ -231,7 +241,17 @@ def make_serial_state(problem: Problem, tables: Tables, *, load: bool) -> Serial
 
 
 def make_sliced_state(problem: Problem, tables: Tables, *, load: bool) -> SlicedState:
-    """Lay out what the time-sliced loop changes, before anything has happened."""
+    """Lay out what the time-sliced loop changes, before anything has happened.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be run.
+    tables : Tables
+        Made from it.
+    load : bool
+        The policy looks at what one more call would cost, not at when it would end.
+    """
     replicas, slots, gpus = problem.n_replicas, len(tables.slot_replica), problem.cluster.n_gpus
     leaves = int(_power_of_two(np.array([replicas]))[0])
     work, calls = np.zeros((replicas, 8)), np.zeros((replicas, 8), dtype=np.int64)

@@ -17,6 +17,20 @@ def run_reference(
 ) -> Course:
     """Simulate a static plan under a routing policy.
 
+    Parameters
+    ----------
+    problem : Problem
+        Executions, replicas and GPUs as flat arrays.
+    policy : RoutingPolicy
+        Built in, or the user's own.
+    progress : callable, optional
+        Told now and then how many executions of how many are committed, and the simulated time.
+
+    Returns
+    -------
+    Course
+        Replica and times of every execution; NaN where a request cannot be served.
+
     Raises
     ------
     ValueError

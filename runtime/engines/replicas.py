@@ -32,7 +32,20 @@ class Replicas:
         self.view = View(problem, replica_of=self.replica, end_s=self.end_s)
 
     def route(self, execution: int, request: int, node: int, now_s: float) -> float:
-        """Ask the policy for a replica; return when the execution's data is there."""
+        """Ask the policy for a replica; return when the execution's data is there.
+
+        Parameters
+        ----------
+        execution, request, node : int
+            The call: its number, its request, and its node in the workflow.
+        now_s : float
+            Simulated time.
+
+        Raises
+        ------
+        ValueError
+            Where the policy returns what is no replica of the node's model.
+        """
         view = self.view
         view.now_s, view.execution, view.request, view.node = now_s, execution, request, node
         view.model = int(view.problem.node_model[node])
@@ -50,7 +63,17 @@ class Replicas:
         return data_s
 
     def routed(self, execution: int, replica: int, now_s: float, *, travels: bool) -> None:
-        """Take note that an execution will come to a replica, at once or when its data is there."""
+        """Take note that an execution will come to a replica, at once or when its data is there.
+
+        Parameters
+        ----------
+        execution, replica : int
+            The call, and where it goes.
+        now_s : float
+            Simulated time.
+        travels : bool
+            Its data is still on the way.
+        """
         raise NotImplementedError
 
     def _stretch(self, replica: int) -> None:

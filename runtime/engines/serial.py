@@ -40,7 +40,17 @@ class SerialReplicas(Replicas, KnownEnds):
             self._stretch(p)
 
     def routed(self, execution: int, replica: int, now_s: float, *, travels: bool) -> None:
-        """Count a call at once, although its data still travels."""
+        """Count a call at once, although its data still travels.
+
+        Parameters
+        ----------
+        execution, replica : int
+            The call, and where it goes.
+        now_s : float
+            Simulated time.
+        travels : bool
+            Its data is still on the way.
+        """
         self._stretch(replica)
         if travels:
             self._travels[execution] = True

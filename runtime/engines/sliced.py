@@ -68,7 +68,17 @@ class SlicedReplicas(Replicas):
             self._estimate(p)
 
     def routed(self, execution: int, replica: int, now_s: float, *, travels: bool) -> None:
-        """Count a call at once, although its data may still travel."""
+        """Count a call at once, although its data may still travel.
+
+        Parameters
+        ----------
+        execution, replica : int
+            The call, and where it goes.
+        now_s : float
+            Simulated time.
+        travels : bool
+            Its data is still on the way.
+        """
         self._ahead[replica] += self._full_work(execution)
         self._changed[replica] = now_s
         if self.view.unfinished[replica] == 1:

@@ -67,7 +67,15 @@ class Backlog:
         self.estimate(replicas, 0.0)
 
     def queue(self, execution: int, replica: int, now_s: float) -> None:
-        """Take note that an execution was routed to a replica, and waits there."""
+        """Take note that an execution was routed to a replica, and waits there.
+
+        Parameters
+        ----------
+        execution, replica : int
+            The call, and where it waits.
+        now_s : float
+            Seconds since the run began.
+        """
         self._queued[replica] += 1
         self._queued_s[replica] += self._full_s(execution, replica)
         self._changed_s[replica] = now_s
@@ -81,7 +89,15 @@ class Backlog:
         self._leave(replica)
 
     def send(self, execution: int, replica: int, now_s: float) -> None:
-        """Take note that an execution that waited has been sent."""
+        """Take note that an execution that waited has been sent.
+
+        Parameters
+        ----------
+        execution, replica : int
+            The call, and where it goes.
+        now_s : float
+            Seconds since the run began.
+        """
         self._dequeue(execution, replica)
         sent = self._expected_end_s[replica]
         slowdown = self._slowdown[replica][min(len(sent), self._slots[replica] - 1)]
@@ -89,7 +105,15 @@ class Backlog:
         sent[execution] = now_s + self._service[execution] * slowdown / pace
 
     def finish(self, execution: int, replica: int, now_s: float) -> None:
-        """Take note that a call has ended, well or not."""
+        """Take note that a call has ended, well or not.
+
+        Parameters
+        ----------
+        execution, replica : int
+            The call, and where it was.
+        now_s : float
+            Seconds since the run began.
+        """
         del self._expected_end_s[replica][execution]
         self._changed_s[replica] = now_s
         self._leave(replica)

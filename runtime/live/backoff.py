@@ -40,6 +40,15 @@ class RetryParams:
         Drawn evenly from the upper half of the exponential wait, so that calls that failed
         together do not come back together ("equal jitter"); the same seed gives the same waits.
         A server that says when to come back is obeyed, up to `longest_s`.
+
+        Parameters
+        ----------
+        execution : int
+            The call, part of the seed.
+        attempt : int
+            Number of the try that failed, from 1.
+        asked_s : float, optional
+            Seconds that the server asked for.
         """
         if asked_s is not None:
             return min(max(asked_s, 0.0), self.longest_s)

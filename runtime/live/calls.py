@@ -69,6 +69,8 @@ class CallMaker:
 
         Parameters
         ----------
+        execution, request, replica : int
+            The call: its number, its request, and who serves it.
         outputs : mapping
             Outputs of the request's executions so far, by their numbers.
 

@@ -70,6 +70,8 @@ class Emulator:
 
         Parameters
         ----------
+        replica : int
+            Who serves.
         service_s : float
             Seconds at speed 1, alone.
         prefill_s : float

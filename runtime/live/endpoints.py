@@ -88,6 +88,8 @@ def read_endpoints(
 
     Parameters
     ----------
+    path : path-like
+        YAML or JSON.
     problem : Problem
         The run; only replicas of models that its requests call need an endpoint.
     timeout_s : float

@@ -64,7 +64,15 @@ class Drain:
 
 
 def scaled(trace: Trace, *, arrivals: float = 1.0, service: float = 1.0) -> Trace:
-    """Stretch a trace: the time between requests, and the time that calls are expected to take."""
+    """Stretch a trace: the time between requests, and the time that calls are expected to take.
+
+    Parameters
+    ----------
+    trace : Trace
+        As it was read.
+    arrivals, service : float
+        Factors; 1 changes nothing.
+    """
     if arrivals == 1.0 and service == 1.0:
         return trace
     return replace(trace, arrival_s=trace.arrival_s * arrivals, service_s=trace.service_s * service)

@@ -278,7 +278,21 @@ async def serve(
     engines: Mapping[int, Engine],
     ready: Callable[[LocalCluster, Admin], None],
 ) -> None:
-    """Serve every replica until the task is cancelled; `ready` is told when all answer."""
+    """Serve every replica until the task is cancelled; `ready` is told when all answer.
+
+    Parameters
+    ----------
+    problem : Problem
+        Replicas and their models.
+    times : ServiceTimes
+        Seconds that each call takes.
+    settings : LocalSettings
+        Address, ports and time scale.
+    engines : mapping
+        What infers, by model; the others only wait.
+    ready : callable
+        Called once, with the cluster and its control server.
+    """
     cluster = LocalCluster(problem, times, settings, engines)
     async with cluster, Admin(cluster) as admin:
         ready(cluster, admin)

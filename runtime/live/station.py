@@ -163,8 +163,12 @@ class Station:
 
         Parameters
         ----------
+        execution, request : int
+            The call: its number, and its request.
         node : int
             Template number of its node.
+        ready_s : float
+            Seconds since the run began.
         """
         self.ready_s[execution] = ready_s
         self._request[execution] = request, node

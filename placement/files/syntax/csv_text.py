@@ -72,7 +72,22 @@ def check_widths(path: str | os.PathLike[str], width: int, rows: int | None = No
 
 
 def explain_broken(path: str | os.PathLike[str], width: int, error: BaseException) -> InputError:
-    """Say what is wrong with a CSV file that the fast reader has given up on."""
+    """Say what is wrong with a CSV file that the fast reader has given up on.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, which is read once more.
+    width : int
+        Columns that its first line has.
+    error : BaseException
+        What the fast reader raised.
+
+    Returns
+    -------
+    InputError
+        Naming the first line of another width; else with the reader's own first sentence.
+    """
     try:
         check_widths(path, width)
     except InputError as found:

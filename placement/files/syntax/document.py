@@ -72,6 +72,10 @@ def raise_faults(document: Document, faults: Sequence[PlacedFault], more: int = 
 
     Parameters
     ----------
+    document : Document
+        Knows the lines.
+    faults : sequence of Fault
+        Those that are shown.
     more : int
         Further faults that were only counted.
 

@@ -61,7 +61,22 @@ def parse_yaml(path: str | os.PathLike[str], text: str) -> Any:
 def yaml_lines(
     path: str | os.PathLike[str], text: str, places: Collection[Place]
 ) -> dict[Place, int]:
-    """Find the lines (from 1) of some places of a text that `parse_yaml` has accepted."""
+    """Find the lines (from 1) of some places of a text that `parse_yaml` has accepted.
+
+    Parameters
+    ----------
+    path : path-like
+        Named in errors.
+    text : str
+        The text that was parsed.
+    places : collection of Place
+        Keys and positions from the top down, as faults name them.
+
+    Returns
+    -------
+    dict
+        Line of each place that exists; reading ends with the last of them.
+    """
     builder = _Builder(path, frozenset(places))
     with suppress(_AllFound):
         builder.build(text)
