@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from placement.problem.instance import Instance
+from placement.problem.solution import Placement
 from tests.placement import oracle
 
 
@@ -28,3 +29,13 @@ def case(seed: int, *, exclusive: bool) -> Instance:
         instance = limited
     least = oracle.least_bottleneck(instance)
     return replace(instance, load_cap=least * float(rng.choice([1.0001, 1.05, 1.5, 3.0])))
+
+
+def drawn_placement(
+    instance: Instance, rng: np.random.Generator
+) -> tuple[Placement, tuple[oracle.Content, ...]]:
+    """Draw one of the placements to which nothing can be added, and its content by server."""
+    every = list(oracle.placements(instance))
+    contents = every[int(rng.integers(len(every)))]
+    rows = [(m, s, i) for s, content in enumerate(contents) for m, i in content]
+    return Placement.sorted(*np.array(rows, dtype=np.int64).T), contents
