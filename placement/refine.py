@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from placement.heuristics.local_search import START_MOVES, local_search
+from placement.heuristics.local_search import local_search
 from placement.improve.moves import random_neighbour
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
@@ -180,7 +180,7 @@ def refine(
     first = score(plain.solution)
     search = _Search(
         instance=instance,
-        settings=SolverSettings(options.solver, options.threads, options.seed),
+        settings=SolverSettings.of(options),
         score=score,
         evaluations=evaluations,
         budget=budget,
@@ -255,7 +255,10 @@ def _placements(
         cap = share * instance.load_cap
         lower = replace(instance, load_cap=cap)
         part = budget.part(0.1)
-        found = local_search(lower, seed=options.seed, budget=part, moves=START_MOVES)
+        moves = options.params.local_search.start_moves
+        found = local_search(
+            lower, seed=options.seed, budget=part, moves=moves, params=options.params
+        )
         yield f"local search under a cap of {cap:.2f}", found
         if cap <= plain.certificate.bottleneck_upper or options.mode == "offline":
             continue

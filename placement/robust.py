@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from placement.heuristics.local_search import CHUNK, START_MOVES, local_search
+from placement.heuristics.local_search import local_search
 from placement.patterns import pattern_bottleneck
 from placement.patterns.joint_master import generate_scenarios, integer_scenarios
 from placement.portfolio.scenario_routing import route_all, route_in_time, worth_of
@@ -129,7 +129,7 @@ def solve_scenarios(
         Made from `options.time_limit_s` by default.
     """
     budget = budget or Budget(options.time_limit_s)
-    settings = SolverSettings(options.solver, options.threads, options.seed)
+    settings = SolverSettings.of(options)
     plain = solve_instance(mean, options, progress=progress, budget=budget.part(0.25))
     scenarios = make_scenarios(demands, options.max_utilization)
     starts = [plain.solution.placement, *_starts(scenarios, options, budget)]
@@ -199,11 +199,15 @@ def _starts(
     out a model that only another one calls; such are dropped.
     """
     part = budget.part(0.15)
-    moves = max(CHUNK, START_MOVES // len(scenarios))
+    params = options.params.local_search
+    moves = max(params.chunk_moves, params.start_moves // len(scenarios))
     found = []
     with part.bounded():
         for scenario in scenarios:
-            found.append(local_search(scenario, seed=options.seed, budget=part, moves=moves))
+            searched = local_search(
+                scenario, seed=options.seed, budget=part, moves=moves, params=options.params
+            )
+            found.append(searched)
     heaviest = max(scenarios, key=lambda s: float(s.offered_load.sum()))
     for instance in (envelope(scenarios), heaviest):
         if budget.expired:

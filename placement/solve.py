@@ -11,9 +11,7 @@ from placement.heuristics.selective_replication import Score
 from placement.patterns import solve_patterns
 from placement.portfolio.preparation import Start, best_start
 from placement.portfolio.starts import (
-    COMPACT_BOUND_SERVERS,
-    METHOD_SHARE,
-    ROUNDING,
+    LOCALITY_ROUNDING,
     Placer,
     Proposal,
     best_of,
@@ -50,9 +48,6 @@ from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solver_name
-
-PROGRAM_SHARE = 0.85
-"""Part of the time left for the integer program; balance comes after it."""
 
 NO_BOUND = "no bound was sought; no locality exceeds 1"
 
@@ -152,7 +147,7 @@ def solve_instance(
     """
     options = options or SolveOptions()
     budget = budget or Budget(options.time_limit_s)
-    settings = SolverSettings(options.solver, options.threads, options.seed)
+    settings = SolverSettings.of(options)
     solver_name(options.solver)
     if options.method == SCORED and score is None:
         raise ValueError(f"{SCORED} needs a simulator's score of placements; give it one as score")
@@ -243,7 +238,7 @@ def _solve_heuristic(
         replace(coverage.instance, load_cap=options.max_utilization), options, settings, score
     )
     found: Proposal | None = None
-    part = budget.part(METHOD_SHARE)
+    part = budget.part(settings.params.portfolio.method_share)
     with part.bounded():
         found = propose(placer, options.method, part)
     found = found or propose_in_any_time(placer, budget)
@@ -299,7 +294,7 @@ def _not_worse(instance: Instance, even: Solution | None, solution: Solution) ->
     if even is None:
         return solution
     worth = evaluate(instance, solution).objective
-    return even if evaluate(instance, even).objective >= worth - ROUNDING else solution
+    return even if evaluate(instance, even).objective >= worth - LOCALITY_ROUNDING else solution
 
 
 def _locality(
@@ -309,17 +304,16 @@ def _locality(
     budget: Budget,
     note: Sink,
 ) -> tuple[FormOutcome, str]:
-    form = options.form
+    form, params = options.form, settings.params.portfolio
     if form == "auto":
-        form = (
-            "compact" if start.instance.cluster.n_servers <= COMPACT_BOUND_SERVERS else "patterns"
-        )
+        few = start.instance.cluster.n_servers <= params.compact_servers
+        form = "compact" if few else "patterns"
     run = solve_compact if form == "compact" else solve_patterns
     found = run(
         start.instance,
         settings,
         # Balance comes after and is part of what was promised within the limit.
-        budget.part(PROGRAM_SHARE),
+        budget.part(params.program_share),
         start=start.solution,
         gap=options.gap,
         progress=note,

@@ -19,6 +19,7 @@ PACKAGES = ("placement", "runtime", "cli")
 
 LAYERS = (
     ("placement.support",),
+    ("placement.params",),
     ("placement.problem",),
     ("placement.files",),
     ("placement.generate", "placement.solver"),

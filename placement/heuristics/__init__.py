@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import local_search
 from placement.heuristics.random import random_placement
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
 from placement.solver.budget import Budget
 
-Heuristic = Callable[[Instance, int, Budget | None], Placement]
+
+class Heuristic(Protocol):
+    """A method: an instance, a seed, a budget and parameters in, a placement out."""
+
+    def __call__(
+        self,
+        instance: Instance,
+        seed: int,
+        budget: Budget | None,
+        params: SearchParams = DEFAULTS,
+        /,
+    ) -> Placement:
+        """Place every used model."""
 
 
-def _greedy(instance: Instance, seed: int, budget: Budget | None, *, affinity: bool) -> Placement:
-    return greedy(instance, affinity=affinity)
+def _greedy(
+    instance: Instance,
+    seed: int,
+    budget: Budget | None,
+    params: SearchParams = DEFAULTS,
+    *,
+    affinity: bool,
+) -> Placement:
+    return greedy(instance, affinity=affinity, params=params)
 
 
-def _local_search(instance: Instance, seed: int, budget: Budget | None) -> Placement:
-    return local_search(instance, seed=seed, budget=budget)
+def _local_search(
+    instance: Instance, seed: int, budget: Budget | None, params: SearchParams = DEFAULTS
+) -> Placement:
+    return local_search(instance, seed=seed, budget=budget, params=params)
 
 
-def _random(instance: Instance, seed: int, budget: Budget | None) -> Placement:
-    return random_placement(instance, seed=seed)
+def _random(
+    instance: Instance, seed: int, budget: Budget | None, params: SearchParams = DEFAULTS
+) -> Placement:
+    return random_placement(instance, seed=seed, params=params)
 
 
 HEURISTICS: dict[str, Heuristic] = {
@@ -33,7 +57,7 @@ HEURISTICS: dict[str, Heuristic] = {
     "local-search": _local_search,
     "random": _random,
 }
-"""Name -> function of (instance, seed, budget)."""
+"""Name -> function of (instance, seed, budget, parameters)."""
 
 SEES_CAP = frozenset({"local-search", "greedy", "greedy-no-affinity"})
 """Methods whose placement depends on the cap on GPU loads."""

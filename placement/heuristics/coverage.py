@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from placement.heuristics.free_space import Room
+from placement.params.heuristic_params import CoverageParams
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import gpu_loads
 from placement.problem.space import can_hold
-
-REPACKING_ROUNDS = 200
-RELIEVING_ROUNDS = 1_000
 
 
 def cover(room: Room) -> bool:
@@ -30,7 +28,7 @@ def cover(room: Room) -> bool:
     return True
 
 
-def cover_anew(instance: Instance) -> Room:
+def cover_anew(instance: Instance, params: CoverageParams) -> Room:
     """Pack one replica of each used model on empty servers.
 
     First-fit decreasing; a model that finds no place moves to the front of the next attempt
@@ -44,7 +42,7 @@ def cover_anew(instance: Instance) -> Room:
     order = sorted(instance.used_models, key=lambda m: _hardness(instance, m))
     seen: set[tuple[int, ...]] = set()
     stuck = -1
-    while len(seen) < REPACKING_ROUNDS and tuple(order) not in seen:
+    while len(seen) < params.repacking_rounds and tuple(order) not in seen:
         seen.add(tuple(order))
         room = Room(instance)
         for m in order:
@@ -66,13 +64,13 @@ def cover_anew(instance: Instance) -> Room:
     )
 
 
-def relieve(room: Room) -> None:
+def relieve(room: Room, params: CoverageParams) -> None:
     """Add shared replicas while the busiest GPU exceeds the cap and another GPU has slack."""
     instance = room.instance
     if instance.models_per_gpu == 1:
         return
     _estimate_load(room)
-    for _ in range(min(instance.cluster.n_gpus, RELIEVING_ROUNDS)):
+    for _ in range(min(instance.cluster.n_gpus, params.relieving_rounds)):
         if room.load.max(initial=0.0) <= instance.load_cap:
             return
         server, gpu = np.unravel_index(int(room.load.argmax()), room.load.shape)

@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.heuristics.coverage import cover, cover_anew, relieve
 from placement.heuristics.free_space import Room
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
@@ -17,7 +18,9 @@ from placement.problem.space import BoolArray
 Chooser = Callable[[Room, int], tuple[int, int] | None]
 
 
-def greedy(instance: Instance, *, affinity: bool = True) -> Placement:
+def greedy(
+    instance: Instance, *, affinity: bool = True, params: SearchParams = DEFAULTS
+) -> Placement:
     """Place by usage: multi-GPU models first, then single-GPU models server by server.
 
     Replica counts follow the load (one more goes to the model whose replicas are busiest).
@@ -31,6 +34,8 @@ def greedy(instance: Instance, *, affinity: bool = True) -> Placement:
     instance : Instance
     affinity : bool
         False is plain round-robin.
+    params : SearchParams
+        Of its `coverage`.
 
     Raises
     ------
@@ -46,8 +51,8 @@ def greedy(instance: Instance, *, affinity: bool = True) -> Placement:
     place_all(room, multi, first_fit)
     place_all(room, single, choose_single)
     if not cover(room):
-        room, first_fit = cover_anew(instance), FirstFitChooser()
-    relieve(room)
+        room, first_fit = cover_anew(instance, params.coverage), FirstFitChooser()
+    relieve(room, params.coverage)
     fill_spare(room, first_fit, choose_single)
     return room.placement()
 

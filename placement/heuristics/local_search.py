@@ -18,6 +18,8 @@ from placement.heuristics.water_filling import (
     lay_out,
     water_fill,
 )
+from placement.params.heuristic_params import LocalSearchParams
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Infeasible
@@ -25,43 +27,8 @@ from placement.problem.solution import Placement
 from placement.problem.space import cluster_rooms_gb
 from placement.solver.budget import Budget
 
-SEARCHED_SERVERS = 24
-"""Larger clusters are searched as one of about this size, or of the next that holds every model,
-and repeated (see `shrink`)."""
-
-RUNS = 4
-"""Annealing runs, each from a greedy placement; one more takes up the best of them."""
-
-RUNS_SHARE = 0.75
-"""Part of the moves that these runs have between them."""
-
-HOT = (0.01, 0.1)
-"""Loss of locality accepted with probability 1/e at first, of every other run: one server holds
-little of the locality of a large cluster, and much of a small one's."""
-
-WIDER = (1.1, 1.03)
-"""Caps, over the real one, of the runs where the greedy placements cannot keep it: water-filling
-leaves demand unserved close to the cap that the routing program serves, and placements a little
-beyond it are easier to pass between (strategic oscillation; Glover and Laguna, Tabu Search, 1997).
-"""
-
-WARM, COLD = 0.002, 1e-5
-"""The same of the run that takes up the best, and of all runs at last."""
-
-MOVES, START_MOVES = 46_000, 40_000
-"""Work limits: of the method, and where it makes one proposal among several."""
-
-MOVES_PER_GPU = 2_800
-"""Small clusters are searched out sooner."""
-
-ROUNDING = 1e-12
+SCORE_ROUNDING = 1e-12
 """What floats may take off the score of a placement that keeps all."""
-
-CHUNK = 2_000
-"""Most moves between two looks at the clock."""
-
-CHUNK_WORK = 6_000_000
-"""Most work between two looks: nodes times servers that the moves fill."""
 
 Judge = Callable[[Instance, Placement], float]
 """What a placement is worth; more is better."""
@@ -88,6 +55,7 @@ def local_search(
     moves: int | None = None,
     judge: Judge = filled_worth,
     more_starts: MoreStarts = no_more,
+    params: SearchParams = DEFAULTS,
 ) -> Placement:
     """Improve the greedy placements by annealing; never worse, as `judge` has it, than they are.
 
@@ -105,13 +73,15 @@ def local_search(
     seed : int
     budget : Budget, optional
     moves : int, optional
-        Work limit; by default `MOVES`, less on small clusters.
+        Work limit; by default that of the parameters, less on small clusters.
     judge : callable, optional
         Chooses among the starts and what the runs found; a routing program sees more than the
         water-filling that guides them. On a large cluster it judges the fraction.
     more_starts : callable, optional
         Gives further placements to start from, such as those that keep a cap which the greedy
         ones do not. On a large cluster it is asked for those of the fraction.
+    params : SearchParams
+        Of its `local_search` and the greedy placement's `coverage`.
 
     Raises
     ------
@@ -119,31 +89,32 @@ def local_search(
         As `greedy`.
     """
     instance = normalize(instance)
-    starts = [greedy(instance, affinity=affinity) for affinity in (True, False)]
+    starts = [greedy(instance, affinity=affinity, params=params) for affinity in (True, False)]
     if not instance.active_workflows:
         return starts[0]
     budget = budget or Budget()
     if not ready(budget):
         return starts[0]
+    search = params.local_search
     if moves is None:
-        moves = min(MOVES, MOVES_PER_GPU * instance.cluster.n_gpus)
-    small, placed = _fraction(instance)
+        moves = min(search.moves, search.moves_per_gpu * instance.cluster.n_gpus)
+    small, placed = _fraction(instance, params)
     if placed is None:
         starts += more_starts(instance)
-        found = _search(instance, starts, seed, budget, moves, judge)
+        found = _search(instance, starts, seed, budget, moves, judge, search)
         return max([*starts, *found], key=lambda p: judge(instance, p))
-    found = _search(small, [placed, *more_starts(small)], seed, budget, moves, judge)
+    found = _search(small, [placed, *more_starts(small)], seed, budget, moves, judge, search)
     best = max(found, key=lambda p: judge(small, p))
     return max([*starts, repeat(instance, small, best)], key=lambda p: filled_worth(instance, p))
 
 
-def _fraction(instance: Instance) -> tuple[Instance, Placement | None]:
+def _fraction(instance: Instance, params: SearchParams) -> tuple[Instance, Placement | None]:
     """The smallest fraction of a large cluster that holds every model, placed greedily."""
-    factor = ceil(instance.cluster.n_servers / SEARCHED_SERVERS)
+    factor = ceil(instance.cluster.n_servers / params.local_search.searched_servers)
     while factor > 1:
         small = shrink(instance, factor)
         try:
-            return small, greedy(small)
+            return small, greedy(small, params=params)
         except Infeasible:
             factor //= 2
     return instance, None
@@ -156,18 +127,20 @@ def _search(
     budget: Budget,
     moves: int,
     judge: Judge,
+    params: LocalSearchParams,
 ) -> list[Placement]:
     """What each run found, the starts in turn, the better one first and last."""
     order = sorted(starts, key=lambda p: -filled_worth(instance, p))
-    tight = water_fill(instance, order[0]).unserved > ROUNDING
+    tight = water_fill(instance, order[0]).unserved > SCORE_ROUNDING
     order += order[::-1]
-    short = int(moves * RUNS_SHARE / RUNS)
+    runs, hottest = params.runs, params.hot
+    short = int(moves * params.runs_share / runs)
     found: list[tuple[float, Placement]] = []
-    seen = [replace(instance, load_cap=instance.load_cap * slack) for slack in WIDER]
-    for i in range(RUNS):
-        start, hot = order[i % len(order)], HOT[i % len(HOT)]
+    seen = [replace(instance, load_cap=instance.load_cap * slack) for slack in params.wider]
+    for i in range(runs):
+        start, hot = order[i % len(order)], hottest[i % len(hottest)]
         here = seen[i % len(seen)] if tight else instance
-        found.append(_run(here, start, [seed, i], budget, short, hot))
+        found.append(_run(here, start, [seed, i], budget, short, hot, params))
         if not tight and _is_all(instance, found[-1][0]):
             return [placement for _, placement in found]
     if tight:
@@ -175,7 +148,8 @@ def _search(
         found = [(judge(instance, placement), placement) for _, placement in found]
     i, (_, best) = max(enumerate(found), key=lambda f: f[1][0])
     here = seen[i % len(seen)] if tight else instance
-    found.append(_run(here, best, [seed, RUNS], budget, moves - RUNS * short, WARM))
+    rest = moves - runs * short
+    found.append(_run(here, best, [seed, runs], budget, rest, params.warm, params))
     return [placement for _, placement in found]
 
 
@@ -186,6 +160,7 @@ def _run(
     budget: Budget,
     moves: int,
     hot: float,
+    params: LocalSearchParams,
 ) -> tuple[float, Placement]:
     """Score and placement of the best that one cooling finds."""
     demand = flatten_demand(instance)
@@ -199,8 +174,9 @@ def _run(
     best_score = score_of(demand, current, used)
     rooms = cluster_rooms_gb(instance.cluster)
     work = len(demand.node_model) * len(current.gpus)
-    rounds = max(1, ceil(moves / min(CHUNK, max(1, CHUNK_WORK // work))))
-    ratio = (COLD / hot) ** (1 / rounds)
+    chunk = min(params.chunk_moves, max(1, params.chunk_work // work))
+    rounds = max(1, ceil(moves / chunk))
+    ratio = (params.cold / hot) ** (1 / rounds)
     seeds = np.random.default_rng(seed).integers(2**32, size=rounds)
     for i in range(rounds):
         if _is_all(instance, best_score) or budget.expired:
@@ -215,7 +191,7 @@ def _run(
 
 def _is_all(instance: Instance, score: float) -> bool:
     """Whether a score is the most that there can be: all requests and links kept."""
-    return score >= 1.0 - instance.locality_constant - ROUNDING
+    return score >= 1.0 - instance.locality_constant - SCORE_ROUNDING
 
 
 def _placement(servers: Servers) -> Placement:

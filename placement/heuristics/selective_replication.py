@@ -14,6 +14,8 @@ import numpy as np
 from placement.heuristics.coverage import cover, cover_anew, relieve
 from placement.heuristics.free_space import Room
 from placement.heuristics.greedy import AffinityChooser, FirstFitChooser, place_all
+from placement.params.heuristic_params import ReplicationParams
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
 from placement.solver.budget import Budget
@@ -21,16 +23,13 @@ from placement.solver.budget import Budget
 Score = Callable[[Placement], float]
 """What the simulator says of a placement; more is better."""
 
-NEEDIEST = 4
-"""Models tried in a step: those whose replicas are busiest (the paper's fast variant tries one)."""
-PATIENCE = 8
-"""Replicas added in a row without a better score, before the search ends."""
-LIGHTEST = 6
-"""Kinds of servers tried for each: those with the least load on the block."""
-
 
 def selective_replication(
-    instance: Instance, score: Score, *, budget: Budget | None = None
+    instance: Instance,
+    score: Score,
+    *,
+    budget: Budget | None = None,
+    params: SearchParams = DEFAULTS,
 ) -> Placement:
     """Add the best replica, again and again; return the best placement on the way.
 
@@ -48,14 +47,14 @@ def selective_replication(
     affinity = AffinityChooser(instance)
     place_all(room, [m for m in by_work if instance.gpus_required[m] == 1], affinity)
     if not cover(room):
-        room = cover_anew(instance)
-    relieve(room)
+        room = cover_anew(instance, params.coverage)
+    relieve(room, params.coverage)
     best = placement = room.placement()
     best_score, idle = score(placement), 0
-    while idle < PATIENCE and not budget.expired:
+    while idle < params.replication.patience and not budget.expired:
         tried = [
             (score(_with(placement, *added)), -i, added)
-            for i, added in enumerate(_candidates(instance, placement))
+            for i, added in enumerate(_candidates(instance, placement, params.replication))
             if not budget.expired
         ]
         if not tried:
@@ -68,7 +67,9 @@ def selective_replication(
     return best
 
 
-def _candidates(instance: Instance, placement: Placement) -> list[tuple[int, int, int]]:
+def _candidates(
+    instance: Instance, placement: Placement, params: ReplicationParams
+) -> list[tuple[int, int, int]]:
     """Model, server and first GPU of the replicas worth a simulation."""
     room = Room(instance)
     count = placement.replicas_per_model(len(instance.model_ids))
@@ -79,7 +80,7 @@ def _candidates(instance: Instance, placement: Placement) -> list[tuple[int, int
         contents.setdefault(int(s), []).append((int(m), int(i)))
     kind = instance.cluster.server_type
     found = []
-    for m in sorted(instance.used_models, key=lambda m: (-share[m], m))[:NEEDIEST]:
+    for m in sorted(instance.used_models, key=lambda m: (-share[m], m))[: params.neediest]:
         fits, load = room.fits(m), room.block_load(m)
         seen, choices = set(), []
         for s in np.flatnonzero(fits.any(axis=1)).tolist():
@@ -88,7 +89,7 @@ def _candidates(instance: Instance, placement: Placement) -> list[tuple[int, int
                 seen.add(held)
                 start = int(np.where(fits[s], load[s], np.inf).argmin())
                 choices.append((float(load[s, start]), s, start))
-        found += [(m, s, start) for _, s, start in sorted(choices)[:LIGHTEST]]
+        found += [(m, s, start) for _, s, start in sorted(choices)[: params.lightest]]
     return found
 
 

@@ -8,18 +8,13 @@ from math import ceil
 import numpy as np
 
 from placement.heuristics.greedy import greedy
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import Placement
 
-LARGE_SERVERS = 64
-"""Clusters above this size are placed at a fraction; their programs then have few patterns."""
 
-SERVERS_PER_BLOCK = 6
-"""Size of the fraction, in servers that one replica of every used model would fill."""
-
-
-def repeated_greedy(instance: Instance) -> Placement:
+def repeated_greedy(instance: Instance, params: SearchParams = DEFAULTS) -> Placement:
     """Greedy placement, on a large cluster that of a fraction repeated over its servers.
 
     Repeated servers are identical, so routing them takes a small program where the greedy
@@ -31,15 +26,16 @@ def repeated_greedy(instance: Instance) -> Placement:
         As `greedy`.
     """
     blocks = int(instance.gpus_required[list(instance.used_models)].sum())
-    servers = SERVERS_PER_BLOCK * ceil(blocks / instance.cluster.max_gpus_per_server)
-    factor = instance.cluster.n_servers // max(servers, LARGE_SERVERS // 2)
-    if instance.cluster.n_servers > LARGE_SERVERS and factor > 1:
+    tiling = params.tiling
+    servers = tiling.servers_per_block * ceil(blocks / instance.cluster.max_gpus_per_server)
+    factor = instance.cluster.n_servers // max(servers, tiling.large_servers // 2)
+    if instance.cluster.n_servers > tiling.large_servers and factor > 1:
         small = shrink(instance, factor)
         try:
-            return repeat(instance, small, greedy(small))
+            return repeat(instance, small, greedy(small, params=params))
         except Infeasible:  # the fraction is too small to hold every model
             pass
-    return greedy(instance)
+    return greedy(instance, params=params)
 
 
 def shrink(instance: Instance, factor: int) -> Instance:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution, settle
@@ -23,10 +24,7 @@ UNSERVED_PENALTY = 10.0
 RARE = 1e-3
 """Least weight of a node left unserved, over that of an average one."""
 
-MOST_RECORDED = 20_000_000
-"""Rates, of every node on every server, that are recorded at most: 160 MB of them."""
-
-ROUNDING = 1e-8
+SERVED_ROUNDING = 1e-8
 """Part of a node's rate that may be missing in a routing: the noise of repeated subtraction."""
 
 # Rates and residual capacities below these count as none: the noise of repeated subtraction.
@@ -165,7 +163,9 @@ def water_fill(instance: Instance, placement: Placement) -> Filling:
     return Filling(value + instance.locality_constant - UNSERVED_PENALTY * unserved, unserved)
 
 
-def filled_routing(instance: Instance, placement: Placement) -> Solution | None:
+def filled_routing(
+    instance: Instance, placement: Placement, params: SearchParams = DEFAULTS
+) -> Solution | None:
     """The rates of water-filling as a routing: found in a moment, however many workflows there are.
 
     Returns
@@ -174,14 +174,14 @@ def filled_routing(instance: Instance, placement: Placement) -> Solution | None:
         None where demand stays unserved under the cap, or the rates are too many to record.
     """
     demand, servers = flatten_demand(instance), lay_out(instance, placement)
-    if len(demand.node_model) * len(servers.gpus) > MOST_RECORDED:
+    if len(demand.node_model) * len(servers.gpus) > params.portfolio.recorded_rates:
         return None
     served = np.zeros((len(demand.node_model), len(servers.gpus)))
     carried = np.zeros(servers.model.shape)
     fill(demand, servers, served, carried)
     # Node by node: what a rare one lacks is next to nothing of all that is served.
     asked = np.repeat(demand.rate, np.diff(demand.node_ptr))
-    if (served.sum(axis=1) < asked * (1 - ROUNDING)).any():
+    if (served.sum(axis=1) < asked * (1 - SERVED_ROUNDING)).any():
         return None
     order = np.repeat(_in_order(instance), np.diff(demand.node_ptr))
     position = np.arange(len(order)) - np.repeat(demand.node_ptr[:-1], np.diff(demand.node_ptr))

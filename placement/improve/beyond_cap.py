@@ -12,36 +12,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from placement.heuristics.local_search import local_search
-from placement.improve.large_neighbourhood import (
-    NODE_LIMITS,
-    FreeingParams,
-    Goal,
-    Met,
-    search_servers,
-    worth_of,
-)
+from placement.improve.large_neighbourhood import Goal, Met, search_servers, worth_of
+from placement.params.improvement_params import BeyondCapParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution
 from placement.programs.routing import best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-MOST_SERVERS_BEYOND_CAP = 32
-"""Clusters up to this size start from beyond the cap, where models share GPUs."""
 
-SLACKS = (1.02, 1.06, 1.04, 1.0)
-"""Caps of the local search, over the real one, in turn."""
-
-ATTEMPT_SHARE = 0.5
-"""Part of the time left for one start."""
-
-ROUNDS_UNDER_CAP = 40
-"""Most servers placed anew for one start."""
-
-
-def oscillates(instance: Instance) -> bool:
+def oscillates(instance: Instance, params: BeyondCapParams) -> bool:
     """Whether the instance is one that `search_beyond` is meant for."""
-    return instance.models_per_gpu > 1 and instance.cluster.n_servers <= MOST_SERVERS_BEYOND_CAP
+    return instance.models_per_gpu > 1 and instance.cluster.n_servers <= params.most_servers
 
 
 def search_beyond(
@@ -66,13 +48,15 @@ def search_beyond(
         Told the contents that `search_servers` meets.
     """
     best, worth = solution, worth_of(instance, solution)
-    for attempt, slack in enumerate(SLACKS):
+    params, freeing = settings.params.beyond_cap, settings.params.neighbourhood
+    one = replace(freeing, rounds=params.rounds, most_free=1, node_limits=freeing.node_limits[:1])
+    for attempt, slack in enumerate(params.slacks):
         if budget.expired or goal.reached(worth):
             break
         seed = settings.seed + attempt
-        phase = budget.part(ATTEMPT_SHARE)
+        phase = budget.part(params.attempt_share)
         wider = replace(instance, load_cap=instance.load_cap * slack)
-        placement = local_search(wider, seed=seed, budget=phase)
+        placement = local_search(wider, seed=seed, budget=phase, params=settings.params)
         start = best_routing(instance, placement, settings, budget=budget)
         start = start or elastic_routing(instance, placement, settings, budget=budget)
         if start is None:
@@ -83,7 +67,7 @@ def search_beyond(
             phase,
             start,
             goal,
-            params=FreeingParams(ROUNDS_UNDER_CAP, most_free=1, node_limits=NODE_LIMITS[:1]),
+            params=one,
             report=lambda _: None,
             met=met,
         )

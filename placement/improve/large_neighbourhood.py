@@ -17,23 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from placement.params.improvement_params import NeighbourhoodParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, all_dense_flows, dense_flows, evaluate
 from placement.programs.compact import CompactProgram
 from placement.programs.routing import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
-
-FREE_SERVERS = 2
-FREE_SHARED = 1
-"""Servers freed at first; a shared one, with all its positions, keeps branch and bound busy."""
-
-MOST_FREE = 3
-NODE_LIMITS = (60, 400)
-"""Branch-and-bound nodes of one program, at first and where these find nothing more."""
-
-IMPROVED = 1e-6
-"""Least gain in locality that counts."""
 
 Met = Callable[[int, list[tuple[int, int]]], None]
 
@@ -50,25 +40,6 @@ class Goal:
         return self.best_bound - worth <= self.gap * abs(worth)
 
 
-@dataclass(frozen=True)
-class FreeingParams:
-    """How long servers are freed, and how many at a time.
-
-    Parameters
-    ----------
-    rounds : int
-        Draws of servers.
-    most_free : int
-        Servers freed at a time at most.
-    node_limits : tuple of int
-        Branch-and-bound nodes of one program, at first and where these find nothing more.
-    """
-
-    rounds: int
-    most_free: int = MOST_FREE
-    node_limits: tuple[int, ...] = NODE_LIMITS
-
-
 def search_servers(
     instance: Instance,
     settings: SolverSettings,
@@ -76,7 +47,7 @@ def search_servers(
     solution: Solution,
     goal: Goal,
     *,
-    params: FreeingParams,
+    params: NeighbourhoodParams | None = None,
     report: Callable[[Solution], None],
     met: Met | None = None,
 ) -> Solution:
@@ -88,18 +59,22 @@ def search_servers(
 
     Parameters
     ----------
+    params : NeighbourhoodParams, optional
+        How long servers are freed and how many at a time; those of the settings by default.
     report : callable
         Told every better solution.
     met : callable, optional
         Called with the number of a freed server and its (model, first GPU) of each replica, for
         every better content that branch and bound meets (HiGHS).
     """
+    params = params or settings.params.neighbourhood
     rng = np.random.default_rng(settings.seed)
     worth = worth_of(instance, solution)
     servers = instance.cluster.n_servers
     limits = iter(params.node_limits)
     node_limit = next(limits)
-    first = FREE_SERVERS if instance.models_per_gpu == 1 else FREE_SHARED
+    alone = instance.models_per_gpu == 1
+    first = params.first_free if alone else params.first_free_shared
     free, draws = first, 0
     tried: set[frozenset[int]] = set()
     for _ in range(params.rounds):
@@ -122,7 +97,7 @@ def search_servers(
         with budget.bounded():
             found = _replace(instance, settings, budget, solution, chosen, node_limit, met)
         value = worth_of(instance, found) if found is not None else worth
-        if found is not None and value > worth + IMPROVED:
+        if found is not None and value > worth + params.least_gain:
             solution, worth, draws = found, value, 0
             tried.clear()
             report(solution)
@@ -197,7 +172,7 @@ def _replace(
     outcome = solve_program(
         program.problem,
         settings,
-        gap=IMPROVED,
+        gap=settings.params.neighbourhood.least_gain,
         node_limit=node_limit,
         warm_start=True,
         budget=budget,

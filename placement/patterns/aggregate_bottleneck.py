@@ -54,7 +54,7 @@ def pattern_bottleneck(
         found = pattern_bottleneck(normal, settings, budget, target=target / unit, start=start)
         return restored(instance, normal, found)
     upper, best = least_bottleneck(
-        instance, start or repeated_greedy(instance), settings, budget=budget.outer
+        instance, start or repeated_greedy(instance, settings.params), settings, budget=budget.outer
     )
     floor = instance.load_floor
     enough = max(target, floor * (1 + CLOSED))

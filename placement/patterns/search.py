@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from placement.improve.beyond_cap import oscillates, search_beyond
-from placement.improve.large_neighbourhood import FreeingParams, Goal, search_servers
+from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import MAX_ROUNDS, Pool
@@ -68,8 +68,6 @@ PLAN_SHARE = 0.6
 
 BEYOND_SHARE = 0.5
 """Part of the time for starts from beyond the cap, on small shared clusters."""
-
-SEARCH_ROUNDS = 400
 
 BRANCH_SERVERS = 32
 """Clusters up to this size are closed by branch and price."""
@@ -174,7 +172,7 @@ def _run(search: Search) -> None:
     search.knapsacks = knapsacks(normal)
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
-    anew = oscillates(instance)
+    anew = oscillates(instance, search.settings.params.beyond_cap)
     if anew:
         kinds = range(len(instance.cluster.server_types))
         pricings = [PositionPricing(normal, t, pool.rows) for t in kinds]
@@ -316,8 +314,7 @@ def _place_anew(search: Search, share: float = 0.6) -> None:
         or search.budget.expired
     ):
         return
-    find = partial(search_servers, params=FreeingParams(rounds=SEARCH_ROUNDS))
-    _improve(search, search.budget.part(share), find, "servers anew")
+    _improve(search, search.budget.part(share), search_servers, "servers anew")
 
 
 def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name: str) -> None:

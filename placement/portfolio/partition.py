@@ -26,15 +26,6 @@ from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-PART_SERVERS = 4
-"""Servers of one part, where the cluster allows it; parts are fewer where models miss room."""
-ATTEMPTS = 4
-"""Random splits tried for each number of parts."""
-COMPACT_PART_SERVERS = 2
-PART_GAP = 1e-4
-SLACK = 0.05
-"""Room above the least load found, where that exceeds the cap."""
-
 
 def partition(
     instance: Instance, settings: SolverSettings, *, seed: int = 0, budget: Budget | None = None
@@ -51,9 +42,9 @@ def partition(
     if servers < 2:
         raise Infeasible("a cluster of one server cannot be split into parts")
     rng = np.random.default_rng(seed)
-    budget = budget or Budget()
-    for parts in range(max(2, servers // PART_SERVERS), 1, -1):
-        for _ in range(ATTEMPTS):
+    budget, params = budget or Budget(), settings.params.partition
+    for parts in range(max(2, servers // params.servers), 1, -1):
+        for _ in range(params.attempts):
             try:
                 return _solve_parts(instance, parts, rng, settings, budget)
             except Infeasible:
@@ -75,7 +66,8 @@ def _solve_parts(
     rates = _deal_workflows(instance, parts, rng)
     todo = [p for p in range(parts) if rates[p].any()]
     problems = [_part(instance, dealt[p], rates[p]) for p in todo]
-    starts = [greedy(problem) for problem in problems]  # says early where a part lacks room
+    # Says early where a part lacks room.
+    starts = [greedy(problem, params=settings.params) for problem in problems]
     model, server, start = [], [], []
     for i, p in enumerate(todo):
         share = budget.part(1.0 / (len(todo) - i))
@@ -135,15 +127,18 @@ def _part(instance: Instance, servers: IntArray, rates: FloatArray) -> Instance:
 def _solve_part(
     problem: Instance, start: Placement, settings: SolverSettings, budget: Budget
 ) -> Placement:
-    searched = local_search(problem, budget=budget.part(0.3))
+    params = settings.params.partition
+    part = budget.part(params.search_share)
+    searched = local_search(problem, budget=part, params=settings.params)
     routed = [least_bottleneck(problem, p, settings) for p in (start, searched)]
     upper, solution = min(routed, key=lambda pair: pair[0])
     if upper > problem.load_cap:
-        problem = replace(problem, load_cap=(1 + SLACK) * upper)
+        problem = replace(problem, load_cap=(1 + params.slack) * upper)
     found = [best_routing(problem, p, settings) for p in (start, searched)]
     best = max(
         [solution, *(s for s in found if s is not None)],
         key=lambda s: evaluate(problem, s).objective,
     )
-    run = solve_compact if problem.cluster.n_servers <= COMPACT_PART_SERVERS else solve_patterns
-    return run(problem, settings, budget, start=best, gap=PART_GAP).solution.placement
+    few = problem.cluster.n_servers <= params.compact_servers
+    run = solve_compact if few else solve_patterns
+    return run(problem, settings, budget, start=best, gap=params.gap).solution.placement

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from placement.portfolio.starts import (
     CHEAP,
-    HEADROOM_SHARE,
-    ROUNDING,
+    LOCALITY_ROUNDING,
     Placer,
     best_of,
     has_many_nodes,
@@ -23,13 +22,6 @@ from placement.problem.outcome import Bottleneck, Progress, ProgressCallback, So
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
-
-HEURISTICS_SHARE, SEARCH_SHARE, ROUTING_SHARE = 0.2, 0.6, 0.5
-"""Parts of the time left that the steps before the integer program have at most: heuristics that
-are soon done, local search, and the routing of what they placed."""
-
-LONG_SEARCH_SHARE = 0.75
-"""As `SEARCH_SHARE`, where there are many nodes and the search finds more than programs do."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +51,8 @@ def best_start(
     """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
     note(Progress("start", budget.elapsed_s, None, None))
     placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
-    first = propose_in_any_time(placer, budget)
-    with budget.phase("headroom", HEADROOM_SHARE) as phase:
+    first, params = propose_in_any_time(placer, budget), settings.params.portfolio
+    with budget.phase("headroom", params.headroom_share) as phase:
         placer.headroom(phase)
     least = placer.headroom(budget)
     busiest = f"bottleneck load {least.upper * (instance.load_unit or 1.0):.3f}"
@@ -70,9 +62,9 @@ def best_start(
     new = [*first.placements, least.solution.placement]
     routed: list[Solution] = []
     cap, seen = math.inf, placer.instance
-    many = has_many_nodes(instance)
-    searching = LONG_SEARCH_SHARE if many else SEARCH_SHARE
-    for methods, share in ((CHEAP, HEURISTICS_SHARE), (("local-search",), searching)):
+    many = has_many_nodes(instance, params)
+    searching = params.long_search_share if many else params.search_share
+    for methods, share in ((CHEAP, params.heuristics_share), (("local-search",), searching)):
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
                 tick()
@@ -86,7 +78,7 @@ def best_start(
             cap, placements = lowest, [*placements, *new]
             seen = replace(placer.instance, load_cap=cap)
             new, routed = placements, [s for s in routed if _keeps_cap(seen, s)]
-        with budget.phase("routing", ROUTING_SHARE) as phase:
+        with budget.phase("routing", params.routing_share) as phase:
             # What is there is routed before time goes into more.
             last = methods != CHEAP
             routed += route_all(seen, new, settings, phase, last=last)
@@ -95,15 +87,18 @@ def best_start(
     upper, solution = min(known, key=lambda pair: pair[0])
     bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
     instance = replace(instance, load_cap=load_cap(options, upper))
-    with budget.phase("local search under the cap", SEARCH_SHARE) as phase:
+    with budget.phase("local search under the cap", params.search_share) as phase:
         searched = search_wider(placer, instance, phase, routed)
         if isinstance(searched, Solution):
             routed.append(searched)
         elif searched is not None:
-            routed += route_all(instance, [searched], settings, budget.part(ROUTING_SHARE))
+            part = budget.part(params.routing_share)
+            routed += route_all(instance, [searched], settings, part)
     best = best_of(instance, [solution, *routed])
     return Start(instance, bottleneck, best)
 
 
 def _keeps_cap(instance: Instance, solution: Solution) -> bool:
-    return evaluate(instance, solution).max_utilization <= instance.load_cap * (1 + ROUNDING)
+    return evaluate(instance, solution).max_utilization <= instance.load_cap * (
+        1 + LOCALITY_ROUNDING
+    )

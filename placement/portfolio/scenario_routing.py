@@ -28,7 +28,7 @@ def route_in_time(
     if routed is not None or not budget.expired:
         return routed
     normal = normalize(instance)
-    filled = filled_routing(normal, placement) if at_hand(budget) else None
+    filled = filled_routing(normal, placement, settings.params) if at_hand(budget) else None
     if filled is not None:
         return restore(instance, normal, filled)
     load, even = least_bottleneck(instance, placement, settings, budget=budget)

@@ -18,6 +18,8 @@ from placement.heuristics.selective_replication import Score, selective_replicat
 from placement.heuristics.tiling import repeated_greedy
 from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing
 from placement.improve.beyond_cap import oscillates
+from placement.params.portfolio_params import PortfolioParams
+from placement.params.search_params import SearchParams
 from placement.patterns import pattern_bottleneck
 from placement.portfolio.partition import partition
 from placement.problem.instance import Instance
@@ -33,36 +35,8 @@ from placement.solver.milp import SolverSettings
 CHEAP = ("greedy", "greedy-no-affinity", "random")
 """Heuristics that the program starts from however little time there is, in this order."""
 
-COMPACT_BOUND_SERVERS = 2
-"""Largest cluster whose bottleneck the compact form bounds before the patterns do."""
-
-HEADROOM_SEARCH = 1.1
-"""A heuristic that seeks headroom is shown this much more than the least load imaginable."""
-
-SEARCHED_CAPS = (1.0, 1.1, 1.2)
-"""Caps on GPU loads under which local search is tried, over the instance's."""
-
-MOST_SEARCHED_SERVERS = 64
-"""Largest cluster that is searched under wider caps too; of larger ones, patterns hold more."""
-
-ROUNDING = 1e-9
+LOCALITY_ROUNDING = 1e-9
 """Locality that a solution may lose to floats."""
-
-HEADROOM_SHARE = 0.2
-"""Part of the time left for the least load of the busiest GPU."""
-
-ROOMY_SHARE = 0.2
-"""The same, of a search's time for that of the fraction of a cluster that it searches."""
-
-METHOD_SHARE = 0.8
-"""Part of the time for the placements of methods that take as much as there is."""
-
-MANY_NODES = 1_000
-"""Nodes of active workflows beyond which placements are judged and first routed by water-filling:
-routing programs over so many take longer than all the rest."""
-
-FIRST_SHARE = 0.3
-"""Part of the time for the loads of the first placement; where it is too little, they are even."""
 
 
 def load_cap(options: SolveOptions, bottleneck: float) -> float:
@@ -89,6 +63,11 @@ class Placer:
     _headroom: Bottleneck | None = None
 
     @property
+    def params(self) -> SearchParams:
+        """What steers the searches."""
+        return self.settings.params
+
+    @property
     def target(self) -> float:
         """Load of the busiest GPU that is low enough; 0 where every bit less is a gain."""
         return 0.0 if self.options.mode == "offline" else self.options.max_utilization
@@ -100,8 +79,8 @@ class Placer:
         return self._headroom
 
     def _least_load(self, instance: Instance, budget: Budget) -> Bottleneck:
-        first, settings = repeated_greedy(instance), self.settings
-        if instance.cluster.n_servers > COMPACT_BOUND_SERVERS:
+        first, settings = repeated_greedy(instance, self.params), self.settings
+        if instance.cluster.n_servers > self.params.portfolio.compact_servers:
             return pattern_bottleneck(instance, settings, budget, target=self.target, start=first)
         _, start = least_bottleneck(instance, first, settings, budget=budget.outer)
         return compact_bottleneck(instance, settings, budget, target=self.target, start=start)
@@ -117,7 +96,7 @@ class Placer:
         if method == "partition":
             return partition(seen, self.settings, seed=seed, budget=budget)
         if method == "selective-replication" and self.score is not None:
-            return selective_replication(seen, self.score, budget=budget)
+            return selective_replication(seen, self.score, budget=budget, params=self.params)
         if method == "local-search":
             judge = _judge(self.settings, budget.outer)
             return local_search(
@@ -126,8 +105,9 @@ class Placer:
                 budget=budget,
                 judge=judge,
                 more_starts=partial(self._roomy, budget),
+                params=self.params,
             )
-        return HEURISTICS[method](seen, seed, budget)
+        return HEURISTICS[method](seen, seed, budget, self.params)
 
     def _roomy(self, budget: Budget, seen: Instance) -> list[Placement]:
         """The placement of least load, without its spares, where the greedy one cannot keep a cap.
@@ -135,9 +115,10 @@ class Placer:
         Of a fraction of the cluster, its own.
         """
         whole = seen.cluster == self.instance.cluster
-        found = self.headroom(budget) if whole else self._least_load(seen, budget.part(ROOMY_SHARE))
+        part = budget.part(self.params.portfolio.roomy_share)
+        found = self.headroom(budget) if whole else self._least_load(seen, part)
         greedy_load, _ = least_bottleneck(
-            seen, repeated_greedy(seen), self.settings, budget=budget.outer
+            seen, repeated_greedy(seen, self.params), self.settings, budget=budget.outer
         )
         if greedy_load <= max(seen.load_cap, found.upper):
             return []
@@ -163,7 +144,8 @@ def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
     missed = load_cap(options, upper) != options.max_utilization
     if method in SEES_CAP and missed and not budget.expired:
         # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
-        placements.append(placer.place(method, HEADROOM_SEARCH * instance.load_floor, budget))
+        roomy = placer.params.portfolio.headroom_factor * instance.load_floor
+        placements.append(placer.place(method, roomy, budget))
         other = least_bottleneck(instance, placements[1], settings, budget=budget)
         upper, solution = min((upper, solution), other, key=lambda pair: pair[0])
         if not budget.expired:
@@ -173,7 +155,7 @@ def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
 
 def _search_under_cap(placer: Placer, budget: Budget) -> Proposal:
     """Local search under the cap that the least known load of the busiest GPU gives."""
-    known = placer.headroom(budget.part(HEADROOM_SHARE))
+    known = placer.headroom(budget.part(placer.params.portfolio.headroom_share))
     placement = placer.place("local-search", load_cap(placer.options, known.upper), budget)
     upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
     if known.upper < upper:
@@ -183,8 +165,8 @@ def _search_under_cap(placer: Placer, budget: Budget) -> Proposal:
 
 def propose_in_any_time(placer: Placer, budget: Budget) -> Proposal:
     """The plainest placement: that of greedy, of a fraction where the cluster is large."""
-    placement = repeated_greedy(placer.instance)
-    budget = budget.part(FIRST_SHARE)
+    placement = repeated_greedy(placer.instance, placer.params)
+    budget = budget.part(placer.params.portfolio.first_share)
     upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
     return Proposal((placement,), upper, solution)
 
@@ -210,13 +192,15 @@ def search_wider(
         What was found: still to be routed, or with the routing that ended the search; None where
         that is in `routed`.
     """
+    params = placer.params
     once = (
         instance.models_per_gpu == 1
-        or oscillates(instance)
-        or instance.cluster.n_servers > MOST_SEARCHED_SERVERS
+        or oscillates(instance, params.beyond_cap)
+        or instance.cluster.n_servers > params.portfolio.most_searched_servers
     )
     first: Placement | None = None
-    for slack in SEARCHED_CAPS[:1] if once else SEARCHED_CAPS:
+    caps = params.portfolio.searched_caps
+    for slack in caps[:1] if once else caps:
         placement = placer.place("local-search", instance.load_cap * slack, budget)
         if any(s.placement == placement for s in routed):
             return None
@@ -249,9 +233,10 @@ def route_all(
         Nothing else is going to be placed. Else, of many nodes, what water-filling has routed waits
         for its program: whoever searches on needs the time more.
     """
-    found, different, share = [], _different(placements), 0.5
-    if has_many_nodes(instance) and at_hand(budget):
-        filled = [filled_routing(instance, placement) for placement in different]
+    params = settings.params.portfolio
+    found, different, share = [], _different(placements), params.each_routing_share
+    if has_many_nodes(instance, params) and at_hand(budget):
+        filled = [filled_routing(instance, placement, settings.params) for placement in different]
         found = [solution for solution in filled if solution is not None]
         # Of what it leaves a little unserved a program may yet serve all.
         worth = [
@@ -259,7 +244,7 @@ def route_all(
             for p, s in zip(different, filled, strict=True)
         ]
         if (found and not last) or any(
-            evaluate(instance, s).objective >= 1 - ROUNDING for s in found
+            evaluate(instance, s).objective >= 1 - LOCALITY_ROUNDING for s in found
         ):
             return found
         different = [different[i] for i in sorted(range(len(worth)), key=lambda i: -worth[i])]
@@ -277,10 +262,10 @@ def best_of(instance: Instance, solutions: Sequence[Solution]) -> Solution:
     return max(solutions, key=lambda s: evaluate(instance, s).objective)
 
 
-def has_many_nodes(instance: Instance) -> bool:
+def has_many_nodes(instance: Instance, params: PortfolioParams) -> bool:
     """Whether routing programs take longer than all the rest."""
     nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
-    return nodes > MANY_NODES
+    return nodes > params.many_nodes
 
 
 def _different(placements: Sequence[Placement]) -> list[Placement]:
@@ -294,7 +279,7 @@ def _judge(settings: SolverSettings, budget: Budget) -> Judge:
     """Locality under the best routing; what cannot be routed, or not in time, comes after that."""
 
     def worth(instance: Instance, placement: Placement) -> float:
-        if has_many_nodes(instance):
+        if has_many_nodes(instance, settings.params.portfolio):
             return filled_worth(instance, placement)
         routed = best_routing(instance, placement, settings, budget=budget)
         if routed is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.names import FORMS, METHODS, MODES, Form, Method, Mode
 from placement.problem.solution import Evaluation, Solution
@@ -200,6 +201,9 @@ class SolveOptions:
     balance_tolerance : float
         Locality that the balance phase may give up, as a fraction of the objective: no more than
         solvers' rounding, so that a plan proven optimal states the optimum.
+    params : SearchParams
+        What steers the searches; others than the defaults are for experiments, and the plan says
+        so.
 
     Raises
     ------
@@ -220,6 +224,7 @@ class SolveOptions:
     allow_partial: bool = False
     balance: bool = True
     balance_tolerance: float = 1e-9
+    params: SearchParams = DEFAULTS
 
     def __post_init__(self) -> None:
         check_choice(self, "method", METHODS)
@@ -235,6 +240,8 @@ class SolveOptions:
             check_whole(self, "threads", 1)
         check_whole(self, "seed", 0, LARGEST_SEED)
         check_number(self, "balance_tolerance", 0, 1)
+        if not isinstance(self.params, SearchParams):
+            raise ValueError(f"SolveOptions: params is {self.params!r}; give it SearchParams")
 
 
 @dataclass(frozen=True)

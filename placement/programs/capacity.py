@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pulp
 
 from placement.heuristics.coverage import cover_anew
+from placement.params.heuristic_params import CoverageParams
 from placement.problem.cluster import LAST_SERVER, ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
@@ -74,7 +75,7 @@ def ensure_coverage(
     homeless = [m for m in instance.used_models if not _types_for(instance, m)]
     if not homeless:
         try:
-            cover_anew(_no_more_than_needed(instance))
+            cover_anew(_no_more_than_needed(instance), settings.params.coverage)
         except Infeasible:
             pass
         else:
@@ -188,10 +189,14 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
         for w, z in served.items()
         if placed.issuperset(instance.workflows[w].node_model.tolist()) and round(z.varValue or 0.0)
     }
-    return found if outcome.status == "optimal" else max(found, _most_used(instance), key=len)
+    return (
+        found
+        if outcome.status == "optimal"
+        else max(found, _most_used(instance, settings.params.coverage), key=len)
+    )
 
 
-def _most_used(instance: Instance) -> set[int]:
+def _most_used(instance: Instance, params: CoverageParams) -> set[int]:
     """Workflows that first-fit decreasing places together, taken by their requests."""
     kept: set[int] = set()
     for w in sorted(instance.active_workflows, key=lambda w: -instance.workflows[w].rate):
@@ -202,7 +207,7 @@ def _most_used(instance: Instance) -> set[int]:
         part = replace(instance, workflows=flows)
         if all(_types_for(part, m) for m in part.used_models):
             try:
-                cover_anew(_no_more_than_needed(part))
+                cover_anew(_no_more_than_needed(part), params)
             except Infeasible:
                 continue
             kept.add(w)

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import pulp
 
 from placement.files.atomic import scratch_folder
+from placement.params.search_params import DEFAULTS, SearchParams
+from placement.problem.outcome import SolveOptions
 from placement.solver.budget import Budget, tick
 from placement.solver.highs import LIGHT, OnSolution, QuietHiGHS
 from placement.support.faults import nearest
@@ -44,11 +46,19 @@ class SolverSettings:
         processors that are there.
     seed : int
         Random seed of HiGHS and CBC.
+    params : SearchParams
+        What steers the searches that solve programs: it goes where these settings go.
     """
 
     name: str = "HiGHS"
     threads: int | None = None
     seed: int = 0
+    params: SearchParams = DEFAULTS
+
+    @classmethod
+    def of(cls, options: SolveOptions) -> SolverSettings:
+        """Those that a solve was asked for."""
+        return cls(options.solver, options.threads, options.seed, options.params)
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,20 @@
 """A solve that is cut short keeps its promises; one that is not repeats itself byte for byte."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.instances import cluster_of, problem
 from placement.files.plan_file import write_plan
-from placement.heuristics.local_search import local_search
+from placement.params.search_params import DEFAULTS
 from placement.problem.outcome import Progress, SolveOptions, earned_status
 from placement.problem.plan import build_plan
 from placement.problem.solution import violations
 from placement.solve import solve_instance
 from placement.solver.budget import Budget
 
-
-@pytest.fixture(autouse=True)
-def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the local searches: what they find is not the matter here."""
-    # The module's name is that of its function, which hides it from an import.
-    monkeypatch.setattr(sys.modules[local_search.__module__], "MOVES", 2_000)
+FEW = DEFAULTS.changed({"local_search": {"moves": 2_000}})
+"""Short local searches: what they find is not the matter here."""
 
 
 @pytest.mark.parametrize(
@@ -40,7 +35,7 @@ def test_the_same_input_gives_the_same_bytes(
     instance, workload = problem(models, workflows, cluster, exclusive=exclusive, seed=3)
     files = []
     for run in range(2):
-        options = SolveOptions(form=form, threads=1, time_limit_s=None)  # type: ignore[arg-type]
+        options = SolveOptions(params=FEW, form=form, threads=1, time_limit_s=None)  # type: ignore[arg-type]
         result = solve_instance(instance, options)
         assert result.certificate.deterministic
         files.append(tmp_path / f"{run}.yaml")
@@ -55,7 +50,7 @@ def test_an_interrupt_in_any_phase_leaves_a_plan_and_a_bound(servers: int) -> No
     instance, _ = problem(models, 3, cluster_of(servers), exclusive=servers > 3, seed=1, load=0.7)
     phases: list[str] = []
     whole = solve_instance(
-        instance, SolveOptions(threads=1), progress=lambda e: phases.append(e.phase)
+        instance, SolveOptions(params=FEW, threads=1), progress=lambda e: phases.append(e.phase)
     )
     for phase in dict.fromkeys(phases):
         if phase == "done":
@@ -66,7 +61,9 @@ def test_an_interrupt_in_any_phase_leaves_a_plan_and_a_bound(servers: int) -> No
             if event.phase == at:
                 budget.interrupt()
 
-        got = solve_instance(instance, SolveOptions(threads=1), progress=stop, budget=budget)
+        got = solve_instance(
+            instance, SolveOptions(params=FEW, threads=1), progress=stop, budget=budget
+        )
         gap = got.certificate.gap
         assert got.certificate.status == earned_status("ilp", gap, 1e-4, "interrupted"), phase
         assert violations(got.instance, got.solution) == [], phase

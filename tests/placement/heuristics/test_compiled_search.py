@@ -10,6 +10,7 @@ from pathlib import Path
 CODE = """
 from placement.support import compile_beside
 from placement.heuristics.greedy import greedy
+from placement.params.search_params import DEFAULTS
 from placement.portfolio import starts
 from placement.problem.normalization import normalize
 from placement.solver.budget import Budget
@@ -25,10 +26,11 @@ class Other:
         return None
 
 compile_beside.compiler = lambda module: Other()
-starts.MANY_NODES, starts.filled_routing = 0, filled
+starts.filled_routing = filled
 instance = normalize(random_instance(5, servers=3))
 budget = Budget(3600.0)
-found = starts.route_all(instance, [greedy(instance)], SolverSettings(), budget)
+settings = SolverSettings(params=DEFAULTS.changed({"portfolio": {"many_nodes": 0}}))
+found = starts.route_all(instance, [greedy(instance)], settings, budget)
 print(len(found), budget.cut_short)
 """
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.improve.large_neighbourhood import FreeingParams, Goal, search_servers
+from placement.improve.large_neighbourhood import Goal, search_servers
+from placement.params.improvement_params import NeighbourhoodParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, evaluate, violations
 from placement.programs.compact import solve_compact
@@ -25,7 +26,7 @@ def search(instance: Instance, start: Solution) -> Solution:
         Budget(),
         start,
         Goal(best_bound=1.0, gap=0.0),
-        params=FreeingParams(rounds=12),
+        params=NeighbourhoodParams(rounds=12),
         report=lambda _: None,
     )
 

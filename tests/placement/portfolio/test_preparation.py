@@ -1,12 +1,11 @@
 """The start of the integer program: the best that is known, routed under the cap it is for."""
 
-import sys
 from dataclasses import replace
 
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.heuristics.local_search import local_search
+from placement.params.search_params import DEFAULTS
 from placement.portfolio import starts
 from placement.portfolio.preparation import best_start
 from placement.portfolio.starts import CHEAP, Placer, search_wider
@@ -18,7 +17,8 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
 
-SETTINGS = SolverSettings(threads=1)
+FEW = DEFAULTS.changed({"local_search": {"moves": 2_000}})
+SETTINGS = SolverSettings(threads=1, params=FEW)
 CASES = [
     random_instance(3, servers=4, models=6, workflows=4, load=0.4, exclusive=False),
     random_instance(2, servers=5, models=6, workflows=4, load=0.75, exclusive=False),
@@ -27,22 +27,15 @@ CASES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the local searches."""
-    monkeypatch.setattr(sys.modules[local_search.__module__], "MOVES", 2_000)
-
-
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("case", range(len(CASES)))
-def test_the_start_keeps_the_cap_and_is_no_worse_than_a_cheap_one(
-    monkeypatch: pytest.MonkeyPatch, case: int, many: bool
-) -> None:
+def test_the_start_keeps_the_cap_and_is_no_worse_than_a_cheap_one(case: int, many: bool) -> None:
     """Whether programs route at once or wait for the search, as they do of many nodes."""
-    monkeypatch.setattr(starts, "MANY_NODES", 0 if many else 10_000)
+    params = FEW.changed({"portfolio": {"many_nodes": 0 if many else 10_000}})
+    settings = replace(SETTINGS, params=params)
     instance = normalize(CASES[case], 0.8)
     options = replace(SolveOptions(), max_utilization=0.8 / (instance.load_unit or 1.0))
-    start = best_start(instance, options, SETTINGS, Budget(), lambda event: None)
+    start = best_start(instance, options, settings, Budget(), lambda event: None)
     assert violations(start.instance, start.solution) == []
     worth = evaluate(start.instance, start.solution).objective
     for method in CHEAP:

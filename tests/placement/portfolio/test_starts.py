@@ -1,6 +1,5 @@
 """No plan of the integer program is worse than a heuristic's under the same cap."""
 
-import sys
 from dataclasses import replace
 from itertools import count
 from typing import Literal
@@ -8,8 +7,8 @@ from typing import Literal
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.heuristics.local_search import local_search
 from placement.heuristics.water_filling import filled_routing
+from placement.params.search_params import DEFAULTS
 from placement.portfolio import starts
 from placement.portfolio.starts import CHEAP, route_all
 from placement.problem.instance import Instance
@@ -33,10 +32,8 @@ CASES = [
 TIGHT = random_instance(33, servers=3, models=6, load=0.65, exclusive=False)
 
 
-@pytest.fixture(autouse=True)
-def few_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the local searches, alike under their own name and as starts."""
-    monkeypatch.setattr(sys.modules[local_search.__module__], "MOVES", 4_000)
+FEW = DEFAULTS.changed({"local_search": {"moves": 4_000}})
+"""Short local searches, alike under their own name and as starts."""
 
 
 def under_cap(instance: Instance, found: SolveResult, cap: float) -> float:
@@ -59,7 +56,7 @@ def test_no_heuristic_is_better_under_the_same_cap(
 ) -> None:
     """Without a time limit: all of them, each with its own seed and search."""
     instance = CASES[case]
-    options = SolveOptions(mode=mode, threads=1, time_limit_s=None, balance=False)
+    options = SolveOptions(mode=mode, threads=1, time_limit_s=None, params=FEW, balance=False)
     plan = solve_instance(instance, options)
     for method in (*CHEAP, "local-search"):
         other = solve_instance(instance, replace(options, method=method))
@@ -71,7 +68,7 @@ def test_no_heuristic_is_better_under_the_same_cap(
 def test_cheap_heuristics_are_no_better_however_short_the_time(case: int) -> None:
     """They come first, so that a clock that leaves time for little leaves it for them."""
     instance = CASES[case]
-    options = SolveOptions(threads=1, time_limit_s=None)
+    options = SolveOptions(threads=1, time_limit_s=None, params=FEW)
     for step in (1e-2, 2e-3):
         plan = solve_instance(instance, options, budget=by_work(60.0, step))
         assert not violations(plan.instance, plan.solution)
@@ -86,7 +83,7 @@ def test_cheap_heuristics_are_no_better_however_short_the_time(case: int) -> Non
 def test_a_clock_changes_nothing_without_being_told_of(case: int) -> None:
     """Under clocks of any speed a plan is the plan without one, or says that it may not be."""
     instance = CASES[case]
-    options = SolveOptions(threads=1, time_limit_s=None)
+    options = SolveOptions(threads=1, time_limit_s=None, params=FEW)
     whole = solve_instance(instance, options)
     assert whole.certificate.deterministic
     said = []
@@ -106,7 +103,7 @@ def test_a_clock_ten_times_faster_changes_nothing_without_being_told_of() -> Non
     from time import monotonic
 
     instance = CASES[1]
-    options = SolveOptions(threads=1, time_limit_s=None)
+    options = SolveOptions(threads=1, time_limit_s=None, params=FEW)
     whole = solve_instance(instance, options)
     for seconds in (2.0, 600.0):
         budget = Budget(seconds, clock=lambda: 10 * monotonic(), pace=10.0)
@@ -116,7 +113,7 @@ def test_a_clock_ten_times_faster_changes_nothing_without_being_told_of() -> Non
 
 def test_of_many_nodes_the_best_placement_is_routed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that leaves time for one program leaves it for what water-filling finds best."""
-    monkeypatch.setattr(starts, "MANY_NODES", 0)
+    settings = SolverSettings(params=DEFAULTS.changed({"portfolio": {"many_nodes": 0}}))
     case = random_instance(3, servers=4, models=6, workflows=4, load=0.4, exclusive=False)
     instance = normalize(case)
     placements = [HEURISTICS[method](instance, 0, None) for method in CHEAP]
@@ -132,7 +129,7 @@ def test_of_many_nodes_the_best_placement_is_routed_first(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(starts, "best_routing", record)
     order = sorted(range(len(placements)), key=worth.__getitem__)
-    route_all(instance, [placements[i] for i in order], SolverSettings(), Budget())
+    route_all(instance, [placements[i] for i in order], settings, Budget())
     assert routed[0] == placements[order[-1]]
     assert len(routed) == len(placements)
 

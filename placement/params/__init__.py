@@ -1,0 +1,1 @@
+"""What steers the searches, as checked data: rounds, parts of the time, sizes, and why."""

@@ -1,0 +1,113 @@
+"""All parameters of the searches together, and how some of them are changed by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from placement.params.heuristic_params import (
+    CoverageParams,
+    LocalSearchParams,
+    ReplicationParams,
+    TilingParams,
+)
+from placement.params.improvement_params import BeyondCapParams, NeighbourhoodParams
+from placement.params.portfolio_params import PartitionParams, PortfolioParams
+from placement.params.ranges import Params, kinds
+from placement.support.faults import suggest
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""Values by section and name of field."""
+
+
+@dataclass(frozen=True)
+class SearchParams:
+    """What steers every search of a solve: a section for each of its parts.
+
+    The defaults are what the tool is tested and compared with; others are for experiments.
+    What counts as equal, what fits and how exact solvers are is no part of it.
+    """
+
+    coverage: CoverageParams = field(default_factory=CoverageParams)
+    tiling: TilingParams = field(default_factory=TilingParams)
+    local_search: LocalSearchParams = field(default_factory=LocalSearchParams)
+    replication: ReplicationParams = field(default_factory=ReplicationParams)
+    portfolio: PortfolioParams = field(default_factory=PortfolioParams)
+    partition: PartitionParams = field(default_factory=PartitionParams)
+    neighbourhood: NeighbourhoodParams = field(default_factory=NeighbourhoodParams)
+    beyond_cap: BeyondCapParams = field(default_factory=BeyondCapParams)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, wanted = getattr(self, f.name), f.type
+            if type(value).__name__ != wanted:
+                raise ValueError(f"SearchParams: {f.name} is {value!r}; give it {wanted}")
+
+    def changed(self, changes: Changes) -> SearchParams:
+        """Take other values for some fields.
+
+        Parameters
+        ----------
+        changes : mapping of str to mapping of str to value
+            By section and field; a list stands for a tuple.
+
+        Raises
+        ------
+        ValueError
+            In a sentence a line: a name that there is not, or a value out of its range.
+        """
+        found = list(faults(changes))
+        if found:
+            raise ValueError(
+                "\n".join(f"{'.'.join(place)}: {wrong}; {mend}" for place, wrong, mend in found)
+            )
+        parts = {s: replace(getattr(self, s), **dict(values)) for s, values in changes.items()}
+        return replace(self, **parts)
+
+    def differences(self) -> dict[str, dict[str, Any]]:
+        """Values that are not the defaults, by section and field."""
+        found: dict[str, dict[str, Any]] = {}
+        for section, default in sections().items():
+            mine = getattr(self, section)
+            for f in fields(mine):
+                value = getattr(mine, f.name)
+                if value != getattr(default, f.name):
+                    found.setdefault(section, {})[f.name] = value
+        return found
+
+
+DEFAULTS = SearchParams()
+"""What plans are made with where nobody says otherwise."""
+
+
+def sections() -> dict[str, Params]:
+    """The default parameters of every section, by its name."""
+    return {f.name: getattr(DEFAULTS, f.name) for f in fields(DEFAULTS)}
+
+
+def faults(changes: object) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What is wrong with changes: the place, what is wrong, and how to mend it.
+
+    Parameters
+    ----------
+    changes : object
+        Should be `Changes`; whatever a file holds.
+    """
+    known = sections()
+    if not isinstance(changes, Mapping):
+        yield (), "is no mapping", "write section: {field: value}"
+        return
+    for section, values in changes.items():
+        if section not in known:
+            yield (str(section),), "is no section", suggest(str(section), known, "section")
+        elif not isinstance(values, Mapping):
+            yield (section,), "is no mapping", "write field: value below it"
+        else:
+            allowed = kinds(type(known[section]))
+            for name, value in values.items():
+                place = section, str(name)
+                if name not in allowed:
+                    yield place, "is no field", suggest(str(name), allowed, "field")
+                elif (mend := allowed[name].refuses(value)) is not None:
+                    yield place, f"is {value!r}", mend
