@@ -64,6 +64,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     allow_partial: bool
     simulate_headroom: bool
     history: str | None
+    params: str | None
     output: str
     refine: str | None
     refine_routing: Router
@@ -135,6 +136,13 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     help="Write incumbent and bound over time (JSON).",
 )
 @click.option(
+    "--params",
+    type=click.Path(),
+    metavar="FILE",
+    help="For experiments: search parameters in place of the defaults (YAML or JSON, "
+    "section: {field: value}; docs/search.md lists them). The plan says so.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(),
@@ -163,7 +171,10 @@ def command(asked: Asked) -> None:
     check_plan_name(asked.output)
     check_outputs(
         {"--output": asked.output, "--history": asked.history},
-        (asked.config, asked.requests, asked.cluster_file, asked.rules_file, *asked.scenarios),
+        (
+            *(asked.config, asked.requests, asked.cluster_file),
+            *(asked.rules_file, asked.params, *asked.scenarios),
+        ),
     )
     with early_end("stopping with the best plan so far; once more to quit") as end:
         plan, result, extra = run(end, asked)
@@ -186,6 +197,8 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     """
     from cli.waiting import SolveProgress
     from placement.files.cluster_file import check_fits
+    from placement.files.params_file import read_params
+    from placement.params.search_params import DEFAULTS
     from placement.problem.instance import build_instance
     from placement.problem.outcome import SolveOptions
     from placement.problem.plan import build_plan
@@ -198,6 +211,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     several = wants_scenarios(
         asked, method=asked.method, refine=asked.refine, allow_partial=asked.allow_partial
     )
+    params = DEFAULTS if asked.params is None else read_params(asked.params)
     cluster = asked.cluster()
     workload, trace = load_inputs(asked.config, asked.requests)
     rules = Rules(
@@ -234,6 +248,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
         threads=asked.threads,
         seed=asked.seed,
         allow_partial=asked.allow_partial,
+        params=params,
     )
     borne = asked.simulate_headroom and asked.mode == "online"
     if borne:
@@ -326,6 +341,7 @@ def summary(result: SolveResult) -> dict[str, Any]:
         "replicas": result.solution.placement.n_replicas,
         "dropped_models": [result.instance.model_ids[m] for m in result.dropped_models],
         "dropped_workflows": [result.instance.workflows[w].id for w in result.dropped_workflows],
+        "search_params": result.options.params.differences(),
     }
 
 

@@ -6,6 +6,7 @@ python -m docs.reference --check    # exit code 1 where a file is not up to date
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -13,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from placement.files.json_schema import FILE_KINDS, FileKind, json_schema
+from placement.params.ranges import kinds
+from placement.params.search_params import sections
 from placement.problem import names
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "configuration.md"
 NAMES_PAGE = FOLDER / "python.md"
+SEARCH_PAGE = FOLDER / "search.md"
+SEARCH_BLOCK = re.compile(r"(<!-- search parameters -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES_BLOCK = re.compile(r"(<!-- names -->\n).*?(<!-- end -->)", re.DOTALL)
 NAMES = {
     "`SolveOptions.method`": names.METHODS,
@@ -139,6 +144,37 @@ def name_table() -> str:
     return "\n".join(["| where | names |", "|---|---|", *rows]) + "\n"
 
 
+def field_texts(documented: type) -> dict[str, tuple[str, str]]:
+    """Give type and meaning of each field of a class, as its numpydoc says them."""
+    text = inspect.cleandoc(documented.__doc__ or "").partition("Parameters\n----------\n")[2]
+    found = {}
+    for entry in re.split(r"\n(?=\S)", text):
+        head, _, body = entry.partition("\n")
+        fields, _, kind = head.partition(" : ")
+        for field in fields.split(", "):
+            found[field] = kind, " ".join(body.split())
+    return found
+
+
+def search_tables() -> str:
+    """Give the parameters of the search as Markdown, a table for each section."""
+    tables = []
+    for section, params in sections().items():
+        summary = (type(params).__doc__ or "").partition("\n")[0]
+        lines = [
+            f"### `{section}`\n\n{summary}\n",
+            "| field | values | default | what it does, and why |",
+            "|---|---|---|---|",
+        ]
+        texts = field_texts(type(params))
+        for field, kind in kinds(type(params)).items():
+            value = getattr(params, field)
+            default = list(value) if isinstance(value, tuple) else value
+            lines.append(f"| `{field}` | {kind} | {default} | {texts[field][1]} |")
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)
+
+
 def documents() -> dict[Path, str]:
     """Give every file that is made from the code, with its text."""
     made = {FOLDER / "schema" / f"{kind}.schema.json": schema_text(kind) for kind in FILE_KINDS}
@@ -149,6 +185,10 @@ def documents() -> dict[Path, str]:
     made[NAMES_PAGE] = NAMES_BLOCK.sub(
         lambda block: f"{block[1]}\n{name_table()}\n{block[2]}",
         NAMES_PAGE.read_text(encoding="utf-8"),
+    )
+    made[SEARCH_PAGE] = SEARCH_BLOCK.sub(
+        lambda block: f"{block[1]}\n{search_tables()}\n{block[2]}",
+        SEARCH_PAGE.read_text(encoding="utf-8"),
     )
     return made
 

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from placement.check import check as check
     from placement.files.cluster_file import read_cluster as read_cluster
     from placement.files.config_file import read_config as read_config
+    from placement.files.params_file import read_params as read_params
     from placement.files.plan_file import read_plan as read_plan
     from placement.files.plan_file import write_plan as write_plan
     from placement.files.request_file import read_requests as read_requests
+    from placement.params.search_params import SearchParams as SearchParams
     from placement.problem.cluster import Cluster as Cluster
     from placement.problem.outcome import Infeasible as Infeasible
     from placement.problem.outcome import Progress as Progress
@@ -34,6 +36,7 @@ __all__ = offer(
         "Plan": "placement.problem.plan",
         "Progress": "placement.problem.outcome",
         "Rules": "placement.problem.rules",
+        "SearchParams": "placement.params.search_params",
         "SolveOptions": "placement.problem.outcome",
         "Trace": "placement.problem.trace",
         "Workload": "placement.problem.workload",
@@ -41,6 +44,7 @@ __all__ = offer(
         "check": "placement.check",
         "read_cluster": "placement.files.cluster_file",
         "read_config": "placement.files.config_file",
+        "read_params": "placement.files.params_file",
         "read_plan": "placement.files.plan_file",
         "read_requests": "placement.files.request_file",
         "solve": "placement.solve",

@@ -200,6 +200,7 @@ def _document(plan: Plan) -> dict[str, Any]:
             if shares is not None
         },
         "dropped": list(plan.dropped),
+        **({"search_params": plan.search_params} if plan.search_params else {}),
         "expected": {name: _finite(value) for name, value in plan.expected.items()},
         "certificate": certificate,
         "inputs": plan.inputs,

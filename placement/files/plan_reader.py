@@ -123,6 +123,7 @@ class PlanReader:
             max_utilization=rules.max_utilization,
             gap=rules.gap,
             dropped=tuple(entry.dropped),
+            search_params=entry.search_params,
         )
 
     def _server_type(self, i: int, entry: PlanServerType) -> ServerType:

@@ -146,6 +146,11 @@ class PlanDocument(Entry):
     replicas: list[PlanReplica] = Field(description="what sits where")
     routing: dict[str, PlanRouting] = Field(description="by workflow, where its requests go")
     dropped: list[str] = Field(description="workflows not served (--allow-partial)")
+    search_params: dict[str, dict[str, Any]] = Field(
+        default={},
+        description="search parameters that were not the defaults, by section and field; left out "
+        "where all were",
+    )
     expected: dict[str, float | None] = Field(
         description="metrics at the trace's mean rates: server_efficiency, edge_locality, csc_rate "
         "(crossings a request), max_utilization, headroom (null: nothing is ever busy), "

@@ -57,15 +57,19 @@ class LocalSearchParams(Params):
     hot : tuple of float > 0
         Loss of locality accepted with probability 1/e at first, of the runs in turn: one server
         holds little of the locality of a large cluster, and much of a small one's.
-    warm, cold : float > 0
-        The same of the run that takes up the best, and of all runs at last.
+    warm : float > 0
+        The same of the run that takes up the best, which must not lose it.
+    cold : float > 0
+        The same of all runs at last: next to nothing.
     wider : tuple of float >= 1
         Caps, over the real one, of the runs in turn where the greedy placements cannot keep it:
         water-filling leaves demand unserved close to the cap that the routing program serves, and
         placements a little beyond it are easier to pass between (strategic oscillation; Glover and
         Laguna, Tabu Search, 1997).
-    moves, start_moves : int >= 1
-        Work limits: of the method, and where it makes one proposal among several.
+    moves : int >= 1
+        Moves of the method: a limit by work, so that equal seeds give equal placements.
+    start_moves : int >= 1
+        Moves where it makes one proposal among several: for scenarios, together, and for `refine`.
     moves_per_gpu : int >= 1
         Moves for each GPU of a small cluster, which is searched out sooner.
     chunk_moves : int >= 1

@@ -14,10 +14,11 @@ class NeighbourhoodParams(Params):
     Parameters
     ----------
     rounds : int >= 1
-        Draws of servers.
-    first_free, first_free_shared : int >= 1
-        Servers freed at first, where GPUs are exclusive and where they are shared: a shared
-        server, with all its positions, keeps branch and bound busy.
+        Draws of servers: a limit by work, where time has none.
+    first_free : int >= 1
+        Servers freed at first where GPUs are exclusive: with one alone there is little to win.
+    first_free_shared : int >= 1
+        The same where they are shared: a server with all its positions keeps branch and bound busy.
     most_free : int >= 1
         Servers freed at a time at most: more is the compact form's part.
     node_limits : tuple of int >= 1

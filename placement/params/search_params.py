@@ -27,6 +27,25 @@ class SearchParams:
 
     The defaults are what the tool is tested and compared with; others are for experiments.
     What counts as equal, what fits and how exact solvers are is no part of it.
+
+    Parameters
+    ----------
+    coverage : CoverageParams
+        Giving every used model a replica.
+    tiling : TilingParams
+        Placing a large cluster as a small one, repeated.
+    local_search : LocalSearchParams
+        Simulated annealing on what each server holds.
+    replication : ReplicationParams
+        Selective replication guided by simulation: every step costs a simulation a candidate.
+    portfolio : PortfolioParams
+        Heuristics in turn, the cap that they can keep, and the best start under it.
+    partition : PartitionParams
+        Random parts of the problem, each solved by the integer program.
+    neighbourhood : NeighbourhoodParams
+        Large-neighbourhood search: a few servers are freed at a time and placed anew.
+    beyond_cap : BeyondCapParams
+        Starts found under wider caps, brought back under the real one (strategic oscillation).
     """
 
     coverage: CoverageParams = field(default_factory=CoverageParams)
@@ -66,14 +85,15 @@ class SearchParams:
         return replace(self, **parts)
 
     def differences(self) -> dict[str, dict[str, Any]]:
-        """Values that are not the defaults, by section and field."""
+        """Values that are not the defaults, by section and field, as a file holds them."""
         found: dict[str, dict[str, Any]] = {}
         for section, default in sections().items():
             mine = getattr(self, section)
             for f in fields(mine):
                 value = getattr(mine, f.name)
                 if value != getattr(default, f.name):
-                    found.setdefault(section, {})[f.name] = value
+                    plain = list(value) if isinstance(value, tuple) else value
+                    found.setdefault(section, {})[f.name] = plain
         return found
 
 

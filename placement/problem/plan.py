@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,6 +88,8 @@ class Plan(ByContent, Described):
         the file does not say.
     dropped : tuple of str
         Workflows that a partial plan does not serve.
+    search_params : dict of str to dict of str to value
+        Search parameters that were not the defaults, by section and field.
     intact : bool
         Whether the file it was read from is as it was written.
     """
@@ -103,6 +106,7 @@ class Plan(ByContent, Described):
     max_utilization: float | None = None
     gap: float | None = None
     dropped: tuple[str, ...] = ()
+    search_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     intact: bool = True
 
     @property
@@ -149,6 +153,10 @@ class Plan(ByContent, Described):
         ]
         if certificate.seconds is not None:
             facts.append(("solved in", f"{certificate.seconds:.1f} s by {certificate.method}"))
+        parts = self.search_params.items()
+        changed = [f"{s}.{f} {v}" for s, part in parts for f, v in part.items()]
+        if changed:
+            facts.append(("search", f"an experiment, not the defaults: {', '.join(changed)}"))
         return facts
 
     def replica_frame(self) -> pl.DataFrame:
@@ -318,6 +326,7 @@ def build_plan(
         max_utilization=result.options.max_utilization,
         gap=result.options.gap,
         dropped=tuple(instance.workflows[w].id for w in result.dropped_workflows),
+        search_params=result.options.params.differences(),
     )
     # The shares leave a solver's noise out; on a slow server even that is load that goes with it.
     settled = settle(instance, plan.solution())
