@@ -1,4 +1,4 @@
-"""Instances whose cap is about what the cluster can just bear."""
+"""Random instances near what their cluster can bear, and placements of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement
+from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.solution import (
+    Placement,
+    Solution,
+)
+from placement.solve import solve_instance
 from tests.placement import oracle
 
 
@@ -39,3 +44,23 @@ def drawn_placement(
     contents = every[int(rng.integers(len(every)))]
     rows = [(m, s, i) for s, content in enumerate(contents) for m, i in content]
     return Placement.sorted(*np.array(rows, dtype=np.int64).T), contents
+
+
+GREEDY = SolveOptions(method="greedy", max_utilization=0.95)
+
+
+def contents(instance: Instance, solution: Solution) -> tuple[oracle.Content, ...]:
+    """Replicas by server, as the oracle writes them."""
+    placed = solution.placement
+    return tuple(
+        tuple(
+            (int(m), int(i))
+            for m, i in zip(placed.model[placed.server == s], placed.start[placed.server == s],
+                            strict=True)
+        )
+        for s in range(instance.cluster.n_servers)
+    )  # fmt: skip
+
+
+def plain(instance: Instance) -> SolveResult:
+    return solve_instance(instance, GREEDY)

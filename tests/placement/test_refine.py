@@ -7,69 +7,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from placement.improve.moves import random_neighbour
 from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.score import SolutionScore
-from placement.problem.solution import Solution, evaluate, placement_violations, violations
+from placement.problem.solution import Solution, evaluate, violations
 from placement.refine import refine, refined_result
 from placement.solve import solve_instance
 from tests.placement import oracle
+from tests.placement.cases import GREEDY, contents, plain
 from tests.placement.heuristics.cases import random_instance
-
-GREEDY = SolveOptions(method="greedy", max_utilization=0.95)
-
-
-def contents(instance: Instance, solution: Solution) -> tuple[oracle.Content, ...]:
-    """Replicas by server, as the oracle writes them."""
-    placed = solution.placement
-    return tuple(
-        tuple(
-            (int(m), int(i))
-            for m, i in zip(placed.model[placed.server == s], placed.start[placed.server == s],
-                            strict=True)
-        )
-        for s in range(instance.cluster.n_servers)
-    )  # fmt: skip
-
-
-def plain(instance: Instance) -> SolveResult:
-    return solve_instance(instance, GREEDY)
-
-
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_neighbours_keep_the_rules_of_space(exclusive: bool) -> None:
-    """Thousands of moves in a row never break memory, blocks, sharing or coverage."""
-    for seed in range(4):
-        instance = random_instance(seed, exclusive=exclusive, mixed_types=True)
-        current = plain(instance).solution
-        rng = np.random.default_rng(seed)
-        moved = 0
-        for _ in range(400):
-            found = random_neighbour(instance, current, np.ones(5), rng)
-            if found is not None:
-                assert placement_violations(instance, found) == []
-                current = Solution(found, current.flows, np.zeros(found.n_replicas))
-                moved += 1
-        assert moved > 100
-
-
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_moves_reach_every_placement(exclusive: bool) -> None:
-    """A long random walk meets every maximal placement that brute force enumerates."""
-    rng = np.random.default_rng(3)
-    wanted: set[object] = set()
-    while len(wanted) < 5:
-        instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=5.0)
-        wanted = {tuple(tuple(sorted(c)) for c in p) for p in oracle.placements(instance)}
-    current = plain(instance).solution
-    seen = set()
-    for _ in range(6_000):
-        found = random_neighbour(instance, current, np.ones(len(instance.model_ids)), rng)
-        if found is not None:
-            current = Solution(found, current.flows, np.zeros(found.n_replicas))
-            seen.add(tuple(tuple(sorted(c)) for c in contents(instance, current)))
-    assert wanted <= seen
 
 
 def test_refinement_finds_the_best_placement_of_tiny_instances() -> None:

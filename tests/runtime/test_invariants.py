@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
-import polars as pl
 import pytest
 
 from placement.problem.names import SharingMode
-from runtime.log import write_log
-from runtime.metrics import measure, summarize
+from runtime.metrics import measure
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
 from tests.runtime.cases import run_case
@@ -131,60 +126,3 @@ def test_every_request_is_accounted_for(policy: str, sharing: SharingMode) -> No
             assert ran.all() if able else not ran.any()
         metrics = measure(case)
         assert metrics.completed_requests + metrics.failed_requests == metrics.total_requests
-
-
-def read_log(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    if path.suffix == ".json":
-        log = orjson.loads(path.read_bytes())
-        return log, log["executions"]
-    metadata = pl.read_parquet_metadata(path)
-    head = {k: orjson.loads(v) for k, v in metadata.items() if not k.startswith("ARROW")}
-    return head, pl.read_parquet(path).to_dicts()
-
-
-@pytest.mark.parametrize("suffix", [".json", ".parquet"])
-@pytest.mark.parametrize("seed", range(700, 725))
-@SHARINGS
-def test_metrics_recomputed_from_the_log_are_those_reported(
-    seed: int, suffix: str, sharing: SharingMode, tmp_path: Path
-) -> None:
-    """Whoever holds only the log finds the summary's figures in it."""
-    case = run_case(seed, "locality", "compiled", sharing)
-    path = tmp_path / f"log{suffix}"
-    write_log(path, case)
-    head, rows = read_log(path)
-    summary = head["summary"]
-    assert summary == orjson.loads(orjson.dumps(summarize(case)))
-    assert summary["total_nodes_executed"] == len(rows)
-    requests = defaultdict(list)
-    for row in rows:
-        requests[row["request_id"]].append(row)
-    assert summary["completed_requests"] == len(requests)
-    servers = [{row["server_id"] for row in mine} for mine in requests.values()]
-    assert summary["intra_server_workflows"] == sum(len(s) == 1 for s in servers)
-    assert summary["inter_server_workflows"] == sum(len(s) > 1 for s in servers)
-    crossing = 0
-    for mine in requests.values():
-        workflow = case.problem.workload.workflows[
-            case.problem.workload.workflow_index[mine[0]["workflow_id"]]
-        ]
-        at = {row["node_id"]: row["server_id"] for row in mine}
-        names = [n.id for n in workflow.nodes]
-        crossing += sum(at[names[e.source]] != at[names[e.target]] for e in workflow.edges)
-    assert summary["cross_server_communications"] == crossing
-    assert summary["makespan"] == max((row["end_time"] for row in rows), default=0.0)
-    if rows:
-        waits = [row["waiting_time"] for row in rows]
-        assert summary["avg_waiting_time"] == pytest.approx(np.mean(waits))
-        assert summary["p99_waiting_time"] == pytest.approx(np.percentile(waits, 99))
-    busy = np.zeros(case.problem.cluster.n_gpus)
-    for gpu in range(len(busy)):
-        spans = sorted((r["start_time"], r["end_time"]) for r in rows if gpu in r["gpu_ids"])
-        until = 0.0
-        for start, end in spans:
-            busy[gpu] += max(0.0, end - max(start, until))
-            until = max(until, end)
-    share = 100 * busy / summary["makespan"] if summary["makespan"] else busy
-    reported = [head["gpu_assignments"][str(g)]["utilization"] for g in range(len(busy))]
-    np.testing.assert_allclose(reported, share, atol=1e-7)
-    assert summary["utilization_variance"] == pytest.approx(np.var(share), abs=1e-6)

@@ -6,13 +6,20 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from placement.heuristics import HEURISTICS
 from placement.improve.moves import random_neighbour
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution, placement_violations
+from placement.problem.solution import (
+    Placement,
+    Solution,
+    placement_violations,
+)
 from placement.programs.routing import best_routing
 from placement.solver.milp import SolverSettings
+from tests.placement import oracle
+from tests.placement.cases import contents, plain
 from tests.placement.heuristics.cases import random_instance
 
 
@@ -80,3 +87,38 @@ def test_models_in_need_get_replicas_more_often() -> None:
         come.update(m for m, _, _ in (there - here).elements())
     assert come.total() > 10
     assert come[wanted] > come.total() / 2
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_neighbours_keep_the_rules_of_space(exclusive: bool) -> None:
+    """Thousands of moves in a row never break memory, blocks, sharing or coverage."""
+    for seed in range(4):
+        instance = random_instance(seed, exclusive=exclusive, mixed_types=True)
+        current = plain(instance).solution
+        rng = np.random.default_rng(seed)
+        moved = 0
+        for _ in range(400):
+            found = random_neighbour(instance, current, np.ones(5), rng)
+            if found is not None:
+                assert placement_violations(instance, found) == []
+                current = Solution(found, current.flows, np.zeros(found.n_replicas))
+                moved += 1
+        assert moved > 100
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_moves_reach_every_placement(exclusive: bool) -> None:
+    """A long random walk meets every maximal placement that brute force enumerates."""
+    rng = np.random.default_rng(3)
+    wanted: set[object] = set()
+    while len(wanted) < 5:
+        instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=5.0)
+        wanted = {tuple(tuple(sorted(c)) for c in p) for p in oracle.placements(instance)}
+    current = plain(instance).solution
+    seen = set()
+    for _ in range(6_000):
+        found = random_neighbour(instance, current, np.ones(len(instance.model_ids)), rng)
+        if found is not None:
+            current = Solution(found, current.flows, np.zeros(found.n_replicas))
+            seen.add(tuple(tuple(sorted(c)) for c in contents(instance, current)))
+    assert wanted <= seen
