@@ -243,8 +243,8 @@ def _solve_heuristic(
         found = propose(placer, options.method, part)
     found = found or propose_in_any_time(placer, budget)
     instance = replace(placer.instance, load_cap=load_cap(options, found.upper))
-    candidates = [found.solution, *route_all(instance, found.placements, settings, budget)]
-    solution = best_of(instance, candidates)
+    routed = route_all(instance, found.placements, settings, budget).solutions
+    solution = best_of(instance, [found.solution, *routed])
     objective = evaluate(instance, solution).objective
     if options.balance:
         # The router is no part of the method: its rates are evened as those of the program are.

@@ -26,15 +26,14 @@ class PortfolioParams(Params):
     roomy_share : float, 0 < x <= 1
         Part, of a search's time, for that of the fraction of a cluster that it searches.
     method_share : float, 0 < x <= 1
-        Part for the placements of methods that take as much as there is.
+        Part for the placements of a method under its own name: about what local search has of the
+        same limit as a start of the integer program, whose plan therefore is no worse.
     first_share : float, 0 < x <= 1
         Part for the loads of the first placement; where it is too little, they are even.
     heuristics_share : float, 0 < x <= 1
         Part for the heuristics that are soon done.
     search_share : float, 0 < x <= 1
         Part for local search.
-    long_search_share : float, 0 < x <= 1
-        The same where there are many nodes, and the search finds more than programs do.
     routing_share : float, 0 < x <= 1
         Part for routing what a step has placed.
     each_routing_share : float, 0 < x <= 1
@@ -58,11 +57,10 @@ class PortfolioParams(Params):
     headroom_factor: Factor = 1.1
     headroom_share: Part = 0.2
     roomy_share: Part = 0.2
-    method_share: Part = 0.8
+    method_share: Part = 0.6
     first_share: Part = 0.3
     heuristics_share: Part = 0.2
-    search_share: Part = 0.6
-    long_search_share: Part = 0.75
+    search_share: Part = 0.75
     routing_share: Part = 0.5
     each_routing_share: Part = 0.5
     searched_caps: Factors = (1.0, 1.1, 1.2)

@@ -10,7 +10,6 @@ from placement.portfolio.starts import (
     LOCALITY_ROUNDING,
     Placer,
     best_of,
-    has_many_nodes,
     load_cap,
     propose,
     propose_in_any_time,
@@ -19,7 +18,7 @@ from placement.portfolio.starts import (
 )
 from placement.problem.instance import Instance
 from placement.problem.outcome import Bottleneck, Progress, ProgressCallback, SolveOptions
-from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.solution import Solution, evaluate
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
 
@@ -58,32 +57,32 @@ def best_start(
     busiest = f"bottleneck load {least.upper * (instance.load_unit or 1.0):.3f}"
     note(Progress("headroom", budget.elapsed_s, None, None, busiest))
     known = [(least.upper, least.solution), (first.upper, first.solution)]
-    placements: list[Placement] = []
     new = [*first.placements, least.solution.placement]
     routed: list[Solution] = []
     cap, seen = math.inf, placer.instance
-    many = has_many_nodes(instance, params)
-    searching = params.long_search_share if many else params.search_share
-    for methods, share in ((CHEAP, params.heuristics_share), (("local-search",), searching)):
+    known_cap = load_cap(options, min(upper for upper, _ in known))
+    for methods, share in (
+        (CHEAP, params.heuristics_share),
+        (("local-search",), params.search_share),
+    ):
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
                 tick()
-                found = propose(placer, method, phase)
+                found = propose(placer, method, phase, cap=known_cap)
                 # What was placed last saw the cap that counts.
                 new += reversed(found.placements)
                 known.append((found.upper, found.solution))
         lowest = load_cap(options, min(upper for upper, _ in known))
         if lowest < cap:
             # What is above the cap as known by now is routed once more.
-            cap, placements = lowest, [*placements, *new]
-            seen = replace(placer.instance, load_cap=cap)
-            new, routed = placements, [s for s in routed if _keeps_cap(seen, s)]
+            cap, seen = lowest, replace(placer.instance, load_cap=lowest)
+            new = [*(s.placement for s in routed if not _keeps_cap(seen, s)), *new]
+            routed = [s for s in routed if _keeps_cap(seen, s)]
         with budget.phase("routing", params.routing_share) as phase:
-            # What is there is routed before time goes into more.
-            last = methods != CHEAP
-            routed += route_all(seen, new, settings, phase, last=last)
-        # What waits for its program goes on to the routing of what is searched.
-        placements, new = ([], new) if many and not last else ([*placements, *new], [])
+            # The best of what is there is routed before time goes into more; the others wait.
+            found_rates = route_all(seen, new, settings, phase, last=methods != CHEAP)
+            routed += found_rates.solutions
+            new = [p for p in new if all(s.placement != p for s in found_rates.by_program)]
     upper, solution = min(known, key=lambda pair: pair[0])
     bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
     instance = replace(instance, load_cap=load_cap(options, upper))
@@ -93,7 +92,7 @@ def best_start(
             routed.append(searched)
         elif searched is not None:
             part = budget.part(params.routing_share)
-            routed += route_all(instance, [searched], settings, part)
+            routed += route_all(instance, [searched], settings, part).solutions
     best = best_of(instance, [solution, *routed])
     return Start(instance, bottleneck, best)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 from placement.heuristics import HEURISTICS, SEES_CAP
 from placement.heuristics.compiled_search import at_hand
@@ -62,6 +62,11 @@ class Placer:
     _known: dict[tuple[str, float], Placement] = field(default_factory=dict)
     _headroom: Bottleneck | None = None
 
+    @cached_property
+    def plainest(self) -> Placement:
+        """The first placement: that of greedy, of a fraction where the cluster is large."""
+        return repeated_greedy(self.instance, self.params)
+
     @property
     def params(self) -> SearchParams:
         """What steers the searches."""
@@ -75,11 +80,11 @@ class Placer:
     def headroom(self, budget: Budget) -> Bottleneck:
         """The least load of the busiest GPU that is known, the placement, and its lower bound."""
         if self._headroom is None:
-            self._headroom = self._least_load(self.instance, budget)
+            self._headroom = self._least_load(self.instance, self.plainest, budget)
         return self._headroom
 
-    def _least_load(self, instance: Instance, budget: Budget) -> Bottleneck:
-        first, settings = repeated_greedy(instance, self.params), self.settings
+    def _least_load(self, instance: Instance, first: Placement, budget: Budget) -> Bottleneck:
+        settings = self.settings
         if instance.cluster.n_servers > self.params.portfolio.compact_servers:
             return pattern_bottleneck(instance, settings, budget, target=self.target, start=first)
         _, start = least_bottleneck(instance, first, settings, budget=budget.outer)
@@ -115,11 +120,13 @@ class Placer:
         Of a fraction of the cluster, its own.
         """
         whole = seen.cluster == self.instance.cluster
-        part = budget.part(self.params.portfolio.roomy_share)
-        found = self.headroom(budget) if whole else self._least_load(seen, part)
-        greedy_load, _ = least_bottleneck(
-            seen, repeated_greedy(seen, self.params), self.settings, budget=budget.outer
-        )
+        first = self.plainest if whole else repeated_greedy(seen, self.params)
+        if whole:
+            found = self.headroom(budget)
+        else:
+            part = budget.part(self.params.portfolio.roomy_share)
+            found = self._least_load(seen, first, part)
+        greedy_load, _ = least_bottleneck(seen, first, self.settings, budget=budget.outer)
         if greedy_load <= max(seen.load_cap, found.upper):
             return []
         return [busy_replicas(seen, found.solution).placement]
@@ -134,14 +141,20 @@ class Proposal:
     solution: Solution
 
 
-def propose(placer: Placer, method: str, budget: Budget) -> Proposal:
-    """Place by a heuristic: for headroom where the target cannot be kept, then for locality."""
+def propose(placer: Placer, method: str, budget: Budget, *, cap: float | None = None) -> Proposal:
+    """Place by a heuristic: for headroom where the target cannot be kept, then for locality.
+
+    Parameters
+    ----------
+    cap : float, optional
+        The cap on GPU loads, where U* is known; else the method seeks one of its own.
+    """
     options, instance, settings = placer.options, placer.instance, placer.settings
     if method == "local-search":
         return _search_under_cap(placer, budget)
-    placements = [placer.place(method, options.max_utilization, budget)]
+    placements = [placer.place(method, cap or options.max_utilization, budget)]
     upper, solution = least_bottleneck(instance, placements[0], settings, budget=budget)
-    missed = load_cap(options, upper) != options.max_utilization
+    missed = cap is None and load_cap(options, upper) != options.max_utilization
     if method in SEES_CAP and missed and not budget.expired:
         # The least bottleneck fixes the cap, so it is sought first, and then locality under it.
         roomy = placer.params.portfolio.headroom_factor * instance.load_floor
@@ -164,10 +177,10 @@ def _search_under_cap(placer: Placer, budget: Budget) -> Proposal:
 
 
 def propose_in_any_time(placer: Placer, budget: Budget) -> Proposal:
-    """The plainest placement: that of greedy, of a fraction where the cluster is large."""
-    placement = repeated_greedy(placer.instance, placer.params)
-    budget = budget.part(placer.params.portfolio.first_share)
-    upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
+    """The plainest placement, and its least bottleneck load."""
+    placement = placer.plainest
+    part = budget.part(placer.params.portfolio.first_share)
+    upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=part)
     return Proposal((placement,), upper, solution)
 
 
@@ -214,6 +227,19 @@ def search_wider(
     return first
 
 
+@dataclass(frozen=True)
+class Routed:
+    """Placements with rates: by a program, and the others as water-filling has them."""
+
+    by_program: tuple[Solution, ...] = ()
+    by_filling: tuple[Solution, ...] = ()
+
+    @property
+    def solutions(self) -> tuple[Solution, ...]:
+        """All of them."""
+        return (*self.by_program, *self.by_filling)
+
+
 def route_all(
     instance: Instance,
     placements: Sequence[Placement],
@@ -221,40 +247,52 @@ def route_all(
     budget: Budget,
     *,
     last: bool = True,
-) -> list[Solution]:
+) -> Routed:
     """Best routings of the placements under the cap of the instance, as far as there is time.
 
-    Where there are many nodes, water-filling (once compiled) routes all of them before any program
-    begins; what it finds best is the first to get one, for there may be time for no more.
+    Water-filling (once compiled) routes all of them before any program begins; what it finds best
+    is the first to get one, for there may be time for no more.
 
     Parameters
     ----------
     last : bool
-        Nothing else is going to be placed. Else, of many nodes, what water-filling has routed waits
-        for its program: whoever searches on needs the time more.
+        Nothing else is going to be placed. Else the best alone gets its program, and where there
+        are many nodes not even that: whoever searches on needs the time more.
+
+    Returns
+    -------
+    Routed
+        Each in the order of the placements.
     """
     params = settings.params.portfolio
-    found, different, share = [], _different(placements), params.each_routing_share
-    if has_many_nodes(instance, params) and at_hand(budget):
+    different, filled, share = _different(placements), [], params.each_routing_share
+    order = list(range(len(different)))
+    if at_hand(budget):
         filled = [filled_routing(instance, placement, settings.params) for placement in different]
-        found = [solution for solution in filled if solution is not None]
         # Of what it leaves a little unserved a program may yet serve all.
         worth = [
             filled_worth(instance, p) if s is None else evaluate(instance, s).objective
             for p, s in zip(different, filled, strict=True)
         ]
-        if (found and not last) or any(
-            evaluate(instance, s).objective >= 1 - LOCALITY_ROUNDING for s in found
-        ):
-            return found
-        different = [different[i] for i in sorted(range(len(worth)), key=lambda i: -worth[i])]
+        order.sort(key=lambda i: -worth[i])
         share = 1.0  # all have rates already: what is begun is ended, if there is time for it
-    for placement in different:
+    by_filling = tuple(solution for solution in filled if solution is not None)
+    if has_many_nodes(instance, params) and by_filling:
+        everything = (
+            max(evaluate(instance, s).objective for s in by_filling) >= 1 - LOCALITY_ROUNDING
+        )
+        if everything or not last:
+            return Routed((), by_filling)
+    found: dict[int, Solution] = {}
+    for i in order if last else order[:1]:
         # Each gets its share, so that one large program does not take the time of all others.
-        solution = best_routing(instance, placement, settings, budget=budget.part(share))
+        solution = best_routing(instance, different[i], settings, budget=budget.part(share))
         if solution is not None:
-            found.append(solution)
-    return found
+            found[i] = solution
+    return Routed(
+        tuple(found[i] for i in sorted(found)),
+        tuple(s for i, s in enumerate(filled) if s is not None and i not in found),
+    )
 
 
 def best_of(instance: Instance, solutions: Sequence[Solution]) -> Solution:
