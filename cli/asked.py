@@ -45,6 +45,11 @@ class InputFiles:
     config: str
     requests: str
 
+    @property
+    def input_words(self) -> list[str]:
+        """Write the options again, for a command to paste."""
+        return ["--config", self.config, "--requests", self.requests]
+
 
 @dataclass(frozen=True, kw_only=True)
 class GivenCluster:
@@ -77,6 +82,16 @@ class GivenCluster:
             )
         return Cluster.homogeneous(self.gpus, self.gpus_per_server, self.gpu_memory_gb)
 
+    @property
+    def cluster_words(self) -> list[str]:
+        """Write the options again, for a command to paste."""
+        if self.cluster_file is not None:
+            return ["--cluster", self.cluster_file]
+        return [
+            "--gpus", str(self.gpus), "--gpus-per-server", str(self.gpus_per_server),
+            "--gpu-memory-gb", f"{self.gpu_memory_gb:g}",
+        ]  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class SharedCluster(GivenCluster):
@@ -91,6 +106,18 @@ class SharedCluster(GivenCluster):
         from cli.common import share_gpus
 
         return share_gpus(super().cluster(), self.gpu_sharing)
+
+    @property
+    def cluster_words(self) -> list[str]:
+        """Write the options again, for a command to paste."""
+        words = super().cluster_words
+        if self.gpu_sharing is not None:
+            words += ["--gpu-sharing", self.gpu_sharing]
+        if self.exclusive:
+            words.append("--exclusive")
+        if self.max_models_per_gpu is not None:
+            words += ["--max-models-per-gpu", str(self.max_models_per_gpu)]
+        return words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,6 +124,8 @@ def command(asked: Asked) -> None:
     with last_words(partial(_say_unfinished, found, asked)):
         _run(found, methods, routings, schedulers, asked)
     if asked.csv_file is not None and found.rows:
+        from runtime.compare import ranked
+
         _write_csv(asked.csv_file, ranked(found.rows))
     _say(found, asked)
     if not any(r["scheduler"] == "static" for r in found.rows):
@@ -167,6 +169,8 @@ class Findings:
 
 
 def _say(found: Findings, asked: Asked) -> None:
+    from runtime.compare import comparison_verdict, ranked
+
     rows = ranked(found.rows)
     if asked.as_json:
         echo_json(
@@ -175,10 +179,11 @@ def _say(found: Findings, asked: Asked) -> None:
                 "failed": found.failed,
                 "missing": found.missing,
                 "equal_headroom": asked.equal_headroom,
+                "verdict": comparison_verdict(rows).as_dict() if rows else None,
             }
         )
     elif not asked.quiet:
-        _show(rows, found.failed, asked.repeat)
+        _show(rows, found.failed, asked)
 
 
 def _say_unfinished(found: Findings, asked: Asked) -> None:
@@ -269,9 +274,10 @@ def _run(
             with RunProgress(quiet=quiet) as progress:
                 found.rows.append(comparison.static_row(plan, routing, progress))
 
-    for method in methods:
+    for i, method in enumerate(methods, 1):
+        what = f"{i} of {len(methods)} {method}"
         try:
-            with SolveProgress(quiet=quiet) as solve_progress:
+            with SolveProgress(quiet=quiet, limit_s=asked.time_limit, what=what) as solve_progress:
                 plans[method] = contest.solve(replace(solving, method=method), solve_progress)
         except Infeasible as error:
             found.failed.append({"method": method, "reason": str(error)})
@@ -281,7 +287,9 @@ def _run(
     if asked.equal_headroom and plans:
         cap = max(plan.certificate.load_cap for plan in plans.values())
         for method, own in plans.items():
-            with SolveProgress(quiet=quiet) as solve_progress:
+            with SolveProgress(
+                quiet=quiet, limit_s=asked.time_limit, what=f"{method} once more"
+            ) as solve_progress:
                 plan = contest.solve_at_cap(
                     replace(solving, method=method), own, cap, solve_progress
                 )
@@ -289,14 +297,6 @@ def _run(
     for scheduler in schedulers:
         with RunProgress(quiet=quiet) as progress:
             found.rows.append(comparison.switching_row(scheduler, progress))
-
-
-def ranked(rows: list[Row]) -> list[Row]:
-    """Best first: by server efficiency, crossings, then tail latency."""
-    return sorted(
-        rows,
-        key=lambda r: (-r["server_efficiency"], r["cross_server_communications"], r["p99"]),
-    )
 
 
 def _write_csv(file: str, rows: list[Row]) -> None:
@@ -323,20 +323,30 @@ def _names(row: Row) -> tuple[str, str]:
     return row["scheduler"], f"{row['switches']:,} switches"
 
 
-def _show(rows: list[Row], failed: list[dict[str, str]], repeat: int | None) -> None:
+def _show(rows: list[Row], failed: list[dict[str, str]], asked: Asked) -> None:
     from cli.terminal import output, plain, table
+    from cli.verdict import show_verdict
+    from runtime.compare import comparison_verdict
 
-    console = output()
-    runs = table("placement", "router", "SE %", "CSC", "var.", "span s", "P99 s", "req/s", left=2)
+    console, repeat = output(), asked.repeat
+    if rows:
+        verdict = comparison_verdict(rows)
+        words = [*asked.input_words, *asked.cluster_words]
+        step = ("make that plan", ["solve", *words])
+        if verdict.level == "fair" and not asked.equal_headroom:
+            step = ("on equal terms", ["compare", *words, "--equal-headroom"])
+        show_verdict(console, verdict, step)
+    names = ("placement", "router", "SE %", "CSC", "var.", "P99 s", "req/s", "makespan")
+    runs = table(*names, left=2)
     for row in rows:
         runs.add_row(
             *_names(row),
             f"{row['server_efficiency']:.1f}",
             f"{row['cross_server_communications']:,}",
             f"{row['utilization_variance']:,.0f}",
-            f"{row['makespan']:,.0f}",
             f"{row['p99']:,.1f}",
             f"{row['throughput']:.2f}",
+            f"{row['makespan']:,.0f} s",
         )
     console.print(runs)
     if repeat:

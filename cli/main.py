@@ -185,7 +185,9 @@ def _say(text: str, code: int) -> int:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="gswarm-place", prog_name="gswarm-place")
+@click.version_option(
+    None, "-V", "--version", package_name="gswarm-place", prog_name="gswarm-place"
+)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Entry point; without a command it says what to do first."""

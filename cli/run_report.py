@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from rich.console import Console
+
 from cli.terminal import output, plain, table
-from runtime.metrics import Metrics
+from cli.verdict import show_verdict
+from runtime.metrics import Metrics, workflow_metrics
 from runtime.result import RunResult
 from runtime.run import run_facts
+from runtime.run_verdict import run_verdict
 
 MOST_GPUS = 32
 """GPUs shown; the log lists them all."""
 
 
-def show_run(run: RunResult, metrics: Metrics) -> None:
-    """Print the console report."""
+MOST_WORKFLOWS = 16
+"""The same of workflows, those with the longest latencies."""
+
+
+def show_run(
+    run: RunResult, metrics: Metrics, next_step: tuple[str, list[str]] | None = None
+) -> None:
+    """Print the console report, the verdict first.
+
+    Parameters
+    ----------
+    next_step : (why, words), optional
+        A command to paste.
+    """
     console = output()
     m = metrics
+    steps = () if next_step is None else (next_step,)
+    verdict = run_verdict(run, m, "simulated" if run.simulated else "measured")
+    show_verdict(console, verdict, *steps)
     router = "" if run.routing == "none" else f", routing {run.routing}"
     facts = table(plain(f"{run.scheduler}{router}, {run.problem.mode}"), "", left=2)
     for name, value in run_facts(run, m):
@@ -28,6 +47,7 @@ def show_run(run: RunResult, metrics: Metrics) -> None:
     ):
         times.add_row(name, *(f"{x:,.3f}" for x in (d.mean, d.median, d.p99, d.min, d.max)))
     console.print(times)
+    _show_workflows(console, run)
     gpus = table("GPU", "server", "executions", "busy s", "util.", "models")
     models = gpus.columns[-1]
     models.justify, models.no_wrap, models.overflow = "left", False, "fold"
@@ -49,3 +69,21 @@ def show_run(run: RunResult, metrics: Metrics) -> None:
     console.print(gpus)
     if problem.cluster.n_gpus > MOST_GPUS:
         console.print(f"{problem.cluster.n_gpus - MOST_GPUS} more GPUs: --log FILE lists them all")
+
+
+def _show_workflows(console: Console, run: RunResult) -> None:
+    """Print a line a workflow, the longest P99 first."""
+    workflows = sorted(workflow_metrics(run), key=lambda w: -w.latency.p99)
+    if len(workflows) < 2:
+        return
+    rows = table("workflow", "requests", "SE %", "mean s", "median s", "P99 s")
+    for w in workflows[:MOST_WORKFLOWS]:
+        rows.add_row(
+            plain(w.workflow_id),
+            f"{w.requests:,}",
+            f"{w.server_efficiency:.1f}",
+            *(f"{x:,.3f}" for x in (w.latency.mean, w.latency.median, w.latency.p99)),
+        )
+    console.print(rows)
+    if len(workflows) > MOST_WORKFLOWS:
+        console.print(f"{len(workflows) - MOST_WORKFLOWS} more workflows: --json lists them all")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from placement.problem.names import Mode, Scheduler
     from placement.problem.trace import Trace
+    from placement.problem.verdict import Verdict
     from runtime.engines.events import ProgressCallback
     from runtime.metrics import Metrics
     from runtime.policies import RoutingPolicy
@@ -110,6 +111,7 @@ def command(asked: Asked) -> None:
     from placement.support.escaping import visible
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
+    from runtime.run_verdict import run_verdict
     from runtime.timeline import write_timeline
 
     asked = _checked(asked)
@@ -142,11 +144,12 @@ def command(asked: Asked) -> None:
                 timeline = write_timeline(asked.trace, run)
     if asked.as_json:
         extra = {} if intervals is None else {"intervals": intervals}
-        echo_json({"summary": summarize(run, metrics), **extra})
+        verdict = run_verdict(run, metrics)
+        echo_json({"summary": summarize(run, metrics), "verdict": verdict.as_dict(), **extra})
     elif not asked.quiet:
         from cli.run_report import show_run  # and with it rich
 
-        show_run(run, metrics)
+        show_run(run, metrics, next_step(asked, run_verdict(run, metrics)))
         _say_difference(run, metrics, expected)
         if intervals is not None and asked.repeat is not None:
             show_intervals(intervals, asked.repeat)
@@ -233,6 +236,18 @@ def _switching(asked: Asked) -> tuple[Trace, Runner]:
         )
 
     return trace, run
+
+
+def next_step(asked: Asked, verdict: Verdict) -> tuple[str, list[str]] | None:
+    """What to do after a run of a plan: why, and a command; None without a plan."""
+    if asked.plan is None:
+        return None
+    run = ["--plan", asked.plan, *asked.input_words]
+    if verdict.level == "poor":
+        return "who waits where", ["report", *run]
+    if asked.repeat is None:
+        return "on other traces like it", ["simulate", *run, "--repeat", "20"]
+    return "as a page", ["report", *run]
 
 
 def _say_difference(run: RunResult, metrics: Metrics, expected: float | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,6 +67,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     history: str | None
     params: str | None
     output: str
+    force: bool
     refine: str | None
     refine_routing: Router
     refine_loss: float
@@ -150,6 +152,9 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     show_default=True,
     help="The plan (YAML or JSON).",
 )
+@click.option(
+    "--force", is_flag=True, help="Replace a plan of other inputs without a question or a word."
+)
 @refine_options
 @scenario_options
 @output_options
@@ -176,18 +181,56 @@ def command(asked: Asked) -> None:
             *(asked.rules_file, asked.params, *asked.scenarios),
         ),
     )
+    if not asked.force:
+        ask_before_replacing(asked)
     with early_end("stopping with the best plan so far; once more to quit") as end:
         plan, result, extra = run(end, asked)
         _write(plan, result, asked)
     reasons = extra.pop("doubts", [])
     if asked.as_json:
-        echo_json(summary(result) | extra)
+        from placement.problem.verdict import plan_verdict
+
+        echo_json(summary(result) | {"verdict": plan_verdict(plan).as_dict()} | extra)
     elif not asked.quiet:
-        _show(plan, result, asked.output, reasons)
+        _show(plan, result, asked, reasons)
         if "refined" in extra:
             show_refinement(extra["refined"])
         if "scenarios" in extra:
             show_scenarios(extra["scenarios"])
+
+
+def ask_before_replacing(asked: Asked) -> None:
+    """Ask on a terminal whether a plan of other inputs may go; say elsewhere that it goes.
+
+    Raises
+    ------
+    click.Abort
+        It may not.
+    """
+    from pathlib import Path
+
+    from placement.files.plan_file import inputs_of_plan
+    from placement.support.escaping import visible
+    from placement.support.faults import InputError
+
+    if not Path(asked.output).is_file():
+        return
+    try:
+        now = hash_inputs(config=asked.config, requests=asked.requests, cluster=asked.cluster_file)
+    except InputError:
+        return  # whoever reads them says so
+    there = inputs_of_plan(asked.output)
+    if there is None:
+        text = f"{visible(asked.output)} is no plan"
+    else:
+        other = sorted(role for role in {*there, *now} if there.get(role) != now.get(role))
+        if not other:
+            return
+        text = f"{visible(asked.output)} is the plan of another {' and another '.join(other)}"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(f"{text}; replace it?", abort=True, err=True)
+    elif not asked.silent:
+        click.echo(f"{text}; it is replaced", err=True)
 
 
 def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]:
@@ -256,7 +299,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     budget = Budget(asked.time_limit)
     end.stops(budget)
     extra: dict[str, Any] = {}
-    with SolveProgress(quiet=asked.silent) as progress:
+    with SolveProgress(quiet=asked.silent, limit_s=asked.time_limit) as progress:
         if several:
             outcome = solve_scenarios(
                 instance,
@@ -287,7 +330,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
         )
         budget = Budget(asked.refine_budget)
         end.stops(budget)
-        with SolveProgress(quiet=asked.silent) as progress:
+        with SolveProgress(quiet=asked.silent, limit_s=asked.refine_budget) as progress:
             result, extra["refined"] = refine_plan(
                 result,
                 solve_options,
@@ -367,29 +410,43 @@ def _write(plan: Plan, result: SolveResult, asked: Asked) -> None:
             write_atomically(asked.history, orjson.dumps(events, option=orjson.OPT_INDENT_2))
 
 
-def _show(plan: Plan, result: SolveResult, path: str, reasons: list[str]) -> None:
+def _show(plan: Plan, result: SolveResult, asked: Asked, reasons: list[str]) -> None:
     from cli.terminal import output, placement_map, plain, table
+    from cli.verdict import show_verdict
+    from placement.problem.verdict import Remark, plan_verdict
 
     console = output()
-    evaluation, instance = result.evaluation, result.instance
+    verdict = plan_verdict(plan)
+    if reasons:
+        factor = plan.expected[SIMULATED_HEADROOM]
+        text = f"the trace may come {factor:.2f} times as fast, less than the mean loads say: "
+        remark = Remark(text + "; ".join(reasons), "simulated")
+        verdict = replace(verdict, remarks=(*verdict.remarks, remark))
+    show_verdict(console, verdict, next_step(plan, asked))
     facts = table("plan", "", left=2)
     for name, value in plan.facts():
         facts.add_row(name, plain(value))
     console.print(facts)
     for w in result.dropped_workflows:
-        console.print(f"not served: workflow {plain(instance.workflows[w].id)}", style="bold red")
+        name = result.instance.workflows[w].id
+        console.print(f"not served: workflow {plain(name)}", style="bold red")
     console.print(placement_map(plan))
-    if evaluation.max_utilization >= 1.0:
-        console.print(
-            "overload: the trace asks for more than the GPUs can do; queues will grow",
-            style="bold red",
-        )
-    if reasons:
-        factor = plan.expected[SIMULATED_HEADROOM]
-        console.print(
-            f"the simulation bears out {factor:.2f} times the trace's rate, less than the mean "
-            f"loads say: {'; '.join(reasons)}",
-            style="yellow",
-            markup=False,
-        )
-    console.print(f"written to {plain(path)}")
+    console.print(f"written to {plain(asked.output)}")
+
+
+def next_step(plan: Plan, asked: Asked) -> tuple[str, list[str]]:
+    """What to do about the gravest doubt, or with a plan that has none: why, and a command."""
+    from placement.problem.verdict import more_servers
+
+    solve = ["solve", *asked.input_words, *asked.cluster_words]
+    status, busiest = plan.certificate.status, plan.expected["max_utilization"]
+    more = more_servers(plan) if plan.mode == "online" else 0
+    if busiest >= 1 and more and asked.gpus is not None:
+        gpus = asked.gpus + more * asked.gpus_per_server
+        wider = replace(asked, gpus=gpus)
+        return "with about enough GPUs", ["solve", *asked.input_words, *wider.cluster_words]
+    if status == "heuristic":
+        return "with a proof", solve
+    if status not in ("optimal", "gap", "refined"):
+        return "given longer", [*solve, "--time-limit", f"{4 * asked.time_limit:g}"]
+    return "run the trace over it", ["simulate", "--plan", asked.output, *asked.input_words]

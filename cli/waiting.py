@@ -22,6 +22,10 @@ PATIENCE_S = 2.0
 """Work that takes longer shows its progress."""
 
 
+BAR, PHASE = 8, 11
+"""Characters of the bar towards the limit, and of the name of a phase."""
+
+
 class Waiting:
     """Live line of what is being waited for; silent where stderr is no terminal.
 
@@ -91,10 +95,21 @@ class Waiting:
 
 
 class SolveProgress(Waiting):
-    """Live line of phase, incumbent, bound, gap and time."""
+    """Live line within 60 columns: time and limit, phase, incumbent, bound and gap.
 
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__("starting", quiet=quiet)
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    limit_s : float, optional
+        When the solve ends at the latest; drawn as a bar.
+    what : str
+        Which of several solves this is, e.g. ``2 of 3 greedy``.
+    """
+
+    def __init__(self, *, quiet: bool, limit_s: float | None = None, what: str = "") -> None:
+        super().__init__(what or "starting", quiet=quiet)
+        self._limit_s, self._what = limit_s, what
         self._last: Progress | None = None
 
     def __call__(self, event: Progress) -> None:
@@ -105,18 +120,22 @@ class SolveProgress(Waiting):
         from placement.problem.outcome import relative_gap  # whoever solves has loaded it
 
         event = self._last
+        parts = [self._bar()] if self._limit_s else []
         if event is None:
-            return self.doing
-        parts = [f"{event.phase:<18}"]
+            return " ".join([*parts, self.doing])
+        parts.append((self._what or event.phase)[:PHASE].ljust(PHASE))
         if event.incumbent is not None:
-            parts.append(f"incumbent {event.incumbent:.5f}")
-        if event.best_bound is not None:
-            parts.append(f"bound {event.best_bound:.5f}")
-        if event.incumbent and event.best_bound is not None:
-            parts.append(f"gap {percent(relative_gap(event.incumbent, event.best_bound), 2)}")
-        if event.detail:
-            parts.append(event.detail)
-        return "  ".join(parts)
+            parts.append(f"{event.incumbent:.4f}")
+        if event.incumbent is not None and event.best_bound is not None:
+            gap = relative_gap(event.incumbent, event.best_bound)
+            parts.append(f"of {event.best_bound:.4f}, gap {percent(gap, 2)}")
+        return " ".join([*parts, event.detail]).rstrip()
+
+    def _bar(self) -> str:
+        assert self._limit_s is not None
+        spent = min(1.0, (time.monotonic() - self._begin) / self._limit_s)
+        full = int(BAR * spent)
+        return f"[{'=' * full}{' ' * (BAR - full)}]"
 
 
 class RunProgress(Waiting):

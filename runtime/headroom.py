@@ -29,6 +29,7 @@ from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.policies import RoutingPolicy
 from runtime.resample import take
+from runtime.result import RunResult
 from runtime.simulate import Routings, match_plan, simulate_placement
 
 DRIFT = 0.01
@@ -115,11 +116,9 @@ def simulated_headroom(
         nonlocal lasted
         faster = replace(long, arrival_s=long.arrival_s / factor)
         run = simulate_placement(workload, faster, cluster, placement, routing, policy=policy)
-        span = float(faster.arrival_s[-1])
-        waiting = run.ran & (run.ready_s <= span) & (run.start_s > span)
-        left = float(run.start_s[waiting].max(initial=span)) - span
-        if left > max(DRIFT * span, float(request_s.max())):
+        if outlasts(run):
             return False
+        span = float(faster.arrival_s[-1])
         served = float((run.end_s[run.ran] - run.start_s[run.ran]).mean()) if run.ran.any() else 0.0
         lasted = span / served if served > 0 else np.inf
         return True
@@ -144,6 +143,18 @@ def simulated_headroom(
     if lasted < AS_SERVED:
         return None
     return SimulatedHeadroom(low, high, name, long.n_executions)
+
+
+def outlasts(run: RunResult) -> bool:
+    """Whether work outlasts the last arrival by more than a stable system leaves.
+
+    Said of a run of any length; one that lasts less than `LONG` requests may be judged either way.
+    """
+    problem = run.problem
+    span = float(problem.arrival_s[-1])
+    waiting = run.ran & (run.ready_s <= span) & (run.start_s > span)
+    left = float(run.start_s[waiting].max(initial=span)) - span
+    return left > max(DRIFT * span, float(_request_s(problem.trace).max()))
 
 
 def headroom_of_plan(

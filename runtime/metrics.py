@@ -113,6 +113,55 @@ class Metrics(ByContent):
         return percent(self.switch_time_s, self.switch_time_s + busy)
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowMetrics:
+    """What a run was worth to one workflow.
+
+    Parameters
+    ----------
+    workflow_id : str
+    requests, completed : int
+        Requests of the trace, and those of which all nodes ran.
+    server_efficiency : float
+        Percent of the completed ones whose nodes all ran on one server.
+    latency : Distribution
+        From arrival to the end of the last node, over completed requests.
+    """
+
+    workflow_id: str
+    requests: int
+    completed: int
+    server_efficiency: float
+    latency: Distribution
+
+
+def workflow_metrics(run: RunResult) -> list[WorkflowMetrics]:
+    """Measure each workflow that was asked for, in the order of the config."""
+    problem = run.problem
+    latency = np.full(len(problem.workflow), np.nan)
+    latency[run.completed] = request_latency(run)
+    whole = request_server(run) >= 0
+    order = np.argsort(problem.workflow, kind="stable")
+    ends = np.searchsorted(problem.workflow[order], np.arange(len(problem.workload.workflows) + 1))
+    found = []
+    for workflow, first, last in zip(
+        problem.workload.workflows, ends[:-1].tolist(), ends[1:].tolist(), strict=True
+    ):
+        mine = order[first:last]
+        if len(mine):
+            done = mine[run.completed[mine]]
+            found.append(
+                WorkflowMetrics(
+                    workflow.id,
+                    len(mine),
+                    len(done),
+                    percent(int(whole[done].sum()), len(done)),
+                    distribution(latency[done]),
+                )
+            )
+    return found
+
+
 def percent(part: float, whole: float) -> float:
     """100 part / whole, and 0 of nothing."""
     return 100.0 * part / whole if whole else 0.0
@@ -181,6 +230,15 @@ def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, objec
         "throughput": m.throughput,
         "node_throughput": m.node_throughput,
         "request_latency": asdict(m.request_latency),
+        "workflows": {
+            w.workflow_id: {
+                "requests": w.requests,
+                "completed": w.completed,
+                "server_efficiency": w.server_efficiency,
+                "request_latency": asdict(w.latency),
+            }
+            for w in workflow_metrics(run)
+        },
         "node_waiting": asdict(m.node_waiting),
         "node_response": asdict(m.node_response),
     }

@@ -46,6 +46,7 @@ SAME_THING = {
     "check", "compare", "execute", "generate", "refine", "simulate", "solve",  # a command
     "comparison", "course", "flows", "latency", "map", "utilization",  # as a view, and as a picture
     "bottleneck",  # as a program, and proven anew
+    "verdict",  # in words, and as the terminal shows it
 }  # fmt: skip
 """Names of modules that stand in two places, for one thing each."""
 

@@ -100,6 +100,18 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         raise
 
 
+def inputs_of_plan(path: str | os.PathLike[str]) -> dict[str, str] | None:
+    """SHA-256 of what a plan was made for, by role, whatever else it says; None of no plan."""
+    try:
+        data = load_document(path, LIMIT_BYTES).data
+    except InputError:
+        return None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        return None
+    found = data.get("inputs")
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
 def plan_digest(data: dict[str, Any]) -> str:
     """SHA-256 of a plan's fields; YAML and JSON of one plan have the same."""
     content = {k: v for k, v in data.items() if k != "digest"}

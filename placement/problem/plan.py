@@ -120,10 +120,13 @@ class Plan(ByContent, Described):
     @property
     def _proven(self) -> str:
         certificate = self.certificate
-        return {
-            "optimal": "proven optimal",
-            "heuristic": "a heuristic: no bound sought",
-        }.get(certificate.status, f"within {percent(certificate.gap, 2)} of the best, proven")
+        if certificate.status == "optimal":
+            return "proven optimal"
+        if certificate.status == "heuristic":
+            return "a heuristic: no bound sought"
+        if certificate.gap >= 1:
+            return f"proven only that the best is at most {certificate.best_bound:.5f}"
+        return f"within {percent(certificate.gap, 2)} of the best, proven"
 
     def facts(self) -> Facts:
         """What `solve` prints of the plan: its worth, its proof, its loads."""

@@ -129,7 +129,7 @@ def test_work_that_takes_long_says_what_it_does() -> None:
     code = WAIT.replace("SETTINGS", "((60, False), (0.1, True), (0.1, False))")
     text = run_in_terminal([sys.executable, "-c", code])
     _, early, quiet, late = text.split("patience ")
-    for words in ("reading", "5 of 10 executions  50.0%", "bound 0.75000  gap 50.00%"):
+    for words in ("reading", "5 of 10 executions  50.0%", "of 0.7500, gap 50.00%"):
         assert words not in early
         assert words not in quiet
         assert words in late
