@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cli.views.scales import log_ticks, plain
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -38,10 +40,13 @@ def draw_calibration(figure: Figure, pair: Pair) -> None:
             color=colour,
             label=f"{name}: {found.per_request:.1%} mean error",
         )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlim(low, high)
-    ax.set_ylim(low, high)
+    ticks = log_ticks(low, high) or [low, high]
+    ax.set(xscale="log", yscale="log")
+    for axis in (ax.xaxis, ax.yaxis):
+        # The library writes powers of ten as formulas, which names must not be taken for.
+        axis.set_ticks(ticks, [plain(t) for t in ticks])
+        axis.set_ticks([], minor=True)
+    ax.set(xlim=(low, high), ylim=(low, high))
     ax.set_aspect("equal")
     ax.grid(visible=True)
     ax.set(
