@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import networkx as nx
 import pytest
 
 from cli.main import COMMANDS
+from tests.mirror import HELD_BY, held_by, mirror_of
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("placement", "runtime", "cli")
@@ -161,6 +163,21 @@ def test_no_test_imports_another() -> None:
     ]
     assert len(files) > 150
     assert not wrong
+
+
+def test_every_module_has_its_tests() -> None:
+    """One of its name, or those that `tests.mirror` lists with a reason."""
+    there = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    modules = {m for m in sources() if m not in packages() and not m.endswith("__main__")}
+    alone = {m for m in modules if mirror_of(m) not in there}
+    assert not [m for m in sorted(alone) if not held_by(m)]
+    listed = {f"tests.{test}" for tests, _ in HELD_BY.values() for test in tests}
+    assert listed <= there
+    unused = [p for p in HELD_BY if not any(fnmatchcase(m, p) for m in alone)]
+    assert not unused
 
 
 def _named(node: ast.Import | ast.ImportFrom) -> list[str]:

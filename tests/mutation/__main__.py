@@ -10,6 +10,7 @@ each module, and every survivor. The project itself is not touched.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -17,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, mutants_of
-from tests.mutation.selection import ROOT, dotted, mirror_of, nearest_tests
-from tests.mutation.trial import copy_project, noticed, seconds_of
+from tests.mutation.selection import ROOT, dotted, mirrors, nearest_tests
+from tests.mutation.trial import copy_project, is_compiled, outcome_of, seconds_of
 
 
 def main() -> None:
@@ -29,35 +30,48 @@ def main() -> None:
     parser.add_argument("--paths", nargs="+", default=["placement", "runtime"])
     parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each change")
     parser.add_argument("--jobs", type=int, default=1, help="for timing the unchanged tests")
-    parser.add_argument("--only", default="", help="of the drawn, those with this in their line")
+    parser.add_argument("--times", type=Path, help="keeps how long the unchanged tests take")
+    parser.add_argument("--compiled", action="store_true", help="also code by numba: slow")
     options = parser.parse_args()
-    drawn = draw(options.paths, options.sample, options.seed)
-    drawn = [m for m in drawn if options.only in shown(m)]
+    drawn = draw(options.paths, options.sample, options.seed, compiled=options.compiled)
     tests = {m.path: nearest_tests(dotted(ROOT / m.path)) for m in drawn}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_project(folder)
         every = sorted({test for chosen in tests.values() for test in chosen})
-        seconds = seconds_of(folder, every, options.jobs)
-        print(f"{len(drawn)} changes; {len(every)} test modules: {sum(seconds.values()):.0f} s")
+        seconds = timed(folder, every, options.jobs, options.times)
+        print(f"{len(drawn)} changes; {len(every)} test modules", flush=True)
         survivors = []
         for i, mutant in enumerate(drawn, 1):
             chosen = affordable(mutant, tests[mutant.path], seconds, options.seconds)
-            limit_s = 30 + 5 * sum(seconds[t] for t in chosen)
-            found = bool(chosen) and noticed(folder, mutant, chosen, limit_s)
-            survivors += [] if found else [mutant]
-            print(f"{i:4} {'noticed ' if found else 'SURVIVED'} {shown(mutant)}", flush=True)
+            limit_s = 120 + 10 * sum(seconds[t] for t in chosen)
+            found = outcome_of(folder, mutant, chosen, limit_s) if chosen else "SURVIVED"
+            survivors += [mutant] if found == "SURVIVED" else []
+            print(f"{i:4} {found:8} {shown(mutant)}", flush=True)
     print_counts(drawn, survivors)
     sys.exit(0)
 
 
-def draw(paths: list[str], sample: int, seed: int) -> list[Mutant]:
-    """Draw changes of all modules under some paths, each equally likely."""
+def timed(folder: Path, tests: list[str], jobs: int, kept: Path | None) -> dict[str, float]:
+    """Seconds of the tests that pass without a change; what is kept is not measured again."""
+    seconds: dict[str, float] = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    seconds |= seconds_of(folder, [t for t in tests if t not in seconds], jobs)
+    if kept:
+        kept.write_text(json.dumps(seconds, indent=1))
+    return {t: seconds[t] for t in tests if seconds[t] < float("inf")}
+
+
+def draw(paths: list[str], sample: int, seed: int, *, compiled: bool = False) -> list[Mutant]:
+    """Draw changes of all modules under some paths, each equally likely.
+
+    Compiled code is left out unless asked for: it takes minutes for each change, and the tests hold
+    it to the last bit against code that is not compiled.
+    """
     modules = sorted({p for path in paths for p in [ROOT / path, *(ROOT / path).rglob("*.py")]})
     every = [
         mutant
         for path in modules
-        if path.suffix == ".py"
+        if path.suffix == ".py" and (compiled or not is_compiled(path))
         for mutant in mutants_of(path.relative_to(ROOT), path.read_bytes())
     ]
     drawn = random.Random(seed).sample(every, min(sample, len(every)))
@@ -68,8 +82,8 @@ def affordable(
     mutant: Mutant, tests: list[str], seconds: dict[str, float], most_s: float
 ) -> list[str]:
     """The mirror first, then the quickest of the others, while the time lasts."""
-    mirror = mirror_of(dotted(ROOT / mutant.path))
-    known = sorted((t for t in tests if t in seconds), key=lambda t: (t != mirror, seconds[t]))
+    mirror = mirrors(dotted(ROOT / mutant.path))
+    known = sorted((t for t in tests if t in seconds), key=lambda t: (t not in mirror, seconds[t]))
     chosen, left = [], most_s
     for test in known:
         if not chosen or seconds[test] <= left:

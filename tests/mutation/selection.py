@@ -6,6 +6,8 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from tests.mirror import held_by, mirror_of
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("placement", "runtime", "cli", "benchmarks", "tests")
 
@@ -44,19 +46,21 @@ def is_test(name: str) -> bool:
     return name.rsplit(".", 1)[-1].startswith("test_")
 
 
-def mirror_of(name: str) -> str:
-    """Test module that mirrors a module: ``tests.runtime.test_log`` mirrors `runtime.log`."""
-    room, _, leaf = name.rpartition(".")
-    return f"tests.{room}.test_{leaf}" if room else f"tests.test_{leaf}"
+def mirrors(name: str) -> list[str]:
+    """The test of a module's name, or those that are listed in its place."""
+    own = mirror_of(name)
+    return [own] if own in files() else [t for t in held_by(name) if t in files()]
 
 
 def nearest_tests(name: str, *, enough: int = 3) -> list[str]:
     """Test modules of a module: its mirror, then by how many imports lie between.
 
+    The mirror is the test of the module's name, or what `tests.mirror` lists in its place.
+
     Modules through which a test reaches this one are followed upwards until `enough` tests are
     found; all of one distance are taken, so that their order does not matter.
     """
-    found = [mirror_of(name)] if mirror_of(name) in files() else []
+    found = mirrors(name)
     seen, rim = {name}, [name]
     while rim and len(found) < enough:
         rim = sorted({above for one in rim for above in importers()[one]} - seen)

@@ -8,16 +8,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
 from tests.mutation.mutants import Mutant
-from tests.mutation.selection import ROOT, dotted, files
+from tests.mutation.selection import ROOT, files
 
-COMPILED = ("numba", "machine_code", "engines.kernel")
-"""Words of modules of which machine code is made; it is made anew for each of their mutants."""
+Outcome = Literal["noticed", "hung", "SURVIVED"]
+COMPILED = ("@compiled", "@called", "@inlined", "@loop", "def advance")
+"""Words of modules of which machine code is made: a minute for each of their mutants."""
 
 
 def copy_project(folder: Path) -> None:
@@ -33,8 +34,15 @@ def copy_project(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
+def is_compiled(path: Path) -> bool:
+    """Whether machine code is made of a module."""
+    return any(word in path.read_text() for word in COMPILED)
+
+
 def seconds_of(folder: Path, tests: list[str], jobs: int) -> dict[str, float]:
-    """Seconds of each test module on the unchanged copy; those that fail there are left out."""
+    """Seconds of each test module on the unchanged copy; endless for those that fail there."""
+    if not tests:
+        return {}
     report = folder / "times.xml"
     paths = [str(files()[t].relative_to(ROOT)) for t in tests]
     _pytest(folder, ["-n", str(jobs), f"--junitxml={report}", *paths], None)
@@ -47,43 +55,48 @@ def seconds_of(folder: Path, tests: list[str], jobs: int) -> dict[str, float]:
             seconds[name] = float("inf")
         elif name in seconds:
             seconds[name] += float(case.get("time", 0))
-    return {name: s for name, s in seconds.items() if s < float("inf")}
+    return seconds
 
 
-def noticed(folder: Path, mutant: Mutant, tests: list[str], limit_s: float) -> bool:
-    """Whether a test fails, or hangs, where one change was made."""
+def outcome_of(folder: Path, mutant: Mutant, tests: list[str], limit_s: float) -> Outcome:
+    """Make one change, run tests over it, and take it back: whether one fails, or hangs."""
     path = folder / mutant.path
     source, stat = path.read_bytes(), path.stat()
-    env = dict(os.environ)
-    with tempfile.TemporaryDirectory() as code:
-        if any(word in source.decode() + dotted(ROOT / mutant.path) for word in COMPILED):
-            env["NUMBA_CACHE_DIR"] = code
-            limit_s += 180
+    if is_compiled(path):
+        limit_s += 300
+    with _code_kept(folder):
         try:
             path.write_bytes(mutant.applied(source))
             paths = [str(files()[t].relative_to(ROOT)) for t in tests]
-            return _pytest(folder, ["-x", "-n", "0", *paths], limit_s, env) != 0
+            code = _pytest(folder, ["-x", "-n", "0", *paths], limit_s)
+            return "hung" if code is None else "noticed" if code else "SURVIVED"
         finally:
             path.write_bytes(source)
             # Machine code is kept under the time of its source.
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def _pytest(
-    folder: Path, options: list[str], limit_s: float | None, env: dict[str, str] | None = None
-) -> int:
-    """Exit code of pytest in a folder; 1 where it takes longer than it may."""
+@contextlib.contextmanager
+def _code_kept(folder: Path) -> Iterator[None]:
+    """Put the machine code back that a changed module has written its own over."""
+    kept = {p: p.read_bytes() for p in folder.glob("[pr]*/**/__pycache__/*.nbi")}
+    yield
+    for path, index in kept.items():
+        path.write_bytes(index)
+
+
+def _pytest(folder: Path, options: list[str], limit_s: float | None) -> int | None:
+    """Exit code of pytest in a folder; None where it takes longer than it may."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
-        cwd=folder, env={**(env or os.environ), "PYTHONPATH": str(folder)},
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
-    end = None if limit_s is None else time.monotonic() + limit_s
     try:
-        code = process.wait(None if end is None else limit_s)
+        code = process.wait(limit_s)
     except subprocess.TimeoutExpired:
-        return 1
+        return None
     finally:
         _end_group(process)
     if code not in (0, 1, 2, 4):  # 2 and 4: a module that cannot be imported

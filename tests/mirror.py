@@ -1,0 +1,268 @@
+"""Which tests hold which module: those of its name, and for the others the list below.
+
+A module without a test of its name is here with the tests that hold it, and why they do. The test
+of the architecture keeps the list true: every module is held, and no line of it is idle.
+`tests.mutation` runs the tests named here for changes of the module.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
+    # placement
+    "placement.contest": (("cli.test_commands",), "a contest is what `compare` prints"),
+    "placement.files.*_schema": (
+        ("placement.files.test_config_file", "placement.files.test_cluster_file",
+         "placement.files.test_plan_file", "test_docs"),
+        "schemas are tables: what they refuse is seen in the files, what they say in docs/schema",
+    ),
+    "placement.files.json_schema": (("test_docs",), "it writes docs/schema"),
+    "placement.files.plan_reader": (
+        ("placement.files.test_plan_file", "placement.test_check"), "plans are read by `read_plan`",
+    ),
+    "placement.files.requests.assembly": (
+        ("placement.files.test_request_file", "placement.files.requests.test_decoding"),
+        "every format is one trace, put together there",
+    ),
+    "placement.files.requests.batch": (
+        ("placement.files.test_request_file", "placement.files.requests.test_decoding"),
+        "every format is one trace, in batches",
+    ),
+    "placement.files.requests.records": (
+        ("placement.files.test_request_file", "placement.files.requests.test_decoding"),
+        "every format is one trace, some of them record by record",
+    ),
+    "placement.files.schema_faults": (
+        ("placement.files.test_many_faults", "placement.files.test_config_file"),
+        "its sentences are those of the files",
+    ),
+    "placement.files.syntax.document": (
+        ("placement.files.test_many_faults", "placement.files.test_config_file"),
+        "documents are read with their lines by every reader",
+    ),
+    "placement.files.syntax.*_text": (
+        ("placement.files.syntax.test_source", "placement.files.test_names",
+         "placement.files.test_request_file"),
+        "broken and hard texts are tried in all syntaxes at once",
+    ),
+    "placement.files.syntax.yaml_writer": (
+        ("placement.files.test_names",), "any name is written, and read by two parsers",
+    ),
+    "placement.files.workflow_edges": (
+        ("placement.files.test_config_file",), "edges are part of a config",
+    ),
+    "placement.generate.trace_writer": (
+        ("placement.generate.test_synthetic", "placement.files.test_names"),
+        "what is generated is written and read in every format",
+    ),
+    "placement.heuristics.annealing": (
+        ("placement.heuristics.test_local_search", "placement.heuristics.test_compiled_search"),
+        "compiled: the local search is its door",
+    ),
+    "placement.heuristics.coverage": (
+        ("placement.heuristics.test_greedy", "placement.heuristics.test_rules"),
+        "greedy and random placements are made whole by it",
+    ),
+    "placement.heuristics.random": (
+        ("placement.heuristics.test_rules",), "all methods keep the rules, by name",
+    ),
+    "placement.heuristics.selective_replication": (
+        ("placement.heuristics.test_rules", "placement.portfolio.test_starts"),
+        "all methods keep the rules, by name",
+    ),
+    "placement.params.*": (
+        ("placement.params.test_search_params",), "data that check themselves, tried all together",
+    ),
+    "placement.patterns.aggregate_bottleneck": (
+        ("placement.patterns.test_search", "placement.patterns.test_uneven"),
+        "U* of the whole search against brute force",
+    ),
+    "placement.patterns.bounding": (
+        ("placement.patterns.test_search", "placement.patterns.test_proven_bound"),
+        "a part of the search, whose bound is held against brute force",
+    ),
+    "placement.patterns.column_generation": (
+        ("placement.patterns.test_branching", "placement.patterns.test_proven_bound"),
+        "its bound and relaxation are those of the tree's root",
+    ),
+    "placement.patterns.cutting_planes": (
+        ("placement.patterns.test_rounding_cuts", "placement.patterns.test_search"),
+        "it adds the cuts that are tested there",
+    ),
+    "placement.patterns.diving": (
+        ("placement.patterns.test_search",), "a part of the search for plans",
+    ),
+    "placement.patterns.duals": (
+        ("placement.patterns.test_proven_bound", "placement.verify.test_proof"),
+        "stored multipliers prove the bound again by other code",
+    ),
+    "placement.patterns.exchanges": (
+        ("placement.patterns.test_search",), "a part of the search for plans",
+    ),
+    "placement.patterns.incumbent": (
+        ("placement.patterns.test_search", "placement.test_anytime"),
+        "a part of the search for plans",
+    ),
+    "placement.patterns.initial_patterns": (
+        ("placement.patterns.test_branching", "placement.patterns.test_search"),
+        "column generation starts from it",
+    ),
+    "placement.patterns.joint_master": (
+        ("placement.test_robust",), "several demands against brute force",
+    ),
+    "placement.patterns.pricing.content_list": (
+        ("placement.patterns.pricing.test_contents",), "contents are listed and priced together",
+    ),
+    "placement.patterns.pricing.counts": (
+        ("placement.patterns.pricing.test_contents", "placement.patterns.pricing.test_knapsack"),
+        "each pricing problem is held against the others",
+    ),
+    "placement.patterns.pricing.features": (
+        ("placement.patterns.test_master_rows", "placement.patterns.pricing.test_contents"),
+        "rows as master and pricing see them agree",
+    ),
+    "placement.patterns.pricing.positions": (
+        ("placement.patterns.test_branching", "placement.patterns.pricing.test_knapsack"),
+        "each pricing problem is held against the others",
+    ),
+    "placement.patterns.pricing.problems": (
+        ("placement.patterns.test_branching", "placement.patterns.test_rounding_cuts"),
+        "it only chooses",
+    ),
+    "placement.patterns.restricted_master": (
+        ("placement.patterns.test_node_set_master", "placement.patterns.test_rounding_cuts"),
+        "two masters of one instance agree",
+    ),
+    "placement.portfolio.partition": (
+        ("placement.portfolio.test_preparation", "placement.heuristics.test_rules"),
+        "all methods keep the rules, by name",
+    ),
+    "placement.portfolio.scenario_routing": (
+        ("placement.test_robust",), "several demands against brute force",
+    ),
+    "placement.problem.names": (
+        ("cli.test_commands", "test_architecture"), "tuples of names that users write",
+    ),
+    "placement.problem.plan": (
+        ("placement.files.test_plan_file", "placement.test_check"),
+        "plans are written, read and judged",
+    ),
+    "placement.problem.placement_rules": (
+        ("placement.heuristics.test_rules",), "what rules mean is seen in what keeps them",
+    ),
+    "placement.problem.score": (("placement.test_refine",), "a type"),
+    "placement.programs.demands": (
+        ("placement.test_robust",), "several demands against brute force",
+    ),
+    "placement.programs.joint": (("placement.test_robust",), "several demands against brute force"),
+    "placement.programs.least_replicas": (
+        ("placement.programs.test_compact",), "one row of the compact program",
+    ),
+    "placement.programs.space_rows": (
+        ("placement.problem.test_space", "placement.programs.test_compact"),
+        "all who ask for space agree",
+    ),
+    "placement.solver.highs": (
+        ("placement.solver.test_milp",), "each solver gives what the others give",
+    ),
+    "placement.support.garbage": (
+        ("placement.files.test_request_file",), "it changes speed and nothing else",
+    ),
+    "placement.support.lazy": (("test_public_names",), "the public names are its only use"),
+    "placement.support.quiet": (
+        ("placement.solver.test_milp", "placement.files.syntax.test_source"),
+        "what libraries print is seen where they print",
+    ),
+    "placement.verify.*": (
+        ("placement.verify.test_proof",), "parts of one proof, against brute force and forgery",
+    ),
+    # runtime
+    "runtime.arrays": (
+        ("runtime.test_engine", "runtime.test_simpy"), "what the engines run on",
+    ),
+    "runtime.calibration.errors": (("runtime.calibration.test_fit",), "what a fit is judged by"),
+    "runtime.calibration.observed": (
+        ("runtime.calibration.test_fit", "runtime.calibration.test_service"),
+        "every fit begins with it",
+    ),
+    "runtime.compare": (("cli.test_commands",), "a comparison is what `compare` prints"),
+    "runtime.engines.*": (
+        ("runtime.test_engine", "runtime.test_simpy", "runtime.test_sharing",
+         "runtime.test_queueing"),
+        "engines against each other, an independent model and closed forms",
+    ),
+    "runtime.judge": (
+        ("placement.test_refine", "benchmarks.test_robustness"), "it scores refinements",
+    ),
+    "runtime.live.backlog": (
+        ("runtime.live.test_executor",), "what routers see of a live run, against the simulator",
+    ),
+    "runtime.live.calls": (
+        ("runtime.live.test_endpoints", "runtime.live.test_transport"),
+        "calls are what endpoints are given",
+    ),
+    "runtime.live.endpoint_schema": (("runtime.live.test_endpoints",), "a table"),
+    "runtime.live.execute": (("cli.test_execute",), "the command as a function"),
+    "runtime.live.gpu_time": (("runtime.live.test_record",), "measured times come back"),
+    "runtime.live.inference.*": (
+        ("runtime.live.test_local_models",), "models that really infer, where they are installed",
+    ),
+    "runtime.live.keys": (
+        ("runtime.live.test_transport",), "a key is what makes a repeated call one call",
+    ),
+    "runtime.live.kinds": (("runtime.live.test_transport",), "answers of every kind of server"),
+    "runtime.live.local": (
+        ("runtime.live.test_transport", "cli.test_serve_local"), "servers that calls are made to",
+    ),
+    "runtime.live.server": (
+        ("runtime.live.test_transport", "cli.test_serve_local"), "servers that calls are made to",
+    ),
+    "runtime.live.station": (
+        ("runtime.live.test_executor",), "queues of a live run, against the simulator",
+    ),
+    "runtime.residency": (("runtime.test_switching",), "against a ledger searched anew"),
+    "runtime.result": (
+        ("runtime.test_engine", "runtime.test_metrics"), "what engines return and metrics read",
+    ),
+    "runtime.scene": (("runtime.test_figures",), "what figures are taken from"),
+    "runtime.scoring": (
+        ("placement.test_refine", "benchmarks.test_robustness"), "it scores refinements",
+    ),
+    "runtime.simulate": (
+        ("runtime.test_run", "runtime.test_shares", "runtime.test_invariants"),
+        "the front door of every run",
+    ),
+    # cli
+    "cli.formats.*": (("cli.test_export",), "formats are what `export` writes"),
+    "cli.plots.*": (("cli.plots.test_pictures", "cli.test_export"), "against baseline images"),
+    "cli.views.*": (
+        ("cli.views.test_pictures", "cli.views.test_page"),
+        "against baselines, and as a page with its figures",
+    ),
+    "cli.completion": (("cli.test_terminal",), "the tab key"),
+    "cli.main": (("cli.test_commands", "cli.test_mistakes"), "the door of every command"),
+    "cli.entry": (("cli.test_interruption",), "processes that are ended"),
+    "cli.waiting": (("cli.test_terminal",), "what a terminal shows meanwhile"),
+    "cli.simulated_headroom": (("cli.test_headroom_simulated",), "as `solve` states it"),
+    "cli.refine": (("cli.test_scenarios", "cli.test_commands"), "as `solve --refine` prints it"),
+    "cli.*": (
+        ("cli.test_commands", "cli.test_contract", "cli.test_terminal"),
+        "every command is called as users do, with and without --json",
+    ),
+}  # fmt: skip
+"""Pattern of modules: their tests, and why. The first pattern that holds counts."""
+
+
+def mirror_of(module: str) -> str:
+    """Test module of a module's name: ``tests.runtime.test_log`` mirrors `runtime.log`."""
+    room, _, leaf = module.rpartition(".")
+    return f"tests.{room}.test_{leaf}" if room else f"tests.test_{leaf}"
+
+
+def held_by(module: str) -> tuple[str, ...]:
+    """Tests that hold a module without one of its name; none where the list lacks it."""
+    for pattern, (tests, _) in HELD_BY.items():
+        if fnmatchcase(module, pattern):
+            return tuple(f"tests.{test}" for test in tests)
+    return ()
