@@ -24,6 +24,15 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
     """Locality by water-filling, less the penalties for what is not served and not covered.
 
     In overload it can pay to leave out a model whole; a plan may not.
+
+    Parameters
+    ----------
+    demand : Demands
+        Rates, work and links of all workflows, as `water_filling` has them.
+    servers : Servers
+        What is placed where.
+    used : int64
+        Models that must have a replica.
     """
     held = np.zeros(len(demand.gpus_required), dtype=np.bool_)
     for s in range(len(servers.gpus)):
@@ -62,6 +71,14 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
 
     Parameters
     ----------
+    demand : Demands
+        Rates, work and links of all workflows.
+    servers : Servers
+        Where it begins.
+    best : Servers
+        The best met so far.
+    best_score : float
+        Its `score_of`.
     used : int64
         Models that may be added.
     memory_gb : float64, shape (M,)
@@ -70,6 +87,12 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
         What the replicas on each GPU of each server may take (`placement.problem.space`).
     per_gpu : int
         Most replicas on one GPU.
+    moves : int
+        Tried in all.
+    hot, cold : float
+        Temperatures at the first and the last move, in units of the score.
+    seed : int
+        Of the moves.
     """
     np.random.seed(seed)
     n_servers = len(servers.gpus)

@@ -55,7 +55,17 @@ class Room:
         return peak
 
     def put(self, model: int, server: int, start: int, load: float = 0.0) -> None:
-        """Place a replica; the caller has asked `fits`."""
+        """Place a replica; the caller has asked `fits`.
+
+        Parameters
+        ----------
+        model, server : int
+            Of the replica.
+        start : int
+            First GPU within the server.
+        load : float
+            Busy fraction expected of it, which later choices look at.
+        """
         tick()
         block = slice(start, start + int(self.instance.gpus_required[model]))
         self.memory_gb[server, block] -= self.instance.memory_per_gpu_gb[model]

@@ -80,7 +80,17 @@ def replica_order(instance: Instance) -> list[int]:
 
 
 def place_all(room: Room, models: Iterable[int], choose: Chooser) -> None:
-    """Put a replica of each model on free GPUs where `choose` says, if anywhere."""
+    """Put a replica of each model on free GPUs where `choose` says, if anywhere.
+
+    Parameters
+    ----------
+    room : Room
+        Changed in place.
+    models : iterable of int
+        In this order; one may come several times.
+    choose : callable
+        Gives server and first GPU for a model, or None.
+    """
     full: set[int] = set()
     for m in models:
         where = None if m in full else choose(room, m)
@@ -180,7 +190,15 @@ class AffinityChooser(RoundRobinChooser):
 
 
 def fill_spare(room: Room, choose_multi: Chooser, choose_single: Chooser) -> None:
-    """Give GPUs that packing left free to the busiest models that fit on them."""
+    """Give GPUs that packing left free to the busiest models that fit on them.
+
+    Parameters
+    ----------
+    room : Room
+        Changed in place; every used model has a replica.
+    choose_multi, choose_single : callable
+        Give server and first GPU for a model of several GPUs, and for one of a single GPU.
+    """
     instance = room.instance
     count = room.count.sum(axis=1)
     heap = [(-instance.model_work[m] / count[m], m) for m in instance.used_models]

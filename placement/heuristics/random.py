@@ -19,6 +19,15 @@ def random_placement(
 
     So it differs from `greedy` in nothing but where replicas go, and shows what that is worth.
 
+    Parameters
+    ----------
+    instance : Instance
+        What is to be placed.
+    seed : int
+        Of the draws.
+    params : SearchParams
+        Those of the search that covers every model.
+
     Raises
     ------
     Infeasible

@@ -35,6 +35,15 @@ def selective_replication(
 
     Servers that hold the same are tried once. Where memory allows, GPUs are shared.
 
+    Parameters
+    ----------
+    instance : Instance
+        What is to be placed.
+    score : callable
+        Worth of a placement: more is better.
+    budget : Budget, optional
+        When to stop; the first placement comes in any time.
+
     Raises
     ------
     Infeasible

@@ -53,7 +53,17 @@ def shrink(instance: Instance, factor: int) -> Instance:
 
 
 def repeat(instance: Instance, small: Instance, found: Placement) -> Placement:
-    """Fill the servers of each type with the contents found for the few, in turn."""
+    """Fill the servers of each type with the contents found for the few, in turn.
+
+    Parameters
+    ----------
+    instance : Instance
+        With all servers.
+    small : Instance
+        With fewer servers of each type.
+    found : Placement
+        Over those few.
+    """
     model, server, start = [], [], []
     large_type, small_type = instance.cluster.server_type, small.cluster.server_type
     for t in range(len(instance.cluster.server_types)):

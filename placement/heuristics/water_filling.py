@@ -141,7 +141,17 @@ def _in_order(instance: Instance) -> list[int]:
 
 
 def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers:
-    """Arrays of the placement, one row a server, with room for `width` replicas."""
+    """Arrays of the placement, one row a server, with room for `width` replicas.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cluster.
+    placement : Placement
+        In its canonical order.
+    width : int
+        Replicas that a row has room for at least.
+    """
     cluster = instance.cluster
     size = np.bincount(placement.server, minlength=cluster.n_servers).astype(np.int64)
     width = max(width, int(size.max(initial=1)))
@@ -167,6 +177,15 @@ def filled_routing(
     instance: Instance, placement: Placement, params: SearchParams = DEFAULTS
 ) -> Solution | None:
     """The rates of water-filling as a routing: found in a moment, however many workflows there are.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap; normalized.
+    placement : Placement
+        Is kept.
+    params : SearchParams
+        Says how many rates may be recorded.
 
     Returns
     -------

@@ -54,6 +54,8 @@ def add_patterns(
     ----------
     pricings : sequence of PricingProblem
         None prove nothing.
+    share : float
+        Of the time left.
     quick, drafts : bool
         Whether to price with the search's knapsacks and drafts.
     proofs, enough : int, float

@@ -196,7 +196,23 @@ def leaf_bound(
     pricings: list[PricingProblem],
     budget: Budget | None = None,
 ) -> float:
-    """Lagrangian bound of one part of the plans."""
+    """Lagrangian bound of one part of the plans.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    settings : SolverSettings
+        For the pricing programs.
+    rows : tuple of Row
+        Those of all plans, and the decisions that make the part.
+    duals : Duals
+        Any are valid.
+    pricings : list of PricingProblem
+        One a server type, with these rows.
+    budget : Budget, optional
+        When to stop: a pricing problem without a bound makes the part's infinite.
+    """
     priced = [p.solve(duals, settings, budget) for p in pricings]
     bounds = [math.inf if p is None else p.best_bound for p in priced]
     return lagrangian(instance, rows, duals, bounds)

@@ -34,6 +34,19 @@ def add_broken_rows(
 
     Their multipliers are 0 until patterns are priced again: the bound stays what it is. The
     relaxation is the one with the cuts, which rounds better.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    settings : SolverSettings
+        For the master.
+    budget : Budget
+        When to stop.
+    pool : Pool
+        Takes the rows, and the relaxation with them.
+    servers : bool
+        Look for cuts by whole servers, too.
     """
     known = set(pool.rows)
     rows: list[Cut] = [row for row in kept_rows(instance) if row not in known]

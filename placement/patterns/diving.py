@@ -35,6 +35,19 @@ def dive(
 ) -> dict[Pattern, int] | None:
     """Round the relaxation to a whole plan; the pool keeps every pattern priced on the way.
 
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    settings : SolverSettings
+        For master and pricing.
+    budget : Budget
+        When to stop.
+    pool : Pool
+        With its relaxation; takes the patterns.
+    pricings : sequence of PricingProblem
+        One a server type.
+
     Returns
     -------
     dict of Pattern to int or None

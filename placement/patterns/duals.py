@@ -44,12 +44,35 @@ def lagrangian(instance: Instance, rows: Sequence[Row], duals: Duals, bounds: li
     the pricing problem's proven bound (Geoffrion, Lagrangean relaxation for integer programming,
     Math. Prog. Study 2, 1974). `instance` is normalized. It bounds every plan that keeps the
     rows; all plans keep `rounding_rows`.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    rows : sequence of Row
+        Rows on replica counts, in the order of the multipliers.
+    duals : Duals
+        Any are valid; those of rows are taken with the sign that makes them so.
+    bounds : list of float
+        Of each server type: what one server is worth at these multipliers at most.
     """
     return min(1.0, relaxed(instance, rows, duals, bounds))
 
 
 def relaxed(instance: Instance, rows: Sequence[Row], duals: Duals, bounds: list[float]) -> float:
-    """Locality of the relaxation itself: beyond 1 it still says what each server adds to it."""
+    """Locality of the relaxation itself: beyond 1 it still says what each server adds to it.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    rows : sequence of Row
+        Rows on replica counts, in the order of the multipliers.
+    duals : Duals
+        Of demand and rows.
+    bounds : list of float
+        Of each server type: what one server is worth at these multipliers at most.
+    """
     total = sum(pi * instance.workflows[w].rate for (w, _), pi in duals.demand.items())
     total += sum(row.signed(mu) * row.limit for row, mu in zip(rows, duals.rows, strict=True))
     types = instance.cluster.server_types
@@ -58,7 +81,22 @@ def relaxed(instance: Instance, rows: Sequence[Row], duals: Duals, bounds: list[
 
 
 def as_json(instance: Instance, rows: Sequence[Row], duals: Duals) -> dict[str, object]:
-    """Duals as parts of the bound: of each node by workflow, of the count rows in order."""
+    """Duals as parts of the bound: of each node by workflow, of the count rows in order.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    rows : sequence of Row
+        Rows on replica counts, in the order of the multipliers.
+    duals : Duals
+        Of demand and rows.
+
+    Returns
+    -------
+    dict
+        ``demand`` and ``replicas``, as the plan file stores them (docs/certificate.md).
+    """
     servers = instance.cluster.n_servers
     return {
         "demand": {

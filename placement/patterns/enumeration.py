@@ -69,6 +69,8 @@ def candidates(
         Any multipliers are valid; better ones leave less.
     contents : sequence of Contents
         Of every server type.
+    worth : float
+        Locality that a plan must exceed.
     """
     pricings = [ContentPricing(c, rows, batches=PROVING_BATCHES) for c in contents]
     priced = [p.solve(duals, settings, budget) for p in pricings]
@@ -133,6 +135,21 @@ def solve_over(
     start: Mapping[Pattern, int] | None = None,
 ) -> tuple[dict[Pattern, int] | None, float | None]:
     """Solve the integer program over the candidates.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    settings : SolverSettings
+        For the integer program.
+    budget : Budget or None
+        When to stop.
+    rows : sequence of Row
+        Rows that every plan keeps.
+    listed : Candidates
+        Contents, the most servers of each, and the locality that the others cannot exceed.
+    start : mapping of Pattern to int, optional
+        Servers of each in a plan to begin with.
 
     Returns
     -------

@@ -131,7 +131,21 @@ def integer(
     node_limit: int = RESTRICTED_NODE_LIMIT,
     share: float = 0.5,
 ) -> bool:
-    """Solve the integer master over some patterns; True where the incumbent improved."""
+    """Solve the integer master over some patterns; True where the incumbent improved.
+
+    Parameters
+    ----------
+    search : Search
+        Its incumbent is replaced where a better one is found.
+    patterns : sequence of Pattern
+        Columns of the master.
+    limits : callable, optional
+        Least and most servers of a pattern.
+    node_limit : int
+        Nodes of branch and bound.
+    share : float
+        Of the time left.
+    """
     improved, budget = False, search.budget.part(share)
     with budget.bounded():
         master = master_of(search.normal)(search.normal, patterns, search.pool.rows, integer=True)

@@ -122,7 +122,17 @@ class ScenarioPricing:
     def solve(
         self, at: Multipliers, settings: SolverSettings, budget: Budget | None
     ) -> tuple[Pattern, float] | None:
-        """The best content found, and a proven bound on the value of any; None without either."""
+        """The best content found, and a proven bound on the value of any; None without either.
+
+        Parameters
+        ----------
+        at : Multipliers
+            Weights of the scenarios, and their duals of demand.
+        settings : SolverSettings
+            Solver and threads.
+        budget : Budget or None
+            When to stop.
+        """
         terms: list[tuple[pulp.LpVariable, float]] = []
         for part, theta, pi in zip(self.parts, at.theta, at.demand, strict=True):
             terms += [(v, float(theta) * c) for v, c in part.value]
@@ -148,7 +158,17 @@ class ScenarioPricing:
 def scenario_bound(
     scenarios: Sequence[Scenario], at: Multipliers, pricing_bounds: Sequence[float]
 ) -> float:
-    """The bound of the module's docstring, for normalized scenarios and any multipliers."""
+    """The bound of the module's docstring, for normalized scenarios and any multipliers.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        K demands on one cluster.
+    at : Multipliers
+        Weights of the scenarios, and their duals of demand.
+    pricing_bounds : sequence of float
+        Of each server type: what one server is worth at most, over all scenarios.
+    """
     cluster = scenarios[0].cluster
     total = sum(t.count * b for t, b in zip(cluster.server_types, pricing_bounds, strict=True))
     for scenario, pi in zip(scenarios, at.demand, strict=True):
@@ -185,7 +205,23 @@ def generate_scenarios(
     *,
     gap: float,
 ) -> ScenarioPool:
-    """Column generation from the patterns of the starts, until relaxation and bound meet."""
+    """Column generation from the patterns of the starts, until relaxation and bound meet.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        K demands on one cluster, each with its cap.
+    criterion : {'average', 'worst'}
+        How the localities of the scenarios become one number.
+    starts : sequence of Placement
+        Their servers are the first patterns.
+    settings : SolverSettings
+        For master and pricing.
+    budget : Budget
+        When to stop; what was found stays, and the bound is valid.
+    gap : float
+        Relative gap at which to stop.
+    """
     pool = ScenarioPool()
     with budget.bounded():
         _generate(pool, scenarios, criterion, starts, settings, budget, gap)
@@ -249,7 +285,30 @@ def integer_scenarios(
     start: Placement,
     gap: float,
 ) -> Iterator[Placement | None]:
-    """Whole numbers of servers: near the relaxation's counts first, then over the whole pool."""
+    """Whole numbers of servers: near the relaxation's counts first, then over the whole pool.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        K demands on one cluster, each with its cap.
+    criterion : {'average', 'worst'}
+        How the localities of the scenarios become one number.
+    pool : ScenarioPool
+        Patterns, and the relaxation's counts.
+    settings : SolverSettings
+        For the integer programs.
+    budget : Budget
+        Shared by both programs.
+    start : Placement
+        Where branch and bound begins.
+    gap : float
+        Relative gap at which to stop.
+
+    Yields
+    ------
+    Placement or None
+        Of each program; None where it found nothing.
+    """
     normal = [normalize(s) for s in scenarios]
     held = patterns_of(scenarios[0], start)
     near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]

@@ -47,7 +47,17 @@ def patterns_of(instance: Instance, placement: Placement) -> dict[Pattern, int]:
 
 
 def canonical(instance: Instance, kind: int, content: list[tuple[int, int]]) -> Pattern:
-    """Sort a content; blocks are moved together where only their counts matter."""
+    """Sort a content; blocks are moved together where only their counts matter.
+
+    Parameters
+    ----------
+    instance : Instance
+        Says how many GPUs a replica takes, and whether they are shared.
+    kind : int
+        Server type.
+    content : list of (int, int)
+        Model and first GPU of each replica.
+    """
     if instance.counts_suffice:
         start, packed = 0, []
         for m in sorted((m for m, _ in content), key=lambda m: (-instance.gpus_required[m], m)):
@@ -66,6 +76,10 @@ def lay_out(
 
     Parameters
     ----------
+    kind : int
+        Server type.
+    counts : mapping of int to int
+        Replicas wanted by model.
     load : dict of int to float, optional
         Expected load of each replica by model.
     """
@@ -83,7 +97,19 @@ def lay_out(
 
 
 def fill(instance: Instance, kind: int, wanted: list[int], counts: dict[int, int]) -> Pattern:
-    """Lay out `counts`, then add replicas of `wanted`, in turn, while any fits."""
+    """Lay out `counts`, then add replicas of `wanted`, in turn, while any fits.
+
+    Parameters
+    ----------
+    instance : Instance
+        Models and rules of space.
+    kind : int
+        Server type.
+    wanted : list of int
+        Models, the most wanted first.
+    counts : dict of int to int
+        Replicas by model that come first.
+    """
     shape = _Filling(instance, instance.cluster.server_types[kind])
     for m, _ in lay_out(instance, kind, counts).content:
         shape.add(m, 1.0)
@@ -100,6 +126,8 @@ def proportional(instance: Instance, kind: int, work: dict[int, float]) -> Patte
 
     Parameters
     ----------
+    kind : int
+        Server type.
     work : dict of int to float
         Work of each model, in any unit.
 

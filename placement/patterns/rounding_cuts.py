@@ -204,7 +204,17 @@ Cut = KeptRow | ServerRow
 
 
 def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | None:
-    """Make the row of a part with a reference; None where rounding gains nothing."""
+    """Make the row of a part with a reference; None where rounding gains nothing.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    part : Part
+        Workflow and link, or the whole workflow.
+    reference : float
+        Rate kept by one server, in whose multiples the row counts.
+    """
     flow = instance.workflows[part[0]]
     if not reference > LEAST_REFERENCE * flow.rate:
         return None
@@ -320,7 +330,19 @@ def broken(
     *,
     least: float,
 ) -> list[Cut]:
-    """Rows that a relaxation breaks by more than `least` of the part's rate, the worst first."""
+    """Rows that a relaxation breaks by more than `least` of the part's rate, the worst first.
+
+    Parameters
+    ----------
+    rows : sequence of Cut
+        Valid for every plan.
+    servers : mapping of Pattern to float
+        Servers of each pattern in the relaxation.
+    kept : mapping of Part to float
+        Rate kept of each part there.
+    least : float
+        Violation that counts, as a part of the rate.
+    """
     holders: dict[tuple[int, ...], list[tuple[Pattern, float]]] = {}
     found: list[tuple[float, Cut]] = []
     for row in rows:

@@ -107,6 +107,21 @@ def solve_patterns(
 ) -> FormOutcome:
     """Maximise the locality by column generation over server patterns.
 
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    settings : SolverSettings
+        Solver and threads.
+    budget : Budget
+        When to stop.
+    start : Solution or None
+        The first incumbent.
+    gap : float
+        Relative gap at which to stop.
+    progress : callable, optional
+        Told of every better incumbent and bound.
+
     Raises
     ------
     RuntimeError

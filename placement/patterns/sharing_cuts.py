@@ -52,7 +52,21 @@ def separate(
     settings: SolverSettings,
     budget: Budget | None = None,
 ) -> SharingCut | None:
-    """Find a cut that these counts break, lifted to all models; None where there is none."""
+    """Find a cut that these counts break, lifted to all models; None where there is none.
+
+    Parameters
+    ----------
+    instance : Instance
+        Models and rules of space.
+    server : ServerType
+        Type of the server.
+    counts : mapping of int to int
+        Replicas on it by model.
+    settings : SolverSettings
+        For the program that weighs the models.
+    budget : Budget, optional
+        When to stop.
+    """
     touched = covered(instance, counts)
     memory = instance.memory_per_gpu_gb
     models = sorted(touched, key=lambda m: (-touched[m] * memory[m], m))[:MOST_MODELS]
@@ -112,7 +126,17 @@ def _lift(instance: Instance, server: ServerType, found: dict[int, float]) -> di
 
 
 def pairs_apart(instance: Instance, server: ServerType, models: list[int]) -> list[SharingCut]:
-    """The cliques of models no two of which fit on one GPU: the cuts met most often."""
+    """The cliques of models no two of which fit on one GPU: the cuts met most often.
+
+    Parameters
+    ----------
+    instance : Instance
+        Memory of a replica on each of its GPUs.
+    server : ServerType
+        Type of the server.
+    models : list of int
+        Those that fit on it.
+    """
     memory, limit = instance.memory_per_gpu_gb, largest_room_gb(server)
     found: dict[frozenset[int], None] = {}
     for m in models:

@@ -32,6 +32,17 @@ def partition(
 ) -> Placement:
     """Deal servers and workflows to parts at random, and place each part by the integer program.
 
+    Parameters
+    ----------
+    instance : Instance
+        What is to be placed.
+    settings : SolverSettings
+        For the programs of the parts.
+    seed : int
+        Of the splits.
+    budget : Budget, optional
+        Shared by the parts.
+
     Raises
     ------
     Infeasible

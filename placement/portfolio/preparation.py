@@ -47,7 +47,21 @@ def best_start(
     budget: Budget,
     note: ProgressCallback,
 ) -> Start:
-    """Heuristic placements, U* and the cap it gives, and the best start under that cap."""
+    """Heuristic placements, U* and the cap it gives, and the best start under that cap.
+
+    Parameters
+    ----------
+    instance : Instance
+        What is to be placed; its cap does not count yet.
+    options : SolveOptions
+        Mode and target, which fix the cap once U* is known.
+    settings : SolverSettings
+        For the programs that route and bound.
+    budget : Budget
+        Of the whole solve; shares of it go to each step.
+    note : callable
+        Told of each step, and of every better start.
+    """
     note(Progress("start", budget.elapsed_s, None, None))
     placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
     first, params = propose_in_any_time(placer, budget), settings.params.portfolio

@@ -23,6 +23,17 @@ def route_in_time(
     """Best routing; where the time ends first, that of water-filling, or with even loads.
 
     None where the cap cannot be kept, or no routing that keeps it is known in time.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    placement : Placement
+        Is kept.
+    settings : SolverSettings
+        For the routing program.
+    budget : Budget
+        When the program gives way to what needs none.
     """
     routed = best_routing(instance, placement, settings, budget=budget)
     if routed is not None or not budget.expired:
@@ -41,7 +52,19 @@ def route_all(
     settings: SolverSettings,
     budget: Budget | None = None,
 ) -> list[Solution] | None:
-    """Best routing of each scenario, as far as there is time; None where one cannot be served."""
+    """Best routing of each scenario, as far as there is time; None where one cannot be served.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        K demands on one cluster, each with its cap.
+    placement : Placement
+        The same for all.
+    settings : SolverSettings
+        For the routing programs.
+    budget : Budget, optional
+        Shared evenly among those still to be routed.
+    """
     budget, found = budget or Budget(), []
     for k, scenario in enumerate(scenarios):
         part = budget.part(1 / (len(scenarios) - k))
@@ -58,12 +81,34 @@ def worth(
     placement: Placement,
     settings: SolverSettings,
 ) -> float:
-    """Criterion of a placement under its best routings; -inf where one is infeasible."""
+    """Criterion of a placement under its best routings; -inf where one is infeasible.
+
+    Parameters
+    ----------
+    criterion : {'average', 'worst'}
+        How the localities of the scenarios become one number.
+    scenarios : sequence of Scenario
+        K demands on one cluster, each with its cap.
+    placement : Placement
+        The same for all.
+    settings : SolverSettings
+        For the routing programs.
+    """
     return worth_of(criterion, scenarios, route_all(scenarios, placement, settings))
 
 
 def worth_of(
     criterion: Criterion, scenarios: Sequence[Scenario], routed: Sequence[Solution] | None
 ) -> float:
-    """Criterion of a routing of each scenario; -inf without one."""
+    """Criterion of a routing of each scenario; -inf without one.
+
+    Parameters
+    ----------
+    criterion : {'average', 'worst'}
+        How the localities of the scenarios become one number.
+    scenarios : sequence of Scenario
+        K demands on one cluster, each with its cap.
+    routed : sequence of Solution or None
+        Of each scenario; None where one cannot be served.
+    """
     return float("-inf") if routed is None else combine(criterion, objectives(scenarios, routed))

@@ -91,7 +91,17 @@ class Placer:
         return compact_bottleneck(instance, settings, budget, target=self.target, start=start)
 
     def place(self, method: str, cap: float, budget: Budget) -> Placement:
-        """Placement of a method that sees this cap."""
+        """Placement of a method that sees this cap.
+
+        Parameters
+        ----------
+        method : str
+            Key of `HEURISTICS`.
+        cap : float
+            Busy fraction that no GPU is to exceed; only some methods look at it.
+        budget : Budget
+            For methods that search.
+        """
         if (method, cap) not in self._known:
             self._known[method, cap] = self._place(method, cap, budget)
         return self._known[method, cap]
@@ -146,6 +156,12 @@ def propose(placer: Placer, method: str, budget: Budget, *, cap: float | None = 
 
     Parameters
     ----------
+    placer : Placer
+        Knows the instance, and what was placed before.
+    method : str
+        Key of `HEURISTICS`.
+    budget : Budget
+        For searches and for the program of least bottleneck.
     cap : float, optional
         The cap on GPU loads, where U* is known; else the method seeks one of its own.
     """
@@ -255,6 +271,8 @@ def route_all(
 
     Parameters
     ----------
+    placements : sequence of Placement
+        Of those that are equal, one is routed.
     last : bool
         Nothing else is going to be placed. Else the best alone gets its program, and where there
         are many nodes not even that: whoever searches on needs the time more.

@@ -37,6 +37,19 @@ def balance(
     busiest of their type, and the rates are balanced by a linear program. Small clusters also get
     spare replicas (`refill`), and are placed anew by an integer program that minimises the
     squared loads.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    solution : Solution
+        Where it begins.
+    settings : SolverSettings
+        For the linear and the integer programs.
+    budget : Budget
+        What is best when it ends is returned.
+    tolerance : float
+        Part of the locality that evenness may cost.
     """
     best = solution
     with budget.bounded():

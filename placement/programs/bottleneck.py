@@ -26,6 +26,15 @@ def proven_lower(bound: float, ceiling: float, floor: float) -> float:
     The program's maximum is the lesser of `ceiling` and at least 1 / U*. So `bound` is one on
     1 / U* only where it is below the ceiling; at the ceiling the program has proven nothing, be
     it solved or stopped.
+
+    Parameters
+    ----------
+    bound : float
+        On the program's maximum.
+    ceiling : float
+        Upper bound of the variable theta.
+    floor : float
+        Lower bound on U* that holds anyway.
     """
     if not 0 < bound < ceiling * (1 - PROVEN):
         return floor
@@ -33,7 +42,15 @@ def proven_lower(bound: float, ceiling: float, floor: float) -> float:
 
 
 def restored(instance: Instance, normal: Instance, found: Bottleneck) -> Bottleneck:
-    """Give what is known of U* of a normalized instance the loads of the instance itself."""
+    """Give what is known of U* of a normalized instance the loads of the instance itself.
+
+    Parameters
+    ----------
+    instance, normal : Instance
+        As it is, and normalized.
+    found : Bottleneck
+        Interval and solution of the normalized one.
+    """
     unit = normal.load_unit or 1.0
     solution = restore(instance, normal, found.solution)
     return Bottleneck(found.lower * unit, found.upper * unit, solution)

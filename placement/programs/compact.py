@@ -290,6 +290,21 @@ def solve_compact(
 ) -> FormOutcome:
     """Maximise the locality by branch and bound over the whole program.
 
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    settings : SolverSettings
+        Solver and threads.
+    budget : Budget
+        When to stop.
+    start : Solution or None
+        Where branch and bound begins; it is returned where nothing better is found.
+    gap : float
+        Relative gap at which to stop.
+    progress : callable, optional
+        Told incumbent and bound.
+
     Raises
     ------
     RuntimeError

@@ -73,7 +73,17 @@ def split_windows(trace: Trace, windows: int) -> list[Trace]:
 
 
 def window_demands(workload: Workload, trace: Trace, windows: int) -> list[Demand]:
-    """Demand of each window: its requests over the window's duration."""
+    """Demand of each window: its requests over the window's duration.
+
+    Parameters
+    ----------
+    workload : Workload
+        Models and workflows.
+    trace : Trace
+        Is split by time.
+    windows : int
+        Equal parts of its span.
+    """
     duration = (trace.span_s or 1.0) / windows
     found = []
     for part in split_windows(trace, windows):

@@ -148,7 +148,17 @@ def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
 
 @lru_cache(maxsize=CACHED)
 def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> bool:
-    """Whether a server can hold these blocks, at most `limit` on one GPU; True where unproven."""
+    """Whether a server can hold these blocks, at most `limit` on one GPU; True where unproven.
+
+    Parameters
+    ----------
+    server : ServerType
+        Type of the server, empty.
+    blocks : tuple of (int, float)
+        GPUs of each, and memory in GB on each of them.
+    limit : int
+        Most blocks on one GPU.
+    """
     if _fit_side_by_side(server, blocks):
         return True
     if sum(k * need for k, need in blocks) > total_room_gb(server):

@@ -103,6 +103,8 @@ class Place:
 
         Parameters
         ----------
+        w, n : int
+            Workflow, and node of it.
         held : sequence of variables
             Replicas of the node's model, or servers of the pattern; without them there is no row.
         carries : float, optional
@@ -120,7 +122,22 @@ class Place:
         return a
 
     def serve_together(self, w: int, nodes: Iterable[int], name: str) -> pulp.LpVariable:
-        """Add one rate at which some nodes of a workflow are served together."""
+        """Add one rate at which some nodes of a workflow are served together.
+
+        Parameters
+        ----------
+        w : int
+            The workflow.
+        nodes : iterable of int
+            Those that are served.
+        name : str
+            Part of the variable's name.
+
+        Returns
+        -------
+        variable
+            Requests per second; its work falls on the models of the nodes.
+        """
         flow = self.instance.workflows[w]
         y = pulp.LpVariable(f"y_{w}_{name}{self.at}", 0)
         busy: dict[int, float] = defaultdict(float)
@@ -148,6 +165,10 @@ class Place:
 
         Parameters
         ----------
+        w : int
+            The workflow.
+        kept : terms
+            Locality of what is kept.
         prices : sequence of float, one a node
             Locality for a unit of rate, not scaled.
         """
@@ -156,7 +177,17 @@ class Place:
         self.problem += linear([*kept_terms(kept), *paid]) <= 0
 
     def do_work(self, m: int, load: Pairs, name: str | None = None) -> None:
-        """Add the row *work* of a model: its replicas' loads are what its nodes bring."""
+        """Add the row *work* of a model: its replicas' loads are what its nodes bring.
+
+        Parameters
+        ----------
+        m : int
+            The model.
+        load : list of (variable, float)
+            Busy fractions of its replicas, and how often each counts.
+        name : str, optional
+            Of the row.
+        """
         brought = [(a, -seconds) for a, seconds in self.work.get(m, ())]
         self.problem.addConstraint(linear([*load, *brought]) == 0, name)
 
@@ -178,6 +209,8 @@ def add_demand(
 
     Parameters
     ----------
+    problem : pulp.LpProblem
+        Takes the row.
     node : tuple of int
         w and n.
     served : terms

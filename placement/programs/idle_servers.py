@@ -38,7 +38,17 @@ def trim(instance: Instance) -> Instance:
 
 
 def place_back(instance: Instance, small: Instance, solution: Solution) -> Solution:
-    """Number the servers of a trimmed cluster's solution as the whole cluster does."""
+    """Number the servers of a trimmed cluster's solution as the whole cluster does.
+
+    Parameters
+    ----------
+    instance : Instance
+        With all servers.
+    small : Instance
+        Without those that no plan needs, at the end of each type.
+    solution : Solution
+        Of `small`.
+    """
     if small.cluster is instance.cluster:
         return solution
     counts = [[t.count for t in i.cluster.server_types] for i in (small, instance)]

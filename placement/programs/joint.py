@@ -43,7 +43,19 @@ def set_criterion(
     values: Sequence[Pairs],
     constants: Sequence[float],
 ) -> None:
-    """Maximise the mean of terms k + constant k, or T with rows ``worst_k``: T <= that."""
+    """Maximise the mean of terms k + constant k, or T with rows ``worst_k``: T <= that.
+
+    Parameters
+    ----------
+    joint : pulp.LpProblem
+        Takes objective and rows; it maximises.
+    criterion : {'average', 'worst'}
+        The mean, or the least (T).
+    values : sequence of lists of (variable, float)
+        Terms of the locality of each scenario.
+    constants : sequence of float
+        Locality of each that no placement changes.
+    """
     if criterion == "average":
         share = 1.0 / len(values)
         terms = [(v, c * share) for pairs in values for v, c in pairs]
@@ -57,7 +69,22 @@ def set_criterion(
 
 
 def scenario_weights(joint: dict[str, float], criterion: Criterion, count: int) -> np.ndarray:
-    """Weights theta of the scenarios, adding up to 1: the duals of the rows of T, or even ones."""
+    """Weights theta of the scenarios, adding up to 1: the duals of the rows of T, or even ones.
+
+    Parameters
+    ----------
+    joint : dict of str to float
+        Duals by the name of the row.
+    criterion : {'average', 'worst'}
+        The mean, or the least (T).
+    count : int
+        Scenarios K.
+
+    Returns
+    -------
+    float64, shape (K,)
+        At least 0.
+    """
     if criterion == "average":
         return even_weights(count)
     theta = np.maximum(0.0, [joint[f"{WORST}_{k}"] for k in range(count)])
@@ -75,6 +102,21 @@ def solve_compact_scenarios(
     gap: float,
 ) -> tuple[Placement | None, float]:
     """Branch and bound over one set of replicas with the routing of every scenario.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+        K demands on one cluster, each with its cap.
+    criterion : {'average', 'worst'}
+        How the localities of the scenarios become one number.
+    settings : SolverSettings
+        Solver and threads.
+    budget : Budget
+        When to stop.
+    start : Placement or None
+        Where branch and bound begins.
+    gap : float
+        Relative gap at which to stop.
 
     Returns
     -------

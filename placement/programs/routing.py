@@ -215,7 +215,24 @@ def best_routing(
     *,
     budget: Budget | None = None,
 ) -> Solution | None:
-    """Route a placement for the most locality; None where `load_cap` cannot be kept in time."""
+    """Route a placement for the most locality; None where `load_cap` cannot be kept in time.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    placement : Placement
+        Is kept.
+    settings : SolverSettings
+        Solver and threads.
+    budget : Budget, optional
+        When to stop.
+
+    Returns
+    -------
+    Solution or None
+        With the rates as `settle` leaves them: they add up, and the loads carry them.
+    """
     budget = budget or Budget()
     with budget.bounded():
         program = RoutingProgram(instance, placement, pulp.LpMaximize)
@@ -232,7 +249,24 @@ def elastic_routing(
     *,
     budget: Budget | None = None,
 ) -> Solution | None:
-    """Serve as much as a placement can under the cap, for the most locality; None without one."""
+    """Serve as much as a placement can under the cap, for the most locality; None without one.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    placement : Placement
+        Is kept.
+    settings : SolverSettings
+        Solver and threads.
+    budget : Budget, optional
+        When to stop.
+
+    Returns
+    -------
+    Solution or None
+        Its `shortfall` is what stays unserved; None where the time ended first.
+    """
     budget = budget or Budget()
     with budget.bounded():
         program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
@@ -244,7 +278,15 @@ def elastic_routing(
 
 
 def shortfall_weight(instance: Instance, w: int, v: int) -> float:
-    """Share of all GPU-seconds that one execution a second of a node asks for."""
+    """Share of all GPU-seconds that one execution a second of a node asks for.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the offered load of all models.
+    w, v : int
+        Workflow, and node of it.
+    """
     flow = instance.workflows[w]
     k = instance.gpus_required[flow.node_model[v]]
     total = float(instance.offered_load.sum())
@@ -271,7 +313,26 @@ def balance_routing(
     least_locality: float,
     budget: Budget | None = None,
 ) -> Solution | None:
-    """Route for the least sum of squared GPU loads among routings worth `least_locality`."""
+    """Route for the least sum of squared GPU loads among routings worth `least_locality`.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    placement : Placement
+        Is kept.
+    settings : SolverSettings
+        Solver and threads.
+    least_locality : float
+        Of the routing, the constant part included.
+    budget : Budget, optional
+        When to stop.
+
+    Returns
+    -------
+    Solution or None
+        None where no such routing is found in time. Squares are taken by tangents.
+    """
     budget = budget or Budget()
     with budget.bounded():
         program = RoutingProgram(instance, placement, pulp.LpMinimize)

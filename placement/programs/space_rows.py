@@ -56,6 +56,20 @@ def loads_on_gpus(
 
     GPUs with the same replicas, such as those of one block, make the same row: once is enough, with
     the number of the last.
+
+    Parameters
+    ----------
+    instance : Instance
+        Says how many GPUs a replica takes.
+    loads : sequence of (int, variable)
+        Model and busy fraction of each replica on the server.
+    starts : iterable of int
+        First GPU of each.
+
+    Returns
+    -------
+    list of (int, terms)
+        GPU within the server, and the loads that fall on it.
     """
     gpus: dict[int, Pairs] = {}
     for (m, h), start in zip(loads, starts, strict=True):

@@ -49,7 +49,17 @@ class Prices(ByContent):
 
 
 def prices_at(instance: Instance, count_rows: Sequence[Row], duals: Duals) -> Prices:
-    """Prices of the Lagrangian relaxation; what is worth less than nothing need not be kept."""
+    """Prices of the Lagrangian relaxation; what is worth less than nothing need not be kept.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    count_rows : sequence of Row
+        Rows on replica counts, in the order of the multipliers; some take from what is kept.
+    duals : Duals
+        Of demand and rows.
+    """
     kept = {
         part: worth for w in instance.active_workflows for part, _, worth in keepable(instance, w)
     }
@@ -60,7 +70,17 @@ def prices_at(instance: Instance, count_rows: Sequence[Row], duals: Duals) -> Pr
 
 
 def count_contents(instance: Instance, kind: int, only: Collection[int] | None = None) -> int:
-    """Contents of one server of a type, of some models or all; the empty one is among them."""
+    """Contents of one server of a type, of some models or all; the empty one is among them.
+
+    Parameters
+    ----------
+    instance : Instance
+        With exclusive GPUs.
+    kind : int
+        Server type.
+    only : collection of int, optional
+        Models; else all that are used.
+    """
     gpus = instance.cluster.server_types[kind].gpus
     ways = np.zeros(gpus + 1, dtype=object)
     ways[0] = 1
@@ -72,7 +92,17 @@ def count_contents(instance: Instance, kind: int, only: Collection[int] | None =
 
 
 def fitting_models(instance: Instance, kind: int, only: Collection[int] | None = None) -> list[int]:
-    """Used models that a server of a type can hold, of some or of all."""
+    """Used models that a server of a type can hold, of some or of all.
+
+    Parameters
+    ----------
+    instance : Instance
+        Models and rules of space.
+    kind : int
+        Server type.
+    only : collection of int, optional
+        Models; else all that are used.
+    """
     server = instance.cluster.server_types[kind]
     return [m for m in models_that_fit(instance, server) if only is None or m in only]
 
@@ -166,6 +196,8 @@ class Contents:
         ----------
         sigma : shape (M,)
             Multipliers of the load rows, at least 0.
+        rows : int64, shape (B,), or slice
+            The contents; all by default.
         """
         value = _weigh(self.counts[rows], sigma * self.instance.load_cap)
         for flow in self._flows:
@@ -190,7 +222,17 @@ class Contents:
         return total + _weigh(self.counts, each)
 
     def best(self, flow: Flow, prices: Prices, sigma: FloatArray) -> FloatArray:
-        """Most that one workflow is worth where these nodes can be served, shape (2^V,)."""
+        """Most that one workflow is worth where these nodes can be served, shape (2^V,).
+
+        Parameters
+        ----------
+        flow : Flow
+            Its nodes V, and which of its parts each set of them keeps.
+        prices : Prices
+            Worth of a unit of rate, by node and by part kept.
+        sigma : float64, shape (M,)
+            Multipliers of the load rows, at least 0.
+        """
         demand = flow.demand
         pi = np.array([prices.demand[flow.w, v] for v in range(len(demand.node_model))])
         # A server type may hold none of the models: -1 then looks up the 0 at the end.

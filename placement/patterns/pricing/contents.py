@@ -69,7 +69,19 @@ class ContentPricing:
         *,
         gap: float = 0.0,
     ) -> Priced | None:
-        """Price at some duals, to an absolute gap; None where the time has ended."""
+        """Price at some duals, to an absolute gap; None where the time has ended.
+
+        Parameters
+        ----------
+        duals : Duals
+            Of demand and rows.
+        settings : SolverSettings
+            For the linear programs of the contents looked at.
+        budget : Budget or None
+            When to stop.
+        gap : float
+            Absolute gap that is close enough.
+        """
         if budget is not None and budget.expired:
             return None
         contents = self.contents
@@ -108,7 +120,19 @@ class ContentPricing:
     def promising(
         self, duals: Duals, settings: SolverSettings, budget: Budget, count: int
     ) -> list[Pattern]:
-        """Patterns that are worth most at some duals, the best first: what rounding wants."""
+        """Patterns that are worth most at some duals, the best first: what rounding wants.
+
+        Parameters
+        ----------
+        duals : Duals
+            Of demand and rows.
+        settings : SolverSettings
+            For the linear programs of the contents looked at.
+        budget : Budget
+            When to stop.
+        count : int
+            Patterns wanted.
+        """
         contents = self.contents
         prices, fixed, bound = self._bounds(duals)
         looked_at = _largest(bound, LOOKED_AT * count)
@@ -160,7 +184,19 @@ class ContentDraft:
         *,
         gap: float = 0.0,
     ) -> Priced | None:
-        """Price at some duals; it is no bound on what other contents are worth."""
+        """Price at some duals; it is no bound on what other contents are worth.
+
+        Parameters
+        ----------
+        duals : Duals
+            Of demand and rows; the first call fixes which contents are looked at.
+        settings : SolverSettings
+            For the linear programs of the contents looked at.
+        budget : Budget or None
+            When to stop.
+        gap : float
+            Absolute gap that is close enough.
+        """
         if self.pricing is None:
             every = ContentPricing(self.contents, self.rows)
             every.solve(duals, settings, budget, gap=gap)
@@ -186,6 +222,19 @@ def value_exactly(
     budget: Budget | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Values of some contents at some prices, and the multipliers of their load rows.
+
+    Parameters
+    ----------
+    contents : Contents
+        Of one server type, with M models.
+    rows : int64, shape (B,)
+        Those to be valued, in one linear program.
+    prices : Prices
+        Worth of a unit of rate, by node and by part kept.
+    settings : SolverSettings
+        Solver and threads.
+    budget : Budget, optional
+        When to stop.
 
     Returns
     -------

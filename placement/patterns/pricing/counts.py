@@ -48,7 +48,19 @@ MOST_CUTS = 20
 def space_rows(
     instance: Instance, kind: int, held: Pairs, models: list[int]
 ) -> list[pulp.LpConstraint]:
-    """Rows that every content of `count` servers of a type keeps, on replica counts."""
+    """Rows that every content of `count` servers of a type keeps, on replica counts.
+
+    Parameters
+    ----------
+    instance : Instance
+        Models and rules of space.
+    kind : int
+        Server type.
+    held : list of (variable, float)
+        Replicas of each model.
+    models : list of int
+        The models, in the order of `held`.
+    """
     server = instance.cluster.server_types[kind]
     k, memory = instance.gpus_required, instance.memory_per_gpu_gb
     pairs = list(zip((v for v, _ in held), models, strict=True))
@@ -97,7 +109,19 @@ class PricingProblem(Protocol):
         *,
         gap: float = 0.0,
     ) -> Priced | None:
-        """Price at some duals; None where the time ended before anything was known."""
+        """Price at some duals; None where the time ended before anything was known.
+
+        Parameters
+        ----------
+        duals : Duals
+            Of demand and rows.
+        settings : SolverSettings
+            Solver and threads.
+        budget : Budget or None
+            When to stop.
+        gap : float
+            Absolute gap that is close enough.
+        """
 
 
 class Pricing:

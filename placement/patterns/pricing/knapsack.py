@@ -106,6 +106,8 @@ class Knapsack:
 
         Parameters
         ----------
+        rows : sequence of Row
+            Rows on replica counts, in the order of the multipliers.
         most : int
             Contents wanted.
 

@@ -27,6 +27,17 @@ def pricings_for(
     """Pricing problems over listed contents, over counts, or over positions.
 
     Where GPUs are exclusive, counts are exact unless some GPU is excluded.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    rows : sequence of Row
+        Rows on replica counts, of the master.
+    positions : bool
+        Where GPUs are shared, decide every position, which is slow and exact.
+    contents : sequence of Contents
+        Of every server type; without them branch and bound decides the counts.
     """
     if contents:
         return [ContentPricing(listed, rows) for listed in contents]
