@@ -13,7 +13,7 @@ SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/studio.yaml --requests configs/studio_requests.jsonl
 CLUSTER := --cluster configs/studio_cluster.yaml --max-models-per-gpu 2
 
-.PHONY: run test lint types pytest docs figures results format clean
+.PHONY: run test lint types pytest targets docs figures results format clean
 
 run: $(VENV)/.run-ready
 	@mkdir -p $(OUT)
@@ -44,6 +44,13 @@ docs: $(VENV)/.test-ready
 figures: $(VENV)/.test-ready
 	$(BIN)/python -m docs.figures
 	GSWARM_PLACE=$(BIN)/gswarm-place sh docs/img/draw.sh
+
+# What `export` writes, read by programs too large for every test run. They bring their own
+# versions of much, so they have a place of their own.
+targets: $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/targets
+	$(VENV)/targets/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev,targets]"
+	$(VENV)/targets/bin/python -m pytest -rs tests/cli/launching
 
 # Measures anew the kept pages that are older than their code: hours, with nothing else running.
 results: $(VENV)/.test-ready

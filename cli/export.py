@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.asked import Shown, takes
 from cli.common import check_outputs, echo_json, load_inputs
+from cli.launching import ENGINES, LAUNCH_FORMS, EngineName
 from cli.missing import Complete
 from placement.problem.names import MODES, ROUTERS
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from placement.problem.plan import Plan
     from runtime.scene import Scene
 
-TEXTS = ("csv", "routing", "json", "launch", "compose")
+TABLES = ("csv", "routing", "json")
 PICTURES = ("map", "course", "pairs", "flows", "utilization", "latency", "comparison")
 WITHOUT_RUN = ("map", "course")
 
@@ -39,9 +41,12 @@ class Asked(Shown):
     history: str | None
     mode: Mode | None
     routing: Router
+    engine: EngineName
     template: str | None
     first_port: int
-    image: str
+    listen: str
+    hosts: str | None
+    image: str | None
     output: str | None
 
 
@@ -57,16 +62,19 @@ class Asked(Shown):
 @click.option(
     "--format",
     "form",
-    type=click.Choice([*TEXTS, *PICTURES]),
+    type=click.Choice([*TABLES, *LAUNCH_FORMS, *PICTURES]),
     required=True,
     help="csv: the replicas. routing: the shares, as CSV. json: servers, GPUs and shares. "
-    "launch: a shell script a server. compose: Docker Compose. The others are pictures.",
+    "launch: a shell script. compose: Docker Compose. systemd: a folder of units. kubernetes: "
+    "manifests. ray-serve, litellm: their configurations. endpoints: where the servers are, for "
+    "execute. The others are pictures.",
 )
 @click.option(
     "--config",
     type=click.Path(),
     metavar="FILE",
-    help="For pictures of a run: models and workflows.",
+    help="Models and workflows: for what starts servers, how each model is served; for pictures "
+    "of a run, the workload.",
 )
 @click.option(
     "--requests", type=click.Path(), metavar="FILE", help="For pictures of a run: the trace."
@@ -90,47 +98,69 @@ class Asked(Shown):
     help="For pictures of a run: how requests find replicas.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="vllm",
+    show_default=True,
+    help="What serves models of which the config does not say it.",
+)
+@click.option(
     "--command",
     "template",
     metavar="TEXT",
-    help="What starts a replica, with {model} {gpus} {port} {memory} {server} {replica}; memory "
-    "is a fraction of a GPU's.  [default: vllm serve with these]",
+    help="What starts a replica in place of the engine, with the gaps {model} {id} {gpus} {port} "
+    "{listen} {memory} {static_memory} {sequences} {server} {replica}; memory is a fraction of a "
+    "GPU's.",
 )
 @click.option(
     "--first-port",
     type=click.IntRange(1, 60_000),
     default=8000,
     show_default=True,
-    help="Port of the first replica on each server.",
+    help="Port of the first replica on each server, the next for the second and so on.",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address that the servers listen on; 0.0.0.0 lets other machines call them.",
+)
+@click.option(
+    "--hosts",
+    metavar="A,B,C|@FILE",
+    help="Names or addresses of the servers in the plan's order, for endpoints, litellm and "
+    "kubernetes.  [default: this machine for one server]",
 )
 @click.option(
     "--image",
-    default="vllm/vllm-openai:latest",
-    show_default=True,
-    help="Container image for compose.",
+    help="Container image, for compose and kubernetes.  [default: the engine's own]",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(),
     metavar="FILE",
-    help="Where to write; a picture needs it and ends in .svg, .png or .pdf.  [default: stdout]",
+    help="Where to write; a picture needs it and ends in .svg, .png or .pdf, and systemd needs a "
+    "new folder.  [default: stdout]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Say what was written as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing.")
 @takes(Asked)
 def command(asked: Asked) -> None:
-    """Write a plan as a table, a launch list or a picture.
+    """Write a plan as a table, a picture, or what starts its servers.
 
-    Tables and launch lists need the plan alone, and so does the map; course (incumbent and bound
-    over time) needs --history. The pictures pairs, flows, utilization, latency and comparison
-    (against greedy) simulate the trace, so they need --config and --requests. GPU numbers in
-    launch lists are those of each server, from 0.
+    Tables need the plan alone, and so does the map; course (incumbent and bound over time) needs
+    --history. The pictures pairs, flows, utilization, latency and comparison (against greedy)
+    simulate the trace, so they need --config and --requests. What starts servers should have
+    --config, which says how many calls a replica serves at once and, under serve, what serves a
+    model; GPU numbers in it are those of each server, from 0.
 
     \b
     Examples:
       gswarm-place export --plan plan.yaml --format csv -o replicas.csv
-      gswarm-place export --plan plan.yaml --format launch -o launch.sh
+      gswarm-place export --plan plan.yaml --config config.yaml --format launch -o launch.sh
+      gswarm-place export --plan plan.yaml --config config.yaml --format endpoints -o e.yaml
       gswarm-place export --plan plan.yaml --format map -o map.svg
     """
     from placement.files.atomic import write_atomically
@@ -138,24 +168,29 @@ def command(asked: Asked) -> None:
     from placement.support.escaping import visible
 
     form, output = asked.form, asked.output
-    if output is None and (form in PICTURES or asked.as_json):
-        raise click.UsageError(f"--format {form}: say where to write it with --output FILE")
+    if output is None and (form in (*PICTURES, "systemd") or asked.as_json):
+        what = "FOLDER" if form == "systemd" else "FILE"
+        raise click.UsageError(f"--format {form}: say where to write it with --output {what}")
     check_outputs(
-        {"--output": output},
+        {"--output": None if form == "systemd" else output},
         (asked.plan_file, asked.config, asked.requests, asked.history),
     )
     if form in PICTURES and output is not None:
         _check_picture(form, output, asked)
     plan = read_plan(asked.plan_file)
-    if output is None:
-        text = _text(plan, form, asked)
-        # A program gets every byte; a terminal would obey some of them.
-        click.echo(visible(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
-        return
-    if form in PICTURES:
+    if form in PICTURES and output is not None:
         _write_picture(plan, form, output, asked)
     else:
-        write_atomically(output, _text(plan, form, asked))
+        texts = _texts(plan, asked)
+        if output is None:
+            text = texts[""]
+            # A program gets every byte; a terminal would obey some of them.
+            click.echo(visible(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
+            return
+        if form == "systemd":
+            _write_folder(output, texts)
+        else:
+            write_atomically(output, texts[""])
     if asked.as_json:
         counts = {"replicas": plan.placement.n_replicas, "servers": plan.cluster.n_servers}
         echo_json({"format": form, "output": output, **counts})
@@ -163,24 +198,50 @@ def command(asked: Asked) -> None:
         click.echo(f"written to {visible(output)}", err=True)
 
 
-def _text(plan: Plan, form: str, asked: Asked) -> str:
+def _texts(plan: Plan, asked: Asked) -> dict[str, str]:
+    """Give the text of a form, or the texts of its files."""
+    if asked.form in TABLES:
+        return {"": _table(plan, asked.form)}
+    from cli.launching.addresses import check_host
+    from cli.launching.launch_files import launch_files
+    from cli.launching.served import LaunchOptions
+    from placement.files.config_file import read_config
+
+    options = LaunchOptions(
+        engine=asked.engine,
+        template=asked.template,
+        first_port=asked.first_port,
+        listen=check_host(asked.listen, "--listen"),
+        image=asked.image,
+    )
+    form = next(name for name in LAUNCH_FORMS if name == asked.form)
+    if form == "ray-serve" and (asked.engine != "vllm" or asked.template is not None):
+        raise click.UsageError("--format ray-serve: Ray Serve runs vLLM alone; drop the other")
+    workload = None if asked.config is None else read_config(asked.config)
+    return launch_files(form, plan, workload, options, asked.hosts, asked.plan_file)
+
+
+def _table(plan: Plan, form: str) -> str:
     from cli.formats.deployment import deployment_document
-    from cli.formats.launch import DEFAULT_COMMAND, LaunchCommand, compose_file, launch_script
     from cli.formats.plan_tables import replica_table, routing_table
 
-    template = DEFAULT_COMMAND if asked.template is None else asked.template
-    start = LaunchCommand(template, asked.first_port)
     match form:
         case "csv":
             return replica_table(plan)
         case "routing":
             return routing_table(plan)
-        case "json":
-            return deployment_document(plan)
-        case "launch":
-            return launch_script(plan, start)
         case _:
-            return compose_file(plan, start, asked.image)
+            return deployment_document(plan)
+
+
+def _write_folder(output: str, texts: dict[str, str]) -> None:
+    """Write several files into a folder that is new, so that none of an older plan stays."""
+    folder = Path(output)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise click.UsageError(f"--output {output}: is not empty; name a new folder")
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
 
 
 def _check_picture(form: str, output: str, asked: Asked) -> None:

@@ -26,7 +26,7 @@ COMMANDS = {
     "calibrate": "Fit the simulated GPUs to a log of real executions.",
     "compare": "Every method and routing policy on your data, in one table.",
     "report": "One HTML page that shows a plan at work.",
-    "export": "A plan as CSV, launch list or picture.",
+    "export": "A plan as a table, a picture, or what starts its servers.",
     "generate": "Seeded synthetic configs and traces of any size.",
     "schema": "JSON Schemas of the files, for editors.",
     "completion": "The tab key for bash, zsh and fish.",

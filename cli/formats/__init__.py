@@ -1,1 +1,1 @@
-"""Forms in which a plan leaves the tool: tables, a document, and launch lists."""
+"""Forms in which a plan leaves the tool: tables and a document."""

@@ -6,11 +6,17 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from placement.files.input_schema import MAX_MEMORY_GB, ConfigFile, ModelEntry, WorkflowEntry
+from placement.files.input_schema import (
+    MAX_MEMORY_GB,
+    ConfigFile,
+    ModelEntry,
+    ServeEntry,
+    WorkflowEntry,
+)
 from placement.files.schema_faults import check_shape, well_shaped
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
 from placement.files.workflow_edges import edge_ends, edge_faults, warn_of_outputs
-from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from placement.problem.workload import Edge, Model, Node, Serving, Workflow, Workload
 from placement.support.faults import Place, input_error, suggest
 
 
@@ -67,7 +73,14 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         gpu_fraction=entry.gpu_fraction,
         weights_gb=entry.weights_gb,
         kv_gb_per_sequence=entry.kv_gb_per_sequence,
+        serving=_serving(entry.serve),
     )
+
+
+def _serving(entry: ServeEntry | None) -> Serving:
+    if entry is None:
+        return Serving()
+    return Serving(entry.hf_id, tuple(entry.command), tuple(entry.args), entry.image, entry.health)
 
 
 def _memory_gb(entry: ModelEntry) -> float:

@@ -11,6 +11,30 @@ from placement.support.described import Described, Facts
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves a model for real, as far as the config says it.
+
+    Parameters
+    ----------
+    hf_id : str or None
+        What the server loads; the model's id where it is None.
+    command, args : tuple of str
+        What starts a replica, with gaps such as ``{port}`` (empty: a known server with fitting
+        options), and further words for it.
+    image : str or None
+        Container image.
+    health : str
+        Path that answers once the replica serves.
+    """
+
+    hf_id: str | None = None
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    image: str | None = None
+    health: str = "/health"
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model: what a replica of it occupies, and how long one call takes.
 
@@ -43,6 +67,8 @@ class Model:
         Part of a call's time, alone, in which it occupies the GPU, above 0 and up to 1.
     weights_gb, kv_gb_per_sequence : float, optional
         What `memory_gb` is made of, where the config says so.
+    serving : Serving
+        What serves it for real.
     """
 
     id: str
@@ -64,6 +90,7 @@ class Model:
     gpu_fraction: float = 1.0
     weights_gb: float | None = None
     kv_gb_per_sequence: float | None = None
+    serving: Serving = Serving()
 
     @property
     def memory_per_gpu_gb(self) -> float:

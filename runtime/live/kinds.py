@@ -51,6 +51,14 @@ SHAPES: dict[Kind, Shape] = {
 }
 """OpenAI's interfaces, as many servers speak them, and any other that takes and gives JSON."""
 
+KIND_OF_TYPE: dict[str, Kind] = {
+    "embedding": "embeddings",
+    "reranker": "embeddings",
+    "diffusion": "images",
+    "image": "images",
+}
+"""Interfaces of models by the `type` that the config gives; all others chat."""
+
 
 def join_url(base: str, path: str) -> str:
     """Put a path behind a server's address, which may already end in the interface's version."""

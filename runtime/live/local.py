@@ -22,7 +22,7 @@ from placement.problem.workload import Model, Workload
 from runtime.arrays import Problem, build_problem
 from runtime.live.emulation import Emulator
 from runtime.live.inference import Device, Engine, load_engine
-from runtime.live.kinds import Kind
+from runtime.live.kinds import KIND_OF_TYPE
 from runtime.live.server import AT_ONCE_S, Answer, Asked, ReplicaServer
 from runtime.simulate import match_plan
 
@@ -31,13 +31,6 @@ PIXEL = bytes.fromhex(
     "fcffff3f030005fe02fea73581e40000000049454e44ae426082"
 )
 """A PNG of one pixel."""
-
-KIND_OF_TYPE: dict[str, Kind] = {
-    "embedding": "embeddings",
-    "diffusion": "images",
-    "image": "images",
-}
-"""Interfaces of models by the `type` that the config gives; all others chat."""
 
 ECHOED = 200
 """Characters of a call's text that an emulated model says back."""

@@ -68,6 +68,10 @@ def block(data: Any) -> str:
 class _Quoting(yaml.SafeDumper):
     """PyYAML knows only what YAML 1.1 takes for a number: ``1e5`` is one in YAML 1.2."""
 
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write out what occurs twice; not every reader follows references."""
+        return True
+
 
 def _quoted_number(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = '"' if _NUMBER_START.match(text) or _ESCAPED.search(text) else None

@@ -1,0 +1,351 @@
+"""The replicas of a plan as servers: which command starts each, on which port, after which."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cli.formats.slots import Slot, list_slots
+from cli.launching import EngineName
+from cli.launching.gpu_memory import TAKEN, MemoryPart, memory_parts
+from placement.files.unread_fields import InputWarning
+from placement.problem.plan import Plan
+from placement.problem.workload import Model, Serving, Workload
+from runtime.live.kinds import KIND_OF_TYPE, Kind
+
+IMAGES: dict[EngineName, str] = {
+    "vllm": "vllm/vllm-openai:latest",
+    "sglang": "lmsysorg/sglang:latest",
+}
+
+FIELDS = (
+    "model", "id", "gpus", "port", "listen", "memory", "static_memory", "sequences", "server",
+    "replica",
+)  # fmt: skip
+"""Gaps of a command."""
+
+GENERATORS = ("", "llm", "vlm", "chat")
+EMBEDDERS = ("embedding", "embeddings", "reranker", "rerank")
+"""Values of `type` that vLLM and SGLang serve; what else there is, they do not serve as it is."""
+
+_VLLM = (
+    "vllm", "serve", "{model}", "--served-model-name", "{id}", "--host", "{listen}",
+    "--port", "{port}", "--tensor-parallel-size", "{gpus}", "--gpu-memory-utilization", "{memory}",
+)  # fmt: skip
+_SGLANG = (
+    "python3", "-m", "sglang.launch_server", "--model-path", "{model}",
+    "--served-model-name", "{id}", "--host", "{listen}", "--port", "{port}",
+    "--tp-size", "{gpus}", "--mem-fraction-static", "{static_memory}",
+)  # fmt: skip
+_SEQUENCES: dict[EngineName, tuple[str, ...]] = {
+    "vllm": ("--max-num-seqs", "{sequences}"),
+    "sglang": ("--max-running-requests", "{sequences}"),
+}
+_EMBED: dict[EngineName, tuple[str, ...]] = {
+    "vllm": ("--runner", "pooling"),
+    "sglang": ("--is-embedding",),
+}
+
+_GAP = re.compile(r"\{([a-z_]*)(\}|$)")
+
+LAST_PORT = 65_535
+SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """How the servers of a plan are to be started.
+
+    Parameters
+    ----------
+    engine : {"vllm", "sglang"}
+        What serves models of which the config says nothing else.
+    template : str or None
+        A command with the gaps of `FIELDS`, in place of the engine's.
+    first_port : int
+        Port of the first replica on each server.
+    listen : str
+        Address that servers listen on.
+    image : str or None
+        Container image, where the config has none for a model.
+    """
+
+    engine: EngineName = "vllm"
+    template: str | None = None
+    first_port: int = 8000
+    listen: str = "127.0.0.1"
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class ServedReplica:
+    """One replica as a server.
+
+    Parameters
+    ----------
+    words : tuple of str
+        The command, word by word.
+    engine : str or None
+        The known server that it is, None for one of the user's own.
+    source : str
+        What it loads.
+    kind : str
+        Interface by which it is called.
+    after : tuple of int
+        Replicas that share a GPU with it and start before it.
+    wave : int
+        0 where it waits for no other, else one more than the last that it waits for.
+    sequences : int or None
+        Calls that it serves at once, where it is known.
+    """
+
+    slot: Slot
+    words: tuple[str, ...]
+    engine: EngineName | None
+    source: str
+    kind: Kind
+    port: int
+    health: str
+    image: str | None
+    memory: MemoryPart
+    after: tuple[int, ...]
+    wave: int
+    sequences: int | None
+    args: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """How it is called among all of the plan."""
+        return f"replica-{self.slot.replica}"
+
+    @property
+    def gpu_list(self) -> str:
+        """The server's numbers of its GPUs, with commas."""
+        return ",".join(str(g) for g in self.slot.local_gpus)
+
+
+def serve_replicas(
+    plan: Plan,
+    workload: Workload | None,
+    options: LaunchOptions,
+    plan_file: str = "the plan",
+    *,
+    started: bool = True,
+) -> list[ServedReplica]:
+    """Give the server of every replica, server by server.
+
+    Parameters
+    ----------
+    workload : Workload or None
+        The config, which says what serves each model; without it all are taken for text
+        generators, and nothing limits how many calls a replica takes at once.
+    plan_file : str
+        Name of the plan, for warnings.
+    started : bool
+        Whether they are to be started; where one only calls them, they have no commands.
+
+    Raises
+    ------
+    ValueError
+        With all that stands in the way: models that nothing known serves, gaps that name nothing,
+        names that no command line holds, ports beyond the last.
+    """
+    slots = list_slots(plan)
+    parts = memory_parts(slots)
+    models = _models(plan, workload)
+    commands = _commands(models, options) if started else dict.fromkeys(models, ())
+    waits = _waits(slots)
+    served: list[ServedReplica] = []
+    waves: dict[int, int] = {}
+    for slot, part in zip(slots, parts, strict=True):
+        model, command = models[slot.model], commands[slot.model]
+        serving = Serving() if model is None else model.serving
+        engine = None if serving.command or options.template is not None else options.engine
+        after = waits[slot.replica]
+        waves[slot.replica] = 1 + max((waves[r] for r in after), default=-1)
+        port = options.first_port + slot.position
+        if port > LAST_PORT:
+            raise ValueError(f"--first-port: server {slot.server} runs out of ports; take a lower")
+        source = serving.hf_id or slot.model
+        sequences = None if model is None else model.max_concurrency
+        values = {
+            "model": source,
+            "id": slot.model,
+            "gpus": str(len(slot.gpus)),
+            "port": str(port),
+            "listen": options.listen,
+            "memory": f"{part.of_gpu:.4f}",
+            "static_memory": f"{part.of_free:.4f}",
+            "sequences": "1" if sequences is None else str(sequences),
+            "server": str(slot.server),
+            "replica": str(slot.replica),
+        }
+        served.append(
+            ServedReplica(
+                slot=slot,
+                words=_filled(command, values, slot.replica),
+                engine=engine,
+                source=source,
+                kind=KIND_OF_TYPE.get(_type(model), "chat"),
+                port=port,
+                health=serving.health,
+                image=serving.image or options.image or (IMAGES[engine] if engine else None),
+                memory=part,
+                after=after,
+                wave=waves[slot.replica],
+                sequences=sequences,
+                args=serving.args,
+            )
+        )
+    if started:
+        _warn_of_full_gpus(served, plan_file)
+    return served
+
+
+def need_images(served: Sequence[ServedReplica]) -> None:
+    """Check that every replica has an image to run in.
+
+    Raises
+    ------
+    ValueError
+        Which models have none.
+    """
+    bare = sorted({s.slot.model for s in served if s.image is None})
+    if bare:
+        raise ValueError(
+            "\n".join(
+                f"models.{name}: nothing says which image it runs in; give it serve: "
+                "{image: ...} in the config, or all of them --image"
+                for name in bare
+            )
+        )
+
+
+def _models(plan: Plan, workload: Workload | None) -> dict[str, Model | None]:
+    placed = sorted({int(m) for m in plan.placement.model})
+    names = [plan.model_ids[m] for m in placed]
+    if workload is None:
+        return dict.fromkeys(names)
+    absent = [name for name in names if name not in workload.model_index]
+    if absent:
+        shown = ", ".join(repr(name) for name in absent[:SHOWN])
+        raise ValueError(
+            f"the plan places {shown}, which the config does not have; give the config that the "
+            "plan was made for"
+        )
+    return {name: workload.models[workload.model_index[name]] for name in names}
+
+
+def _type(model: Model | None) -> str:
+    return "" if model is None else (model.type or "").lower()
+
+
+def _commands(
+    models: dict[str, Model | None], options: LaunchOptions
+) -> dict[str, tuple[str, ...]]:
+    """Template of every model's command: its own, else that of all, else the engine's."""
+    of_all = None if options.template is None else _split(options.template)
+    found, faults = {}, []
+    for name, model in models.items():
+        serving = Serving() if model is None else model.serving
+        try:
+            if serving.command:
+                found[name] = _checked((*serving.command, *serving.args), f"models.{name}.serve")
+            elif of_all is not None:
+                found[name] = (*of_all, *_checked(serving.args, f"models.{name}.serve"))
+            else:
+                found[name] = _engine_command(name, model, options.engine)
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("\n".join(faults))
+    return found
+
+
+def _engine_command(name: str, model: Model | None, engine: EngineName) -> tuple[str, ...]:
+    kind = _type(model)
+    if kind not in GENERATORS + EMBEDDERS:
+        raise ValueError(
+            f"models.{name}: {'vLLM' if engine == 'vllm' else 'SGLang'} serves no model of type "
+            f"{kind!r} as it is; say what does with serve: {{command: ...}} in the config, or set "
+            "its type to llm or embedding"
+        )
+    words: tuple[str, ...] = _VLLM if engine == "vllm" else _SGLANG
+    if kind in EMBEDDERS:
+        words += _EMBED[engine]
+    if model is None:
+        return words
+    return (*words, *_SEQUENCES[engine], *_checked(model.serving.args, f"models.{name}.serve"))
+
+
+def _split(template: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(template)
+    except ValueError as error:
+        raise ValueError(f"--command: {error}; quotes come in pairs") from None
+    if not words:
+        raise ValueError("--command: is empty; say what starts a replica")
+    return _checked(words, "--command")
+
+
+def _checked(words: Sequence[str], place: str) -> tuple[str, ...]:
+    """Refuse gaps that name nothing; braces around anything but a name are no gap."""
+    for gap in (gap for word in words for gap in _GAP.finditer(word)):
+        if not gap[2]:
+            raise ValueError(
+                f"{place}: the brace of {gap[0]!r} is not closed; braces come in pairs"
+            )
+        if gap[1] not in FIELDS:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            raise ValueError(f"{place}: {gap[0]} is no gap that is filled; there are {known}")
+    return tuple(words)
+
+
+def _filled(template: Sequence[str], values: dict[str, str], replica: int) -> tuple[str, ...]:
+    words = tuple(_GAP.sub(lambda gap: values[gap[1]], word) for word in template)
+    for gap, word in zip(template, words, strict=True):
+        if word.startswith("-") and not gap.startswith("-"):
+            raise ValueError(
+                f"the command of replica {replica} has {word!r} where a name belongs, and "
+                "would take it for an option; rename the model"
+            )
+        if "\0" in word:
+            raise ValueError(
+                f"the command of replica {replica} has {word!r}, and no command line can "
+                "hold the character 0; rename the model"
+            )
+    return words
+
+
+def _waits(slots: Sequence[Slot]) -> dict[int, tuple[int, ...]]:
+    """For each replica, the last one before it on each of its GPUs."""
+    last: dict[tuple[int, int], int] = {}
+    found = {}
+    for slot in slots:
+        gpus = [(slot.server, gpu) for gpu in slot.local_gpus]
+        found[slot.replica] = tuple(sorted({last[gpu] for gpu in gpus if gpu in last}))
+        last.update(dict.fromkeys(gpus, slot.replica))
+    return found
+
+
+def _warn_of_full_gpus(served: Sequence[ServedReplica], plan_file: str) -> None:
+    """Say which replicas get less than the plan reckons with: their models may not load."""
+    short: dict[str, list[int]] = defaultdict(list)
+    for s in served:
+        if s.memory.is_short:
+            short[s.slot.model].append(s.slot.replica)
+    for model, replicas in short.items():
+        shown = ", ".join(str(r) for r in replicas[:SHOWN])
+        more = f" and {len(replicas) - SHOWN} more" if len(replicas) > SHOWN else ""
+        warnings.warn(
+            InputWarning(
+                f"{plan_file}: replicas {shown}{more} ({model}) get less memory than the model "
+                f"states: the servers on a GPU may take {TAKEN:.0%} of it together; solve with a "
+                "smaller --gpu-memory-gb, or state what the model really takes"
+            ),
+            stacklevel=1,
+        )
