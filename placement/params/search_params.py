@@ -13,7 +13,17 @@ from placement.params.heuristic_params import (
     TilingParams,
 )
 from placement.params.improvement_params import BeyondCapParams, NeighbourhoodParams
+from placement.params.pattern_params import (
+    BranchingParams,
+    ColumnGenerationParams,
+    CountedBottleneckParams,
+    CutParams,
+    IntegerPlanParams,
+    PatternParams,
+    ScenarioPatternParams,
+)
 from placement.params.portfolio_params import PartitionParams, PortfolioParams
+from placement.params.pricing_params import ContentParams, PricingParams
 from placement.params.ranges import Params, kinds
 from placement.support.faults import suggest
 
@@ -46,6 +56,24 @@ class SearchParams:
         Large-neighbourhood search: a few servers are freed at a time and placed anew.
     beyond_cap : BeyondCapParams
         Starts found under wider caps, brought back under the real one (strategic oscillation).
+    patterns : PatternParams
+        Phases of the search over patterns: which run, and for what part of the time that is left.
+    column_generation : ColumnGenerationParams
+        Masters and pricing in turn, until the relaxation and the bound meet.
+    pricing : PricingParams
+        Pricing by branch and bound, over counts or positions of the replicas of a server.
+    contents : ContentParams
+        Pricing over the list of all contents of a server, where these are few enough.
+    cuts : CutParams
+        Rounding cuts: rows that the relaxation breaks, and how often they are looked for.
+    integer_plan : IntegerPlanParams
+        Integer programs over patterns at hand: which patterns, and how many nodes.
+    branching : BranchingParams
+        Branch and price, and the integer programs that close its leaves.
+    scenario_patterns : ScenarioPatternParams
+        Patterns for several demands at once.
+    counted_bottleneck : CountedBottleneckParams
+        The least bottleneck load of a large cluster, by the counts of all its servers in sum.
     """
 
     coverage: CoverageParams = field(default_factory=CoverageParams)
@@ -56,6 +84,15 @@ class SearchParams:
     partition: PartitionParams = field(default_factory=PartitionParams)
     neighbourhood: NeighbourhoodParams = field(default_factory=NeighbourhoodParams)
     beyond_cap: BeyondCapParams = field(default_factory=BeyondCapParams)
+    patterns: PatternParams = field(default_factory=PatternParams)
+    column_generation: ColumnGenerationParams = field(default_factory=ColumnGenerationParams)
+    pricing: PricingParams = field(default_factory=PricingParams)
+    contents: ContentParams = field(default_factory=ContentParams)
+    cuts: CutParams = field(default_factory=CutParams)
+    integer_plan: IntegerPlanParams = field(default_factory=IntegerPlanParams)
+    branching: BranchingParams = field(default_factory=BranchingParams)
+    scenario_patterns: ScenarioPatternParams = field(default_factory=ScenarioPatternParams)
+    counted_bottleneck: CountedBottleneckParams = field(default_factory=CountedBottleneckParams)
 
     def __post_init__(self) -> None:
         for f in fields(self):

@@ -20,12 +20,6 @@ from placement.programs.spares import relieve_bottleneck
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
-COMPACT_BOTTLENECK_SERVERS = 12
-"""Largest cluster on which the compact form is tried where the counts leave an interval."""
-
-CLOSED = 1e-3
-COUNTS_NODE_LIMIT = 20_000
-
 
 def pattern_bottleneck(
     instance: Instance,
@@ -48,7 +42,7 @@ def pattern_bottleneck(
     start : Placement, optional
         The greedy one by default.
     """
-    normal = normalize(instance)
+    params, normal = settings.params.counted_bottleneck, normalize(instance)
     if normal is not instance:
         unit = normal.load_unit or 1.0
         found = pattern_bottleneck(normal, settings, budget, target=target / unit, start=start)
@@ -57,7 +51,7 @@ def pattern_bottleneck(
         instance, start or repeated_greedy(instance, settings.params), settings, budget=budget.outer
     )
     floor = instance.load_floor
-    enough = max(target, floor * (1 + CLOSED))
+    enough = max(target, floor * (1 + params.closed))
     if upper <= enough:
         return Bottleneck(min(floor, upper), upper, best)
     lower = floor
@@ -83,8 +77,8 @@ def pattern_bottleneck(
                 )
                 if load < upper:
                     upper, best = load, solution
-    if upper > max(target, lower * (1 + CLOSED)) and (
-        instance.cluster.n_servers <= COMPACT_BOTTLENECK_SERVERS and not budget.expired
+    if upper > max(target, lower * (1 + params.closed)) and (
+        instance.cluster.n_servers <= params.compact_servers and not budget.expired
     ):
         found = compact_bottleneck(instance, settings, budget, target=target, start=best)
         return Bottleneck(max(found.lower, min(lower, found.upper)), found.upper, found.solution)
@@ -95,6 +89,7 @@ def _aggregate(
     instance: Instance, settings: SolverSettings, budget: Budget, target: float
 ) -> tuple[float, dict[tuple[int, int], int] | None]:
     """Bound on theta, and counts n[m, type] that reach it."""
+    params = settings.params.counted_bottleneck
     ceiling = 1.0 / max(target, instance.load_floor)
     theta = pulp.LpVariable("theta", 0, ceiling)
     problem = pulp.LpProblem("bottleneck", pulp.LpMaximize)
@@ -116,7 +111,8 @@ def _aggregate(
             here.append((n, 1.0))
             models.append(m)
             loads.append((h, float(k)))
-        for row in space_rows(instance, t, here, models):
+        depth = settings.params.pricing.thresholds
+        for row in space_rows(instance, t, here, models, depth):
             # The rows of one server, summed over the servers of its type.
             row.constant *= server.count
             problem += row
@@ -128,7 +124,7 @@ def _aggregate(
         problem += linear([*done[m], (theta, -float(instance.model_work[m]))]) >= 0
     problem += linear([(theta, 1.0)])
     outcome = solve_program(
-        problem, settings, gap=CLOSED / 2, node_limit=COUNTS_NODE_LIMIT, budget=budget
+        problem, settings, gap=params.closed / 2, node_limit=params.nodes, budget=budget
     )
     if not outcome.found:
         return min(ceiling, max(outcome.best_bound, 0.0)), None

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from placement.patterns.branching import leaf_bound
-from placement.patterns.column_generation import MAX_ROUNDS, Pricers, Until, generate
+from placement.patterns.column_generation import Pricers, Until, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals
-from placement.patterns.incumbent import NEIGHBOUR_SERVERS, Search
+from placement.patterns.incumbent import Search
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.problems import counted, pricings_for
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.outcome import relative_gap
 from placement.programs.fitting_sets import node_prices
-
-MANY_SHARE = 0.87
-"""Part of the time for the patterns of many servers: the last rounds prove most of the bound."""
-
-CUT_PASSES = 3
-CUT_SHARE = 0.5
 
 
 def bound_apart(search: Search) -> None:
@@ -32,7 +26,7 @@ def bound_apart(search: Search) -> None:
         for v, price in enumerate(prices)
     }
     duals = Duals(demand, (0.0,) * len(pool.rows))
-    pricings = counted(normal, pool.rows)
+    pricings = counted(normal, pool.rows, search.params)
     bound = leaf_bound(normal, search.settings, pool.rows, duals, pricings, search.budget)
     if bound < pool.best_bound:
         pool.proven = ProvenBound(pool.rows, bound, duals)
@@ -45,7 +39,7 @@ def add_patterns(
     *,
     quick: bool = True,
     drafts: bool = True,
-    proofs: int = MAX_ROUNDS,
+    proofs: int | None = None,
     enough: float = float("-inf"),
 ) -> bool:
     """Generate patterns for a share of the time left; False where that was not enough.
@@ -58,12 +52,13 @@ def add_patterns(
         Of the time left.
     quick, drafts : bool
         Whether to price with the search's knapsacks and drafts.
-    proofs, enough : int, float
+    proofs, enough : int or None, float
         Where to stop (`generate`).
     """
     # Whole plans of few servers take long to find, those of many follow from good patterns.
-    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    phase = search.budget.part(share or (0.5 if few else MANY_SHARE))
+    params = search.params.patterns
+    usual = params.few_share if search.few else params.many_share
+    phase = search.budget.part(share or usual)
     generate(
         search.normal,
         search.settings,
@@ -91,7 +86,7 @@ def cut(search: Search) -> bool:
 
 def add_placed(search: Search, share: float | None = None) -> Sequence[PricingProblem]:
     """Price over positions where the relaxation is still below the bound."""
-    pricings = pricings_for(search.normal, search.pool.rows, positions=True)
+    pricings = pricings_for(search.normal, search.pool.rows, positions=True, params=search.params)
     left = relative_gap(search.pool.relaxation, search.pool.best_bound)
     if left > search.gap / 4 and not search.closed():
         add_patterns(search, pricings, share)
@@ -100,13 +95,13 @@ def add_placed(search: Search, share: float | None = None) -> Sequence[PricingPr
 
 def tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[PricingProblem]:
     """Add the rounding cuts that the relaxation breaks and price again, while there are any."""
-    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
+    few, params = search.few, search.params.cuts
 
     def enough() -> float:
         # Branching, on few servers, wants the relaxation itself.
         return float("-inf") if few or search.drafts else search.worth * (1 + search.gap)
 
-    for _ in range(CUT_PASSES):
+    for _ in range(params.passes):
         if search.closed() or search.budget.expired:
             break
         if not cut(search) and len(pricings[0].rows) == len(search.pool.rows):
@@ -118,9 +113,9 @@ def tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[Pric
             for draft in search.drafts:
                 draft.learn(search.pool.rows)
             search.pool.set_aside()
-            finished = add_patterns(search, (), CUT_SHARE, quick=False)
+            finished = add_patterns(search, (), params.pass_share, quick=False)
         else:
-            finished = add_patterns(search, pricings, CUT_SHARE, enough=enough())
+            finished = add_patterns(search, pricings, params.pass_share, enough=enough())
         if not finished:
             break
     left = relative_gap(search.pool.relaxation, search.pool.best_bound)

@@ -26,18 +26,8 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.support.equality import ByContent
 
-PART_ROUNDS = 25
-"""Pricing rounds for the bound of one part."""
-
 BRANCHING_INTEGRALITY = 1e-4
 """A count this close to a whole number is one: nothing to branch on."""
-
-DEEPEST = 60
-FIRST_PATTERNS = 80
-"""Patterns a part begins with: those next to the basis of the whole it is part of."""
-
-
-PART_GAP = 1e-6
 
 Finish = Callable[[Pool], tuple[float, float] | None]
 PricingsOf = Callable[[tuple[Row, ...]], list[PricingProblem]]
@@ -75,8 +65,6 @@ def branch(
     budget: Budget,
     root: Pool,
     steps: BranchingSteps,
-    *,
-    node_limit: int,
 ) -> tuple[Node, float]:
     """Split the part with the largest bound until no bound exceeds `enough`, or at the limit.
 
@@ -84,8 +72,6 @@ def branch(
     ----------
     root : Pool
         With its relaxation solved; the patterns priced in the tree are added to it.
-    node_limit : int
-        Parts made at most.
 
     Returns
     -------
@@ -94,6 +80,7 @@ def branch(
     bound : float
         On every plan.
     """
+    params = settings.params.branching
     tree = Node(root.proven)
     queue = [(-root.best_bound, 0, tree, root)]
     proven = -math.inf
@@ -107,17 +94,17 @@ def branch(
             node.enumerated, bound = closed
             return bound
         rows = _split(instance, mine.fractions)
-        if rows is None or len(mine.rows) - len(root.rows) >= DEEPEST:
+        if rows is None or len(mine.rows) - len(root.rows) >= params.deepest:
             return mine.best_bound
         parts = []
         for row in rows:
-            pool = _child(mine, row)
+            pool = _child(mine, row, params.first_patterns)
             generate(
                 instance,
                 settings,
                 budget,
                 pool,
-                Until(PART_GAP, rounds=PART_ROUNDS, enough=steps.enough()),
+                Until(params.part_gap, rounds=params.part_rounds, enough=steps.enough()),
                 Pricers(steps.pricings(pool.rows)),
             )
             for pattern in pool.patterns:
@@ -130,7 +117,7 @@ def branch(
         node.split, node.parts = rows, (parts[0][0], parts[1][0])
         return -math.inf
 
-    while queue and made < node_limit and not budget.expired:
+    while queue and made < params.nodes and not budget.expired:
         if -queue[0][0] <= steps.enough():
             break
         entry = heapq.heappop(queue)
@@ -147,14 +134,15 @@ def branch(
     return tree, max([proven, *(-bound for bound, *_ in queue)])
 
 
-def _child(parent: Pool, row: Row) -> Pool:
+def _child(parent: Pool, row: Row, patterns: int) -> Pool:
     assert parent.duals is not None
-    near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:FIRST_PATTERNS]
+    near = sorted(parent.reduced, key=lambda p: -parent.reduced[p])[:patterns]
     return Pool(
         # The parent's multipliers, the new row at 0, prove the parent's bound for the part.
         proven=parent.proven.with_rows((row,)),
         patterns=dict.fromkeys(near or parent.patterns),
         rounds=parent.rounds,
+        params=parent.params,
     )
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from placement.params.pattern_params import ColumnGenerationParams
+from placement.params.search_params import DEFAULTS
 from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
 from placement.patterns.master_rows import Row
 from placement.patterns.node_set_master import master_of
@@ -20,34 +22,6 @@ from placement.problem.outcome import relative_gap
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program, solver_name
 from placement.support.equality import ByContent
-
-MAX_ROUNDS = 400
-MAX_PATTERNS = 4_000
-FEW_PATTERNS = 60
-UNUSED = 1e-5
-"""Share of the most used pattern's servers below which a pattern counts as unused."""
-
-SMOOTHING = 0.5
-"""Weight of the best centre in the duals that are priced (Pessoa et al., INFORMS JoC 30, 2018)."""
-
-COARSE = 0.01
-"""Gap of a pricing problem over that between relaxation and bound.
-
-Both are localities per server of the normalized instance: what a pricing problem leaves open the
-bound loses, and it loses no more than this.
-"""
-
-LEEWAY = 0.1
-"""Part of the way from the relaxation to `enough` that a bound need not close."""
-
-QUICK_ROUNDS = 10
-"""Rounds of quick pricing after which one is proven, so that there soon is a bound."""
-
-QUICK_PATTERNS = 20
-"""Patterns of each server type that heuristic pricing adds in a round."""
-
-FINE = 0.2
-"""Gap of the closest pricing over the gap at which generation ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +47,7 @@ class Pool:
     reduced: dict[Pattern, float] = field(default_factory=dict)
     reserve: dict[Pattern, None] = field(default_factory=dict)
     rounds: int = 0
+    params: ColumnGenerationParams = DEFAULTS.column_generation
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -101,15 +76,16 @@ class Pool:
 
     def set_aside(self) -> None:
         """Keep the patterns that the last master uses; the others only make it slower."""
-        if len(self.patterns) > FEW_PATTERNS:
-            least = UNUSED * max(self.fractions.values(), default=0.0)
+        if len(self.patterns) > self.params.few_patterns:
+            least = self.params.unused * max(self.fractions.values(), default=0.0)
             kept = {p: None for p in self.patterns if self.fractions.get(p, 0.0) > least}
             self.reserve = {p: None for p in self.patterns if p not in kept}
             self.patterns = kept
 
     def add(self, pattern: Pattern) -> bool:
         """Add a pattern; False where it is known or the pool is full."""
-        if pattern in self.patterns or not pattern.content or len(self.patterns) >= MAX_PATTERNS:
+        full = len(self.patterns) >= self.params.patterns
+        if pattern in self.patterns or not pattern.content or full:
             return False
         self.patterns[pattern] = None
         return True
@@ -143,15 +119,16 @@ class Until:
     ----------
     gap : float
         Relative gap between relaxation and bound.
-    rounds, proofs : int
-        Most masters, and most of them that are priced by drafts and exactly.
+    rounds, proofs : int or None
+        Most masters, and most of them that are priced by drafts and exactly; None leaves them to
+        the parameters.
     enough : float
         A bound that is low enough.
     """
 
     gap: float
-    rounds: int = MAX_ROUNDS
-    proofs: int = MAX_ROUNDS
+    rounds: int | None = None
+    proofs: int | None = None
     enough: float = -math.inf
 
 
@@ -194,13 +171,14 @@ def generate(
     """
     pricers = pricers or Pricers()
     if pricers.exact is None:
-        pricers = replace(pricers, exact=counted(instance, pool.rows))
+        pricers = replace(pricers, exact=counted(instance, pool.rows, settings.params))
     if pool.duals is None:
         pool.proven = replace(pool.proven, duals=zero_duals(instance, pool.rows))
+    most = settings.params.column_generation.rounds
     run = _Run(instance, settings, budget, pool, until, pricers, fixed or {})
     with budget.bounded():
-        for _ in range(until.rounds):
-            if not run.round(report) or run.priced >= until.proofs:
+        for _ in range(until.rounds or most):
+            if not run.round(report) or run.priced >= (until.proofs or most):
                 break
     with budget.outer.bounded():
         if pool.patterns:
@@ -243,6 +221,11 @@ class _Run:
     least: float = math.inf
     quick_rounds: int = 0
 
+    @property
+    def params(self) -> ColumnGenerationParams:
+        """What steers the run."""
+        return self.settings.params.column_generation
+
     def master(self) -> Master:
         """The linear master over the pool."""
         master = master_of(self.instance)(self.instance, self.pool.patterns, self.pool.rows)
@@ -269,10 +252,10 @@ class _Run:
         if quick:
             self.quick_rounds += 1
             duals, added = self._price_quickly(duals)
-            if added and self.quick_rounds % QUICK_ROUNDS:
+            if added and self.quick_rounds % self.params.quick_rounds:
                 report(pool)
                 return True
-            if _close_enough(pool, self.until.enough):
+            if _close_enough(pool, self.until.enough, self.params.leeway):
                 return False
             self.priced += not added
         else:
@@ -285,15 +268,16 @@ class _Run:
             (priced or added)
             and relative_gap(pool.relaxation, pool.best_bound) > self.until.gap
             and pool.best_bound > self.until.enough
-            and not _close_enough(pool, self.until.enough)
+            and not _close_enough(pool, self.until.enough, self.params.leeway)
         )
 
     def _price_quickly(self, duals: Duals) -> tuple[Duals, bool]:
         """Add what knapsacks find; the duals at which they looked, and whether any was new."""
         at = duals
-        for weight in (0.0,) if self.guess is None else (SMOOTHING, 0.0):
+        for weight in (0.0,) if self.guess is None else (self.params.smoothing, 0.0):
             at = duals if self.guess is None else self.guess.mix(duals, weight)
-            found = [k.solve(self.pool.rows, at, QUICK_PATTERNS) for k in self.pricers.quick]
+            most = self.params.quick_patterns
+            found = [k.solve(self.pool.rows, at, most) for k in self.pricers.quick]
             values = [max(worth.values(), default=0.0) for worth in found]
             value = relaxed(self.instance, self.pool.rows, at, values)
             if value < self.least:
@@ -308,9 +292,10 @@ class _Run:
         """Price, ever closer, until patterns are found; None where the time has ended."""
         pool, instance, rows = self.pool, self.instance, self.pool.rows
         exact, drafts = self.pricers.exact, self.pricers.drafts
-        fine = FINE * self.until.gap * abs(pool.best_bound)
-        coarse = max(fine, COARSE * (pool.best_bound - pool.relaxation))
-        smoothing = 0.0 if solver_name(self.settings.name) == "HiGHS" else SMOOTHING
+        fine = self.params.fine * self.until.gap * abs(pool.best_bound)
+        coarse = max(fine, self.params.coarse * (pool.best_bound - pool.relaxation))
+        central = solver_name(self.settings.name) == "HiGHS"
+        smoothing = 0.0 if central else self.params.smoothing
         tries: list[tuple[Sequence[PricingProblem], float, float]] = []
         if exact and smoothing and self.centre is not None:
             tries.append((exact, smoothing, coarse))
@@ -341,6 +326,6 @@ class _Run:
         return added
 
 
-def _close_enough(pool: Pool, enough: float) -> bool:
+def _close_enough(pool: Pool, enough: float, leeway: float) -> bool:
     """Whether the bound cannot fall by much of what it must fall."""
-    return pool.best_bound - pool.relaxation <= LEEWAY * (pool.relaxation - enough) < math.inf
+    return pool.best_bound - pool.relaxation <= leeway * (pool.relaxation - enough) < math.inf

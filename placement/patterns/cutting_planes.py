@@ -9,15 +9,6 @@ from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program
 
-LOOPS = 4
-"""Relaxations solved over the same patterns; nearly all rows are found by the first two."""
-
-SERVER_ROWS = 8
-"""Rows on what whole servers can keep that are added at a time, one a part."""
-
-LEAST = 1e-4
-"""Share of its rate by which a row must be broken."""
-
 
 def add_broken_rows(
     instance: Instance,
@@ -48,21 +39,22 @@ def add_broken_rows(
     servers : bool
         Look for cuts by whole servers, too.
     """
-    known = set(pool.rows)
-    rows: list[Cut] = [row for row in kept_rows(instance) if row not in known]
+    known, params = set(pool.rows), settings.params.cuts
+    rows: list[Cut] = [row for row in kept_rows(instance, settings.params) if row not in known]
     added = False
-    for _ in range(LOOPS):
+    for _ in range(params.loops):
         master = Master(instance, pool.patterns, pool.rows)
         if not rows or not solve_program(master.problem, settings, budget=budget).found:
             break
         used, kept = master.fractions(), master.kept()
         pool.relaxed = Relaxation(master.locality(), used)
-        found = broken(rows, used, kept, least=LEAST)
+        found = broken(rows, used, kept, least=params.least_broken)
         if not found and (servers or not added):
             known |= set(pool.rows)
-            more = [row for row in server_rows(instance, used) if row not in known]
-            each = {row.part: row for row in reversed(broken(more, used, kept, least=LEAST))}
-            found = list(each.values())[::-1][:SERVER_ROWS]
+            more = [row for row in server_rows(instance, used, settings.params) if row not in known]
+            worst = broken(more, used, kept, least=params.least_broken)
+            each = {row.part: row for row in reversed(worst)}
+            found = list(each.values())[::-1][: params.server_rows]
         if not found:
             break
         rows = [row for row in rows if row not in set(found)]

@@ -19,9 +19,6 @@ from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-FIXING_ROUNDS = 3
-"""Pricing rounds after each fixing: the first few give nearly all that is gained."""
-
 DIVING_INTEGRALITY = 1e-6
 """A part of a server this small is none, and a count this close below a whole number is one."""
 
@@ -56,14 +53,16 @@ def dive(
     free = [t.count for t in instance.cluster.server_types]
     fixed: dict[Pattern, int] = {}
     # The patterns are the pool's own: it keeps what is priced, also where time ends on the way.
-    below = Pool(ProvenBound(pool.rows), patterns=pool.patterns, rounds=pool.rounds)
+    below = Pool(
+        ProvenBound(pool.rows), patterns=pool.patterns, rounds=pool.rounds, params=pool.params
+    )
     while any(free):
         generate(
             instance,
             settings,
             budget,
             below,
-            Until(gap=0.0, rounds=FIXING_ROUNDS),
+            Until(gap=0.0, rounds=settings.params.integer_plan.fixing_rounds),
             Pricers(pricings),
             fixed=fixed,
         )

@@ -23,23 +23,15 @@ from placement.patterns.duals import Duals, relaxed
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.content_list import Contents, prices_at
-from placement.patterns.pricing.contents import PROVING_BATCHES, ContentPricing, value_exactly
+from placement.patterns.pricing.contents import ContentPricing, value_exactly
 from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program
 from placement.support.equality import ByContent
 
-MOST_CANDIDATES = 500
-"""Patterns of an integer program that is still worth a try."""
-
-BATCH = 200
-MOST_BATCHES = 40
-MARGIN = 1e-6
+COST_MARGIN = 1e-6
 """Reduced cost, in locality per server, by which a content must be too dear to be left out."""
-
-ENUMERATION_GAP = 1e-7
-ENUMERATION_NODE_LIMIT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +64,9 @@ def candidates(
     worth : float
         Locality that a plan must exceed.
     """
-    pricings = [ContentPricing(c, rows, batches=PROVING_BATCHES) for c in contents]
+    params = settings.params.branching
+    proving = settings.params.contents.proving_batches
+    pricings = [ContentPricing(c, rows, batches=proving) for c in contents]
     priced = [p.solve(duals, settings, budget) for p in pricings]
     bounds = [p.best_bound for p in priced if p is not None]
     if len(bounds) < len(priced):
@@ -80,13 +74,15 @@ def candidates(
     spare = (relaxed(instance, rows, duals, bounds) - worth) * instance.cluster.n_servers
     most: dict[Pattern, int] = {}
     for pricing, price in zip(pricings, bounds, strict=True):
-        left = _within(pricing, settings, budget, duals, price - max(0.0, spare) - MARGIN)
-        if left is None or len(left) + len(most) > MOST_CANDIDATES:
+        left = _within(pricing, settings, budget, duals, price - max(0.0, spare) - COST_MARGIN)
+        if left is None or len(left) + len(most) > params.most_candidates:
             return None
         for row, value in left.items():
-            dear = max(price - value - MARGIN, 0.0)
+            dear = max(price - value - COST_MARGIN, 0.0)
             servers = instance.cluster.server_types[pricing.contents.kind].count
-            times = servers if dear <= 0 else floor(min(servers, max(0.0, spare) / dear + MARGIN))
+            times = (
+                servers if dear <= 0 else floor(min(servers, max(0.0, spare) / dear + COST_MARGIN))
+            )
             if times:
                 most[pricing.contents.pattern(row)] = times
     return Candidates(worth, most)
@@ -100,7 +96,7 @@ def _within(
     least: float,
 ) -> dict[int, float] | None:
     """Contents of at least some value, by row; None where they are too many."""
-    contents = pricing.contents
+    contents, params = pricing.contents, settings.params.branching
     prices = prices_at(contents.instance, pricing.rows, duals)
     fixed = contents.features(pricing.rows, duals)
     limited = any(row.limits_replicas for row in pricing.rows)
@@ -108,13 +104,13 @@ def _within(
     bound = contents.bound(prices, pricing.sigma, rows) + fixed[rows]
     rows, bound = rows[bound >= least], bound[bound >= least]
     found: dict[int, float] = {}
-    for _ in range(MOST_BATCHES):
+    for _ in range(params.most_batches):
         if not len(rows):
             return found
-        if len(found) > MOST_CANDIDATES or (budget is not None and budget.expired):
+        if len(found) > params.most_candidates or (budget is not None and budget.expired):
             return None
         order = np.lexsort((rows, -bound))
-        batch, rest = rows[order[:BATCH]], order[BATCH:]
+        batch, rest = rows[order[: params.batch]], order[params.batch :]
         values, sigma = value_exactly(contents, batch, prices, settings, budget)
         values += fixed[batch]
         found |= {int(r): float(v) for r, v in zip(batch, values, strict=True) if v >= least}
@@ -167,8 +163,8 @@ def solve_over(
     outcome = solve_program(
         master.problem,
         settings,
-        gap=ENUMERATION_GAP,
-        node_limit=ENUMERATION_NODE_LIMIT,
+        gap=settings.params.branching.finish_gap,
+        node_limit=settings.params.branching.finish_nodes,
         warm_start=start is not None,
         budget=budget,
     )

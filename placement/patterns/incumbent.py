@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from placement.params.search_params import SearchParams
 from placement.patterns.column_generation import Pool
 from placement.patterns.exchanges import neighbours
 from placement.patterns.master_rows import Row
@@ -24,26 +25,6 @@ from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solve_program
 from placement.support.equality import ByContent
-
-NEIGHBOUR_SERVERS = 64
-"""Clusters up to this size search the neighbours of the patterns in use."""
-
-RESTRICTED_NODE_LIMIT = 4_000
-"""Branch-and-bound nodes of one integer program over the patterns at hand."""
-
-NEAR_NODES = 50
-"""Nodes of a program whose counts are held near the relaxation's."""
-
-WIDE_NODES = 60
-"""Nodes of such a program over all patterns met, whose relaxation alone takes seconds."""
-
-PROMISING = (150, 150, 400)
-"""Listed contents that are offered to an integer program, the first time and further ones."""
-
-WIDE_GAP = 1e-3
-"""Gap of a large cluster above which more patterns are worth a program that takes long."""
-
-EXCHANGE_ROUNDS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +59,16 @@ class Search:
     drafts: Sequence[ContentDraft] = field(default_factory=list)
 
     @property
+    def params(self) -> SearchParams:
+        """What steers the search."""
+        return self.settings.params
+
+    @property
+    def few(self) -> bool:
+        """Whether the cluster is small."""
+        return self.instance.cluster.n_servers <= self.params.patterns.few_servers
+
+    @property
     def best(self) -> Solution | None:
         """The incumbent's solution."""
         return self.incumbent.solution
@@ -94,6 +85,7 @@ class Search:
             self.pool.rows if rows is None else rows,
             positions=self.pool.proven.placed,
             contents=self.contents,
+            params=self.params,
         )
 
     def closed(self) -> bool:
@@ -128,8 +120,8 @@ def integer(
     patterns: Sequence[Pattern],
     limits: Callable[[Pattern], tuple[int, int]] | None = None,
     *,
-    node_limit: int = RESTRICTED_NODE_LIMIT,
-    share: float = 0.5,
+    node_limit: int | None = None,
+    share: float | None = None,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved.
 
@@ -141,12 +133,13 @@ def integer(
         Columns of the master.
     limits : callable, optional
         Least and most servers of a pattern.
-    node_limit : int
-        Nodes of branch and bound.
-    share : float
-        Of the time left.
+    node_limit : int, optional
+        Nodes of branch and bound; those of the parameters by default.
+    share : float, optional
+        Of the time left; that of the parameters by default.
     """
-    improved, budget = False, search.budget.part(share)
+    params = search.params.integer_plan
+    improved, budget = False, search.budget.part(share or params.share)
     with budget.bounded():
         master = master_of(search.normal)(search.normal, patterns, search.pool.rows, integer=True)
         if limits is not None:
@@ -166,12 +159,11 @@ def integer(
                 variable.varValue = None
             for pattern, n in master.servers.items():
                 n.varValue = held.get(pattern, 0)
-        few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
         outcome = solve_program(
             master.problem,
             search.settings,
-            gap=max(search.gap / (4 if few else 2), 1e-9),
-            node_limit=node_limit,
+            gap=max(search.gap / (4 if search.few else 2), 1e-9),
+            node_limit=node_limit or params.nodes,
             warm_start=started,
             budget=budget,
             target=master.value_of(search.pool.best_bound / (1 + search.gap)),
@@ -186,7 +178,8 @@ def round_near(search: Search) -> bool:
     if not search.pool.fractions:
         return False
     used = list(search.pool.fractions)
-    return integer(search, used, _within(search.pool, 1), node_limit=NEAR_NODES)
+    near = search.params.integer_plan.near_nodes
+    return integer(search, used, _within(search.pool, 1), node_limit=near)
 
 
 def round_up(search: Search) -> None:
@@ -194,8 +187,7 @@ def round_up(search: Search) -> None:
     if not search.pool.fractions:
         return
     round_near(search)
-    few = search.instance.cluster.n_servers <= NEIGHBOUR_SERVERS
-    if few and not search.closed() and not search.budget.expired:
+    if search.few and not search.closed() and not search.budget.expired:
         integer(search, list(search.pool.patterns))
 
 
@@ -205,7 +197,7 @@ def offer_promising(search: Search) -> None:
     Patterns made for the relaxation rarely add up to whole servers: what rounding leaves over
     wants variety. What is not closed so is looked at again from the incumbent, and with more.
     """
-    pool, budget = search.pool, search.budget
+    pool, budget, params = search.pool, search.budget, search.params.integer_plan
     if pool.duals is None:
         return
     drafts = [draft.pricing for draft in search.drafts if draft.pricing is not None]
@@ -213,12 +205,12 @@ def offer_promising(search: Search) -> None:
         drafts.append(ContentPricing(contents, pool.rows))
         drafts[-1].solve(pool.duals, search.settings, budget)  # its bounds are loose before
     held: dict[Pattern, int] = {}
-    for most in PROMISING:
+    for most in params.promising:
         near = dict.fromkeys([*held, *pool.fractions])
         for draft in drafts:
             found = draft.promising(pool.duals, search.settings, budget, most // len(drafts))
             near |= dict.fromkeys(found)
-        integer(search, list(near), _within(pool, 1, held), node_limit=WIDE_NODES)
+        integer(search, list(near), _within(pool, 1, held), node_limit=params.wide_nodes)
         if search.closed() or budget.expired or search.best is None:
             break
         held = patterns_of(search.instance, search.best.placement)
@@ -226,10 +218,10 @@ def offer_promising(search: Search) -> None:
 
 def widen(search: Search) -> None:
     """Offer every pattern met, where the gap is worth a program that takes long."""
-    pool = search.pool
-    if relative_gap(search.worth, pool.best_bound) > WIDE_GAP and not search.budget.expired:
+    pool, params = search.pool, search.params.integer_plan
+    if relative_gap(search.worth, pool.best_bound) > params.wide_gap and not search.budget.expired:
         every = list(dict.fromkeys([*pool.patterns, *pool.reserve]))
-        integer(search, every, _within(pool, 2), node_limit=WIDE_NODES)
+        integer(search, every, _within(pool, 2), node_limit=params.wide_nodes)
 
 
 def _within(
@@ -248,7 +240,7 @@ def _within(
 
 def neighbourhoods(search: Search) -> None:
     """Add the neighbours of the patterns in use and solve again, while that helps."""
-    for _ in range(EXCHANGE_ROUNDS):
+    for _ in range(search.params.integer_plan.exchange_rounds):
         if search.closed() or search.budget.expired or search.best is None:
             return
         used = list(patterns_of(search.instance, search.best.placement))

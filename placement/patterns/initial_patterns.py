@@ -7,15 +7,13 @@ from itertools import combinations
 import networkx as nx
 import numpy as np
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.pattern import Pattern, fill, proportional
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.space import models_that_fit
 
-SMALL_WORKFLOW = 6
-"""Workflows of up to so many nodes give every connected part a pattern; larger ones, segments."""
 
-
-def first_patterns(instance: Instance) -> list[Pattern]:
+def first_patterns(instance: Instance, params: SearchParams = DEFAULTS) -> list[Pattern]:
     """Patterns full of each model, and in proportion to the work of each part of a workflow.
 
     With them the first master is near its end already: the best patterns of a large cluster are
@@ -30,7 +28,7 @@ def first_patterns(instance: Instance) -> list[Pattern]:
         found[fill(instance, t, by_work, {})] = None
         for w in instance.active_workflows:
             flow = instance.workflows[w]
-            for part in _parts(flow):
+            for part in _parts(flow, params.column_generation.small_workflow):
                 work: dict[int, float] = {}
                 for v in part:
                     m = int(flow.node_model[v])
@@ -41,10 +39,10 @@ def first_patterns(instance: Instance) -> list[Pattern]:
     return [p for p in found if p.content]
 
 
-def _parts(flow: WorkflowDemand) -> list[tuple[int, ...]]:
+def _parts(flow: WorkflowDemand, small: int) -> list[tuple[int, ...]]:
     """Sets of two and more nodes that the links connect, and the whole."""
     nodes = len(flow.node_model)
-    if nodes > SMALL_WORKFLOW:
+    if nodes > small:
         return [tuple(range(u, v)) for u in range(nodes) for v in range(u + 2, nodes + 1)]
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(nodes))

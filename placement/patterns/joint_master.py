@@ -26,10 +26,11 @@ from dataclasses import dataclass, field
 
 import pulp
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.duals import zero_duals
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.pattern import Pattern, expand, lay_out, patterns_of
-from placement.patterns.pricing.counts import RELATIVE_GAP, Pricing
+from placement.patterns.pricing.counts import Pricing
 from placement.patterns.restricted_master import Master
 from placement.problem.cluster import FloatArray
 from placement.problem.names import Criterion
@@ -42,13 +43,6 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
 from placement.solver.milp import duals as read_duals
 from placement.support.equality import ByContent
-
-JOINT_ROUNDS = 200
-"""Most rounds of pricing; the bound holds after any of them."""
-
-SMOOTHING = 0.5
-JOINT_NODE_LIMIT = 4_000
-"""Branch-and-bound nodes of the integer program over the patterns found."""
 
 DemandDuals = list[dict[tuple[int, int], float]]
 """pi^k[w, v] of each normalized scenario."""
@@ -111,10 +105,12 @@ class ScenarioMaster:
 class ScenarioPricing:
     """One server type's joint pricing problem: one content, the flows of every scenario."""
 
-    def __init__(self, scenarios: Sequence[Scenario], kind: int) -> None:
+    def __init__(
+        self, scenarios: Sequence[Scenario], kind: int, params: SearchParams = DEFAULTS
+    ) -> None:
         self.scenarios = scenarios
         self.kind = kind
-        self.parts = [Pricing(s, kind) for s in scenarios]
+        self.parts = [Pricing(s, kind, params=params) for s in scenarios]
         self.problem = join([p.problem for p in self.parts])
         for part in self.parts[1:]:
             tie(self.problem, zip(part.count.values(), self.parts[0].count.values(), strict=True))
@@ -138,7 +134,9 @@ class ScenarioPricing:
             terms += [(v, float(theta) * c) for v, c in part.value]
             terms += [(a, -pi[key]) for key, a in part.rate.items()]
         self.problem.setObjective(linear(terms))
-        outcome = solve_program(self.problem, settings, gap=RELATIVE_GAP, budget=budget)
+        outcome = solve_program(
+            self.problem, settings, gap=settings.params.pricing.gap, budget=budget
+        )
         if not outcome.found:
             return None
         counts = {m: round(n.varValue or 0.0) for m, n in self.parts[0].count.items()}
@@ -237,16 +235,17 @@ def _generate(
     budget: Budget,
     gap: float,
 ) -> None:
-    normal = [normalize(s) for s in scenarios]
+    normal, params = [normalize(s) for s in scenarios], settings.params.scenario_patterns
     for start in starts:
         for pattern in patterns_of(scenarios[0], start):
             pool.add(pattern)
     for scenario in normal:
-        for pattern in first_patterns(scenario):
+        for pattern in first_patterns(scenario, settings.params):
             pool.add(pattern)
-    pricings = [ScenarioPricing(normal, t) for t in range(len(normal[0].cluster.server_types))]
+    kinds = range(len(normal[0].cluster.server_types))
+    pricings = [ScenarioPricing(normal, t, settings.params) for t in kinds]
     centre: Multipliers | None = None
-    for _ in range(JOINT_ROUNDS):
+    for _ in range(params.rounds):
         master = ScenarioMaster(normal, criterion, list(pool.patterns))
         outcome = solve_program(master.problem, settings, budget=budget)
         if outcome.objective is None:
@@ -256,7 +255,7 @@ def _generate(
         pool.fractions = {p: n.varValue for p, n in servers.items() if n.varValue}
         exact = master.multipliers()
         added = False
-        for weight in (SMOOTHING, 0.0) if centre is not None else (0.0,):
+        for weight in (params.smoothing, 0.0) if centre is not None else (0.0,):
             at = exact if centre is None else centre.mix(exact, weight)
             priced = [p.solve(at, settings, budget) for p in pricings]
             found = [p for p in priced if p is not None]
@@ -312,7 +311,10 @@ def integer_scenarios(
     normal = [normalize(s) for s in scenarios]
     held = patterns_of(scenarios[0], start)
     near = [*pool.fractions, *(p for p in held if p not in pool.fractions)]
-    for patterns, part in ((near, 0.4), (list(pool.patterns), 0.9)):
+    params = settings.params.scenario_patterns
+    # Both where there is one part only.
+    first, last = params.plan_shares[0], params.plan_shares[-1]
+    for patterns, part in ((near, first), (list(pool.patterns), last)):
         found: dict[Pattern, int] | None = None
         phase = budget.part(part)
         with phase.bounded():
@@ -324,7 +326,7 @@ def integer_scenarios(
                 master.problem,
                 settings,
                 gap=gap,
-                node_limit=JOINT_NODE_LIMIT,
+                node_limit=params.nodes,
                 warm_start=True,
                 budget=phase,
             )

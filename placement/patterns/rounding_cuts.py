@@ -21,23 +21,18 @@ from dataclasses import dataclass
 import numpy as np
 import pulp
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.features import Features
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.programs.flows import WHOLE_WORKFLOW, Part, keepable
-from placement.programs.least_replicas import MARGIN
+from placement.programs.least_replicas import WORK_MARGIN
 from placement.solver.budget import tick
 
 LEAST_REFERENCE = 1e-6
 """Least reference over the part's rate: below it, rounding is lost in that of floats."""
-
-SHARES = 3
-"""Into so many shares what a server can keep is divided, to be a reference each."""
-
-LEAST_FRACTION = 0.01
-"""Least fractional part of t lambda / cap that makes a row worth having."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +198,9 @@ class ServerRow(_Cut):
 Cut = KeptRow | ServerRow
 
 
-def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | None:
+def server_row(
+    instance: Instance, part: Part, reference: float, params: SearchParams = DEFAULTS
+) -> ServerRow | None:
     """Make the row of a part with a reference; None where rounding gains nothing.
 
     Parameters
@@ -214,13 +211,15 @@ def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | 
         Workflow and link, or the whole workflow.
     reference : float
         Rate kept by one server, in whose multiples the row counts.
+    params : SearchParams
+        Of its `cuts`.
     """
     flow = instance.workflows[part[0]]
     if not reference > LEAST_REFERENCE * flow.rate:
         return None
     need = flow.rate / reference
     fraction = need - math.floor(need)
-    if fraction < LEAST_FRACTION:
+    if fraction < params.cuts.least_fraction:
         return None
     last = fraction * reference
     models, can_keep = _can_keep(instance, part)
@@ -235,7 +234,9 @@ def server_row(instance: Instance, part: Part, reference: float) -> ServerRow | 
     )
 
 
-def server_rows(instance: Instance, patterns: Iterable[Pattern]) -> list[ServerRow]:
+def server_rows(
+    instance: Instance, patterns: Iterable[Pattern], params: SearchParams = DEFAULTS
+) -> list[ServerRow]:
     """Rows whose reference is what a server of one of the patterns can keep, or a part of it."""
     found: dict[tuple[Part, float], ServerRow] = {}
     patterns = list(patterns)
@@ -248,9 +249,11 @@ def server_rows(instance: Instance, patterns: Iterable[Pattern]) -> list[ServerR
             counts = pattern.counts()
             each = zip(models, can_keep[pattern.kind], strict=True)
             most = min(instance.workflows[part[0]].rate, *(counts[m] * one for m, one in each))
-            for share in range(1, SHARES + 1):
+            for share in range(1, params.cuts.shares + 1):
                 key = part, round(most / share, 9)
-                row = server_row(instance, part, most / share) if key not in found else None
+                if key in found:
+                    continue
+                row = server_row(instance, part, most / share, params)
                 if row is not None:
                     found[key] = row
     return list(found.values())
@@ -268,10 +271,10 @@ def _can_keep(
     return tuple(work), tuple(map(tuple, each))
 
 
-def kept_rows(instance: Instance) -> Iterator[KeptRow]:
+def kept_rows(instance: Instance, params: SearchParams = DEFAULTS) -> Iterator[KeptRow]:
     """Every cut of an instance: each part, each model of it, rounded at each speed."""
     for part in _parts(instance):
-        yield from _rows_of(instance, part)
+        yield from _rows_of(instance, part, params)
 
 
 def _parts(instance: Instance) -> list[Part]:
@@ -289,11 +292,11 @@ def _work(instance: Instance, part: Part) -> dict[int, float]:
     work: dict[int, float] = {}
     for v in dict.fromkeys(nodes):
         m = int(flow.node_model[v])
-        work[m] = work.get(m, 0.0) + float(flow.work_s[v]) * (1 - MARGIN)
+        work[m] = work.get(m, 0.0) + float(flow.work_s[v]) * (1 - WORK_MARGIN)
     return work
 
 
-def _rows_of(instance: Instance, part: Part) -> Iterator[KeptRow]:
+def _rows_of(instance: Instance, part: Part, params: SearchParams) -> Iterator[KeptRow]:
     flow, work = instance.workflows[part[0]], _work(instance, part)
     types = instance.cluster.server_types
     for m, seconds in work.items():
@@ -303,7 +306,7 @@ def _rows_of(instance: Instance, part: Part) -> Iterator[KeptRow]:
             most = instance.load_cap * speed  # work that one replica of this speed does
             need = seconds * flow.rate / most
             fraction = need - math.floor(need)
-            if fraction < LEAST_FRACTION:
+            if fraction < params.cuts.least_fraction:
                 continue
             last = fraction * most / seconds
             weight = tuple(last * _rounded(t.speed / speed, fraction) for t in types)

@@ -10,11 +10,10 @@ from placement.improve.beyond_cap import oscillates, search_beyond
 from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
-from placement.patterns.column_generation import MAX_ROUNDS, Pool
+from placement.patterns.column_generation import Pool
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import (
-    NEIGHBOUR_SERVERS,
     Search,
     incumbent_of,
     integer,
@@ -41,47 +40,6 @@ from placement.problem.space import keep_what_fits
 from placement.programs.compact import solve_compact
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
-
-COMPACT_FORM_SERVERS = 12
-"""Clusters up to this size give what time is left to the compact form."""
-
-DIVE_SERVERS = 64
-"""Clusters up to this size are searched by diving; larger ones round well."""
-
-FREED_SERVERS = 32
-"""Clusters up to this size place a few servers anew at a time, over and over."""
-
-FIRST_SHARE = 0.62
-"""Part of the time left, on small shared clusters, for patterns: plans made of many are better."""
-
-ROUNDED_GAP, COMBINED_SHARE = 0.015, 0.3
-"""Gap to the relaxation above which the plan rounded from it is sought among all patterns too."""
-
-BEYOND_GAP = 0.05
-"""Gap to the relaxation above which starts from beyond the cap are better than the rounded plan."""
-
-ANEW_SHARE = 0.85
-"""Part of the time left for placing servers anew on small shared clusters."""
-
-PLAN_SHARE = 0.6
-"""Part of the time for the patterns of a first plan of many servers with many models."""
-
-BEYOND_SHARE = 0.5
-"""Part of the time for starts from beyond the cap, on small shared clusters."""
-
-BRANCH_SERVERS = 32
-"""Clusters up to this size are closed by branch and price."""
-
-BRANCH_NODES = 400
-
-LISTED_SHARE = 0.9
-"""Part of the time left for branching over listed contents: little is found in other ways."""
-
-FINISH_SHARE = 0.8
-"""Part of the time left for one integer program over all that a better plan can hold."""
-
-LISTED_SERVERS = 64
-"""Clusters up to this size are priced over all contents, where these are few enough."""
 
 PROOF = (
     "Lagrangian relaxation of the demand rows, of the whole replicas that each model's work "
@@ -128,7 +86,8 @@ def solve_patterns(
         No plan was found and no `start` was given.
     """
     normal = normalize(instance)
-    pool = Pool(ProvenBound(rounding_rows(normal)))
+    params = settings.params.patterns
+    pool = Pool(ProvenBound(rounding_rows(normal)), params=settings.params.column_generation)
     search = Search(
         instance=instance,
         normal=normal,
@@ -149,7 +108,7 @@ def solve_patterns(
     if (
         not search.closed()
         and not budget.expired
-        and instance.cluster.n_servers <= COMPACT_FORM_SERVERS
+        and instance.cluster.n_servers <= params.compact_servers
         and search.best is not None
     ):
         found = solve_compact(
@@ -177,34 +136,35 @@ def solve_patterns(
 def _run(search: Search) -> None:
     """The phases, one after the other; what they find is in the search whenever they end."""
     instance, normal, budget, pool = search.instance, search.normal, search.budget, search.pool
-    for pattern in first_patterns(normal):
+    params, servers, few = search.params, instance.cluster.n_servers, search.few
+    share = params.patterns
+    for pattern in first_patterns(normal, params):
         pool.add(pattern)
-    listed = listed_contents(normal)
-    if instance.cluster.n_servers <= LISTED_SERVERS:
+    listed = listed_contents(normal, params)
+    if servers <= share.listed_servers:
         search.contents = listed
     else:
         search.drafts = [ContentDraft(c, pool.rows) for c in listed]
-    search.knapsacks = knapsacks(normal)
+    search.knapsacks = knapsacks(normal, params)
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
-    anew = oscillates(instance, search.settings.params.beyond_cap)
+    anew = oscillates(instance, params.beyond_cap)
     if anew:
         kinds = range(len(instance.cluster.server_types))
-        pricings = [PositionPricing(normal, t, pool.rows) for t in kinds]
+        pricings = [PositionPricing(normal, t, pool.rows, params) for t in kinds]
         bound_apart(search)
-    many = instance.cluster.n_servers > NEIGHBOUR_SERVERS
-    if many and search.knapsacks and not search.drafts:
+    if not few and search.knapsacks and not search.drafts:
         # Proofs take long there: a plan first.
-        add_patterns(search, (), PLAN_SHARE)
+        add_patterns(search, (), share.plan_share)
         round_up(search)
     # The cuts bring their own patterns: where they are soon priced, one proof before is enough.
-    proofs = 1 if many and search.knapsacks else MAX_ROUNDS
+    proofs = 1 if not few and search.knapsacks else None
     finished = add_patterns(
-        search, pricings, FIRST_SHARE if anew else None, drafts=False, proofs=proofs
+        search, pricings, share.shared_share if anew else None, drafts=False, proofs=proofs
     )
     if anew:
         _search_shared(search)
-    if many:
+    if not few:
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
         cut(search)
         round_up(search)
@@ -215,43 +175,43 @@ def _run(search: Search) -> None:
             round_up(search)
     if finished:
         pricings = tighten(search, pricings)
-    if not many:
+    if few:
         round_up(search)
-    listing = search.drafts or (instance.cluster.n_servers > BRANCH_SERVERS and search.contents)
+    listing = search.drafts or (servers > share.branch_servers and search.contents)
     if listing and not search.closed() and not budget.expired:
         offer_promising(search)
-    elif many and not search.closed() and not budget.expired:
+    elif not few and not search.closed() and not budget.expired:
         round_up(search)
         widen(search)
     if anew:
         pricings = add_placed(search)
     if search.contents:
         _close(search)
-    if not search.closed() and instance.cluster.n_servers <= DIVE_SERVERS:
+    if not search.closed() and servers <= share.dive_servers:
         _dive(search, pricings)
-    if instance.cluster.n_servers <= NEIGHBOUR_SERVERS:
+    if few:
         neighbourhoods(search)
     if not search.contents:
         _close(search)
     if not shared:
-        _place_anew(search)
+        _place_anew(search, share.last_anew_share)
 
 
 def _search_shared(search: Search) -> None:
     """Round the relaxation, place servers anew, and combine the contents met on the way."""
-    rounded = round_near(search)
-    if rounded and relative_gap(search.worth, search.pool.relaxation) > ROUNDED_GAP:
-        integer(search, list(search.pool.patterns), share=COMBINED_SHARE)
-    if relative_gap(search.worth, search.pool.relaxation) > BEYOND_GAP:
+    params, rounded = search.params.patterns, round_near(search)
+    if rounded and relative_gap(search.worth, search.pool.relaxation) > params.combined_gap:
+        integer(search, list(search.pool.patterns), share=params.combined_share)
+    if relative_gap(search.worth, search.pool.relaxation) > params.beyond_gap:
         _start_beyond(search)
-    _place_anew(search, ANEW_SHARE)
+    _place_anew(search, params.anew_share)
     if not search.closed() and not search.budget.expired:
         integer(search, list(search.pool.patterns))
 
 
 def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
     """Dive, then combine what the dive has priced with all the rest."""
-    phase = search.budget.part(0.5)
+    phase = search.budget.part(search.params.patterns.dive_share)
     found = dive(search.normal, search.settings, phase, search.pool, pricings)
     if found is not None:
         search.offer(found)
@@ -262,14 +222,15 @@ def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
 
 def _close(search: Search) -> None:
     """Close the gap from above by branching; integral relaxations are plans."""
+    params = search.params.patterns
     if (
-        search.instance.cluster.n_servers > BRANCH_SERVERS
+        search.instance.cluster.n_servers > params.branch_servers
         or search.closed()
         or search.budget.expired
         or search.pool.duals is None
     ):
         return
-    phase = search.budget.part(LISTED_SHARE if search.contents else 0.6)
+    phase = search.budget.part(params.listed_share if search.contents else params.branch_share)
     pool = search.pool
 
     def improve(part: Pool) -> None:
@@ -290,7 +251,6 @@ def _close(search: Search) -> None:
             improve=improve,
             report=lambda bound: search.report("branching", bound),
         ),
-        node_limit=BRANCH_NODES,
     )
     if least < pool.best_bound - 1e-12:
         pool.proven = replace(pool.proven, value=least, tree=tree)
@@ -300,14 +260,19 @@ def _start_beyond(search: Search) -> None:
     """Look for a better incumbent from placements that overload GPUs a little."""
     if search.best is None or search.closed() or search.budget.expired:
         return
-    _improve(search, search.budget.part(BEYOND_SHARE), search_beyond, "beyond the cap")
+    _improve(
+        search,
+        search.budget.part(search.params.patterns.beyond_share),
+        search_beyond,
+        "beyond the cap",
+    )
 
 
 def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
     """Close a part of the plans by an integer program over all that a better one can hold."""
     if not search.contents or part.duals is None or search.best is None:
         return None
-    worth, phase = search.worth, search.budget.part(FINISH_SHARE)
+    worth, phase = search.worth, search.budget.part(search.params.patterns.finish_share)
     args = search.normal, search.settings, phase, part.rows
     listed = candidates(*args, part.duals, search.contents, worth)
     if listed is None:
@@ -320,10 +285,10 @@ def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
     return None if bound is None else (worth, bound)
 
 
-def _place_anew(search: Search, share: float = 0.6) -> None:
+def _place_anew(search: Search, share: float) -> None:
     """Free a few servers of the incumbent at a time; the patterns found go to the pool."""
     if (
-        search.instance.cluster.n_servers > FREED_SERVERS
+        search.instance.cluster.n_servers > search.params.patterns.freed_servers
         or search.best is None
         or search.closed()
         or search.budget.expired

@@ -26,9 +26,6 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
 from placement.support.equality import ByContent
 
-MOST_MODELS = 14
-"""Models of one content that a cut is sought for: those that cover the most memory."""
-
 VIOLATION = 1e-6
 
 
@@ -67,9 +64,9 @@ def separate(
     budget : Budget, optional
         When to stop.
     """
-    touched = covered(instance, counts)
+    touched, most = covered(instance, counts), settings.params.pricing.cut_models
     memory = instance.memory_per_gpu_gb
-    models = sorted(touched, key=lambda m: (-touched[m] * memory[m], m))[:MOST_MODELS]
+    models = sorted(touched, key=lambda m: (-touched[m] * memory[m], m))[:most]
     feasible = _configurations(instance, server, models)
     problem = pulp.LpProblem("sharing", pulp.LpMaximize)
     weight = {m: pulp.LpVariable(f"f_{m}", 0, 1) for m in models}
@@ -83,7 +80,7 @@ def separate(
     found = {m: round(f.varValue or 0.0, 9) for m, f in weight.items()}
     heaviest = max(sum(found[m] for m in q) for q in feasible)
     found = {m: f / max(1.0, heaviest) for m, f in found.items() if f > VIOLATION}
-    return SharingCut(_lift(instance, server, found), server.usable_gpus)
+    return SharingCut(_lift(instance, server, found, most), server.usable_gpus)
 
 
 def _configurations(
@@ -108,13 +105,15 @@ def _maximal(sets: list[frozenset[int]]) -> list[frozenset[int]]:
     return [q for q in sets if not any(q | {m} in known for m in every - q)]
 
 
-def _lift(instance: Instance, server: ServerType, found: dict[int, float]) -> dict[int, float]:
+def _lift(
+    instance: Instance, server: ServerType, found: dict[int, float], most: int
+) -> dict[int, float]:
     """Give the models outside the cut, the largest first, the most weight that they can have."""
     memory = instance.memory_per_gpu_gb
     weight = dict(found)
     outside = sorted(set(instance.used_models) - set(weight), key=lambda m: (-memory[m], m))
     for m in outside:
-        if len(weight) >= MOST_MODELS:
+        if len(weight) >= most:
             break
         best = 0.0
         for q in _configurations(instance, server, list(weight)):

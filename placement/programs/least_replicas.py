@@ -6,7 +6,7 @@ import math
 
 from placement.problem.instance import Instance
 
-MARGIN = 1e-5
+WORK_MARGIN = 1e-5
 """Relative work that is left out of account: above any tolerance of a plan."""
 
 
@@ -23,7 +23,7 @@ def whole_replicas(instance: Instance) -> list[tuple[int, tuple[float, ...], flo
     for m in instance.used_models:
         work = float(instance.model_work[m])
         if work > 0:  # offline, the cap is 0 where nothing takes any time
-            work = work / instance.load_cap * (1 - MARGIN)
+            work = work / instance.load_cap * (1 - WORK_MARGIN)
         for d in sorted({t.speed for t in types}):
             weight = tuple(float(math.ceil(t.speed / d - 1e-9)) for t in types)
             rows[m, weight, max(1.0, float(math.ceil(work / d)))] = None

@@ -23,6 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
@@ -32,12 +33,6 @@ from placement.problem.space import models_that_fit
 from placement.programs.flows import Part, keepable
 from placement.solver.budget import tick
 from placement.support.equality import ByContent
-
-MOST_CONTENTS = 1_500_000
-"""Contents that are still listed: beyond it, pricing branches."""
-
-MOST_NODES = 10
-"""Nodes of a workflow whose sets are still tabulated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,14 +259,14 @@ class Contents:
         return Flow(w, demand, column, held, member, parts)
 
 
-def listed_contents(instance: Instance) -> list[Contents]:
+def listed_contents(instance: Instance, params: SearchParams = DEFAULTS) -> list[Contents]:
     """Contents of every server type; none where counts do not suffice or there are too many."""
     kinds = range(len(instance.cluster.server_types))
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     if (
         not instance.counts_suffice
-        or max(nodes) > MOST_NODES
-        or sum(count_contents(instance, t) for t in kinds) > MOST_CONTENTS
+        or max(nodes) > params.contents.most_nodes
+        or sum(count_contents(instance, t) for t in kinds) > params.contents.most_contents
     ):
         return []
     return [Contents(instance, t) for t in kinds]

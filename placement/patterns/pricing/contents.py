@@ -19,27 +19,14 @@ from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 from placement.solver.milp import duals as read_duals
 
-BATCH = 48
-"""Contents valued exactly by one linear program."""
-
-BATCHES = 6
-"""Linear programs of one pricing: the bound is valid after any, and mostly exact by then."""
-
-PROVING_BATCHES = 100
-"""Of a pricing that proves a bound anew: no looser than the first time, whatever came before it."""
-
-LOOKED_AT = 3
-"""Contents valued exactly for each that is promising: their bounds are no order yet."""
-
-MOST_NEAR_CONTENTS = 100_000
-"""Contents of a draft."""
-
-EXACT = 1e-7
-MOST_OTHERS = 10
-
 
 class ContentPricing:
     """One server type's pricing problem, solved by looking at every content.
+
+    Parameters
+    ----------
+    batches : int, optional
+        Linear programs of one pricing; those of the parameters by default.
 
     Attributes
     ----------
@@ -54,7 +41,7 @@ class ContentPricing:
         contents: Contents,
         rows: Sequence[Row] = (),
         *,
-        batches: int = BATCHES,
+        batches: int | None = None,
     ) -> None:
         self.contents = contents
         self.batches = batches
@@ -84,14 +71,14 @@ class ContentPricing:
         """
         if budget is not None and budget.expired:
             return None
-        contents = self.contents
+        contents, params = self.contents, settings.params.contents
         prices, fixed, bound = self._bounds(duals)
         exact: dict[int, float] = {}
         best = -np.inf
-        for _ in range(self.batches):
-            batch = np.array([r for r in _largest(bound, BATCH + len(exact)) if r not in exact])
-            batch = batch[:BATCH]
-            if not len(batch) or bound[batch[0]] <= best + max(EXACT, gap):
+        for _ in range(self.batches or params.batches):
+            largest = _largest(bound, params.batch + len(exact))
+            batch = np.array([r for r in largest if r not in exact])[: params.batch]
+            if not len(batch) or bound[batch[0]] <= best + max(params.exact, gap):
                 break
             values, sigma = value_exactly(contents, batch, prices, settings, budget)
             if np.isinf(values).all():
@@ -99,7 +86,7 @@ class ContentPricing:
             bound[batch] = np.minimum(bound[batch], values + fixed[batch])
             exact |= dict(zip(batch.tolist(), bound[batch].tolist(), strict=True))
             best = max(best, float(bound[batch].max()))
-            rows = np.flatnonzero(bound > best + EXACT)
+            rows = np.flatnonzero(bound > best + params.exact)
             mean = np.nanmean(np.vstack([sigma, self.sigma]), axis=0)
             first = sigma[int(np.argmax(bound[batch]))]
             for multipliers in (mean, np.where(np.isnan(first), mean, first)):
@@ -109,7 +96,7 @@ class ContentPricing:
         if not exact:
             return None
         order = sorted(exact, key=lambda r: (-exact[r], r))
-        pattern, *others = [contents.pattern(r) for r in order[: MOST_OTHERS + 1]]
+        pattern, *others = [contents.pattern(r) for r in order[: params.most_others + 1]]
         return Priced(pattern, exact[order[0]], max(0.0, float(bound.max())), tuple(others))
 
     def near(self, duals: Duals, count: int) -> ContentPricing:
@@ -133,14 +120,14 @@ class ContentPricing:
         count : int
             Patterns wanted.
         """
-        contents = self.contents
+        contents, params = self.contents, settings.params.contents
         prices, fixed, bound = self._bounds(duals)
-        looked_at = _largest(bound, LOOKED_AT * count)
+        looked_at = _largest(bound, params.looked_at * count)
         value = np.full(len(looked_at), -np.inf)
-        for first in range(0, len(looked_at), BATCH):
+        for first in range(0, len(looked_at), params.batch):
             if budget.expired:
                 break
-            batch = slice(first, first + BATCH)
+            batch = slice(first, first + params.batch)
             exact, _ = value_exactly(contents, looked_at[batch], prices, settings, budget)
             value[batch] = exact + fixed[looked_at[batch]]
         return [contents.pattern(int(looked_at[i])) for i in _largest(value, count)]
@@ -200,7 +187,7 @@ class ContentDraft:
         if self.pricing is None:
             every = ContentPricing(self.contents, self.rows)
             every.solve(duals, settings, budget, gap=gap)
-            self.pricing = every.near(duals, MOST_NEAR_CONTENTS)
+            self.pricing = every.near(duals, settings.params.contents.most_near)
         priced = self.pricing.solve(duals, settings, budget, gap=gap)
         return None if priced is None else replace(priced, best_bound=np.inf)
 

@@ -22,6 +22,8 @@ from typing import Protocol
 
 import pulp
 
+from placement.params.pricing_params import PricingParams
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, lay_out
@@ -39,14 +41,9 @@ from placement.programs.flows import Part, Place, keepable, kept_terms
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
-RELATIVE_GAP = 1e-7
-THRESHOLDS = 6
-MOST_OTHERS = 10
-MOST_CUTS = 20
-
 
 def space_rows(
-    instance: Instance, kind: int, held: Pairs, models: list[int]
+    instance: Instance, kind: int, held: Pairs, models: list[int], thresholds: int
 ) -> list[pulp.LpConstraint]:
     """Rows that every content of `count` servers of a type keeps, on replica counts.
 
@@ -60,6 +57,8 @@ def space_rows(
         Replicas of each model.
     models : list of int
         The models, in the order of `held`.
+    thresholds : int
+        Most j of the rows on blocks with more than 1/(j+1) of a GPU's memory.
     """
     server = instance.cluster.server_types[kind]
     k, memory = instance.gpus_required, instance.memory_per_gpu_gb
@@ -71,7 +70,7 @@ def space_rows(
     if limit is not None:
         rows.append(linear([(n, float(k[m])) for n, m in pairs]) <= server.usable_gpus * limit)
     room = largest_room_gb(server)
-    for j in range(1, THRESHOLDS + 1):
+    for j in range(1, thresholds + 1):
         large = [(n, float(k[m])) for n, m in pairs if memory[m] > room / (j + 1)]
         if large:
             rows.append(linear(large) <= j * server.usable_gpus)
@@ -125,24 +124,17 @@ class PricingProblem(Protocol):
 
 
 class Pricing:
-    """One server type's pricing problem, built once and solved at many duals.
+    """One server type's pricing problem, built once and solved at many duals."""
 
-    Attributes
-    ----------
-    gap : float
-        Relative gap at which a solve stops; the bound is valid at any.
-    node_limit : int or None
-        Branch-and-bound nodes of one solve.
-    most_cuts : int
-        Cuts on sharing sought in one solve.
-    """
-
-    gap: float = RELATIVE_GAP
-    node_limit: int | None = None
-    most_cuts: int = MOST_CUTS
     placed: bool = False
 
-    def __init__(self, instance: Instance, kind: int, rows: Sequence[Row] = ()) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        kind: int,
+        rows: Sequence[Row] = (),
+        params: SearchParams = DEFAULTS,
+    ) -> None:
         self.instance = instance
         self.kind = kind
         self.rows = tuple(rows)
@@ -157,7 +149,7 @@ class Pricing:
             self.load[m] = h = pulp.LpVariable(f"h_{m}", 0)
             self.problem += linear([(h, 1.0), (n, -instance.load_cap)]) <= 0
         held = [(n, 1.0) for n in self.count.values()]
-        for row in space_rows(instance, kind, held, list(self.count)):
+        for row in space_rows(instance, kind, held, list(self.count), params.pricing.thresholds):
             self.problem += row
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
@@ -228,15 +220,16 @@ class Pricing:
             if row.kept in self._kept:
                 worth[self._kept[row.kept]] -= row.signed(dual)
         self.problem.setObjective(linear(worth.items()))
+        params, (relative, nodes) = settings.params.pricing, self._limits(settings.params.pricing)
         met: list[list[float]] = []
-        for _ in range(self.most_cuts):
+        for _ in range(params.most_cuts):
             met.clear()
             outcome = solve_program(
                 self.problem,
                 settings,
-                gap=self.gap,
+                gap=relative,
                 abs_gap=gap,
-                node_limit=self.node_limit,
+                node_limit=nodes,
                 budget=budget,
                 light=True,
                 on_solution=met.append,
@@ -249,7 +242,7 @@ class Pricing:
             return None
         pattern = self._pattern(lambda variable: variable.varValue or 0.0)
         others = []
-        for values in met[-MOST_OTHERS:]:
+        for values in met[len(met) - min(len(met), params.most_others) :]:
             others.append(self._pattern(lambda variable, at=values: at[variable.index]))  # type: ignore[misc]
         return Priced(
             pattern,
@@ -257,6 +250,10 @@ class Pricing:
             max(0.0, outcome.best_bound),
             tuple(other for other in dict.fromkeys(others) if other != pattern),
         )
+
+    def _limits(self, params: PricingParams) -> tuple[float, int | None]:
+        """Relative gap at which a solve stops, and its branch-and-bound nodes."""
+        return params.gap, None
 
     def _broken_cut(self, settings: SolverSettings, budget: Budget | None) -> SharingCut | None:
         if self.instance.models_per_gpu == 1:

@@ -25,11 +25,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.duals import Duals
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.pricing.content_list import (
-    MOST_NODES,
     Contents,
     Prices,
     count_contents,
@@ -38,9 +38,6 @@ from placement.patterns.pricing.content_list import (
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.solver.budget import tick
-
-MOST_PARTS = 1_000_000
-"""Parts of servers over all workflows that are still valued at every duals."""
 
 
 class WorkflowParts(Contents):
@@ -168,15 +165,15 @@ class Knapsack:
         return canonical(self.instance, self.kind, [(m, 0) for m in held.elements()])
 
 
-def knapsacks(instance: Instance) -> list[Knapsack]:
+def knapsacks(instance: Instance, params: SearchParams = DEFAULTS) -> list[Knapsack]:
     """A knapsack for each server type; none where counts do not suffice or there are too many."""
     models = [set(instance.workflows[w].node_model.tolist()) for w in instance.active_workflows]
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
-    kinds = range(len(instance.cluster.server_types))
+    kinds, most = range(len(instance.cluster.server_types)), params.contents.most_parts
     if (
         not instance.counts_suffice
-        or max(nodes) > MOST_NODES
-        or sum(count_contents(instance, t, only) for t in kinds for only in models) > MOST_PARTS
+        or max(nodes) > params.contents.most_nodes
+        or sum(count_contents(instance, t, only) for t in kinds for only in models) > most
     ):
         return []
     return [Knapsack(instance, t) for t in kinds]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 
 import pulp
 
+from placement.params.pricing_params import PricingParams
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
 from placement.patterns.pricing.counts import Pricing
@@ -28,12 +30,16 @@ class PositionPricing(Pricing):
     bound is valid nonetheless.
     """
 
-    gap = 3e-3
     placed = True
-    node_limit = 300
 
-    def __init__(self, instance: Instance, kind: int, rows: Sequence[Row] = ()) -> None:
-        super().__init__(instance, kind, rows)
+    def __init__(
+        self,
+        instance: Instance,
+        kind: int,
+        rows: Sequence[Row] = (),
+        params: SearchParams = DEFAULTS,
+    ) -> None:
+        super().__init__(instance, kind, rows, params)
         server = instance.cluster.server_types[kind]
         self._position: dict[tuple[int, int], pulp.LpVariable] = {}
         blocks = BlockRows(self.problem, instance, server, instance.load_cap)
@@ -43,6 +49,9 @@ class PositionPricing(Pricing):
             self.problem += linear([*((x, 1.0) for x, _, _ in placed), (n, -1.0)]) == 0
             self.problem += linear([*((h, 1.0) for _, h, _ in placed), (self.load[m], -1.0)]) == 0
         blocks.gpus("")
+
+    def _limits(self, params: PricingParams) -> tuple[float, int | None]:
+        return params.position_gap, params.position_nodes
 
     def _broken_cut(self, settings: SolverSettings, budget: Budget | None) -> SharingCut | None:
         return None  # what is held has its GPUs

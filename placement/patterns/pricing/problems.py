@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.master_rows import Row
 from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentPricing
@@ -12,9 +13,12 @@ from placement.patterns.pricing.positions import PositionPricing
 from placement.problem.instance import Instance
 
 
-def counted(instance: Instance, rows: Sequence[Row]) -> list[PricingProblem]:
+def counted(
+    instance: Instance, rows: Sequence[Row], params: SearchParams = DEFAULTS
+) -> list[PricingProblem]:
     """Pricing problems over replica counts, one for each server type."""
-    return [Pricing(instance, t, rows) for t in range(len(instance.cluster.server_types))]
+    kinds = range(len(instance.cluster.server_types))
+    return [Pricing(instance, t, rows, params) for t in kinds]
 
 
 def pricings_for(
@@ -23,6 +27,7 @@ def pricings_for(
     *,
     positions: bool,
     contents: Sequence[Contents] = (),
+    params: SearchParams = DEFAULTS,
 ) -> list[PricingProblem]:
     """Pricing problems over listed contents, over counts, or over positions.
 
@@ -44,5 +49,5 @@ def pricings_for(
     exclusive = instance.models_per_gpu == 1
     if not instance.counts_suffice if exclusive else positions:
         kinds = range(len(instance.cluster.server_types))
-        return [PositionPricing(instance, t, rows) for t in kinds]
-    return counted(instance, rows)
+        return [PositionPricing(instance, t, rows, params) for t in kinds]
+    return counted(instance, rows, params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from placement.params.search_params import DEFAULTS
 from placement.patterns.branching import BranchingSteps, branch
 from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.initial_patterns import first_patterns
@@ -36,9 +37,10 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
     )
     pool.proven = replace(pool.proven, placed=True)
     root = pool.best_bound
+    params = DEFAULTS.changed({"branching": {"nodes": 40}})
     tree, bound = branch(
         normal,
-        SolverSettings(threads=1),
+        SolverSettings(threads=1, params=params),
         Budget(),
         pool,
         BranchingSteps(
@@ -48,6 +50,5 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
             improve=lambda _: None,
             report=lambda _: None,
         ),
-        node_limit=40,
     )
     return tree, bound, root

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from placement.params.search_params import DEFAULTS
 from placement.patterns.master_rows import CountRow, rounding_rows
 from placement.patterns.pattern import fill
 from placement.patterns.pricing.content_list import (
@@ -14,8 +15,6 @@ from placement.patterns.pricing.content_list import (
     prices_at,
 )
 from placement.patterns.pricing.contents import (
-    LOOKED_AT,
-    PROVING_BATCHES,
     ContentPricing,
     value_exactly,
 )
@@ -70,7 +69,8 @@ def test_pricing_over_the_list_finds_what_branch_and_bound_finds(seed: int) -> N
     instance, rng = tiny(seed), np.random.default_rng(seed)
     rows = branched(instance, rng)
     for kind in range(len(instance.cluster.server_types)):
-        listed = ContentPricing(Contents(instance, kind), rows, batches=PROVING_BATCHES)
+        batches = DEFAULTS.contents.proving_batches
+        listed = ContentPricing(Contents(instance, kind), rows, batches=batches)
         branching = Pricing(instance, kind, rows)
         for _ in range(3):
             duals = drawn(instance, rows, rng)
@@ -110,7 +110,7 @@ def test_the_promising_are_those_worth_most(seed: int) -> None:
     worth = dict(
         zip(map(contents.pattern, every), values + contents.features(rows, duals), strict=True)
     )
-    count = len(contents) // LOOKED_AT + 1
+    count = len(contents) // DEFAULTS.contents.looked_at + 1
     found = ContentPricing(contents, rows).promising(duals, HIGHS, Budget(), count)
     assert len(set(found)) == count
     best = sorted(worth.values(), reverse=True)[:count]

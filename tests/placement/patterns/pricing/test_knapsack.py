@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.params.search_params import DEFAULTS
 from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.duals import lagrangian
 from placement.patterns.master_rows import rounding_rows
@@ -15,7 +16,7 @@ from placement.patterns.pricing.content_list import (
     listed_contents,
     prices_at,
 )
-from placement.patterns.pricing.contents import MOST_NEAR_CONTENTS, ContentDraft, value_exactly
+from placement.patterns.pricing.contents import ContentDraft, value_exactly
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.pricing.knapsack import Knapsack, WorkflowParts, knapsacks
 from placement.patterns.pricing.problems import counted
@@ -161,18 +162,15 @@ def test_without_proofs_the_bound_stays_what_it_was(seed: int) -> None:
     assert pool.patterns
 
 
-def test_a_draft_looks_at_the_contents_that_were_worth_most(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_draft_looks_at_the_contents_that_were_worth_most() -> None:
     """After the first solve only some contents are left, and nothing is proven by them."""
     instance, rng = tiny(3), np.random.default_rng(3)
     few = 20
     assert count_contents(instance, 0) > few
-    assert few < MOST_NEAR_CONTENTS
-    monkeypatch.setattr("placement.patterns.pricing.contents.MOST_NEAR_CONTENTS", few)
+    settings = replace(HIGHS, params=DEFAULTS.changed({"contents": {"most_near": few}}))
     rows = rounding_rows(instance)
     draft, duals = ContentDraft(Contents(instance, 0), rows), drawn(instance, rows, rng)
-    found = draft.solve(duals, HIGHS, None)
+    found = draft.solve(duals, settings, None)
     best = Pricing(instance, 0, rows).solve(duals, HIGHS, None)
     assert draft.pricing is not None
     assert len(draft.pricing.contents) == few
