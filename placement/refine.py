@@ -34,20 +34,8 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.support.equality import ByContent
 
-TOLERANCES = (1e-5, 0.01, 0.03, 0.1, 0.3, 1.0)
-"""Locality that a routing may give up for even loads, as a fraction of the placement's best."""
-
 LOSS = 0.02
 """Default of `refine`'s `loss`: ties in locality are many, and what is given up rarely pays."""
-
-CAPS = (0.9, 0.75, 0.6)
-"""Default of `refine`'s `caps`."""
-
-INFLATION = 1.5
-"""Factor on the work of a model in need, so that the rates spread it further."""
-
-ATTEMPTS = 20
-"""Moves drawn for one that keeps the rules."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ def refine(
     *,
     evaluations: int,
     loss: float = LOSS,
-    caps: Sequence[float] = CAPS,
+    caps: Sequence[float] | None = None,
     budget: Budget | None = None,
     progress: ProgressCallback | None = None,
 ) -> Refinement:
@@ -168,15 +156,17 @@ def refine(
         Most candidates scored; the same on every machine.
     loss : float
         Most locality given up, as a fraction of the plain plan's.
-    caps : sequence of float
-        Caps of the plans that are proposed anew, as fractions of the plain plan's.
+    caps : sequence of float, optional
+        Caps of the plans that are proposed anew, as fractions of the plain plan's; those of the
+        parameters by default.
     budget : Budget, optional
         Ends the search before that, and makes the result depend on the clock.
     progress : callable, optional
         Called with a `Progress` now and then.
     """
-    instance = plain.instance
-    budget = budget or Budget()
+    instance, params = plain.instance, options.params.refine
+    budget, least = budget or Budget(), params.tolerances[0]
+    caps = params.caps if caps is None else caps
     first = score(plain.solution)
     search = _Search(
         instance=instance,
@@ -186,12 +176,12 @@ def refine(
         budget=budget,
         best=plain.solution,
         found=first,
-        style=_Style(TOLERANCES[0], np.ones(len(instance.model_ids))),
+        style=_Style(least, np.ones(len(instance.model_ids))),
         steps=[],
         progress=progress,
         bound=plain.certificate.best_bound,
         floor=plain.evaluation.objective * (1 - loss) - 1e-9,
-        tolerances=tuple(t for t in TOLERANCES if t <= max(loss, TOLERANCES[0])),
+        tolerances=tuple(t for t in params.tolerances if t <= max(loss, least)),
     )
     for proposal, placement in _placements(plain, options, caps, budget):
         for tolerance in search.tolerances:
@@ -254,16 +244,15 @@ def _placements(
     for share in caps:
         cap = share * instance.load_cap
         lower = replace(instance, load_cap=cap)
-        part = budget.part(0.1)
-        moves = options.params.local_search.start_moves
-        found = local_search(
-            lower, seed=options.seed, budget=part, moves=moves, params=options.params
-        )
+        params = options.params
+        part = budget.part(params.refine.search_share)
+        moves = params.local_search.start_moves
+        found = local_search(lower, seed=options.seed, budget=part, moves=moves, params=params)
         yield f"local search under a cap of {cap:.2f}", found
         if cap <= plain.certificate.bottleneck_upper or options.mode == "offline":
             continue
         # In turn each gets a part of what is left, so that simulations have most of it.
-        part = budget.part(0.2, options.time_limit_s or math.inf)
+        part = budget.part(params.refine.solve_share, options.time_limit_s or math.inf)
         try:
             result = solve_instance(lower, replace(options, max_utilization=cap), budget=part)
         except Infeasible:
@@ -273,18 +262,18 @@ def _placements(
 
 def _climb(search: _Search, rng: np.random.Generator) -> None:
     """Try routing corrections and moves of replicas from the best, keeping each improvement."""
-    stuck = 0
-    while not search.over and stuck < ATTEMPTS:
+    stuck, params = 0, search.settings.params.refine
+    while not search.over and stuck < params.attempts:
         before = search.tried
-        if rng.random() < 0.3:
+        if rng.random() < params.inflation_odds:
             style = _inflated(search, rng)
             routed = _route(search, search.best.placement, style)
             search.offer("rates spread for a model in need", routed, style)
         else:
             placement = None
-            for _ in range(ATTEMPTS):
+            for _ in range(params.attempts):
                 placement = random_neighbour(
-                    search.instance, search.best, search.found.pressure, rng
+                    search.instance, search.best, search.found.pressure, rng, params
                 )
                 if placement is not None:
                     break
@@ -295,14 +284,14 @@ def _climb(search: _Search, rng: np.random.Generator) -> None:
 
 
 def _inflated(search: _Search, rng: np.random.Generator) -> _Style:
-    used = np.array(search.instance.used_models)
+    params, used = search.settings.params.refine, np.array(search.instance.used_models)
     weight = search.found.pressure[used] + 1e-12
     m = int(rng.choice(used, p=weight / weight.sum()))
     factor = search.style.inflation.copy()
-    factor[m] *= INFLATION if rng.random() < 0.75 else 1 / INFLATION
-    tolerance = (
-        float(rng.choice(search.tolerances)) if rng.random() < 0.5 else search.style.tolerance
-    )
+    raised = rng.random() < params.raising_odds
+    factor[m] *= params.inflation if raised else 1 / params.inflation
+    anew = rng.random() < params.tolerance_odds
+    tolerance = float(rng.choice(search.tolerances)) if anew else search.style.tolerance
     return _Style(tolerance, factor)
 
 

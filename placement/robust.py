@@ -36,16 +36,6 @@ from placement.solve import NO_BOUND, solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-COMPACT_JOINT_SERVERS = 2
-"""Largest cluster for which the compact form is taken at once."""
-
-TIGHTENED_SERVERS = 8
-"""Largest cluster for which what time is left goes to the compact form."""
-
-CAP_SHARE, STARTS_SHARE, OFFER_SHARE, CLOSING_SHARE = 0.2, 0.3, 0.5, 0.3
-"""Parts of the time left: for the cap that all scenarios keep, for routing the starts, for routing
-what was found since, and, of the last phase, for each routing."""
-
 PROOFS = {
     "patterns": (
         "Lagrangian relaxation of the demand rows of all scenarios, the worst case weighted by "
@@ -129,14 +119,14 @@ def solve_scenarios(
         Made from `options.time_limit_s` by default.
     """
     budget = budget or Budget(options.time_limit_s)
-    settings = SolverSettings.of(options)
-    plain = solve_instance(mean, options, progress=progress, budget=budget.part(0.25))
+    settings, params = SolverSettings.of(options), options.params.robust
+    plain = solve_instance(mean, options, progress=progress, budget=budget.part(params.mean_share))
     scenarios = make_scenarios(demands, options.max_utilization)
     starts = [plain.solution.placement, *_starts(scenarios, options, budget)]
-    cap, starts, least = _cap(scenarios, starts, settings, options, budget.part(CAP_SHARE))
+    cap, starts, least = _cap(scenarios, starts, settings, options, budget.part(params.cap_share))
     scenarios = make_scenarios(demands, cap)
     search = _Search(scenarios, criterion, settings, options, budget, progress)
-    part = budget.part(STARTS_SHARE)
+    part = budget.part(params.starts_share)
     values = [search.offer(s, part.part(1 / (len(starts) - i))) for i, s in enumerate(starts)]
     if search.best is None:
         # No routing was found in time but the one that says what the cap is.
@@ -163,7 +153,7 @@ class _Search:
         """Route a placement and keep it where it is better; says what it is worth."""
         if placement is None:
             return float("-inf")
-        budget = budget or self.budget.part(OFFER_SHARE)
+        budget = budget or self.budget.part(self.options.params.robust.offer_share)
         routed = route_all(self.scenarios, placement, self.settings, budget)
         return float("-inf") if routed is None else self.keep(placement, routed)
 
@@ -198,7 +188,7 @@ def _starts(
     scenario and the envelope of all get the integer program. A search for one scenario may leave
     out a model that only another one calls; such are dropped.
     """
-    part = budget.part(0.15)
+    part = budget.part(options.params.robust.start_share)
     params = options.params.local_search
     moves = max(params.chunk_moves, params.start_moves // len(scenarios))
     found = []
@@ -212,7 +202,8 @@ def _starts(
     for instance in (envelope(scenarios), heaviest):
         if budget.expired:
             break
-        alone = solve_instance(instance, replace(options, balance=False), budget=budget.part(0.2))
+        share = budget.part(options.params.robust.alone_share)
+        alone = solve_instance(instance, replace(options, balance=False), budget=share)
         found.append(alone.solution.placement)
     placed = set(scenarios[0].used_models)
     return [p for p in found if placed <= set(p.model.tolist())]
@@ -237,9 +228,9 @@ def _cap(
     least, routed = min(map(bottleneck, starts), key=lambda pair: pair[0])
     target = 0.0 if options.mode == "offline" else options.max_utilization
     if least > target:
-        found = pattern_bottleneck(
-            envelope(scenarios), settings, budget.part(0.5), target=target
-        ).solution.placement
+        part = budget.part(options.params.robust.bottleneck_share)
+        roomy = pattern_bottleneck(envelope(scenarios), settings, part, target=target)
+        found = roomy.solution.placement
         starts = [*starts, found]
         least, routed = min((least, routed), bottleneck(found), key=lambda pair: pair[0])
     return load_cap(options, least), starts, routed
@@ -248,10 +239,10 @@ def _cap(
 def _improve(search: _Search, starts: list[Placement]) -> None:
     """The pattern form, and on small clusters the compact form, from the best start."""
     scenarios, gap = search.scenarios, search.options.gap
-    servers = scenarios[0].cluster.n_servers
+    servers, params = scenarios[0].cluster.n_servers, search.options.params.robust
     search.report()
-    if servers > COMPACT_JOINT_SERVERS:
-        part = search.budget.part(0.6)
+    if servers > params.compact_servers:
+        part = search.budget.part(params.patterns_share)
         pool = generate_scenarios(
             scenarios, search.criterion, starts, search.settings, part, gap=gap / 4
         )
@@ -263,7 +254,7 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
                 search.criterion,
                 pool,
                 search.settings,
-                search.budget.part(0.7),
+                search.budget.part(params.plans_share),
                 start=search.best,
                 gap=gap / 4,
             )
@@ -272,8 +263,8 @@ def _improve(search: _Search, starts: list[Placement]) -> None:
                 search.report()
                 if search.closed():
                     break
-    if servers <= TIGHTENED_SERVERS and not search.closed() and not search.budget.expired:
-        found, bound, part = None, 1.0, search.budget.part(0.9)
+    if servers <= params.tightened_servers and not search.closed() and not search.budget.expired:
+        found, bound, part = None, 1.0, search.budget.part(params.compact_share)
         with part.bounded():
             found, bound = solve_compact_scenarios(
                 scenarios, search.criterion, search.settings, part, start=search.best, gap=gap
@@ -334,6 +325,7 @@ def _route_mean(
     """
     assert search.best is not None
     placement, instance, settings = search.best, plain.instance, search.settings
+    share = search.options.params.robust.closing_share
     bound, proof, duals = (
         plain.certificate.best_bound,
         plain.certificate.proof,
@@ -341,20 +333,18 @@ def _route_mean(
     )
     routed: Solution | None = plain.solution
     if placement != plain.solution.placement:
-        routed = route_in_time(instance, placement, settings, closing.part(CLOSING_SHARE))
+        routed = route_in_time(instance, placement, settings, closing.part(share))
     if routed is None:
-        least, routed = least_bottleneck(
-            instance, placement, settings, budget=closing.part(CLOSING_SHARE)
-        )
+        least, routed = least_bottleneck(instance, placement, settings, budget=closing.part(share))
         instance = replace(instance, load_cap=max(least, search.scenarios[0].load_cap))
-        wider = route_in_time(instance, placement, settings, closing.part(CLOSING_SHARE))
+        wider = route_in_time(instance, placement, settings, closing.part(share))
         routed = wider or routed
         bound, proof, duals = 1.0, NO_BOUND, None
     tolerance = search.options.balance_tolerance
-    even = balance(instance, routed, settings, closing.part(CLOSING_SHARE), tolerance=tolerance)
+    even = balance(instance, routed, settings, closing.part(share), tolerance=tolerance)
     of_each: Sequence[Solution] | None = search.routed
     if even.placement != placement:
-        part = closing.part(CLOSING_SHARE)
+        part = closing.part(share)
         of_each = route_all(search.scenarios, even.placement, settings, part)
     if worth_of(search.criterion, search.scenarios, of_each) >= search.value - 1e-9:
         placement, routed = even.placement, even

@@ -162,7 +162,7 @@ def solve_instance(
     if not coverage.instance.active_workflows:
         raise Infeasible("no request can be served: no workflow fits the cluster")
     given = coverage.instance
-    used = trim(given)
+    used = trim(given, settings.params)
     normal = normalize(used, 0.0 if options.mode == "offline" else options.max_utilization)
     unit = normal.load_unit or 1.0
     coverage = replace(coverage, instance=normal)

@@ -150,7 +150,8 @@ def _replace(
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
     short = shortfall(instance, solution) > 0
-    program = CompactProgram(instance, kept=(solution.placement, kept))
+    held = solution.placement, kept
+    program = CompactProgram(instance, kept=held, params=settings.params)
     program.round_up()
     program.route(elastic=short)
     prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]

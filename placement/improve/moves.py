@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from placement.heuristics.free_space import Room
+from placement.params.revision_params import RefineParams
+from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement, Solution
@@ -14,12 +16,13 @@ from placement.problem.solution import Placement, Solution
 Rows = list[tuple[int, int, int]]
 """(model, server, first GPU) of replicas."""
 
-LEAST_LOADED = 4
-"""Blocks among which a replica's place is drawn, the least loaded first."""
-
 
 def random_neighbour(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams = DEFAULTS.refine,
 ) -> Placement | None:
     """Draw one move; None where it breaks a rule of space or leaves a used model without replica.
 
@@ -31,7 +34,7 @@ def random_neighbour(
         Source of chance.
     """
     move = MOVES[int(rng.integers(len(MOVES)))]
-    rows = move(instance, solution, pressure, rng)
+    rows = move(instance, solution, pressure, rng, params)
     if rows is None:
         return None
     model, server, start = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
@@ -41,14 +44,23 @@ def random_neighbour(
 
 
 def _add(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams,
 ) -> Rows | None:
     rows = _rows(solution.placement)
-    return _with(instance, solution, rows, _hot(instance, pressure, rng), rng)
+    m = _hot(instance, pressure, rng, params.idle_pressure)
+    return _with(instance, solution, rows, m, rng, params.least_loaded)
 
 
 def _drop(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams,
 ) -> Rows | None:
     rows = _rows(solution.placement)
     rows.pop(_spare(rows, rng))
@@ -56,27 +68,41 @@ def _drop(
 
 
 def _replace(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams,
 ) -> Rows | None:
     """Drop a replica of some model for one of a model in need, on the same server."""
     rows = _rows(solution.placement)
     gone = rows.pop(_spare(rows, rng))
-    m = _hot(instance, pressure, rng)
-    return None if m == gone[0] else _with(instance, solution, rows, m, rng, server=gone[1])
+    m = _hot(instance, pressure, rng, params.idle_pressure)
+    if m == gone[0]:
+        return None
+    return _with(instance, solution, rows, m, rng, params.least_loaded, server=gone[1])
 
 
 def _move(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams,
 ) -> Rows | None:
     """Move a replica to another block, often on another server."""
     rows = _rows(solution.placement)
     gone = rows.pop(int(rng.integers(len(rows))))
-    moved = _with(instance, solution, rows, gone[0], rng)
+    moved = _with(instance, solution, rows, gone[0], rng, params.least_loaded)
     return None if moved is None or moved[-1] == gone else moved
 
 
 def _swap(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams,
 ) -> Rows | None:
     """Exchange two replicas of equal length between servers."""
     rows = _rows(solution.placement)
@@ -92,7 +118,11 @@ def _swap(
 
 
 def _repeat(
-    instance: Instance, solution: Solution, pressure: FloatArray, rng: np.random.Generator
+    instance: Instance,
+    solution: Solution,
+    pressure: FloatArray,
+    rng: np.random.Generator,
+    params: RefineParams,
 ) -> Rows | None:
     """Give a server the content of another of its type."""
     kind = instance.cluster.server_type
@@ -103,7 +133,7 @@ def _repeat(
     return [r for r in rows if r[1] != s] + [(m, s, i) for m, at, i in rows if at == t]
 
 
-Move = Callable[[Instance, Solution, FloatArray, np.random.Generator], Rows | None]
+Move = Callable[[Instance, Solution, FloatArray, np.random.Generator, RefineParams], Rows | None]
 MOVES: tuple[Move, ...] = (_add, _add, _replace, _replace, _move, _swap, _drop, _repeat)
 """Additions and replacements, which follow the pressure, are drawn twice as often."""
 
@@ -116,11 +146,10 @@ def _rows(placement: Placement) -> Rows:
     return list(dict.fromkeys(rows))
 
 
-def _hot(instance: Instance, pressure: FloatArray, rng: np.random.Generator) -> int:
+def _hot(instance: Instance, pressure: FloatArray, rng: np.random.Generator, idle: float) -> int:
     used = np.array(instance.used_models)
     weight = np.maximum(pressure[used], 0.0)
-    # Every model keeps a chance: what waits is not always what is in the way.
-    weight = weight + 0.2 * max(float(weight.mean()), 1e-12)
+    weight = weight + idle * max(float(weight.mean()), 1e-12)
     return int(rng.choice(used, p=weight / weight.sum()))
 
 
@@ -137,6 +166,7 @@ def _with(
     rows: Rows,
     m: int,
     rng: np.random.Generator,
+    least_loaded: int,
     server: int | None = None,
 ) -> Rows | None:
     """Add a replica of m on one of the least loaded blocks with room, anywhere or on a server."""
@@ -148,7 +178,7 @@ def _with(
     if not len(choices):
         return None
     load = room.block_load(m)[fits]
-    near = choices[np.lexsort((rng.random(len(load)), load))[:LEAST_LOADED]]
+    near = choices[np.lexsort((rng.random(len(load)), load))[:least_loaded]]
     s, i = near[int(rng.integers(len(near)))]
     return [*rows, (m, int(s), int(i))]
 

@@ -18,10 +18,20 @@ class CoverageParams(Params):
         that comes again ends it anyway.
     relieving_rounds : int >= 1
         Shared replicas added while a GPU is above the cap; a large cluster would take minutes.
+    packing_nodes : int >= 1
+        Branch-and-bound nodes of a program that decides what fits, or how many servers would do;
+        beyond them a larger cluster than necessary may be advised.
+    decide_share : float, 0 < x <= 1
+        Part of the time left for the program that decides.
+    advice_share : float, 0 < x <= 1
+        Part of what is left then for that of the advice.
     """
 
     repacking_rounds: Count = 200
     relieving_rounds: Count = 1_000
+    packing_nodes: Count = 20_000
+    decide_share: Part = 0.5
+    advice_share: Part = 0.5
 
 
 @dataclass(frozen=True)

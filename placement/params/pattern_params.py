@@ -39,20 +39,20 @@ class PatternParams(Params):
     combined_gap : float, 0 <= x <= 1
         Gap to the relaxation above which the plan rounded from it is sought among all patterns.
     combined_share : float, 0 < x <= 1
-        Part for that.
+        Part for that program, before servers are placed anew.
     beyond_gap : float, 0 <= x <= 1
         Gap to the relaxation above which starts from beyond the cap are better than the rounded
         plan.
     beyond_share : float, 0 < x <= 1
-        Part for these starts.
+        Part for these starts; servers placed anew need time, too.
     anew_share : float, 0 < x <= 1
         Part for placing servers anew on small shared clusters.
     last_anew_share : float, 0 < x <= 1
         Part for placing servers anew at the end, where GPUs are exclusive.
     dive_share : float, 0 < x <= 1
-        Part for diving.
+        Part for diving; what it prices is worth a program after it.
     branch_share : float, 0 < x <= 1
-        Part for branching.
+        Part for branching, which few clusters end before.
     listed_share : float, 0 < x <= 1
         The same over listed contents: little is found in other ways.
     finish_share : float, 0 < x <= 1

@@ -24,7 +24,15 @@ from placement.params.pattern_params import (
 )
 from placement.params.portfolio_params import PartitionParams, PortfolioParams
 from placement.params.pricing_params import ContentParams, PricingParams
+from placement.params.program_params import (
+    BalanceParams,
+    CompactParams,
+    FittingSetParams,
+    IdleServerParams,
+    SpareParams,
+)
 from placement.params.ranges import Params, kinds
+from placement.params.revision_params import RefineParams, RobustParams
 from placement.support.faults import suggest
 
 Changes = Mapping[str, Mapping[str, Any]]
@@ -74,6 +82,20 @@ class SearchParams:
         Patterns for several demands at once.
     counted_bottleneck : CountedBottleneckParams
         The least bottleneck load of a large cluster, by the counts of all its servers in sum.
+    compact : CompactParams
+        Branch and bound over the compact form: every replica, block and rate at once.
+    fitting_sets : FittingSetParams
+        Rows that tell programs which nodes of a workflow fit on no server together.
+    idle_servers : IdleServerParams
+        Clusters far larger than their load: how many servers are used at all.
+    spares : SpareParams
+        Replicas that carry nothing make room for those that relieve the busiest GPUs.
+    balance : BalanceParams
+        Even loads at no cost of locality.
+    robust : RobustParams
+        One placement for several demands; parts are of the time left when a step begins.
+    refine : RefineParams
+        Plans proposed anew, and moves of replicas, judged by a simulator.
     """
 
     coverage: CoverageParams = field(default_factory=CoverageParams)
@@ -93,6 +115,13 @@ class SearchParams:
     branching: BranchingParams = field(default_factory=BranchingParams)
     scenario_patterns: ScenarioPatternParams = field(default_factory=ScenarioPatternParams)
     counted_bottleneck: CountedBottleneckParams = field(default_factory=CountedBottleneckParams)
+    compact: CompactParams = field(default_factory=CompactParams)
+    fitting_sets: FittingSetParams = field(default_factory=FittingSetParams)
+    idle_servers: IdleServerParams = field(default_factory=IdleServerParams)
+    spares: SpareParams = field(default_factory=SpareParams)
+    balance: BalanceParams = field(default_factory=BalanceParams)
+    robust: RobustParams = field(default_factory=RobustParams)
+    refine: RefineParams = field(default_factory=RefineParams)
 
     def __post_init__(self) -> None:
         for f in fields(self):

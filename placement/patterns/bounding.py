@@ -22,7 +22,7 @@ def bound_apart(search: Search) -> None:
     scale = float(normal.cluster.n_servers)
     demand = {
         (w, v): scale * price
-        for w, prices in node_prices(normal).items()
+        for w, prices in node_prices(normal, search.params).items()
         for v, price in enumerate(prices)
     }
     duals = Duals(demand, (0.0,) * len(pool.rows))

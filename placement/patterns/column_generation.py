@@ -228,7 +228,8 @@ class _Run:
 
     def master(self) -> Master:
         """The linear master over the pool."""
-        master = master_of(self.instance)(self.instance, self.pool.patterns, self.pool.rows)
+        form = master_of(self.instance, self.settings.params)
+        master = form(self.instance, self.pool.patterns, self.pool.rows)
         for pattern, n in self.fixed.items():
             master.servers[pattern].lowBound = n
         return master

@@ -141,7 +141,8 @@ def integer(
     params = search.params.integer_plan
     improved, budget = False, search.budget.part(share or params.share)
     with budget.bounded():
-        master = master_of(search.normal)(search.normal, patterns, search.pool.rows, integer=True)
+        form = master_of(search.normal, search.params)
+        master = form(search.normal, patterns, search.pool.rows, integer=True)
         if limits is not None:
             for pattern, n in master.servers.items():
                 n.lowBound, n.upBound = limits(pattern)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import networkx as nx
 import pulp
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.pattern import Pattern
 from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance, WorkflowDemand
@@ -46,9 +47,9 @@ class SetsMaster(Master):
             place.do_work(m, carried[m])
 
 
-def master_of(instance: Instance) -> type[Master]:
+def master_of(instance: Instance, params: SearchParams = DEFAULTS) -> type[Master]:
     """Return the form of the master for an instance: over sets on small shared clusters."""
-    return SetsMaster if told(instance) else Master
+    return SetsMaster if told(instance, params) else Master
 
 
 def _sets(flow: WorkflowDemand, pattern: Pattern) -> Iterator[frozenset[int]]:

@@ -13,15 +13,6 @@ from placement.programs.spares import refill, spread
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings, linear, solve_program
 
-MOST_SERVERS_BALANCED = 16
-"""Clusters up to this size are balanced by an integer program over the placement too."""
-
-PLACE_SHARE = 0.8
-"""Part of the time left for that program."""
-
-BALANCE_NODE_LIMIT = 20
-"""Of the program over the placement: hundreds find loads that are more even by a hundredth."""
-
 
 def balance(
     instance: Instance,
@@ -51,7 +42,7 @@ def balance(
     tolerance : float
         Part of the locality that evenness may cost.
     """
-    best = solution
+    best, params = solution, settings.params
     with budget.bounded():
         filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
         routed = best_routing(instance, filled, settings, budget=budget)
@@ -72,14 +63,14 @@ def balance(
     # The rates first: where little time is left, they matter more than another placement.
     candidates = [best, even(best)]
     with budget.bounded():
-        if instance.cluster.n_servers <= MOST_SERVERS_BALANCED and not budget.expired:
-            candidates.append(refill(instance, candidates[-1], even_placement))
+        if instance.cluster.n_servers <= params.balance.most_servers and not budget.expired:
+            candidates.append(refill(instance, candidates[-1], even_placement, params))
             placed = _place_evenly(
-                instance, best.placement, settings, budget.part(PLACE_SHARE), floor
+                instance, best.placement, settings, budget.part(params.balance.place_share), floor
             )
             if placed is not None:
                 candidates.append(placed)
-                candidates.append(refill(instance, even(placed), even_placement))
+                candidates.append(refill(instance, even(placed), even_placement, params))
     good = [s for s in candidates if evaluate(instance, s).objective >= least - 1e-9]
     return min(good or [solution], key=lambda s: spread(instance, s))
 
@@ -158,7 +149,7 @@ def _place_evenly(
 ) -> Solution | None:
     """Minimise the squared loads over all placements worth `floor`, from this one."""
     with budget.bounded():
-        program = CompactProgram(instance)
+        program = CompactProgram(instance, params=settings.params)
         program.route()
         locality = program.locality()
         if locality:
@@ -170,8 +161,8 @@ def _place_evenly(
         outcome = solve_program(
             program.problem,
             settings,
-            gap=0.01,
-            node_limit=BALANCE_NODE_LIMIT,
+            gap=settings.params.balance.gap,
+            node_limit=settings.params.balance.nodes,
             warm_start=True,
             budget=budget,
             light=True,

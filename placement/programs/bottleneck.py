@@ -8,7 +8,7 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import Bottleneck, ProgressCallback
 from placement.problem.solution import Solution
-from placement.programs.compact import COMPACT_NODE_LIMIT, CompactProgram
+from placement.programs.compact import CompactProgram
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear, solve_program
@@ -63,7 +63,7 @@ def compact_bottleneck(
     *,
     target: float,
     start: Solution,
-    gap: float = 1e-3,
+    gap: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Bottleneck:
     """Bound U* by branch and bound over the compact program, from the `start` placement.
@@ -77,9 +77,10 @@ def compact_bottleneck(
         A load at or below this is good enough: theta is not driven beyond 1 / target.
     start : Solution
         A feasible placement and its least bottleneck.
-    gap : float
-        Relative gap at which to stop.
+    gap : float, optional
+        Relative gap at which to stop; that of the parameters by default.
     """
+    gap = settings.params.compact.bottleneck_gap if gap is None else gap
     normal = normalize(instance)
     if normal is not instance:
         found = compact_bottleneck(
@@ -101,7 +102,7 @@ def compact_bottleneck(
     lower = floor
     with budget.bounded():
         theta = pulp.LpVariable("theta", 0, ceiling)
-        program = CompactProgram(instance, theta=theta)
+        program = CompactProgram(instance, theta=theta, params=settings.params)
         program.scaled_demand()
         program.order_identical_servers()
         program.problem += linear([(theta, 1.0)])
@@ -111,7 +112,7 @@ def compact_bottleneck(
             program.problem,
             settings,
             gap=gap,
-            node_limit=COMPACT_NODE_LIMIT,
+            node_limit=settings.params.compact.nodes,
             warm_start=True,
             budget=budget,
         )

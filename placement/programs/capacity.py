@@ -24,10 +24,6 @@ from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
-PACKING_NODE_LIMIT = 20_000
-"""Limit of one packing program; a larger cluster than necessary may be advised beyond it."""
-
-
 LEAST_VALUE = 1e-6
 """Share of all requests that a workflow counts for at least where some have to go."""
 
@@ -62,8 +58,7 @@ def ensure_coverage(
     Parameters
     ----------
     budget : Budget, optional
-        Half of the time left is for the program that decides, half of the rest for that of the
-        advice.
+        A part of it is for the program that decides, a part of the rest for that of the advice.
     allow_partial : bool
         Instead of failing, keep the workflows with the most requests that fit together.
 
@@ -81,7 +76,7 @@ def ensure_coverage(
         else:
             return Coverage(instance)
     budget = budget or Budget()
-    kept = _most_requests(instance, settings, budget.part(0.5))
+    kept = _most_requests(instance, settings, budget.part(settings.params.coverage.decide_share))
     lost = tuple(w for w in instance.active_workflows if w not in kept)
     if not lost:
         return Coverage(instance)
@@ -91,7 +86,8 @@ def ensure_coverage(
     partial = replace(instance, workflows=workflows)
     dropped = tuple(m for m in instance.used_models if m not in partial.used_models)
     if not allow_partial or not kept:
-        raise Infeasible(_explain(instance, homeless, dropped, settings, budget.part(0.5)))
+        part = budget.part(settings.params.coverage.advice_share)
+        raise Infeasible(_explain(instance, homeless, dropped, settings, part))
     return Coverage(partial, dropped, lost)
 
 
@@ -182,7 +178,8 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
             held = [(x, -1.0) for x in packing.placed[m]]
             packing.problem += linear([(z, 1.0), *held]) <= 0
     packing.problem += linear(value)
-    outcome = solve_program(packing.problem, settings, node_limit=PACKING_NODE_LIMIT, budget=budget)
+    nodes = settings.params.coverage.packing_nodes
+    outcome = solve_program(packing.problem, settings, node_limit=nodes, budget=budget)
     placed = packing.held() if outcome.found else set()
     found = {
         w
@@ -236,7 +233,8 @@ def _servers_needed(
         if s:
             packing.problem += linear([(opened[s - 1], 1.0), (y, -1.0)]) >= 0
     packing.problem += linear([(y, 1.0) for y in opened])
-    outcome = solve_program(packing.problem, settings, node_limit=PACKING_NODE_LIMIT, budget=budget)
+    nodes = settings.params.coverage.packing_nodes
+    outcome = solve_program(packing.problem, settings, node_limit=nodes, budget=budget)
     if not outcome.found:
         return None
     return sum(round(y.varValue or 0.0) for y in opened), outcome.status == "optimal"

@@ -17,6 +17,7 @@ from collections.abc import Set
 import numpy as np
 import pulp
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
@@ -33,13 +34,10 @@ from placement.programs.flows import (
     scale_of,
 )
 from placement.programs.least_replicas import whole_replicas
-from placement.programs.routing import TANGENTS, best_routing, shortfall_weight
+from placement.programs.routing import best_routing, shortfall_weight
 from placement.programs.space_rows import BlockRows
 from placement.solver.budget import Budget
 from placement.solver.milp import Limit, Pairs, SolverSettings, linear, solve_program
-
-COMPACT_NODE_LIMIT = 200_000
-"""Branch-and-bound nodes after which the compact form gives up, the same on every machine."""
 
 
 class CompactProgram:
@@ -52,6 +50,8 @@ class CompactProgram:
     kept : tuple of Placement and set of int, optional
         Servers that hold what they hold in this placement, and nothing else. Not to be used with
         `order_identical_servers`, which renumbers them.
+    params : SearchParams
+        Of its `fitting_sets` and `balance`.
 
     Attributes
     ----------
@@ -67,7 +67,9 @@ class CompactProgram:
         *,
         theta: pulp.LpVariable | None = None,
         kept: tuple[Placement, Set[int]] | None = None,
+        params: SearchParams = DEFAULTS,
     ) -> None:
+        self._params = params
         self.instance = instance = normalize(instance)
         self.theta = theta
         self.cap = instance.load_cap if theta is None else 1.0
@@ -182,7 +184,7 @@ class CompactProgram:
         """Add c and l, and return `scale` times the objective without its constant part."""
         instance = self.instance
         terms: Pairs = []
-        prices = apart(instance) if told(instance) else {}
+        prices = apart(instance, self._params) if told(instance, self._params) else {}
         for w in instance.active_workflows:
             parts = keepable(instance, w)
             for place in self.places:
@@ -193,12 +195,13 @@ class CompactProgram:
         return terms
 
     def squared_loads(self) -> Pairs:
-        """Add q >= the squared load of GPUs, by tangents at `TANGENTS` levels up to the cap.
+        """Add q >= the squared load of GPUs, by tangents at several levels up to the cap.
 
         In the count form n GPUs share h: their squares add up to h^2 / n >= 2 p h - p^2 n for
         every level p, which is linear in both.
         """
-        levels = [self.cap * (j + 0.5) / TANGENTS for j in range(TANGENTS)]
+        tangents = self._params.balance.tangents
+        levels = [self.cap * (j + 0.5) / tangents for j in range(tangents)]
         terms: Pairs = []
         covers: dict[tuple[int, int], Pairs] = defaultdict(list)
         for (m, s), entries in self.replicas.items():
@@ -321,7 +324,7 @@ def solve_compact(
             progress(Progress("locality (compact)", budget.elapsed_s, seen, known))
 
     with budget.bounded():
-        program = CompactProgram(instance)
+        program = CompactProgram(instance, params=settings.params)
         program.round_up()
         program.route()
         scale = program.scale
@@ -333,7 +336,7 @@ def solve_compact(
             program.problem,
             settings,
             gap=gap,
-            node_limit=COMPACT_NODE_LIMIT,
+            node_limit=settings.params.compact.nodes,
             warm_start=start is not None,
             budget=budget,
             on_progress=report,

@@ -25,23 +25,12 @@ from itertools import combinations
 
 import pulp
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.space import block_starts, gpu_rooms_gb, total_room_gb
 from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.milp import Pairs, SolverSettings, duals, linear, solve_program
-
-MOST_NODES = 8
-"""Workflows with more nodes are taken to fit together: their sets of nodes are too many."""
-
-MOST_SERVERS_WITH_SETS = 32
-"""Clusters up to this size are told; larger ones have whole servers enough to learn it."""
-
-MOST_SETS = 10_000
-"""Sets of nodes, over all workflows, beyond which programs are not told: the search takes long."""
-
-FITTING_NODES = 1_000
-"""Branch-and-bound nodes after which models count as fitting together."""
 
 CACHED = 4_096
 
@@ -50,32 +39,34 @@ Block = tuple[int, float]
 """GPUs of a model's block, and its memory on each."""
 
 
-def told(instance: Instance) -> bool:
+def told(instance: Instance, params: SearchParams = DEFAULTS) -> bool:
     """Whether programs of this instance have rows on what does not fit together."""
-    if instance.models_per_gpu == 1 or instance.cluster.n_servers > MOST_SERVERS_WITH_SETS:
+    limits = params.fitting_sets
+    if instance.models_per_gpu == 1 or instance.cluster.n_servers > limits.most_servers:
         return False
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
-    return sum(1 << n for n in nodes if n <= MOST_NODES) <= MOST_SETS
+    return sum(1 << n for n in nodes if n <= limits.most_nodes) <= limits.most_sets
 
 
-def node_prices(instance: Instance) -> dict[int, Prices]:
+def node_prices(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
     """Least prices of every active workflow's nodes: locality for each request per second."""
-    prices = {}
+    prices, limits = {}, params.fitting_sets
     for w in instance.active_workflows:
         flow = instance.workflows[w]
         whole, link = instance.locality_weights(w)
-        if len(flow.node_model) > MOST_NODES or _fits(instance, flow, range(len(flow.node_model))):
+        nodes, search = range(len(flow.node_model)), limits.packing_nodes
+        if len(nodes) > limits.most_nodes or _fits(instance, flow, nodes, search):
             prices[w] = _as_if_together(flow, whole, link)
         else:
-            prices[w] = _least_prices(instance, flow, whole, link)
+            prices[w] = _least_prices(instance, flow, whole, link, search)
     return prices
 
 
-def apart(instance: Instance) -> dict[int, Prices]:
+def apart(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
     """Prices of the workflows whose models fit on no server together: only these say anything."""
     return {
         w: prices
-        for w, prices in node_prices(instance).items()
+        for w, prices in node_prices(instance, params).items()
         if sum(prices) < _all_kept(instance, w) * (1 - 1e-9)
     }
 
@@ -94,7 +85,9 @@ def _as_if_together(flow: WorkflowDemand, whole: float, link: float) -> Prices:
     return tuple(prices)
 
 
-def _least_prices(instance: Instance, flow: WorkflowDemand, whole: float, link: float) -> Prices:
+def _least_prices(
+    instance: Instance, flow: WorkflowDemand, whole: float, link: float, search: int
+) -> Prices:
     """Duals of the best fractional division of the nodes into sets that fit together."""
     nodes = range(len(flow.node_model))
     links = flow.links.tolist()
@@ -111,7 +104,7 @@ def _least_prices(instance: Instance, flow: WorkflowDemand, whole: float, link: 
             kept = link * inside + (whole if size == len(nodes) else 0.0)
             if size > 1 and (kept <= 0 or any(q <= set(part) for q in too_large)):
                 continue
-            if _fits(instance, flow, part):
+            if _fits(instance, flow, part, search):
                 worth[part] = kept
             else:
                 too_large.append(frozenset(part))
@@ -128,13 +121,15 @@ def _least_prices(instance: Instance, flow: WorkflowDemand, whole: float, link: 
     return tuple(all_kept * (p + max(0.0, short)) for p in prices)
 
 
-def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int]) -> bool:
+def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int], search: int) -> bool:
     models = sorted({int(flow.node_model[v]) for v in part})
     blocks = tuple(
         (int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])) for m in models
     )
     limit = min(instance.models_per_gpu, len(blocks))
-    return any(blocks_fit(server, blocks, limit) for server in instance.cluster.server_types)
+    return any(
+        blocks_fit(server, blocks, limit, search) for server in instance.cluster.server_types
+    )
 
 
 def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
@@ -147,8 +142,13 @@ def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
 
 
 @lru_cache(maxsize=CACHED)
-def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> bool:
-    """Whether a server can hold these blocks, at most `limit` on one GPU; True where unproven.
+def blocks_fit(
+    server: ServerType,
+    blocks: tuple[Block, ...],
+    limit: int,
+    nodes: int = DEFAULTS.fitting_sets.packing_nodes,
+) -> bool:
+    """Whether a server can hold these blocks, at most `limit` on one GPU.
 
     Parameters
     ----------
@@ -158,6 +158,8 @@ def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> boo
         GPUs of each, and memory in GB on each of them.
     limit : int
         Most blocks on one GPU.
+    nodes : int
+        Of branch and bound, after which blocks that may or may not fit count as fitting.
     """
     if _fit_side_by_side(server, blocks):
         return True
@@ -179,5 +181,5 @@ def blocks_fit(server: ServerType, blocks: tuple[Block, ...], limit: int) -> boo
         problem += memory_row(held, float(rooms[g]))
         problem += sharing_row(held, limit)
     problem += linear([])
-    outcome = solve_program(problem, SolverSettings(), node_limit=FITTING_NODES, light=True)
+    outcome = solve_program(problem, SolverSettings(), node_limit=nodes, light=True)
     return outcome.status != "infeasible"

@@ -1,8 +1,8 @@
 """Clusters far larger than their load: servers that no request would ever need stay empty.
 
-Beyond `MOST_SERVERS_USED` a plan uses no more servers of any type than keep the GPUs at `LEAST_USE`
-of the cap on average: it is found, written and read in a time that the load decides, not the number
-of idle machines. What is proven of the smaller cluster is not proven of the whole one.
+Beyond some size (`IdleServerParams`) a plan uses no more servers of any type than keep the GPUs at
+a part of the cap on average: it is found, written and read in a time that the load decides, not the
+number of idle machines. What is proven of the smaller cluster is not proven of the whole one.
 """
 
 from __future__ import annotations
@@ -12,21 +12,18 @@ from math import ceil
 
 import numpy as np
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution
 
-MOST_SERVERS_USED = 20_000
-"""Clusters up to this size are used whole."""
 
-LEAST_USE = 0.25
-"""Mean load, as a part of the cap, down to which servers are used."""
-
-
-def trim(instance: Instance) -> Instance:
+def trim(instance: Instance, params: SearchParams = DEFAULTS) -> Instance:
     """Leave out servers of a cluster that is larger than it need be; others stay as they are."""
-    cluster = instance.cluster
-    use = instance.load_floor / LEAST_USE / instance.load_cap  # of the least caps a part is 0
-    share = max(MOST_SERVERS_USED / cluster.n_servers, use)
+    cluster, limits = instance.cluster, params.idle_servers
+    use = (
+        instance.load_floor / limits.least_use / instance.load_cap
+    )  # of the least caps a part is 0
+    share = max(limits.most_servers / cluster.n_servers, use)
     if share >= 1.0:
         return instance
     least = len(instance.used_models)  # so that each can have a server of its own

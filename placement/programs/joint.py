@@ -12,7 +12,7 @@ import pulp
 
 from placement.problem.names import Criterion
 from placement.problem.solution import Placement
-from placement.programs.compact import COMPACT_NODE_LIMIT, CompactProgram
+from placement.programs.compact import CompactProgram
 from placement.programs.demands import Scenario, even_weights
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
@@ -125,7 +125,7 @@ def solve_compact_scenarios(
     best_bound : float
         Proven by the solver: the program's feasible points are all placements with all routings.
     """
-    programs = [CompactProgram(s) for s in scenarios]
+    programs = [CompactProgram(s, params=settings.params) for s in scenarios]
     scale = programs[0].scale
     values = []
     for program in programs:
@@ -149,7 +149,7 @@ def solve_compact_scenarios(
         joint,
         settings,
         gap=gap,
-        node_limit=COMPACT_NODE_LIMIT,
+        node_limit=settings.params.compact.nodes,
         warm_start=start is not None,
         budget=budget,
     )

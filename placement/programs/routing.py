@@ -41,9 +41,6 @@ from placement.support.equality import ByContent
 LEAST_PART = 1e-12
 """Part of a workflow's rate below which nothing is routed."""
 
-TANGENTS = 16
-"""Tangents to the square in the spread of loads; the error is at most (cap / 16)^2 / 4."""
-
 SHORTFALL_PRICE = 10.0
 """Locality that all demand left unserved would cost: serving it is worth more than keeping it."""
 
@@ -159,7 +156,7 @@ class RoutingProgram:
                 terms += kept_terms(place.keep(parts))
         return terms
 
-    def spread(self) -> Pairs:
+    def spread(self, tangents: int) -> Pairs:
         """Add a piecewise linear square of each GPU's load, and return their sum."""
         terms: Pairs = []
         cap = self.instance.load_cap if self._cap is None else 1.0
@@ -174,8 +171,8 @@ class RoutingProgram:
                 square = pulp.LpVariable(f"q_{b}_{g}", 0)
                 terms.append((square, float(gpus)))
                 loads: Pairs = [(self.load[r, g], 1.0) for r in replicas]
-                for j in range(TANGENTS):
-                    p = cap * (j + 1) / TANGENTS
+                for j in range(tangents):
+                    p = cap * (j + 1) / tangents
                     row = [(square, 1.0), *((h, -2 * p) for h, _ in loads)]
                     self.problem += linear(row) >= -p * p * count
         return terms
@@ -340,7 +337,7 @@ def balance_routing(
         if locality:
             floor = least_locality - instance.locality_constant
             program.problem += linear(locality) >= program.scale * floor, "locality"
-        program.problem += linear(program.spread())
+        program.problem += linear(program.spread(settings.params.balance.tangents))
         if solve_program(program.problem, settings, budget=budget).found:
             return program.solution()
     return None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import TOLERANCE, Placement, Solution, gpu_loads
@@ -13,18 +14,6 @@ from placement.problem.space import ServerSpace, windows
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
-
-REFILL_ROUNDS = 4
-"""Most times that spare replicas are placed anew; two or three find what there is to find."""
-
-MOST_PER_GPU = 8
-"""Replicas on one GPU beyond which no spare one joins them: plans stay readable."""
-
-LEAST_GAIN = 1e-4
-"""Part of the squared loads that a round must save for another one to follow."""
-
-RELIEF_ROUNDS = 12
-"""Rounds that relieve the bottleneck; the first spares may only show where the next are of use."""
 
 
 def spread(instance: Instance, solution: Solution) -> float:
@@ -34,7 +23,10 @@ def spread(instance: Instance, solution: Solution) -> float:
 
 
 def refill(
-    instance: Instance, solution: Solution, even: Callable[[Placement], Solution | None]
+    instance: Instance,
+    solution: Solution,
+    even: Callable[[Placement], Solution | None],
+    params: SearchParams = DEFAULTS,
 ) -> Solution:
     """Take off the replicas that carry no load, fill the room with spares, and even the rates.
 
@@ -47,14 +39,14 @@ def refill(
         Routes a placement for the least squared loads without giving up locality; None where
         it cannot in time.
     """
-    for _ in range(REFILL_ROUNDS):
-        found = even(fill(instance, busy_replicas(instance, solution)))
+    for _ in range(params.spares.refill_rounds):
+        found = even(fill(instance, busy_replicas(instance, solution), params))
         if found is None:
             break
         before, after = spread(instance, solution), spread(instance, found)
         if after < before:
             solution = found
-        if after >= before * (1 - LEAST_GAIN):
+        if after >= before * (1 - params.spares.least_gain):
             break
     return solution
 
@@ -86,10 +78,10 @@ def relieve_bottleneck(
         Of the best round; what was given where none is better.
     """
     best, last = (load, solution), solution
-    for _ in range(RELIEF_ROUNDS):
+    for _ in range(settings.params.spares.relief_rounds):
         if best[0] <= enough or budget.expired:
             break
-        placement = fill(instance, busy_replicas(instance, last))
+        placement = fill(instance, busy_replicas(instance, last), settings.params)
         load, last = least_bottleneck(instance, placement, settings, budget=budget.outer)
         if load < best[0]:
             best = load, last
@@ -111,7 +103,7 @@ def busy_replicas(instance: Instance, solution: Solution) -> Solution:
     )
 
 
-def fill(instance: Instance, solution: Solution) -> Placement:
+def fill(instance: Instance, solution: Solution, params: SearchParams = DEFAULTS) -> Placement:
     """Add replicas server by server until memory or the rules of sharing end it.
 
     The model whose replicas on the server have the most to do is next, a model that is not there
@@ -134,6 +126,7 @@ def fill(instance: Instance, solution: Solution) -> Placement:
             work[s],
             elsewhere,
             loads[first : first + int(cluster.server_gpus[s])].copy(),
+            params.spares.most_per_gpu,
         )
         model.append(np.array([m for m, _ in spares], dtype=np.int64))
         start.append(np.array([i for _, i in spares], dtype=np.int64))
@@ -148,10 +141,11 @@ def _spares(
     work: FloatArray,
     elsewhere: FloatArray,
     load: FloatArray,
+    most_per_gpu: int,
 ) -> list[tuple[int, int]]:
     """Replicas, as model and first GPU, to add to what one server holds; `load` is used up."""
     kind = instance.cluster.server_types[instance.cluster.server_type[server]]
-    space = ServerSpace(instance, kind, held, most_per_gpu=MOST_PER_GPU)
+    space = ServerSpace(instance, kind, held, most_per_gpu=most_per_gpu)
     replicas = np.bincount([m for m, _ in held], minlength=len(instance.model_ids))
     todo = {m: float(work[m] if replicas[m] else elsewhere[m]) for m in instance.used_models}
     while todo:

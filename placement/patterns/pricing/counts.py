@@ -156,7 +156,7 @@ class Pricing:
             self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
-        self._flows(server.speed)
+        self._flows(server.speed, params)
         self._features = Features(self.problem, kind, self.count)
         for row in self.rows:
             if self._features.get(row.feature) is None and set(row.models) <= set(self.count):
@@ -176,10 +176,10 @@ class Pricing:
                 terms.append((self._features.at_least(m, 1), f * (k - 1)))
         self.problem += linear(terms) <= cut.gpus
 
-    def _flows(self, speed: float) -> None:
+    def _flows(self, speed: float, params: SearchParams) -> None:
         instance = self.instance
         place = Place(self.problem, instance, "", speed)
-        prices = apart(instance) if told(instance) else {}
+        prices = apart(instance, params) if told(instance, params) else {}
         for w in instance.active_workflows:
             flow = instance.workflows[w]
             for v, m in enumerate(flow.node_model.tolist()):

@@ -1,0 +1,112 @@
+"""Parameters of the programs over one placement, and of what becomes of spare GPUs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from placement.params.ranges import Count, Fraction, Params, Part, Whole
+
+
+@dataclass(frozen=True)
+class CompactParams(Params):
+    """Branch and bound over the compact form: every replica, block and rate at once.
+
+    Parameters
+    ----------
+    nodes : int >= 1
+        Branch-and-bound nodes after which it gives up, the same on every machine.
+    bottleneck_gap : float, 0 <= x <= 1
+        Relative gap at which the program of the least bottleneck load stops: the cap needs no more
+        digits.
+    """
+
+    nodes: Count = 200_000
+    bottleneck_gap: Fraction = 1e-3
+
+
+@dataclass(frozen=True)
+class FittingSetParams(Params):
+    """Rows that tell programs which nodes of a workflow fit on no server together.
+
+    Parameters
+    ----------
+    most_nodes : int >= 1
+        Workflows with more nodes are taken to fit together: their sets of nodes are too many.
+    most_servers : int >= 0
+        Clusters up to this size are told; larger ones have whole servers enough to learn it.
+    most_sets : int >= 0
+        Sets of nodes, over all workflows, beyond which programs are not told: the search takes
+        long.
+    packing_nodes : int >= 1
+        Branch-and-bound nodes after which models count as fitting together.
+    """
+
+    most_nodes: Count = 8
+    most_servers: Whole = 32
+    most_sets: Whole = 10_000
+    packing_nodes: Count = 1_000
+
+
+@dataclass(frozen=True)
+class IdleServerParams(Params):
+    """Clusters far larger than their load: how many servers are used at all.
+
+    Parameters
+    ----------
+    most_servers : int >= 1
+        Clusters up to this size are used whole.
+    least_use : float, 0 < x <= 1
+        Mean load, as a part of the cap, down to which servers of a larger one are used: with less
+        on each, nothing is kept together that was not before.
+    """
+
+    most_servers: Count = 20_000
+    least_use: Part = 0.25
+
+
+@dataclass(frozen=True)
+class SpareParams(Params):
+    """Replicas that carry nothing make room for those that relieve the busiest GPUs.
+
+    Parameters
+    ----------
+    refill_rounds : int >= 0
+        Times that spare replicas are placed anew; two or three find what there is to find.
+    relief_rounds : int >= 0
+        Rounds that relieve the bottleneck; the first spares may only show where the next are of
+        use.
+    least_gain : float, 0 <= x <= 1
+        Part of the squared loads that a round must save for another one to follow.
+    most_per_gpu : int >= 1
+        Replicas on one GPU beyond which no spare one joins them: plans stay readable.
+    """
+
+    refill_rounds: Whole = 4
+    relief_rounds: Whole = 12
+    least_gain: Fraction = 1e-4
+    most_per_gpu: Count = 8
+
+
+@dataclass(frozen=True)
+class BalanceParams(Params):
+    """Even loads at no cost of locality.
+
+    Parameters
+    ----------
+    most_servers : int >= 0
+        Clusters up to this size are balanced by an integer program over the placement too.
+    place_share : float, 0 < x <= 1
+        Part of the time left for that program; the rates it leaves are evened afterwards.
+    nodes : int >= 1
+        Its branch-and-bound nodes: hundreds find loads that are more even by a hundredth.
+    gap : float, 0 <= x <= 1
+        Relative gap at which it stops, for the same reason.
+    tangents : int >= 1
+        Tangents to the square in the spread of loads; the error is at most (cap / tangents)^2 / 4.
+    """
+
+    most_servers: Whole = 16
+    place_share: Part = 0.8
+    nodes: Count = 20
+    gap: Fraction = 0.01
+    tangents: Count = 16
