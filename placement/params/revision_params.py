@@ -32,7 +32,7 @@ class RobustParams(Params):
     offer_share : float, 0 < x <= 1
         Part for routing what was found since.
     patterns_share : float, 0 < x <= 1
-        Part for patterns.
+        Part for patterns; whole plans are made of them afterwards.
     plans_share : float, 0 < x <= 1
         Part for whole numbers of servers.
     compact_share : float, 0 < x <= 1
