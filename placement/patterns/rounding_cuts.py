@@ -237,7 +237,17 @@ def server_row(
 def server_rows(
     instance: Instance, patterns: Iterable[Pattern], params: SearchParams = DEFAULTS
 ) -> list[ServerRow]:
-    """Rows whose reference is what a server of one of the patterns can keep, or a part of it."""
+    """Rows whose reference is what a server of one of the patterns can keep, or a part of it.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    patterns : iterable of Pattern
+        Contents of servers, such as those in use in a relaxation.
+    params : SearchParams
+        Of its `cuts`.
+    """
     found: dict[tuple[Part, float], ServerRow] = {}
     patterns = list(patterns)
     for part in _parts(instance):

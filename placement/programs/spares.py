@@ -108,6 +108,15 @@ def fill(instance: Instance, solution: Solution, params: SearchParams = DEFAULTS
 
     The model whose replicas on the server have the most to do is next, a model that is not there
     with what its replicas elsewhere have; it takes the block whose busiest GPU has the least.
+
+    Parameters
+    ----------
+    instance : Instance
+        Models, cluster and rules of space.
+    solution : Solution
+        What is placed, and the loads of it.
+    params : SearchParams
+        Of its `spares`.
     """
     placement, cluster = solution.placement, instance.cluster
     loads = gpu_loads(instance, placement, solution.load)

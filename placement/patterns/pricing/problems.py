@@ -16,7 +16,17 @@ from placement.problem.instance import Instance
 def counted(
     instance: Instance, rows: Sequence[Row], params: SearchParams = DEFAULTS
 ) -> list[PricingProblem]:
-    """Pricing problems over replica counts, one for each server type."""
+    """Pricing problems over replica counts, one for each server type.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    rows : sequence of Row
+        Rows of the master that the contents are priced with.
+    params : SearchParams
+        Of its `pricing`.
+    """
     kinds = range(len(instance.cluster.server_types))
     return [Pricing(instance, t, rows, params) for t in kinds]
 
