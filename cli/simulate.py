@@ -50,6 +50,7 @@ class Asked(InputFiles, SharedCluster, Shown):
     mode: Mode
     routing: str | RoutingPolicy
     log: str | None
+    event_log: str | None
     trace: str | None
     repeat: int | None
     seed: int
@@ -81,6 +82,12 @@ class Asked(InputFiles, SharedCluster, Shown):
     help="Write every execution (JSON as static_execution_log.json, or Parquet).",
 )
 @click.option(
+    "--event-log",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write a readable line an event: assignments, arrivals, starts, ends, crossings.",
+)
+@click.option(
     "--trace",
     type=click.Path(),
     metavar="FILE",
@@ -109,6 +116,7 @@ def command(asked: Asked) -> None:
     from cli.waiting import RunProgress
     from placement.files.atomic import together
     from placement.support.escaping import visible
+    from runtime.event_log import write_event_log
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.run_verdict import run_verdict
@@ -117,7 +125,7 @@ def command(asked: Asked) -> None:
     asked = _checked(asked)
     inputs = (asked.plan, asked.config, asked.requests, asked.cluster_file)
     check_outputs(
-        {"--log": asked.log, "--trace": asked.trace},
+        {"--log": asked.log, "--event-log": asked.event_log, "--trace": asked.trace},
         inputs,
     )
     planned = asked.scheduler == "static"
@@ -135,10 +143,16 @@ def command(asked: Asked) -> None:
         with RunProgress(quiet=asked.silent) as progress:
             intervals = repeat_run(run_trace, trace, asked.repeat, asked.seed, progress)
     timeline = None
+    written: list[str] = []
     with together():
         if asked.log is not None:
             with waiting("writing the log"):
                 write_log(asked.log, run, metrics)
+        if asked.event_log is not None:
+            with waiting("writing the events"):
+                notice = write_event_log(asked.event_log, run)
+            sampled = f" ({notice})" if notice else ""
+            written.append(f"events written to {visible(asked.event_log)}{sampled}")
         if asked.trace is not None:
             with waiting("writing the timeline"):
                 timeline = write_timeline(asked.trace, run)
@@ -155,9 +169,12 @@ def command(asked: Asked) -> None:
             show_intervals(intervals, asked.repeat)
         if asked.log is not None:
             click.echo(f"log written to {visible(asked.log)}")
-    if timeline is not None and asked.trace is not None and not asked.quiet:
+    if timeline is not None and asked.trace is not None:
         notice = f" ({timeline.notice})" if timeline.notice else ""
-        click.echo(f"timeline written to {visible(asked.trace)}{notice}", err=asked.as_json)
+        written.append(f"timeline written to {visible(asked.trace)}{notice}")
+    if not asked.quiet:
+        for line in written:
+            click.echo(line, err=asked.as_json)
 
 
 def _checked(asked: Asked) -> Asked:

@@ -186,7 +186,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("runtime.calibration.test_fit", "runtime.calibration.test_service"),
         "every fit begins with it",
     ),
-    "runtime.compare": (("cli.test_commands",), "a comparison is what `compare` prints"),
     "runtime.engines.*": (
         ("runtime.test_engine", "runtime.test_simpy", "runtime.test_sharing",
          "runtime.test_queueing"),
