@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,7 +106,6 @@ def test_colour_is_for_terminals_that_want_it(calls: dict[str, list[str]]) -> No
 
 
 WAIT = """
-import time
 import cli.waiting
 from cli.waiting import RunProgress, SolveProgress, Waiting
 from placement.problem.outcome import Progress
@@ -120,13 +118,14 @@ for patience, quiet in SETTINGS:
         with line:
             if event is not None:
                 line(*event)
-            time.sleep(0.4)
+            if line._live is not None:
+                line._live.refresh()
 """
 
 
 def test_work_that_takes_long_says_what_it_does() -> None:
     """Past the patience each kind of line appears; before it, or told to be quiet, none does."""
-    code = WAIT.replace("SETTINGS", "((60, False), (0.1, True), (0.1, False))")
+    code = WAIT.replace("SETTINGS", "((600, False), (0, True), (0, False))")
     text = run_in_terminal([sys.executable, "-c", code])
     _, early, quiet, late = text.split("patience ")
     for words in ("reading", "5 of 10 executions  50.0%", "of 0.7500, gap 50.00%"):
@@ -198,10 +197,8 @@ def test_bash_completes_a_command(tmp_path: Path) -> None:
         "COMP_WORDS=(gswarm-place sol); COMP_CWORD=1; "
         '_gswarm_place_completion gswarm-place; echo "${COMPREPLY[*]}"'
     )
-    begin = time.monotonic()
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["solve"], done.stderr
-    assert time.monotonic() - begin < 30
 
 
 def test_the_first_screen_fits() -> None:

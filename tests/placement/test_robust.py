@@ -151,10 +151,10 @@ def test_one_scenario_is_the_plain_problem() -> None:
         rng = np.random.default_rng(seed)
         instance = oracle.random_instance(rng, exclusive=True, load_cap=1.5)
         best = oracle.best_locality(instance)
+        assert best > float("-inf")
         options = SolveOptions(max_utilization=1.5, time_limit_s=20)
-        if best > float("-inf"):
-            outcome = solve_scenarios(instance, [instance], options, "worst")
-            assert outcome.objective == pytest.approx(best, abs=1e-5)
+        outcome = solve_scenarios(instance, [instance], options, "worst")
+        assert outcome.objective == pytest.approx(best, abs=1e-5)
 
 
 def test_windows_split_a_trace_by_time() -> None:

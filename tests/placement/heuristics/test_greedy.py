@@ -43,15 +43,18 @@ def packs(instance: Instance) -> bool:
     return False
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_greedy_finds_room_whenever_brute_force_does(seed: int) -> None:
+def test_greedy_finds_room_whenever_brute_force_does() -> None:
     """On tight exclusive clusters it raises Infeasible exactly where no packing exists."""
-    instance = random_instance(seed, servers=1, gpus=3, models=4, mixed_types=True)
-    if packs(instance):
-        assert placement_violations(instance, greedy(instance)) == []
-    else:
-        with pytest.raises(Infeasible, match="add servers or memory"):
-            greedy(instance)
+    packed = 0
+    for seed in range(30):
+        instance = random_instance(seed, servers=1, gpus=2, models=4, mixed_types=True)
+        if packs(instance):
+            assert placement_violations(instance, greedy(instance)) == []
+            packed += 1
+        else:
+            with pytest.raises(Infeasible, match="add servers or memory"):
+                greedy(instance)
+    assert 5 < packed < 25
 
 
 def test_replicas_follow_the_load() -> None:

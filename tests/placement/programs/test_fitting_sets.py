@@ -78,7 +78,9 @@ def test_rows_of_what_does_not_fit_cut_no_plan_off(monkeypatch: pytest.MonkeyPat
         for seed in range(60)
     )
     feasible = ((i, best_locality(i)) for i in drawn if apart(i))
-    for instance, best in islice(((i, b) for i, b in feasible if b > -1.0), 6):
+    cases = list(islice(((i, b) for i, b in feasible if b > -1.0), 6))
+    assert len(cases) == 6
+    for instance, best in cases:
         for rows in (True, False):
             monkeypatch.setattr(compact, "told", lambda _, rows=rows: rows)
             found = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
