@@ -35,6 +35,7 @@ types: $(VENV)/.test-ready
 # What is compiled once on a machine is compiled before the tests, not in several at once.
 pytest: $(VENV)/.test-ready
 	$(BIN)/python -m placement.heuristics.compiled_search
+	$(BIN)/python -m runtime.engines.warm
 	$(BIN)/python -m pytest
 
 docs: $(VENV)/.test-ready

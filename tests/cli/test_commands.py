@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import COMMANDS, main
+from runtime.engines.warm import warm_up
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 INPUTS = [
@@ -30,6 +31,8 @@ def call(*arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Compiled here, not within the time limit of a solve, which would be told in the plan.
+    warm_up()
     path = tmp_path_factory.mktemp("plan") / "plan.yaml"
     assert call("solve", *INPUTS, "--gpus", "8", "-o", path).exit_code == 0
     return path

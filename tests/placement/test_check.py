@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from placement.check import check_plan
+from placement.check import check, check_plan
 from placement.files.plan_file import read_plan, write_plan
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import build_instance
@@ -25,6 +25,7 @@ from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.solve import solve_instance
 from runtime.simulate import simulate
 from tests.cli.inputs import write_inputs
+from tests.runtime.cases import trace_of
 
 RATES = np.array([1.0, 0.01])
 
@@ -263,3 +264,67 @@ def test_check_and_simulate_refuse_a_file_in_the_same_words(plan: Plan, tmp_path
             assert "bad.json" in lines[0] and "; " in lines[0], done.output
             said.append(lines)
         assert said[0] == said[1]
+
+
+def steady_trace(seconds: float = 0.3) -> Trace:
+    """The traffic that the plan was made for: a common request a second, one in a hundred rare."""
+    workflow = np.array([0] * 100 + [1])
+    return trace_of(workload(), np.linspace(0.0, 100.0, 101), workflow, np.full(201, seconds))
+
+
+def test_inputs_are_looked_at_where_they_are_given(plan: Plan) -> None:
+    """Both or neither; the traffic of the plan holds, and what differs is named."""
+    assert check(plan) == []
+    assert check(plan, workload(), steady_trace()) == []
+    with pytest.raises(ValueError, match="a trace is missing"):
+        check(plan, workload())
+    with pytest.raises(ValueError, match="a workload is missing"):
+        check(plan, trace=steady_trace())
+    slower = check(plan, workload(), steady_trace(0.4))
+    assert slower == [
+        f"workflow {w}: its service times are not the trace's" for w in ("common", "rare")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: replace(w, models=w.models[::-1]), "models: the plan and the config list"),
+        (
+            lambda w: replace(w, models=(replace(w.models[0], memory_gb=41.0), *w.models[1:])),
+            "models: GPUs or memory of a are not",
+        ),
+        (
+            lambda w: replace(w, models=(*w.models[:2], replace(w.models[2], gpus_required=2))),
+            "models: GPUs or memory of c are not",
+        ),
+        (lambda w: replace(w, workflows=w.workflows[::-1]), "workflows: the plan and the config"),
+        (
+            lambda w: replace(
+                w,
+                workflows=(
+                    replace(w.workflows[0], nodes=(Node("x", 0), Node("q", 1))),
+                    w.workflows[1],
+                ),
+            ),
+            "workflows: the plan and the config",
+        ),
+        (
+            lambda w: replace(w, workflows=(replace(w.workflows[0], edges=()), w.workflows[1])),
+            "workflow common: its links are not",
+        ),
+        (
+            lambda w: replace(
+                w, workflows=(w.workflows[0], replace(w.workflows[1], nodes=(Node("z", 1),)))
+            ),
+            "workflow rare: its nodes call other models",
+        ),
+    ],
+)
+def test_another_config_is_told_apart(plan: Plan, change: Any, said: str) -> None:
+    """By models, their sizes, workflows, nodes, what they call, and links."""
+    other = change(workload())
+    trace = steady_trace()
+    if said.startswith("workflows: the plan") and other.workflows[0].id == "rare":
+        trace = replace(trace, workflow=1 - trace.workflow)
+    assert any(fault.startswith(said) for fault in check(plan, other, trace))

@@ -208,3 +208,14 @@ def test_an_end_in_the_middle_leaves_nothing(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not Path(done.stdout.strip()).exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_being_written_is_locked(tmp_path):
+    """So that whoever sweeps on another machine leaves it alone; afterwards nothing is."""
+    fcntl = pytest.importorskip("fcntl")
+    with replacing(tmp_path / "plan.yaml") as half:
+        half.write_text("half")
+        with half.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "plan.yaml").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
