@@ -27,10 +27,14 @@ COMMANDS = {
     "compare": "Every method and routing policy on your data, in one table.",
     "report": "One HTML page that shows a plan at work.",
     "export": "A plan as a table, a picture, or what starts its servers.",
+    "import": "Config and requests from traces and files of other tools.",
     "generate": "Seeded synthetic configs and traces of any size.",
     "schema": "JSON Schemas of the files, for editors.",
     "completion": "The tab key for bash, zsh and fish.",
 }
+
+APART = {"import": "cli.import_files"}
+"""Modules of commands whose name is none that a module can have."""
 
 PURPOSE = """\
 Decides which GPUs of which server hold which model, proves how good that is,
@@ -53,6 +57,11 @@ plan, a check that does not hold), 2 bad input.
 """
 
 
+def module_of(command: str) -> str:
+    """Name the module that holds a command."""
+    return APART.get(command, f"cli.{command.replace('-', '_')}")
+
+
 class Commands(click.Group):
     """Imports a command's module when it is needed, and turns errors into sentences."""
 
@@ -64,7 +73,7 @@ class Commands(click.Group):
         """Load one command."""
         if name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"cli.{name.replace('-', '_')}").command
+        command: click.Command = import_module(module_of(name)).command
         return command
 
     def resolve_command(

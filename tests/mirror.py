@@ -56,6 +56,21 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.generate.test_synthetic", "placement.files.test_names"),
         "what is generated is written and read in every format",
     ),
+    "placement.importing.comfyui_nodes": (
+        ("placement.importing.test_comfyui",), "a table, read by the reader of graphs",
+    ),
+    "placement.importing.imported": (
+        ("cli.test_import",), "what files do not tell is filled in by the command",
+    ),
+    "placement.importing.otlp": (
+        ("placement.importing.test_traces",), "spans are read to make workflows",
+    ),
+    "placement.importing.span_calls": (
+        ("placement.importing.test_traces",), "calls are found to make workflows",
+    ),
+    "placement.importing.trace_shapes": (
+        ("placement.importing.test_traces",), "shapes are found to make workflows",
+    ),
     "placement.heuristics.annealing": (
         ("placement.heuristics.test_local_search", "placement.heuristics.test_compiled_search"),
         "compiled: the local search is its door",
@@ -234,6 +249,11 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     # cli
     "cli.formats.*": (("cli.test_export",), "formats are what `export` writes"),
+    "cli.launching.*": (
+        ("cli.launching.test_targets", "cli.launching.test_shell", "cli.launching.test_served"),
+        "each form is read by what it is for",
+    ),
+    "cli.import_files": (("cli.test_import",), "the command `import`"),
     "cli.plots.*": (("cli.plots.test_pictures", "cli.test_export"), "against baseline images"),
     "cli.views.*": (
         ("cli.views.test_pictures", "cli.views.test_page"),

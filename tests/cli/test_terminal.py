@@ -18,6 +18,7 @@ from cli.main import COMMANDS, main
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
 from tests.cli.live_runs import emulated
 from tests.cli.terminals import run_in_terminal
+from tests.placement.importing.samples import LITELLM
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ENDLESS = "serve-local"
@@ -47,7 +48,9 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "schema": ["plan", "-o", folder / "s.json"],
         "calibrate": [*inputs, "--plan", plan, "--log", log, "-o", folder / "fitted.yaml"],
         "execute": finished_run(folder, {"plan": plan, "config": config, "requests": requests}),
+        "import": [folder / "proxy.json", "--config-out", folder / "imported.yaml"],
     }
+    (folder / "proxy.json").write_text(json.dumps(LITELLM))
     return {name: [str(a) for a in arguments] for name, arguments in made.items()}
 
 

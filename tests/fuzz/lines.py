@@ -63,13 +63,13 @@ class Step:
 
 @cache
 def commands() -> Mapping[str, click.Command]:
-    """Every command by its name, but for those that serve, or call, until they are ended."""
-    from cli.main import COMMANDS
+    """Commands by their names, but for those that serve, call, or read files of other tools."""
+    from cli.main import COMMANDS, module_of
 
     return {
-        name: import_module(f"cli.{name}").command
+        name: import_module(module_of(name)).command
         for name in COMMANDS
-        if name not in ("serve-local", "execute")
+        if name not in ("serve-local", "execute", "import")
     }
 
 

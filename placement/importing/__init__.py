@@ -1,0 +1,1 @@
+"""Workloads taken from the files of other tools: traces, graphs, lists of models."""
