@@ -17,7 +17,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
          "placement.files.test_plan_file", "test_docs"),
         "schemas are tables: what they refuse is seen in the files, what they say in docs/schema",
     ),
-    "placement.files.json_schema": (("test_docs",), "it writes docs/schema"),
     "placement.files.plan_reader": (
         ("placement.files.test_plan_file", "placement.test_check"), "plans are read by `read_plan`",
     ),

@@ -1,5 +1,6 @@
 """Plans survive their file, and a plan that was tampered with is found out."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from placement.check import check_inputs, check_plan
 from placement.files.config_file import read_config
-from placement.files.plan_file import plan_digest, read_plan, write_plan
+from placement.files.plan_file import check_plan_name, plan_digest, read_plan, write_plan
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand, build_instance
@@ -305,3 +306,15 @@ def test_what_is_no_plan_is_refused_in_words(tmp_path: Path) -> None:
     path.write_bytes(rng.bytes(200))
     with pytest.raises(InputError):
         read_plan(path)
+
+
+def test_a_plan_is_not_written_where_it_could_not_be_read(tmp_path: Path) -> None:
+    """By its ending, be the file there or not; a pipe may have any name."""
+    for name in ("plan.yaml", "plan.json", "plan.yml"):
+        check_plan_name(tmp_path / name)
+    (tmp_path / "there.txt").write_text("")
+    for name in ("plan.txt", "plan", "there.txt"):
+        with pytest.raises(InputError, match="yaml"):
+            check_plan_name(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    check_plan_name(tmp_path / "pipe")
