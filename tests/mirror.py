@@ -205,9 +205,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
          "runtime.test_queueing"),
         "engines against each other, an independent model and closed forms",
     ),
-    "runtime.judge": (
-        ("placement.test_refine", "benchmarks.test_robustness"), "it scores refinements",
-    ),
     "runtime.live.backlog": (
         ("runtime.live.test_executor",), "what routers see of a live run, against the simulator",
     ),
@@ -239,9 +236,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("runtime.test_engine", "runtime.test_metrics"), "what engines return and metrics read",
     ),
     "runtime.scene": (("runtime.test_figures",), "what figures are taken from"),
-    "runtime.scoring": (
-        ("placement.test_refine", "benchmarks.test_robustness"), "it scores refinements",
-    ),
     "runtime.simulate": (
         ("runtime.test_run", "runtime.test_shares", "runtime.test_invariants"),
         "the front door of every run",
