@@ -35,11 +35,12 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.arrays import Problem
+from runtime.live.answers import ServiceTimes
 from runtime.live.endpoints import read_endpoints
 from runtime.live.execute import execute, scaled
 from runtime.live.inference import Device
 from runtime.live.inputs import RequestInput
-from runtime.live.local import LocalCluster, LocalSettings, ServiceTimes, load_engines
+from runtime.live.local import LocalCluster, LocalSettings, load_engines
 from runtime.live.record import measured_service, write_record
 from runtime.metrics import Metrics, measure
 from runtime.result import RunResult

@@ -98,11 +98,11 @@ def command(asked: Asked) -> None:
     from placement.files.plan_file import read_plan
     from placement.files.request_file import read_requests
     from placement.support.escaping import visible
+    from runtime.live.answers import ServiceTimes
     from runtime.live.local import (
         Admin,
         LocalCluster,
         LocalSettings,
-        ServiceTimes,
         load_engines,
         serve,
         served_problem,

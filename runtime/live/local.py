@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,27 +15,18 @@ import yaml
 from aiohttp import web
 
 from placement.files.atomic import write_atomically
+from placement.problem.cluster import Cluster
 from placement.problem.plan import Plan
-from placement.problem.trace import Trace, prefill_times
+from placement.problem.solution import Placement
+from placement.problem.trace import Trace
 from placement.problem.workload import Model, Workload
 from runtime.arrays import Problem, build_problem
+from runtime.live.answers import ServiceTimes, how_called, inferring, made_up
 from runtime.live.emulation import Emulator
 from runtime.live.inference import Device, Engine, load_engine
-from runtime.live.kinds import KIND_OF_TYPE
-from runtime.live.server import AT_ONCE_S, Answer, Asked, ReplicaServer
+from runtime.live.replies import Answer, Asked
+from runtime.live.server import AT_ONCE_S, ReplicaServer
 from runtime.simulate import match_plan
-
-PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63"
-    "fcffff3f030005fe02fea73581e40000000049454e44ae426082"
-)
-"""A PNG of one pixel."""
-
-ECHOED = 200
-"""Characters of a call's text that an emulated model says back."""
-
-DIMENSIONS = 8
-"""Of an emulated embedding."""
 
 
 @dataclass(frozen=True)
@@ -56,46 +46,6 @@ class LocalSettings:
     host: str = "127.0.0.1"
     first_port: int = 0
     time_scale: float = 1.0
-
-
-class ServiceTimes:
-    """How long an emulated call takes: what the trace says of it, else what the config says.
-
-    Raises
-    ------
-    ValueError
-        With a sentence, where neither says it.
-    """
-
-    def __init__(self, workload: Workload, trace: Trace | None, models: Iterable[Model]) -> None:
-        self._known = {} if trace is None else _times_of(workload, trace)
-        self._of_model = {
-            m.id: (m.service_time_s or 0.0, 0.0 if m.chunked_prefill else m.prefill_time_s)
-            for m in workload.models
-        }
-        for model in models:
-            if trace is None and model.service_time_s is None:
-                raise ValueError(
-                    f"nothing says how long model {model.id!r} takes; give its "
-                    "inference_time_mean in the config, or a trace with --requests"
-                )
-
-    def of(self, model: str, asked: Asked) -> tuple[float, float]:
-        """Seconds of one call at speed 1, and of its prefill among them."""
-        known = self._known.get((asked.request_id, asked.node_id))
-        return self._of_model[model] if known is None else known
-
-
-def _times_of(workload: Workload, trace: Trace) -> dict[tuple[str, str], tuple[float, float]]:
-    known = {}
-    names = [[node.id for node in flow.nodes] for flow in workload.workflows]
-    service, prefill = trace.service_s.tolist(), prefill_times(workload, trace).tolist()
-    for r, (first, w) in enumerate(
-        zip(trace.offset.tolist(), trace.workflow.tolist(), strict=False)
-    ):
-        for v, name in enumerate(names[w]):
-            known[trace.request_ids[r], name] = service[first + v], prefill[first + v]
-    return known
 
 
 class LocalCluster:
@@ -131,7 +81,7 @@ class LocalCluster:
                 self.servers.append(
                     ReplicaServer(
                         model.id,
-                        self._infer(p, model) if p in self._engines else self._emulate(p, model.id),
+                        self._answer(p, model),
                         host=self.settings.host,
                         port=port,
                     )
@@ -156,56 +106,21 @@ class LocalCluster:
         scale = self.settings.time_scale
         return {
             **({} if scale == 1.0 else {"time_scale": scale}),
-            "models": {m.id: self._call(p, m) for p, m in enumerate(self._models)},
+            "models": {
+                m.id: how_called(m, self._engines.get(p)) for p, m in enumerate(self._models)
+            },
             "replicas": [{"replica": p, "url": s.url} for p, s in enumerate(self.servers)],
         }
 
-    def _call(self, replica: int, model: Model) -> dict[str, Any]:
-        """How a model is called, by what serves it."""
-        engine = self._engines.get(replica)
-        if engine is None:
-            return {"kind": KIND_OF_TYPE.get((model.type or "").lower(), "chat")}
-        call: dict[str, Any] = {"kind": engine.kind}
-        if engine.body:
-            call["body"] = dict(engine.body)
-        if engine.output is not None:
-            call["output"] = engine.output
-        return call
-
-    def _infer(self, replica: int, model: Model) -> Answer:
-        """Infer in threads of the replica's own, as many as it takes calls at once."""
-        threads = ThreadPoolExecutor(model.max_concurrency, f"replica-{replica}")
-        engine = self._engines[replica]
+    def _answer(self, replica: int, model: Model) -> Answer:
+        if replica in self._engines:
+            return inferring(self._engines[replica], model.max_concurrency)
 
         async def answer(asked: Asked) -> Any:
-            return await asyncio.get_running_loop().run_in_executor(threads, engine.answer, asked)
+            await self.emulator.serve(replica, *self._times.of(model.id, asked))
+            return made_up(model.id, asked)
 
         return answer
-
-    def _emulate(self, replica: int, model: str) -> Answer:
-        async def answer(asked: Asked) -> Any:
-            await self.emulator.serve(replica, *self._times.of(model, asked))
-            return made_up(model, asked)
-
-        return answer
-
-
-def made_up(model: str, asked: Asked) -> Any:
-    """Answer as a model would in form: text that says the call back, a vector, a picture."""
-    text = asked.text[:ECHOED]
-    match asked.kind:
-        case "embeddings":
-            weights = [0] * DIMENSIONS
-            for i, byte in enumerate(text.encode()):
-                weights[i % DIMENSIONS] += byte
-            length = sum(w * w for w in weights) ** 0.5 or 1.0
-            return [w / length for w in weights]
-        case "images":
-            return PIXEL
-        case "json":
-            return {"model": model, "output": text}
-        case _:
-            return f"[{model}] {text}"
 
 
 class Admin:
@@ -320,6 +235,11 @@ def served_problem(workload: Workload, plan: Plan) -> Problem:
         Where plan and workload do not belong together.
     """
     placement, _ = match_plan(plan, workload)
+    return idle_problem(workload, plan.cluster, placement)
+
+
+def idle_problem(workload: Workload, cluster: Cluster, placement: Placement) -> Problem:
+    """Lay out replicas, without any request."""
     nothing = np.zeros(0)
     trace = Trace(
         request_ids=(),
@@ -331,6 +251,4 @@ def served_problem(workload: Workload, plan: Plan) -> Problem:
     )
     nodes = sum(len(flow.nodes) for flow in workload.workflows)
     target = nothing.astype(np.int32)
-    return build_problem(
-        workload, trace, plan.cluster, placement, "online", target, np.zeros(nodes)
-    )
+    return build_problem(workload, trace, cluster, placement, "online", target, np.zeros(nodes))

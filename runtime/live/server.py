@@ -2,68 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import socket
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
 
-from placement.support.equality import ByContent
 from runtime.live.kinds import SHAPES, Kind
-from runtime.live.templates import as_text
+from runtime.live.replies import Answer, Asked, Replier
 
 BODY_LIMIT_BYTES = 64 * 2**20
 AT_ONCE_S = 1e-3
 """Patience with calls under way where a server ends; to aiohttp, 0 is without end."""
-
-REMEMBERED = 10_000
-"""Answers kept for calls that come again under the same mark."""
-
-
-@dataclass(frozen=True, eq=False)
-class Asked(ByContent):
-    """One call as the server sees it.
-
-    Parameters
-    ----------
-    kind : Kind
-        By the path.
-    body : mapping
-        What was sent.
-    request_id, node_id : str
-        Names that the caller gave, empty where it gave none.
-    """
-
-    kind: Kind
-    body: dict[str, Any]
-    request_id: str
-    node_id: str
-
-    @property
-    def text(self) -> str:
-        """The text that was sent, by the interface it was sent to."""
-        body = self.body
-        match self.kind:
-            case "chat":
-                messages = body.get("messages") or [{}]
-                return as_text(messages[-1].get("content", ""))
-            case "embeddings":
-                return as_text(body.get("input", ""))
-            case "completions" | "images":
-                return as_text(body.get("prompt", ""))
-            case _:
-                return as_text(body)
-
-
-Answer = Callable[[Asked], Awaitable[Any]]
-"""Gives text (chat, completions), a vector (embeddings), bytes of a picture, or any JSON."""
 
 
 class ReplicaServer:
@@ -85,8 +36,7 @@ class ReplicaServer:
         self, model: str, answer: Answer, *, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.model = model
-        self._answer = answer
-        self._known: OrderedDict[str, asyncio.Future[bytes]] = OrderedDict()
+        self._replier = Replier(model, answer)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,8 +50,12 @@ class ReplicaServer:
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}"
         self._runner: web.AppRunner | None = None
-        self.served = 0
         self.alive = False
+
+    @property
+    def served(self) -> int:
+        """Calls answered so far."""
+        return self._replier.served
 
     async def start(self) -> None:
         """Begin to answer."""
@@ -118,8 +72,7 @@ class ReplicaServer:
     async def kill(self) -> None:
         """Be gone as a process that was killed: connections break, and none is taken."""
         self.alive = False
-        for call in self._known.values():
-            call.cancel()
+        self._replier.cancel()
         if self._runner is None:
             self._socket.close()
             return
@@ -144,28 +97,12 @@ class ReplicaServer:
                 unquote(request.headers.get("X-Node-Id", "")),
             )
             try:
-                text = await self._once(request.headers.get("Idempotency-Key"), asked)
+                text = await self._replier.reply(request.headers.get("Idempotency-Key"), asked)
             except ValueError as error:
                 return _error(400, str(error))
             return web.Response(body=text, content_type="application/json")
 
         return handle
-
-    async def _once(self, mark: str | None, asked: Asked) -> bytes:
-        """Answer a call; one that comes again under its mark gets the answer it had."""
-        if mark is None:
-            return await self._make(asked)
-        known = self._known.get(mark)
-        if known is None or (known.done() and (known.cancelled() or known.exception())):
-            known = self._known[mark] = asyncio.ensure_future(self._make(asked))
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
-        return await asyncio.shield(known)
-
-    async def _make(self, asked: Asked) -> bytes:
-        output = await self._answer(asked)
-        self.served += 1
-        return orjson.dumps(_wrapped(asked, self.model, output), option=orjson.OPT_SERIALIZE_NUMPY)
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "model": self.model, "served": self.served})
@@ -177,49 +114,3 @@ class ReplicaServer:
 
 def _error(status: int, sentence: str) -> web.Response:
     return web.json_response({"error": {"message": sentence}}, status=status)
-
-
-def _wrapped(asked: Asked, model: str, output: Any) -> Any:
-    """Lay an output out as its interface does."""
-    words = len(asked.text.split())
-    head = {"id": asked.request_id or "call", "created": int(time.time()), "model": model}
-    match asked.kind:
-        case "chat":
-            message = {"role": "assistant", "content": output}
-            choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            return {
-                **head,
-                "object": "chat.completion",
-                "choices": [choice],
-                **_usage(words, output),
-            }
-        case "completions":
-            choice = {"index": 0, "text": output, "finish_reason": "stop"}
-            return {
-                **head,
-                "object": "text_completion",
-                "choices": [choice],
-                **_usage(words, output),
-            }
-        case "embeddings":
-            data = [{"object": "embedding", "index": 0, "embedding": output}]
-            usage = {"prompt_tokens": words, "total_tokens": words}
-            return {"object": "list", "model": model, "data": data, "usage": usage}
-        case "images":
-            picture = output if isinstance(output, bytes) else b""
-            data = [{"b64_json": base64.b64encode(picture).decode()}]
-            return {"created": head["created"], "data": data}
-        case _:
-            return output
-
-
-def _usage(words: int, output: Any) -> dict[str, Any]:
-    """Count words for tokens: no tokenizer is at hand, and nothing is charged."""
-    made = len(as_text(output).split())
-    return {
-        "usage": {
-            "prompt_tokens": words,
-            "completion_tokens": made,
-            "total_tokens": words + made,
-        }
-    }

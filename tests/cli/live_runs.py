@@ -17,7 +17,8 @@ from click.testing import Result
 from placement.files.config_file import read_config
 from placement.files.plan_file import read_plan
 from placement.files.request_file import read_requests
-from runtime.live.local import LocalCluster, LocalSettings, ServiceTimes, served_problem
+from runtime.live.answers import ServiceTimes
+from runtime.live.local import LocalCluster, LocalSettings, served_problem
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
 from tests.runtime.live.servers import answering, beside
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 from tests.cli.inputs import EXECUTION, SUMMARY, gswarm
 from tests.cli.live_runs import (
     ROOT,

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from placement.problem.workload import Model
 from runtime.live.kinds import Kind
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 
 Device = Literal["cpu", "gpu"]
 
@@ -59,6 +59,11 @@ def load_engine(model: Model, device: Device, gpu: int) -> Engine | None:
         return RandomWeights(model, gpu)
     load = _OF_TYPE.get((model.type or "").lower())
     return None if load is None else load(model)
+
+
+def is_inferred(model: Model, device: Device | None) -> bool:
+    """Whether there is something that really infers in a model's place."""
+    return device == "gpu" or (device == "cpu" and (model.type or "").lower() in _OF_TYPE)
 
 
 def _need(what: str, *packages: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import xllamacpp
 
 from runtime.live.kinds import Kind
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 
 CONTEXT = 1024
 """Tokens of prompt and answer together, for each call at once."""

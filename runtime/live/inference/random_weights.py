@@ -9,7 +9,7 @@ import torch
 
 from placement.problem.workload import Model
 from runtime.live.kinds import Kind
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 
 WIDTH, HEADS, VOCABULARY = 1024, 16, 4096
 BYTES_A_LAYER = 12 * WIDTH * WIDTH * 2

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from rapidocr import RapidOCR
 
 from runtime.live.kinds import Kind
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 
 MOST_PIXELS = 4_000_000
 """Larger pictures are refused: they would take minutes on a CPU."""

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from runtime.live.server import Answer, Asked, ReplicaServer
+from runtime.live.replies import Answer, Asked
+from runtime.live.server import ReplicaServer
 
 T = TypeVar("T")
 

@@ -20,14 +20,14 @@ import yaml
 from placement.files.config_file import read_config
 from placement.files.plan_file import read_plan
 from placement.problem.workload import Model
+from runtime.live.answers import ServiceTimes
 from runtime.live.inference import load_engine
 from runtime.live.local import (
     LocalCluster,
-    ServiceTimes,
     load_engines,
     served_problem,
 )
-from runtime.live.server import Asked
+from runtime.live.replies import Asked
 from tests.cli.inputs import gswarm
 from tests.runtime.live.servers import beside
 
@@ -190,7 +190,7 @@ def test_a_run_over_real_models_survives_the_death_of_a_server(
     with beside(make) as (other, cluster):
         # It is killed when it has its second call: one answer given, one under way.
         server, asked = cluster.servers[victim], 0
-        answer = server._answer
+        answer = server._replier._answer
 
         async def dying(call: Asked) -> Any:
             nonlocal asked
@@ -200,7 +200,7 @@ def test_a_run_over_real_models_survives_the_death_of_a_server(
                 await asyncio.Event().wait()
             return await answer(call)
 
-        server._answer = dying
+        server._replier._answer = dying
         called = cluster.endpoints()
         called["models"]["writer"]["body"]["max_tokens"] = 10
         endpoints.write_text(yaml.safe_dump(called))

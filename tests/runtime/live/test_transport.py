@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from runtime.live.answers import made_up
 from runtime.live.calls import Call
 from runtime.live.endpoints import Endpoint
 from runtime.live.keys import HIDDEN, Key
 from runtime.live.kinds import KINDS, SHAPES, Kind, join_url
-from runtime.live.local import made_up
-from runtime.live.server import Asked, ReplicaServer
+from runtime.live.replies import Asked
+from runtime.live.server import ReplicaServer
 from runtime.live.templates import fill
 from runtime.live.transport import CallError, HttpTransport
 
