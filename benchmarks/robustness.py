@@ -1,6 +1,7 @@
 """Plans made on one half of a trace, judged on other traffic: what they keep, and what helps.
 
     python -m benchmarks.robustness [--out FOLDER] [--time-limit S] [--evaluations N]
+        [--ray ADDRESS]
 
 Writes robustness.md. Every method plans on the first half. Judged
 are the first half itself, the second half, the second half at 1.25 and 1.5 times its rate, and
@@ -40,6 +41,7 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from runtime.judge import Judge
 from runtime.metrics import measure
+from runtime.ray.spread import spread_over
 from runtime.simulate import simulate_placement
 
 CASES = (
@@ -266,9 +268,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--time-limit", type=float, default=10.0, help="of each solve, seconds")
     parser.add_argument("--evaluations", type=int, default=80, help="of each refinement")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="spread the cases over this Ray cluster: HOST:PORT, or auto",
+    )
     arguments = parser.parse_args()
     options = SolveOptions(time_limit_s=arguments.time_limit)
-    rows = [row for case in CASES for row in rows_of(prepare(case), options, arguments.evaluations)]
+
+    def one(case: Case) -> list[Row]:
+        return rows_of(prepare(case), options, arguments.evaluations)
+
+    with spread_over(arguments.ray) as spread:
+        rows = [row for part in spread(one, CASES) for row in part]
     keep(arguments.out, "robustness", page(rows))
     print(f"written to {arguments.out / 'robustness.md'}")
 

@@ -1,6 +1,7 @@
 """Every placement, router and scheduler over the suite of cases, and the page that shows it.
 
     python -m benchmarks.suite [--quick] [--out FOLDER] [--time-limit S] [--processes N]
+        [--ray ADDRESS]
 
 Writes suite.jsonl (every row) and suite.md (medians, win rates, where the program does not win).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
 from runtime.compare import Comparison, Row
 from runtime.policies import BUILT_IN
+from runtime.ray.spread import Spread, spread_over
 from runtime.scoring import latency_score
 
 METHODS: tuple[Method, ...] = (
@@ -132,11 +135,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--time-limit", type=float, default=20.0, help="of each solve, seconds")
     parser.add_argument("--processes", type=int, default=2, help="cases at a time")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="spread the cases over this Ray cluster: HOST:PORT, or auto",
+    )
     a = parser.parse_args()
     begin = monotonic()
     rows: list[Row] = []
-    with ProcessPoolExecutor(a.processes) as pool:
-        for part in pool.map(partial(rows_of, time_limit_s=a.time_limit), suite(quick=a.quick)):
+    with ExitStack() as stack:
+        if a.ray is None:
+            spread: Spread = stack.enter_context(ProcessPoolExecutor(a.processes)).map
+        else:
+            spread = stack.enter_context(spread_over(a.ray))
+        for part in spread(partial(rows_of, time_limit_s=a.time_limit), suite(quick=a.quick)):
             rows += part
             print(f"{monotonic() - begin:6.0f} s  {part[0]['case']}", flush=True)
     keep(a.out, "suite", page(rows), rows)

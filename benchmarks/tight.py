@@ -2,6 +2,7 @@
 
     python -m benchmarks.tight [--quick] [--servers 8 11] [--sharing exclusive] [--loads 0.9]
         [--seeds 0 1] [--shapes plain] [--form patterns] [--time-limit S] [--out FOLDER]
+        [--ray ADDRESS]
 
 Every case is drawn from a seed: models of the usual sizes, workflows of two to six nodes, rates
 that fill a fraction `load` of the GPUs (above 0.8 the cap is 5 % over the least bottleneck, as it
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +35,7 @@ from placement.problem.workload import Workload
 from placement.programs.capacity import ensure_coverage
 from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
+from runtime.ray.spread import spread_over
 
 Shape = Literal["plain", "smaller-last", "two-types"]
 GPUS = 8
@@ -195,16 +198,25 @@ def main() -> None:
     parser.add_argument("--time-limit", type=float, default=60.0)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, help="folder for tight.md")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="spread the cases over this Ray cluster: HOST:PORT, or auto",
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.servers, arguments.seeds, arguments.loads = (2, 4, 8), (0,), (0.75,)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     print("\n".join(lines))
     rows = []
-    for case in suite(arguments):
-        rows.append(run(case, arguments.time_limit, arguments.form, arguments.threads))
-        lines.append("| " + " | ".join(str(rows[-1][c]) for c in COLUMNS) + " |")
-        print(lines[-1], flush=True)
+    one = partial(
+        run, time_limit_s=arguments.time_limit, form=arguments.form, threads=arguments.threads
+    )
+    with spread_over(arguments.ray) as spread:
+        for row in spread(one, suite(arguments)):
+            rows.append(row)
+            lines.append("| " + " | ".join(str(row[c]) for c in COLUMNS) + " |")
+            print(lines[-1], flush=True)
     lines += ["", *summary(rows)]
     print("\n".join(lines[-len(summary(rows)) - 1 :]))
     if arguments.out:

@@ -39,6 +39,7 @@ from benchmarks.queueing import (
     sharing_sojourn,
 )
 from placement.problem.cluster import GpuSharing
+from runtime.ray.spread import spread_over
 
 MANY = 80
 """Calls at once in a shared system; more are rarer than anybody could measure."""
@@ -330,7 +331,10 @@ LAWS: tuple[Law, ...] = (
 @click.option("--confidence", default=0.99, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default="benchmarks/results")
-def main(requests: int, replications: int, confidence: float, seed: int, out: Path) -> None:
+@click.option("--ray", metavar="ADDRESS", help="Spread the laws over a Ray cluster.")
+def main(
+    requests: int, replications: int, confidence: float, seed: int, out: Path, ray: str | None
+) -> None:
     """Write every law beside what the simulator gives, as a Markdown table."""
     lines = [
         "# The simulator against queueing theory",
@@ -342,8 +346,13 @@ def main(requests: int, replications: int, confidence: float, seed: int, out: Pa
     ]
     outside = 0
     signs = {"equals": "", "at least": "≥ ", "at most": "≤ "}
-    for law in LAWS:
-        found = compare(law, requests, replications, confidence, seed)
+
+    def one(law: Law) -> Comparison:
+        return compare(law, requests, replications, confidence, seed)
+
+    with spread_over(ray) as spread:
+        compared = list(spread(one, LAWS))
+    for law, found in zip(LAWS, compared, strict=True):
         outside += not found.holds
         lines.append(
             f"| {law.name} | {law.load:g} | {law.quantity} | {signs[law.kind]}{law.theory:.4f} "

@@ -239,6 +239,22 @@ def headroom_options(function: F) -> F:
     )
 
 
+def ray_option(text: str, *, required: bool = False) -> Callable[[F], F]:
+    """``--ray``, the address of a Ray cluster."""
+    return click.option("--ray", required=required, metavar="ADDRESS", help=text)
+
+
+def deployment_option(function: F) -> F:
+    """``--name`` of a deployment."""
+    return click.option(
+        "--name",
+        default="gswarm-place",
+        show_default=True,
+        metavar="NAME",
+        help="Of the deployment on the Ray cluster.",
+    )(function)
+
+
 def solver_option(function: F) -> F:
     """``--solver``."""
     return click.option(

@@ -21,6 +21,7 @@ from cli.common import (
     load_inputs,
     mode_option,
     output_options,
+    ray_option,
     rules_option,
     seed_option,
     sharing_options,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from placement.problem.names import Method, Mode, Router, SwitchingScheduler
     from placement.problem.outcome import SolveResult
-    from runtime.compare import Row
+    from runtime.compare import Entrant, Row
 
 N = TypeVar("N", bound=str)
 
@@ -57,6 +58,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
     time_limit: float
     seed: int
     csv_file: str | None
+    ray: str | None
 
 
 @click.command(cls=Complete)
@@ -95,6 +97,10 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
 @time_limit_option("Of each solve.")
 @seed_option
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE", help="Write the rows as CSV.")
+@ray_option(
+    "Spread solves and runs over a Ray cluster: HOST:PORT of its head, or auto. The figures are "
+    "the same, but for the seconds of the solves."
+)
 @output_options
 @takes(Asked)
 def command(asked: Asked) -> None:
@@ -239,6 +245,7 @@ def _run(
     from placement.problem.outcome import Infeasible, SolveOptions
     from placement.problem.rules import Rules
     from runtime.compare import Comparison
+    from runtime.ray.spread import spread_over
     from runtime.scoring import latency_score
 
     cluster = asked.cluster()
@@ -269,34 +276,40 @@ def _run(
         time_limit_s=asked.time_limit,
     )
 
-    def measure(plan: SolveResult) -> None:
-        for routing in routings:
-            with RunProgress(quiet=quiet) as progress:
-                found.rows.append(comparison.static_row(plan, routing, progress))
-
-    for i, method in enumerate(methods, 1):
-        what = f"{i} of {len(methods)} {method}"
+    def solve(method: Method) -> SolveResult | str:
+        what = f"{methods.index(method) + 1} of {len(methods)} {method}"
         try:
-            with SolveProgress(quiet=quiet, limit_s=asked.time_limit, what=what) as solve_progress:
-                plans[method] = contest.solve(replace(solving, method=method), solve_progress)
+            with SolveProgress(quiet=quiet, limit_s=asked.time_limit, what=what) as progress:
+                return contest.solve(replace(solving, method=method), progress)
         except Infeasible as error:
-            found.failed.append({"method": method, "reason": str(error)})
-        else:
-            if not asked.equal_headroom:
-                measure(plans[method])
-    if asked.equal_headroom and plans:
-        cap = max(plan.certificate.load_cap for plan in plans.values())
-        for method, own in plans.items():
-            with SolveProgress(
-                quiet=quiet, limit_s=asked.time_limit, what=f"{method} once more"
-            ) as solve_progress:
-                plan = contest.solve_at_cap(
-                    replace(solving, method=method), own, cap, solve_progress
-                )
-            measure(plan)
-    for scheduler in schedulers:
+            return str(error)
+
+    def measure(entrants: Sequence[Entrant]) -> None:
         with RunProgress(quiet=quiet) as progress:
-            found.rows.append(comparison.switching_row(scheduler, progress))
+            for row in comparison.rows(entrants, progress, spread):
+                found.rows.append(row)  # one by one: an interruption shows those that are there
+
+    with spread_over(asked.ray) as spread:
+        for method, plan in zip(methods, spread(solve, methods), strict=True):
+            if isinstance(plan, str):
+                found.failed.append({"method": method, "reason": plan})
+                continue
+            plans[method] = plan
+            if not asked.equal_headroom:
+                measure([(plan, routing) for routing in routings])
+        if asked.equal_headroom and plans:
+            cap = max(plan.certificate.load_cap for plan in plans.values())
+
+            def solve_again(method: Method) -> SolveResult:
+                what = f"{method} once more"
+                with SolveProgress(quiet=quiet, limit_s=asked.time_limit, what=what) as progress:
+                    options = replace(solving, method=method)
+                    return contest.solve_at_cap(options, plans[method], cap, progress)
+
+            for plan in spread(solve_again, list(plans)):
+                measure([(plan, routing) for routing in routings])
+        for scheduler in schedulers:
+            measure([scheduler])
 
 
 def _write_csv(file: str, rows: list[Row]) -> None:

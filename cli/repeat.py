@@ -58,8 +58,9 @@ def repeat_run(
     repeat: int,
     seed: int,
     progress: ProgressCallback,
+    ray: str | None,
 ) -> dict[str, Any]:
-    """Run resampled traces; the range of every metric over traffic.
+    """Run resampled traces, here or over a Ray cluster; the range of every metric over traffic.
 
     Parameters
     ----------
@@ -73,19 +74,22 @@ def repeat_run(
         Of the resampling.
     progress : callable
         Told how many executions of all replications are done.
+    ray : str or None
+        Address of the Ray cluster.
     """
     from runtime.intervals import intervals, replicate
-
-    done = 0
+    from runtime.ray.spread import spread_over
 
     def one(resampled: Trace) -> RunResult:
-        nonlocal done
-        progress(done, repeat * trace.n_executions)
-        result = run(resampled, None)
-        done += trace.n_executions
-        return result
+        return run(resampled, None)
 
-    return intervals(replicate(one, trace, repeat, seed))
+    found = []
+    with spread_over(ray) as spread:
+        progress(0, repeat * trace.n_executions)
+        for summary in replicate(one, trace, repeat, seed, spread):
+            found.append(summary)
+            progress(len(found) * trace.n_executions, repeat * trace.n_executions)
+    return intervals(found)
 
 
 def show_intervals(found: dict[str, Any], repeat: int) -> None:

@@ -18,6 +18,7 @@ from cli.common import (
     load_run,
     mode_option,
     output_options,
+    ray_option,
     routing_option,
     share_gpus,
     sharing_options,
@@ -54,6 +55,7 @@ class Asked(InputFiles, SharedCluster, Shown):
     trace: str | None
     repeat: int | None
     seed: int
+    ray: str | None
 
 
 @click.command(cls=Complete)
@@ -94,6 +96,10 @@ class Asked(InputFiles, SharedCluster, Shown):
     help="Write a timeline for ui.perfetto.dev: a track per GPU (.json, or .json.gz).",
 )
 @repeat_options
+@ray_option(
+    "Spread the runs of --repeat over a Ray cluster: HOST:PORT of its head, or auto. The figures "
+    "are the same."
+)
 @output_options
 @takes(Asked)
 def command(asked: Asked) -> None:
@@ -141,7 +147,7 @@ def command(asked: Asked) -> None:
     intervals: dict[str, Any] | None = None
     if asked.repeat is not None:
         with RunProgress(quiet=asked.silent) as progress:
-            intervals = repeat_run(run_trace, trace, asked.repeat, asked.seed, progress)
+            intervals = repeat_run(run_trace, trace, asked.repeat, asked.seed, progress, asked.ray)
     timeline = None
     written: list[str] = []
     with together():
@@ -179,6 +185,10 @@ def command(asked: Asked) -> None:
 
 def _checked(asked: Asked) -> Asked:
     """Say which options do not go together, and settle the mode."""
+    if asked.ray is not None and asked.repeat is None:
+        raise click.UsageError(
+            "--ray spreads the runs of --repeat; add --repeat N, or leave --ray out"
+        )
     given = click.get_current_context().get_parameter_source
     names = [field.name for field in fields(asked)]
     explicit = {n for n in names if given(n) is click.core.ParameterSource.COMMANDLINE}

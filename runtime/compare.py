@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from placement.problem.cluster import Cluster
@@ -16,8 +17,10 @@ from placement.problem.verdict import Remark, Verdict
 from placement.problem.workload import Workload
 from placement.support.described import percent
 from runtime.engines.events import ProgressCallback
-from runtime.intervals import intervals, replicate
+from runtime.intervals import intervals
 from runtime.metrics import summarize
+from runtime.ray.spread import Spread, serially
+from runtime.resample import block_length, resample
 from runtime.result import RunResult
 from runtime.simulate import simulate_placement
 from runtime.switching import simulate_switching
@@ -33,6 +36,8 @@ SAME_CAP = 1e-6
 
 Row = dict[str, Any]
 Runner = Callable[[Trace], RunResult]
+Entrant = tuple[SolveResult, str] | SwitchingScheduler
+"""What a row is of: a solved placement under a routing policy, or a scheduler without a plan."""
 
 
 @dataclass(frozen=True)
@@ -59,40 +64,95 @@ class Comparison:
     seed: int = 0
     repeat: int = 0
 
-    def static_row(
-        self, result: SolveResult, routing: str, progress: ProgressCallback | None = None
-    ) -> Row:
-        """Run the trace over a solved placement under one routing policy.
+    def rows(
+        self,
+        entrants: Sequence[Entrant],
+        progress: ProgressCallback | None = None,
+        spread: Spread = serially,
+    ) -> Iterator[Row]:
+        """Run the trace, and the resampled ones, over every entrant; a row as soon as it is known.
 
         Parameters
         ----------
-        result : SolveResult
-            The placement, and what is proven of it.
-        routing : str
-            Name of the policy.
+        entrants : sequence of Entrant
         progress : callable, optional
             Called with executions done and their total over all traces.
+        spread : Spread
+            Maps over the runs: here, or over a cluster.
         """
-        shares = route(result.instance, result.solution.flows)
-        certificate = result.certificate
-        proven = certificate.status != "heuristic"
+        block = block_length(self.trace) if self.repeat else None
+        runners = [self._runner(entrant) for entrant in entrants]
 
-        def run(trace: Trace) -> RunResult:
-            return simulate_placement(
+        def summary(item: tuple[int, int]) -> dict[str, Any]:
+            e, i = item
+            trace = self.trace if i < 0 else resample(self.trace, self.seed, i, block)
+            return summarize(runners[e](trace))
+
+        runs = [(e, i) for e in range(len(entrants)) for i in range(-1, self.repeat)]
+        found: list[dict[str, Any]] = []
+        for done, ((e, i), one) in enumerate(zip(runs, spread(summary, runs), strict=True), 1):
+            found.append(one)
+            if progress is not None:
+                progress(done * self.trace.n_executions, len(runs) * self.trace.n_executions)
+            if i == self.repeat - 1:
+                yield self._row(entrants[e], found)
+                found = []
+
+    def static_row(
+        self, result: SolveResult, routing: str, progress: ProgressCallback | None = None
+    ) -> Row:
+        """Run the trace over a solved placement under one routing policy."""
+        return next(self.rows([(result, routing)], progress))
+
+    def switching_row(
+        self, scheduler: SwitchingScheduler, progress: ProgressCallback | None = None
+    ) -> Row:
+        """Run the trace on GPUs that switch models."""
+        return next(self.rows([scheduler], progress))
+
+    def _runner(self, entrant: Entrant) -> Runner:
+        if isinstance(entrant, tuple):
+            result, routing = entrant
+            return partial(
+                simulate_placement,
                 self.workload,
-                trace,
-                self.cluster,
-                result.solution.placement,
-                shares,
+                cluster=self.cluster,
+                placement=result.solution.placement,
+                routing=route(result.instance, result.solution.flows),
                 mode=self.mode,
                 policy=routing,
             )
+        return partial(
+            simulate_switching,
+            self.workload,
+            cluster=self.cluster,
+            scheduler=entrant,
+            mode=self.mode,
+            models_per_gpu=1 if self.instance.exclusive else self.instance.max_models_per_gpu,
+        )
 
+    def _row(self, entrant: Entrant, summaries: Sequence[dict[str, Any]]) -> Row:
+        """Lay out an entrant's summaries: of the trace, and of the resampled ones."""
+        measured = _metrics(summaries[0])
+        if self.repeat:
+            measured["intervals"] = _metrics(intervals(summaries[1:]))
+        if not isinstance(entrant, tuple):
+            solved = ("objective", "best_bound", "gap", "status", "load_cap", "max_utilization")
+            return {
+                "scheduler": entrant,
+                "method": None,
+                "routing": None,
+                **measured,
+                **dict.fromkeys((*solved, "solve_seconds")),
+            }
+        result, routing = entrant
+        certificate = result.certificate
+        proven = certificate.status != "heuristic"
         return {
             "scheduler": "static",
             "method": certificate.method,
             "routing": routing,
-            **self._measured(run, progress),
+            **measured,
             "objective": result.evaluation.objective,
             "best_bound": certificate.best_bound if proven else None,
             "gap": certificate.gap if proven else None,
@@ -101,47 +161,6 @@ class Comparison:
             "max_utilization": result.evaluation.max_utilization,
             "solve_seconds": certificate.seconds,
         }
-
-    def switching_row(
-        self, scheduler: SwitchingScheduler, progress: ProgressCallback | None = None
-    ) -> Row:
-        """Run the trace on GPUs that switch models."""
-
-        def run(trace: Trace) -> RunResult:
-            return simulate_switching(
-                self.workload,
-                trace,
-                self.cluster,
-                scheduler,
-                mode=self.mode,
-                models_per_gpu=1 if self.instance.exclusive else self.instance.max_models_per_gpu,
-            )
-
-        solved = ("objective", "best_bound", "gap", "status", "load_cap", "max_utilization")
-        return {
-            "scheduler": scheduler,
-            "method": None,
-            "routing": None,
-            **self._measured(run, progress),
-            **dict.fromkeys((*solved, "solve_seconds")),
-        }
-
-    def _measured(self, run: Runner, progress: ProgressCallback | None) -> Row:
-        done, runs = 0, 1 + self.repeat
-
-        def counted(trace: Trace) -> RunResult:
-            nonlocal done
-            result = run(trace)
-            done += 1
-            if progress is not None:
-                progress(done * trace.n_executions, runs * trace.n_executions)
-            return result
-
-        found = _metrics(summarize(counted(self.trace)))
-        if self.repeat:
-            summaries = replicate(counted, self.trace, self.repeat, self.seed)
-            found["intervals"] = _metrics(intervals(summaries))
-        return found
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:

@@ -9,7 +9,7 @@ they do show is how far chance puts a trace, and so where the figure falls on an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.special import stdtrit
 
 from placement.problem.trace import Trace
 from runtime.metrics import summarize
+from runtime.ray.spread import Spread, serially
 from runtime.resample import block_length, resample
 from runtime.result import RunResult
 
@@ -129,9 +130,13 @@ def intervals(
 
 
 def replicate(
-    run: Callable[[Trace], RunResult], trace: Trace, repeat: int, seed: int
-) -> list[dict[str, object]]:
-    """Run `repeat` resampled traces; the summary of each.
+    run: Callable[[Trace], RunResult],
+    trace: Trace,
+    repeat: int,
+    seed: int,
+    spread: Spread = serially,
+) -> Iterator[dict[str, object]]:
+    """Run `repeat` resampled traces; the summary of each, as soon as it is known.
 
     Replications of equal seeds see equal traces, so that schedulers can be compared in pairs.
 
@@ -147,4 +152,8 @@ def replicate(
         Of the resampling.
     """
     block = block_length(trace)
-    return [summarize(run(resample(trace, seed, i, block))) for i in range(repeat)]
+
+    def one(i: int) -> dict[str, object]:
+        return summarize(run(resample(trace, seed, i, block)))
+
+    return spread(one, range(repeat))

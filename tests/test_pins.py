@@ -26,6 +26,6 @@ def test_every_requirement_down_to_the_last_is_pinned_and_installed_at_its_pin()
     lines = [line.split("==") for line in CONSTRAINTS.read_text().split()]
     pins = {canonicalize_name(name): version for name, version in lines}
     seen: set[tuple[str, frozenset[str]]] = set()
-    needed("gswarm-place", frozenset({"dev", "plots", "local"}), seen)
+    needed("gswarm-place", frozenset({"dev", "plots", "local", "ray"}), seen)
     installed = {name: distribution(name).version for name, _ in seen if name != "gswarm-place"}
     assert {name: pins.get(name) for name in installed} == installed

@@ -1,0 +1,1 @@
+"""Ray as the engine beyond one machine: replicas as its actors, and work spread over its nodes."""
