@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from cli.asked import InputFiles, Shown, takes
 from cli.common import (
     Number,
     check_outputs,
+    deployment_option,
     echo_json,
     hash_inputs,
     input_options,
@@ -19,6 +21,7 @@ from cli.common import (
     mode_option,
     output_options,
     plan_option,
+    ray_option,
     routing_option,
     waiting,
 )
@@ -26,14 +29,17 @@ from cli.missing import Complete
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from placement.problem.names import Mode
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
     from runtime.arrays import Problem
+    from runtime.live.endpoints import Endpoints
     from runtime.live.execute import LiveRun
     from runtime.live.journal import Journal
+    from runtime.live.transport import Transport
     from runtime.policies import RoutingPolicy
 
 SHOWN_REASONS = 5
@@ -47,7 +53,9 @@ class Asked(InputFiles, Shown):
     """What `gswarm-place execute` was asked for."""
 
     plan: str
-    endpoints: str
+    endpoints: str | None
+    ray: str | None
+    name: str
     mode: Mode
     time_scale: float
     routing: str | RoutingPolicy
@@ -66,11 +74,15 @@ class Asked(InputFiles, Shown):
 @input_options
 @click.option(
     "--endpoints",
-    required=True,
     type=click.Path(),
     metavar="FILE",
     help="Where each replica is served (docs/running.md); `serve-local` writes one.",
 )
+@ray_option(
+    "Call the actors that `deploy` has made on a Ray cluster, in place of --endpoints: HOST:PORT "
+    "of its head, or auto."
+)
+@deployment_option
 @mode_option
 @click.option(
     "--time-scale",
@@ -134,6 +146,7 @@ def command(asked: Asked) -> None:
 
     Every node is a call over HTTP to the replica that the routing policy chooses; what it answers
     goes on to the nodes that wait for it. Policies, figures and log are those of `simulate`.
+    With --ray the calls go to the actors of a deployment instead (`deploy`).
     Ctrl-C lets what has begun come to its end; a second one stops at once.
 
     \b
@@ -153,6 +166,11 @@ def command(asked: Asked) -> None:
     from runtime.timeline import write_timeline
 
     names = ("plan", "config", "requests", "endpoints")
+    if asked.endpoints is not None and asked.ray is not None:
+        raise click.UsageError(
+            "--endpoints and --ray both say whom to call; take --ray where `deploy` has deployed "
+            "the plan"
+        )
     check_outputs(
         {f"--{name}": getattr(asked, name) for name in ("log", "trace", "journal", "record")},
         [getattr(asked, name) for name in names],
@@ -161,7 +179,8 @@ def command(asked: Asked) -> None:
         check_record_name(asked.record)
     plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
     inputs = read_inputs(asked.requests, trace.request_ids)
-    live = _run(plan, workload, trace, inputs, asked)
+    with _driver(asked.ray):
+        live = _run(plan, workload, trace, inputs, asked)
     metrics = measure(live.run)
     with together():
         if asked.log is not None:
@@ -186,6 +205,34 @@ def command(asked: Asked) -> None:
         click.get_current_context().exit(1)
 
 
+def _driver(ray: str | None) -> AbstractContextManager[None]:
+    if ray is None:
+        return nullcontext()
+    from runtime.ray.connection import connected
+
+    return connected(ray)
+
+
+def _servers(asked: Asked, problem: Problem) -> tuple[Endpoints, Transport | None]:
+    """Say how the replicas are called, and by what if not by HTTP."""
+    if asked.endpoints is not None:
+        from runtime.live.endpoints import read_endpoints
+
+        return read_endpoints(asked.endpoints, problem, asked.timeout), None
+    from runtime.ray.actor_calls import ActorTransport, endpoints_of
+    from runtime.ray.deploy import state_of
+
+    state = state_of(asked.name)
+    elsewhere = sum(r["moved"] for r in state.replicas)
+    if elsewhere and not asked.silent:
+        click.echo(
+            f"{elsewhere} replicas do not stand where the plan has them, where the figures count "
+            "them; `deploy --status` says why",
+            err=True,
+        )
+    return endpoints_of(state, problem, asked.timeout), ActorTransport(asked.name)
+
+
 def _run(
     plan: Plan,
     workload: Workload,
@@ -198,7 +245,6 @@ def _run(
 
     from cli.interruption import early_end, last_words
     from runtime.live.backoff import RetryParams
-    from runtime.live.endpoints import read_endpoints
     from runtime.live.execute import Drain, execute, scaled
     from runtime.live.station import Patience
     from runtime.simulate import match_plan, prepare_run
@@ -217,7 +263,7 @@ def _run(
         )
 
     problem, policy = prepared(trace)
-    endpoints = read_endpoints(asked.endpoints, problem, asked.timeout)
+    endpoints, transport = _servers(asked, problem)
     stretched = scaled(trace, arrivals=asked.time_scale, service=endpoints.time_scale)
     if stretched is not trace:
         problem, policy = prepared(stretched)
@@ -245,6 +291,7 @@ def _run(
             journal=journal,
             drain=drain,
             progress=progress,
+            transport=transport,
         )
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "Run a trace over a plan, event by event.",
     "execute": "Run a trace over a plan on real servers.",
     "serve-local": "A server a replica on this machine, for `execute`.",
+    "deploy": "A plan's replicas as actors of a Ray cluster, for `execute`.",
     "calibrate": "Fit the simulated GPUs to a log of real executions.",
     "compare": "Every method and routing policy on your data, in one table.",
     "report": "One HTML page that shows a plan at work.",

@@ -59,6 +59,10 @@ class Complete(click.Command):
         placing = placing or (ctx.info_name == "simulate" and not static)
         if placing and found.get("gpus") is None and found.get("cluster_file") is None:
             lacking.append(CLUSTER)
+        if ctx.info_name == "execute" and not (found.get("endpoints") or found.get("ray")):
+            lacking.append("--endpoints")
+        if ctx.info_name == "deploy" and not (found.get("down") or found.get("status")):
+            lacking += [f"--{name}" for name in ("plan", "config") if found.get(name) is None]
         made_for = found.get("config") or found.get("config_out")
         if ctx.info_name == "generate" and made_for is None:
             lacking.append(INPUT)
@@ -119,6 +123,7 @@ class Complete(click.Command):
             PLAN_ARGUMENT: [PLAN],
             "--endpoints": ["--endpoints", ENDPOINTS],
             "--log": ["--log", LOG],
+            "--ray": ["--ray", "auto"],
             "--format": ["--format", "csv"],
             CLUSTER: GPUS,
             INPUT: ["--config-out", EXAMPLE[0]],

@@ -101,7 +101,17 @@ class Comparison:
     def static_row(
         self, result: SolveResult, routing: str, progress: ProgressCallback | None = None
     ) -> Row:
-        """Run the trace over a solved placement under one routing policy."""
+        """Run the trace over a solved placement under one routing policy.
+
+        Parameters
+        ----------
+        result : SolveResult
+            The placement, and what is proven of it.
+        routing : str
+            Name of the policy.
+        progress : callable, optional
+            Called with executions done and their total over all traces.
+        """
         return next(self.rows([(result, routing)], progress))
 
     def switching_row(

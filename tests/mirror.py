@@ -205,6 +205,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
          "runtime.test_queueing"),
         "engines against each other, an independent model and closed forms",
     ),
+    "runtime.live.answers": (
+        ("runtime.live.test_transport", "runtime.live.test_local_models"),
+        "what stands behind the servers that calls are made to",
+    ),
     "runtime.live.backlog": (
         ("runtime.live.test_executor",), "what routers see of a live run, against the simulator",
     ),
@@ -225,11 +229,17 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "runtime.live.local": (
         ("runtime.live.test_transport", "cli.test_serve_local"), "servers that calls are made to",
     ),
+    "runtime.live.replies": (
+        ("runtime.live.test_transport",), "answers in the form of every interface",
+    ),
     "runtime.live.server": (
         ("runtime.live.test_transport", "cli.test_serve_local"), "servers that calls are made to",
     ),
     "runtime.live.station": (
         ("runtime.live.test_executor",), "queues of a live run, against the simulator",
+    ),
+    "runtime.ray.*": (
+        ("cli.test_deploy",), "what needs a cluster is tried on one, started once",
     ),
     "runtime.residency": (("runtime.test_switching",), "against a ledger searched anew"),
     "runtime.result": (

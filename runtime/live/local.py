@@ -239,7 +239,15 @@ def served_problem(workload: Workload, plan: Plan) -> Problem:
 
 
 def idle_problem(workload: Workload, cluster: Cluster, placement: Placement) -> Problem:
-    """Lay out replicas, without any request."""
+    """Lay out replicas, without any request.
+
+    Parameters
+    ----------
+    workload : Workload
+    cluster : Cluster
+    placement : Placement
+        In its canonical order, by the models of `workload`.
+    """
     nothing = np.zeros(0)
     trace = Trace(
         request_ids=(),
