@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from placement.problem.cluster import Cluster
     from placement.problem.names import SharingMode
     from placement.problem.placement_rules import PlacementRules
+    from placement.problem.workload import Workload
 
 A = TypeVar("A")
 Command = Callable[..., None]
@@ -126,7 +127,7 @@ class RuledCluster(SharedCluster):
 
     rules_file: str | None
 
-    def placement_rules(self, cluster: Cluster) -> PlacementRules:
+    def placement_rules(self, cluster: Cluster, workload: Workload) -> PlacementRules:
         """Read the rules of the file, if one is given.
 
         Raises
@@ -139,7 +140,7 @@ class RuledCluster(SharedCluster):
 
         if self.rules_file is None:
             return PlacementRules()
-        return read_rules(self.rules_file, cluster)
+        return read_rules(self.rules_file, cluster, workload)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -257,7 +257,7 @@ def _run(
         Rules(
             exclusive=asked.exclusive,
             max_models_per_gpu=asked.max_models_per_gpu,
-            placement=asked.placement_rules(cluster),
+            placement=asked.placement_rules(cluster, workload),
         ),
     )
     cluster = instance.cluster

@@ -262,7 +262,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
         asked.alpha,
         asked.exclusive,
         asked.max_models_per_gpu,
-        asked.placement_rules(cluster),
+        asked.placement_rules(cluster, workload),
     )
     demand = measure_demand(workload, trace)
     named: list[tuple[str, Demand]] = []

@@ -187,6 +187,12 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         if mine.gpus_required[m] != theirs.gpus_required[m]
         or not math.isclose(mine.memory_per_gpu_gb[m], theirs.memory_per_gpu_gb[m])
     ]
+    asked = {(name, key) for name, key, _ in theirs.placement_rules.single()}
+    kept = {(name, key) for name, key, _ in mine.placement_rules.single()}
+    faults += [
+        f"rules: {key} of model {name} stands in the config, and not in the plan"
+        for name, key in sorted(asked - kept)
+    ]
     for ours, other in zip(mine.workflows, theirs.workflows, strict=True):
         # A workflow that a partial plan drops has no rate there.
         rate = 0.0 if other.id in plan.dropped else other.rate

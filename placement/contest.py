@@ -140,7 +140,13 @@ def rival_plan(method: Method, plan: Plan, workload: Workload, trace: Trace) -> 
         workload,
         trace,
         plan.cluster,
-        Rules(plan.objective, rules.alpha, rules.exclusive, rules.max_models_per_gpu),
+        Rules(
+            plan.objective,
+            rules.alpha,
+            rules.exclusive,
+            rules.max_models_per_gpu,
+            rules.placement_rules,
+        ),
     )
     options = SolveOptions(
         method=method,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from placement.heuristics.local_search import local_search
+from placement.heuristics.mending import mend
 from placement.patterns import pattern_bottleneck
 from placement.patterns.joint_master import generate_scenarios, integer_scenarios
 from placement.portfolio.scenario_routing import route_all, route_in_time, worth_of
@@ -151,6 +152,7 @@ class _Search:
 
     def offer(self, placement: Placement | None, budget: Budget | None = None) -> float:
         """Route a placement and keep it where it is better; says what it is worth."""
+        placement = placement and mend(self.scenarios[0], placement)
         if placement is None:
             return float("-inf")
         budget = budget or self.budget.part(self.options.params.robust.offer_share)
@@ -206,7 +208,8 @@ def _starts(
         alone = solve_instance(instance, replace(options, balance=False), budget=share)
         found.append(alone.solution.placement)
     placed = set(scenarios[0].used_models)
-    return [p for p in found if placed <= set(p.model.tolist())]
+    whole = [mend(scenarios[0], p) for p in found if placed <= set(p.model.tolist())]
+    return [p for p in whole if p is not None]
 
 
 def _cap(

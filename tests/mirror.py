@@ -17,6 +17,15 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
          "placement.files.test_plan_file", "test_docs"),
         "schemas are tables: what they refuse is seen in the files, what they say in docs/schema",
     ),
+    "placement.files.base_entry": (
+        ("placement.files.test_rules_file", "test_docs"), "the base of every schema",
+    ),
+    "placement.files.stated_rules": (
+        ("placement.files.test_rules_file",), "what is wrong with rules is seen in their file",
+    ),
+    "placement.problem.model_rules": (
+        ("placement.files.test_rules_file", "hunt.test_rules"), "rules as they are read",
+    ),
     "placement.files.plan_reader": (
         ("placement.files.test_plan_file", "placement.test_check"), "plans are read by `read_plan`",
     ),

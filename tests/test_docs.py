@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from cli.main import main
 from docs.reference import documents
-from placement.files.input_schema import ClusterFile, ConfigFile, Entry, RequestsFile
+from placement.files.base_entry import Entry
+from placement.files.input_schema import ClusterFile, ConfigFile, RequestsFile
 from placement.files.json_schema import FILE_KINDS, FileKind, json_schema
 from placement.files.plan_schema import PlanDocument
 from placement.files.rules_schema import RulesFile
@@ -53,7 +54,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[FileKind, Any]:
     return {
         "config": load("small.yaml"),
         "cluster": load("heterogeneous_cluster.yaml"),
-        "rules": {"excluded_gpus": [{"server": 0, "gpus": [1, 3]}, {"server": 2, "gpus": [0]}]},
+        "rules": load("rules.yaml"),
         "requests": requests,
         "plan": plan,
     }

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable
 
 from placement.files.atomic import write_atomically
-from placement.files.input_schema import MAX_GPUS_PER_SERVER, ClusterFile, LinkEntry
+from placement.files.base_entry import MAX_GPUS_PER_SERVER
+from placement.files.input_schema import ClusterFile, LinkEntry
 from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import (
     DOCUMENT_FORMATS,

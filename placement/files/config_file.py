@@ -14,6 +14,7 @@ from placement.files.input_schema import (
     WorkflowEntry,
 )
 from placement.files.schema_faults import check_shape, well_shaped
+from placement.files.stated_rules import model_rule_faults, model_rules
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
 from placement.files.workflow_edges import edge_ends, edge_faults, warn_of_outputs
 from placement.problem.workload import Edge, Model, Node, Serving, Workflow, Workload
@@ -74,6 +75,7 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         weights_gb=entry.weights_gb,
         kv_gb_per_sequence=entry.kv_gb_per_sequence,
         serving=_serving(entry.serve),
+        rules=model_rules(entry),
     )
 
 
@@ -121,7 +123,7 @@ def _entry_faults(
 
 
 def _model_faults(place: Place, entry: ModelEntry) -> list[PlacedFault]:
-    faults = _memory_faults(place, entry)
+    faults = _memory_faults(place, entry) + model_rule_faults(place, model_rules(entry))
     if isinstance(entry.slowdown, list) and len(entry.slowdown) != entry.max_concurrency:
         faults.append(
             PlacedFault(

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,6 +18,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from placement.files.base_entry import (
+    MAX_GPUS_PER_SERVER,
+    MAX_SERVERS,
+    Entry,
+    Identifier,
+    ModelRulesEntry,
+)
 from placement.problem.cluster import GpuSharing
 from placement.problem.names import SharingMode
 
@@ -26,22 +32,12 @@ DEFAULT_EFFICIENCY = GpuSharing().efficiency[0]
 MAX_SECONDS = 1e9
 """Longest time a file may state: thirty years, far beyond any service or load time."""
 MAX_MEMORY_GB = 1e6
-MAX_SERVERS = 10_000_000
 MIN_SPEED = 1e-9
 """Slower servers would take longer for a call than numbers can say."""
-MAX_GPUS_PER_SERVER = 1024
-"""More than any server has; methods try every position of every model."""
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 Tokens = Annotated[float, Field(ge=0, le=1e12)]
 Memory = Annotated[float, Field(ge=0, le=MAX_MEMORY_GB)]
-Identifier = Annotated[str, Field(min_length=1, max_length=500)]
-
-
-class Entry(BaseModel):
-    """Part of a file: types are taken strictly, fields that are not named here are let pass."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore", frozen=True)
 
 
 def _check_efficiency(value: Any) -> Any:
@@ -166,7 +162,7 @@ class ServeEntry(Entry):
     )
 
 
-class ModelEntry(Entry):
+class ModelEntry(ModelRulesEntry):
     """A model: what one replica occupies, and how long one call takes."""
 
     model_config = ConfigDict(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from placement.files.input_schema import ClusterFile, ConfigFile, Entry, RequestsFile
+from placement.files.base_entry import Entry
+from placement.files.input_schema import ClusterFile, ConfigFile, RequestsFile
 from placement.files.plan_schema import PlanDocument
 from placement.files.rules_schema import RulesFile
 

@@ -23,6 +23,7 @@ from placement.files.syntax.document import (
 from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import flow, key
 from placement.problem.cluster import Network, ServerType
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan, Shares
 from placement.support.faults import InputError, input_error
 
@@ -168,6 +169,7 @@ def _document(plan: Plan) -> dict[str, Any]:
             "gap": plan.gap,
             "exclusive": instance.exclusive,
             "max_models_per_gpu": instance.max_models_per_gpu,
+            **_model_rules(instance.placement_rules),
         },
         "models": [
             {"id": name, "gpus_required": int(gpus), "memory_per_gpu_gb": float(memory)}
@@ -223,6 +225,14 @@ def _server_type(kind: ServerType) -> dict[str, Any]:
     """The fields of a server type; what only rules give is left out where there is none."""
     values = {f.name: getattr(kind, f.name) for f in fields(ServerType)}
     return {k: v for k, v in values.items() if v or k not in ONLY_BY_RULES}
+
+
+def _model_rules(rules: PlacementRules) -> dict[str, Any]:
+    """Rules on models as a file of rules states them; nothing where there is none."""
+    stated: dict[str, dict[str, Any]] = {}
+    for name, key_, value in rules.single():
+        stated.setdefault(name, {})[key_] = value
+    return {"models": stated} if stated else {}
 
 
 def _pairs(shares: Shares) -> list[list[float]]:

@@ -11,10 +11,12 @@ import numpy as np
 
 from placement.files.cluster_file import MAX_GPUS, gpu_sharing
 from placement.files.plan_schema import PlanDocument, PlanServerType, PlanWorkflow
+from placement.files.stated_rules import model_rules
 from placement.files.syntax.document import PlacedFault
 from placement.problem.cluster import Cluster, IntArray, Network, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Certificate
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import METRICS, Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement, gpu_violations
 from placement.support.faults import suggest
@@ -101,6 +103,7 @@ class PlanReader:
             exclusive=rules.exclusive,
             max_models_per_gpu=rules.max_models_per_gpu,
             objective=rules.objective,
+            placement_rules=self._placement_rules(),
         )
         placement, order = self._placement(instance)
         if not self.faults:
@@ -125,6 +128,13 @@ class PlanReader:
             dropped=tuple(entry.dropped),
             search_params=entry.search_params,
         )
+
+    def _placement_rules(self) -> PlacementRules:
+        stated = {}
+        for name, entry in self.entry.rules.models.items():
+            self._model(("rules", "models", name), name)
+            stated[name] = model_rules(entry)
+        return PlacementRules(models=stated)
 
     def _server_type(self, i: int, entry: PlanServerType) -> ServerType:
         fields = entry.model_dump()

@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from placement.files.base_entry import MAX_GPUS_PER_SERVER, MAX_SERVERS, Entry, ModelRulesEntry
 from placement.files.input_schema import (
     DEFAULT_EFFICIENCY,
-    MAX_GPUS_PER_SERVER,
-    MAX_SERVERS,
     MIN_SPEED,
-    Entry,
     SharingEfficiency,
 )
 from placement.problem.names import Mode, Objective, SharingMode
@@ -81,6 +79,9 @@ class PlanRules(Entry):
     exclusive: bool = Field(description="whether a GPU holds at most one replica")
     max_models_per_gpu: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         description="most replicas on one GPU; null: memory"
+    )
+    models: dict[str, ModelRulesEntry] = Field(
+        default={}, description="rules on models, as a file of rules states them"
     )
 
 

@@ -6,7 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from placement.files.input_schema import MAX_GPUS_PER_SERVER, MAX_SERVERS, Entry
+from placement.files.base_entry import (
+    MAX_GPUS_PER_SERVER,
+    MAX_SERVERS,
+    Entry,
+    Identifier,
+    ModelRulesEntry,
+)
 
 GpuNumber = Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]
 ServerNumber = Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]
@@ -24,4 +30,7 @@ class RulesFile(Entry):
 
     excluded_gpus: list[ServerGpus] = Field(
         default=[], description="GPUs on which no replica may stand, such as dead ones"
+    )
+    models: dict[Identifier, ModelRulesEntry] = Field(
+        default={}, description="rules of models, by their keys in the config"
     )

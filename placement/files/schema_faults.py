@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from placement.files.input_schema import Entry
+from placement.files.base_entry import Entry
 from placement.files.syntax.document import Document, PlacedFault, raise_faults
 from placement.files.syntax.yaml_text import dotted_place
 from placement.files.unread_fields import UnreadFields

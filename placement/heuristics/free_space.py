@@ -44,10 +44,21 @@ class Room:
             Ask for GPUs that hold no replica at all.
         """
         limit = 1 if empty else self.instance.models_per_gpu
+        if not self.allows(model):
+            shape = len(self.empty), max(0, self.memory_gb.shape[1] - self._length(model) + 1)
+            return np.zeros(shape, dtype=np.bool_)
         found = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
         for server, start in self._starts.get(model, ()) if limit > 1 else ():
             found[server, start] = False
         return found
+
+    def allows(self, model: int) -> bool:
+        """Whether the rules allow one more replica of the model."""
+        wanted = self.instance.requirements
+        return wanted is None or bool(self.count[model].sum() < wanted.most[model])
+
+    def _length(self, model: int) -> int:
+        return int(self.instance.gpus_required[model])
 
     def block_load(self, model: int) -> FloatArray:
         """Largest load estimate inside each block of the model, shape (S, G - k + 1)."""
@@ -92,7 +103,12 @@ class Room:
         return np.asarray(found.any(axis=1))
 
     def empty_block(self, model: int, server: int) -> int | None:
-        """First GPU of the first block of empty GPUs on a server; None where there is none."""
+        """First GPU of the first block of empty GPUs on a server; None where there is none.
+
+        None as well where the rules allow no more replicas.
+        """
+        if not self.allows(model):
+            return None
         vacant = self.replicas[server] == 0
         found = np.flatnonzero(open_blocks(self.instance, model, self.memory_gb[server], vacant))
         return int(found[0]) if len(found) else None

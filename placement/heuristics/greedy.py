@@ -60,18 +60,24 @@ def greedy(
 def replica_order(instance: Instance) -> list[int]:
     """Models in the order in which they receive replicas, until the GPUs are used up.
 
-    Every used model receives one, by usage; each further replica goes to the model whose
-    replicas are busiest, which is the divisor method of D'Hondt and keeps counts in proportion
-    to load.
+    Every used model receives one, by usage, then what rules ask for at least; each further replica
+    goes to the model whose replicas are busiest, which is the divisor method of D'Hondt and keeps
+    counts in proportion to load.
     """
-    k = instance.gpus_required
+    k, wanted = instance.gpus_required, instance.requirements
     spare = int(instance.cluster.usable_gpus.sum()) - int(k[list(instance.used_models)].sum())
     order = sorted(instance.used_models, key=lambda m: (-instance.model_work[m], m))
-    heap = [(-instance.model_work[m] / 1.0, m, 1) for m in order]
+    first = dict.fromkeys(order, 1)
+    if wanted is not None:
+        first = {m: int(max(wanted.least[m], wanted.spread[m])) for m in order}
+        more = [m for m in order for _ in range(first[m] - 1)]
+        spare -= int(k[more].sum())
+        order += more
+    heap = [(-instance.model_work[m] / n, m, n) for m, n in first.items()]
     heapq.heapify(heap)
     while heap and spare > 0:
         _, m, n = heapq.heappop(heap)
-        if k[m] > spare:
+        if k[m] > spare or (wanted is not None and n >= wanted.most[m]):
             continue
         order.append(m)
         spare -= int(k[m])
@@ -149,7 +155,7 @@ class RoundRobinChooser:
     @staticmethod
     def _free(room: Room, model: int) -> BoolArray:
         """Servers with a block of free GPUs for the model, shape (S,)."""
-        if room.instance.cluster.uniform:
+        if room.instance.cluster.uniform and room.allows(model):
             return (room.empty > 0) & room.holding(model)
         return np.asarray(room.fits(model, empty=True).any(axis=1))
 

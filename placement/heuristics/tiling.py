@@ -11,6 +11,7 @@ from placement.heuristics.greedy import greedy
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.solution import Placement
 
 
@@ -39,7 +40,10 @@ def repeated_greedy(instance: Instance, params: SearchParams = DEFAULTS) -> Plac
 
 
 def shrink(instance: Instance, factor: int) -> Instance:
-    """One `factor`-th of the servers of every type (at least one) under as much of the load."""
+    """One `factor`-th of the servers of every type (at least one) under as much of the load.
+
+    Rules on numbers of replicas are those of the whole cluster, and left out.
+    """
     types = tuple(
         replace(t, count=max(1, t.count // factor)) for t in instance.cluster.server_types
     )
@@ -47,6 +51,7 @@ def shrink(instance: Instance, factor: int) -> Instance:
     share = cluster.n_gpus / instance.cluster.n_gpus
     return replace(
         instance,
+        placement_rules=PlacementRules(),
         cluster=cluster,
         workflows=tuple(replace(w, rate=w.rate * share) for w in instance.workflows),
     )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from placement.heuristics.local_search import local_search
+from placement.heuristics.mending import mend
 from placement.improve.large_neighbourhood import Goal, Met, search_servers, worth_of
 from placement.params.improvement_params import BeyondCapParams
 from placement.problem.instance import Instance
@@ -56,7 +57,10 @@ def search_beyond(
         seed = settings.seed + attempt
         phase = budget.part(params.attempt_share)
         wider = replace(instance, load_cap=instance.load_cap * slack)
-        placement = local_search(wider, seed=seed, budget=phase, params=settings.params)
+        searched = local_search(wider, seed=seed, budget=phase, params=settings.params)
+        placement = mend(instance, searched)
+        if placement is None:
+            continue
         start = best_routing(instance, placement, settings, budget=budget)
         start = start or elastic_routing(instance, placement, settings, budget=budget)
         if start is None:

@@ -11,7 +11,7 @@ from placement.params.revision_params import RefineParams
 from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution
+from placement.problem.solution import Placement, Solution, rule_violations
 
 Rows = list[tuple[int, int, int]]
 """(model, server, first GPU) of replicas."""
@@ -24,7 +24,7 @@ def random_neighbour(
     rng: np.random.Generator,
     params: RefineParams = DEFAULTS.refine,
 ) -> Placement | None:
-    """Draw one move; None where it breaks a rule of space or leaves a used model without replica.
+    """Draw one move; None where it breaks a rule, or leaves a used model without replica.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def random_neighbour(
     model, server, start = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
     if set(instance.used_models) - set(model.tolist()):
         return None
-    return Placement.sorted(model, server, start)
+    placement = Placement.sorted(model, server, start)
+    return None if rule_violations(instance, placement) else placement
 
 
 def _add(

@@ -7,14 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pulp
 
+from placement.heuristics.mending import mend
 from placement.heuristics.tiling import repeated_greedy
 from placement.patterns.pricing.counts import space_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Bottleneck
+from placement.problem.placement_rules import NO_LIMIT
 from placement.problem.solution import Placement
 from placement.problem.space import models_that_fit, most_replicas
 from placement.programs.bottleneck import compact_bottleneck, proven_lower, restored
+from placement.programs.keeping import keep_rules
 from placement.programs.least_load import least_bottleneck
 from placement.programs.spares import relieve_bottleneck
 from placement.solver.budget import Budget
@@ -47,9 +50,9 @@ def pattern_bottleneck(
         unit = normal.load_unit or 1.0
         found = pattern_bottleneck(normal, settings, budget, target=target / unit, start=start)
         return restored(instance, normal, found)
-    upper, best = least_bottleneck(
-        instance, start or repeated_greedy(instance, settings.params), settings, budget=budget.outer
-    )
+    if start is None:
+        start = keep_rules(instance, repeated_greedy(instance, settings.params), settings, budget)
+    upper, best = least_bottleneck(instance, start, settings, budget=budget.outer)
     floor = instance.load_floor
     enough = max(target, floor * (1 + params.closed))
     if upper <= enough:
@@ -68,6 +71,7 @@ def pattern_bottleneck(
             if counts is None or not exclusive:
                 continue
             placement = _pack(instance, counts) if instance.cluster.uniform else None
+            placement = placement and mend(instance, placement)
             if placement is not None:
                 load, solution = least_bottleneck(
                     instance, placement, settings, budget=budget.outer
@@ -89,7 +93,7 @@ def _aggregate(
     instance: Instance, settings: SolverSettings, budget: Budget, target: float
 ) -> tuple[float, dict[tuple[int, int], int] | None]:
     """Bound on theta, and counts n[m, type] that reach it."""
-    params = settings.params.counted_bottleneck
+    params, wanted = settings.params.counted_bottleneck, instance.requirements
     ceiling = 1.0 / max(target, instance.load_floor)
     theta = pulp.LpVariable("theta", 0, ceiling)
     problem = pulp.LpProblem("bottleneck", pulp.LpMaximize)
@@ -121,6 +125,10 @@ def _aggregate(
         if not held[m]:
             return ceiling, None
         problem += linear(held[m]) >= 1
+        if wanted is not None:
+            problem += linear(held[m]) >= float(max(wanted.least[m], wanted.spread[m]))
+            if wanted.most[m] < NO_LIMIT:
+                problem += linear(held[m]) <= float(wanted.most[m])
         problem += linear([*done[m], (theta, -float(instance.model_work[m]))]) >= 0
     problem += linear([(theta, 1.0)])
     outcome = solve_program(

@@ -43,7 +43,7 @@ def lagrangian(instance: Instance, rows: Sequence[Row], duals: Duals, bounds: li
     with multipliers of the right sign, leaves one problem per server, whose maximum is at most
     the pricing problem's proven bound (Geoffrion, Lagrangean relaxation for integer programming,
     Math. Prog. Study 2, 1974). `instance` is normalized. It bounds every plan that keeps the
-    rows; all plans keep `rounding_rows`.
+    rows; all plans keep `standing_rows`.
 
     Parameters
     ----------

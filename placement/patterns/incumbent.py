@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from placement.heuristics.mending import mend
 from placement.params.search_params import SearchParams
 from placement.patterns.column_generation import Pool
 from placement.patterns.exchanges import neighbours
@@ -102,8 +103,8 @@ class Search:
 
     def offer(self, servers: dict[Pattern, int]) -> bool:
         """Expand and route an integer plan; keep it where it is better."""
-        placement = expand(self.instance, servers)
-        if set(self.instance.used_models) - set(placement.model.tolist()):
+        placement = mend(self.instance, expand(self.instance, servers))
+        if placement is None or set(self.instance.used_models) - set(placement.model.tolist()):
             return False
         routed = best_routing(self.instance, placement, self.settings, budget=self.budget.outer)
         if routed is None:

@@ -29,6 +29,7 @@ import pulp
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.duals import zero_duals
 from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.master_rows import rule_rows
 from placement.patterns.pattern import Pattern, expand, lay_out, patterns_of
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.restricted_master import Master
@@ -81,7 +82,8 @@ class ScenarioMaster:
         self.criterion = criterion
         self.scenarios = scenarios
         self.masters = [
-            Master(s, patterns, integer=integer and k == 0) for k, s in enumerate(scenarios)
+            Master(s, patterns, rule_rows(s), integer=integer and k == 0)
+            for k, s in enumerate(scenarios)
         ]
         values = [list(m.problem.objective.items()) for m in self.masters]
         self.problem = join([m.problem for m in self.masters])

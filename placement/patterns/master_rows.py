@@ -18,6 +18,7 @@ import pulp
 from placement.patterns.pattern import Pattern
 from placement.patterns.pricing.features import Features
 from placement.problem.instance import Instance
+from placement.problem.placement_rules import NO_LIMIT
 from placement.programs.flows import Part
 from placement.programs.least_replicas import whole_replicas
 
@@ -177,7 +178,7 @@ class CountRow(Row):
         return features.at_least_of_each(self.models, self.threshold)
 
     def named(self, instance: Instance) -> dict[str, object] | None:
-        """None: those of whole replicas follow from the instance, branching stores its own."""
+        """None: those of every plan follow from the instance, branching stores its own."""
         return None
 
 
@@ -186,3 +187,23 @@ def rounding_rows(instance: Instance) -> tuple[CountRow, ...]:
     return tuple(
         CountRow((m,), 0, weight, least=least) for m, weight, least in whole_replicas(instance)
     )
+
+
+def rule_rows(instance: Instance) -> tuple[CountRow, ...]:
+    """Rules on the numbers of replicas of the used models, as rows of the master."""
+    wanted, rows = instance.requirements, []
+    one = (1.0,) * len(instance.cluster.server_types)
+    for m in instance.used_models if wanted is not None else ():
+        assert wanted is not None
+        if wanted.least[m] > 1:
+            rows.append(CountRow((m,), 0, one, least=float(wanted.least[m])))
+        if wanted.most[m] < NO_LIMIT:
+            rows.append(CountRow((m,), 0, one, most=float(wanted.most[m])))
+        if wanted.spread[m] > 1:
+            rows.append(CountRow((m,), 1, one, least=float(wanted.spread[m])))
+    return tuple(rows)
+
+
+def standing_rows(instance: Instance) -> tuple[CountRow, ...]:
+    """Rows that every plan keeps: whole replicas, and the rules."""
+    return (*rounding_rows(instance), *rule_rows(instance))

@@ -24,7 +24,7 @@ from placement.patterns.incumbent import (
     widen,
 )
 from placement.patterns.initial_patterns import first_patterns
-from placement.patterns.master_rows import rounding_rows
+from placement.patterns.master_rows import standing_rows
 from placement.patterns.pattern import canonical, patterns_of
 from placement.patterns.pricing.content_list import listed_contents
 from placement.patterns.pricing.contents import ContentDraft
@@ -87,7 +87,7 @@ def solve_patterns(
     """
     normal = normalize(instance)
     params = settings.params.patterns
-    pool = Pool(ProvenBound(rounding_rows(normal)), params=settings.params.column_generation)
+    pool = Pool(ProvenBound(standing_rows(normal)), params=settings.params.column_generation)
     search = Search(
         instance=instance,
         normal=normal,

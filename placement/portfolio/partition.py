@@ -19,6 +19,7 @@ from placement.patterns import solve_patterns
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.solution import Placement, evaluate
 from placement.programs.compact import solve_compact
 from placement.programs.least_load import least_bottleneck
@@ -128,6 +129,7 @@ def _part(instance: Instance, servers: IntArray, rates: FloatArray) -> Instance:
     )
     return replace(
         instance,
+        placement_rules=PlacementRules(),
         cluster=replace(instance.cluster, server_types=types),
         workflows=tuple(
             replace(w, rate=float(rate)) for w, rate in zip(instance.workflows, rates, strict=True)

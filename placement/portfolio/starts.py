@@ -26,6 +26,7 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import Bottleneck, SolveOptions, cap_for
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.programs.bottleneck import compact_bottleneck
+from placement.programs.keeping import keep_rules
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.programs.spares import busy_replicas
@@ -65,7 +66,8 @@ class Placer:
     @cached_property
     def plainest(self) -> Placement:
         """The first placement: that of greedy, of a fraction where the cluster is large."""
-        return repeated_greedy(self.instance, self.params)
+        placed = repeated_greedy(self.instance, self.params)
+        return keep_rules(self.instance, placed, self.settings)
 
     @property
     def params(self) -> SearchParams:
@@ -103,7 +105,8 @@ class Placer:
             For methods that search.
         """
         if (method, cap) not in self._known:
-            self._known[method, cap] = self._place(method, cap, budget)
+            placed = self._place(method, cap, budget)
+            self._known[method, cap] = keep_rules(self.instance, placed, self.settings, budget)
         return self._known[method, cap]
 
     def _place(self, method: str, cap: float, budget: Budget) -> Placement:

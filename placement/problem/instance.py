@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -10,6 +10,12 @@ import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.names import Objective
+from placement.problem.placement_rules import (
+    PlacementRules,
+    Requirements,
+    merged_rules,
+    requirements_of,
+)
 from placement.problem.rules import Rules
 from placement.problem.server_kinds import apply_rules
 from placement.problem.trace import Demand, Trace, measure_demand
@@ -79,6 +85,8 @@ class Instance(ByContent):
     load_unit : float or None
         Busy fraction that a load of 1 stands for in a normalized instance (`normalization`); None
         where rates, work and loads are as measured.
+    placement_rules : PlacementRules
+        What else must hold of the replicas; excluded GPUs are in the cluster already.
     """
 
     model_ids: tuple[str, ...]
@@ -92,6 +100,12 @@ class Instance(ByContent):
     max_models_per_gpu: int | None = None
     objective: Objective = "mixed"
     load_unit: float | None = None
+    placement_rules: PlacementRules = field(default_factory=PlacementRules)
+
+    @cached_property
+    def requirements(self) -> Requirements | None:
+        """What the rules ask of the numbers of replicas; None where they ask nothing."""
+        return requirements_of(self.placement_rules, self.model_ids)
 
     @cached_property
     def total_rate(self) -> float:
@@ -231,4 +245,5 @@ def build_instance(
         exclusive=rules.exclusive,
         max_models_per_gpu=rules.max_models_per_gpu,
         objective=rules.objective,
+        placement_rules=merged_rules(workload, rules.placement),
     )

@@ -319,6 +319,26 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
         if not placement.replicas_per_model(len(instance.model_ids))[m]
     ]
     faults += [f"model {instance.model_ids[m]}: used, but without a replica" for m in absent]
+    return faults + rule_violations(instance, placement)
+
+
+def rule_violations(instance: Instance, placement: Placement) -> list[str]:
+    """Say every rule on the numbers of replicas that a placement breaks."""
+    wanted, faults = instance.requirements, []
+    if wanted is None:
+        return []
+    n_models = len(instance.model_ids)
+    count = placement.replicas_per_model(n_models)
+    pairs = np.unique(np.stack([placement.model, placement.server]), axis=1)
+    servers = np.bincount(pairs[0], minlength=n_models)
+    for m in instance.used_models:
+        name = instance.model_ids[m]
+        if count[m] < wanted.least[m]:
+            faults.append(f"model {name}: {count[m]} replicas, min_replicas is {wanted.least[m]}")
+        if count[m] > wanted.most[m]:
+            faults.append(f"model {name}: {count[m]} replicas, max_replicas is {wanted.most[m]}")
+        if servers[m] < wanted.spread[m]:
+            faults.append(f"model {name}: on {servers[m]} servers, spread is {wanted.spread[m]}")
     return faults
 
 

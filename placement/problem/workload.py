@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 
+from placement.problem.model_rules import ModelRules
 from placement.support.described import Described, Facts
 
 
@@ -69,6 +70,8 @@ class Model:
         What `memory_gb` is made of, where the config says so.
     serving : Serving
         What serves it for real.
+    rules : ModelRules
+        What the config demands of its replicas.
     """
 
     id: str
@@ -91,6 +94,7 @@ class Model:
     weights_gb: float | None = None
     kv_gb_per_sequence: float | None = None
     serving: Serving = Serving()
+    rules: ModelRules = field(default_factory=ModelRules)
 
     @property
     def memory_per_gpu_gb(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from placement.heuristics.mending import mend
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement, Solution, evaluate, gpu_loads
 from placement.problem.space import ServerSpace
@@ -45,6 +46,7 @@ def balance(
     best, params = solution, settings.params
     with budget.bounded():
         filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
+        filled = mend(instance, filled) or solution.placement
         routed = best_routing(instance, filled, settings, budget=budget)
         if routed is not None and (
             evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9

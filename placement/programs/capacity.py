@@ -20,6 +20,7 @@ from placement.problem.space import (
     starts,
     total_room_gb,
 )
+from placement.programs.keeping import ensure_rules
 from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
@@ -65,7 +66,8 @@ def ensure_coverage(
     Raises
     ------
     Infeasible
-        Names the models that do not fit, what they lack, and the smallest cluster that would do.
+        Names the models that do not fit, what they lack, and the smallest cluster that would do;
+        or the rules that cannot hold together.
     """
     homeless = [m for m in instance.used_models if not _types_for(instance, m)]
     if not homeless:
@@ -74,11 +76,13 @@ def ensure_coverage(
         except Infeasible:
             pass
         else:
+            ensure_rules(instance, settings, budget)
             return Coverage(instance)
     budget = budget or Budget()
     kept = _most_requests(instance, settings, budget.part(settings.params.coverage.decide_share))
     lost = tuple(w for w in instance.active_workflows if w not in kept)
     if not lost:
+        ensure_rules(instance, settings, budget)
         return Coverage(instance)
     workflows = tuple(
         replace(flow, rate=0.0) if w in lost else flow for w, flow in enumerate(instance.workflows)
@@ -88,6 +92,7 @@ def ensure_coverage(
     if not allow_partial or not kept:
         part = budget.part(settings.params.coverage.advice_share)
         raise Infeasible(_explain(instance, homeless, dropped, settings, part))
+    ensure_rules(partial, settings, budget)
     return Coverage(partial, dropped, lost)
 
 

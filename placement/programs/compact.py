@@ -22,6 +22,7 @@ from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
+from placement.problem.placement_rules import NO_LIMIT, Requirements
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
 from placement.programs.fitting_sets import apart, told
@@ -94,6 +95,8 @@ class CompactProgram:
         for m in instance.used_models:
             held = [(x, 1.0) for s in self._servers(m) for x, _, _ in self.replicas[m, s]]
             self.problem += linear(held) >= 1, f"cover_{m}"
+        if instance.requirements is not None:
+            self._keep_rules(instance.requirements)
 
     def _servers(self, m: int) -> list[int]:
         return [s for s in range(self.instance.cluster.n_servers) if (m, s) in self.replicas]
@@ -134,6 +137,24 @@ class CompactProgram:
         for m in models_that_fit(self.instance, kind):
             self.replicas[m, s] = rows.replicas(m, f"_{s}")
         rows.gpus(f"_{s}")
+
+    def _keep_rules(self, wanted: Requirements) -> None:
+        """Rows on the numbers of replicas, and of servers with one: y[m,s] <= sum of x."""
+        for m in self.instance.used_models:
+            servers = self._servers(m)
+            held = [(x, 1.0) for s in servers for x, _, _ in self.replicas[m, s]]
+            if wanted.least[m] > 1:
+                self.problem += linear(held) >= float(wanted.least[m]), f"least_{m}"
+            if wanted.most[m] < NO_LIMIT:
+                self.problem += linear(held) <= float(wanted.most[m]), f"most_{m}"
+            if wanted.spread[m] > 1:
+                there = []
+                for s in servers:
+                    y = pulp.LpVariable(f"y_{m}_{s}", 0, 1, pulp.LpInteger)
+                    here = [(x, -1.0) for x, _, _ in self.replicas[m, s]]
+                    self.problem += linear([(y, 1.0), *here]) <= 0, f"there_{m}_{s}"
+                    there.append((y, 1.0))
+                self.problem += linear(there) >= float(wanted.spread[m]), f"spread_{m}"
 
     def round_up(self) -> None:
         """Demand the whole replicas that each model's work needs under the cap."""

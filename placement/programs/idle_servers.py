@@ -13,6 +13,7 @@ from math import ceil
 import numpy as np
 
 from placement.params.search_params import DEFAULTS, SearchParams
+from placement.problem.cluster import IntArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Flows, Placement, Solution
 
@@ -24,7 +25,7 @@ def trim(instance: Instance, params: SearchParams = DEFAULTS) -> Instance:
         instance.load_floor / limits.least_use / instance.load_cap
     )  # of the least caps a part is 0
     share = max(limits.most_servers / cluster.n_servers, use)
-    if share >= 1.0:
+    if share >= 1.0 or instance.requirements is not None:
         return instance
     least = len(instance.used_models)  # so that each can have a server of its own
     types = tuple(
@@ -32,6 +33,16 @@ def trim(instance: Instance, params: SearchParams = DEFAULTS) -> Instance:
         for t in cluster.server_types
     )
     return replace(instance, cluster=replace(cluster, server_types=types))
+
+
+def first_servers(instance: Instance, most: int) -> tuple[Instance, IntArray]:
+    """Keep no more servers of a type than `most`; the numbers that they have in the cluster."""
+    cluster = instance.cluster
+    types = tuple(replace(t, count=min(t.count, most)) for t in cluster.server_types)
+    first = np.cumsum([0, *(t.count for t in cluster.server_types[:-1])])
+    numbers = [f + np.arange(t.count) for f, t in zip(first, types, strict=True)]
+    small = replace(instance, cluster=replace(cluster, server_types=types))
+    return small, np.concatenate(numbers).astype(np.int64)
 
 
 def place_back(instance: Instance, small: Instance, solution: Solution) -> Solution:

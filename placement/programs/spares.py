@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from placement.heuristics.mending import mend
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
@@ -40,7 +41,8 @@ def refill(
         it cannot in time.
     """
     for _ in range(params.spares.refill_rounds):
-        found = even(fill(instance, busy_replicas(instance, solution), params))
+        filled = mend(instance, fill(instance, busy_replicas(instance, solution), params))
+        found = None if filled is None else even(filled)
         if found is None:
             break
         before, after = spread(instance, solution), spread(instance, found)
@@ -81,7 +83,10 @@ def relieve_bottleneck(
     for _ in range(settings.params.spares.relief_rounds):
         if best[0] <= enough or budget.expired:
             break
-        placement = fill(instance, busy_replicas(instance, last), settings.params)
+        filled = fill(instance, busy_replicas(instance, last), settings.params)
+        placement = mend(instance, filled)
+        if placement is None:
+            break
         load, last = least_bottleneck(instance, placement, settings, budget=budget.outer)
         if load < best[0]:
             best = load, last

@@ -9,6 +9,7 @@ branch and bound over every server.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from placement.problem.plan import Plan
@@ -111,6 +112,7 @@ class _Growth:
         self._work = work
         self._done: dict[int, list[tuple[int, float]]] = defaultdict(list)
         self._held: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        self._servers: list[Mapping[int, Sequence[int]]] = []
 
     def replicas(self, m: int, most: float, speed: float) -> tuple[int, int]:
         """Add replicas of a model and the load they carry, at most 1 each; returns both columns."""
@@ -121,13 +123,35 @@ class _Growth:
         self._held[m].append((n, 1.0))
         return n, h
 
+    def on_server(self, here: Mapping[int, Sequence[int]]) -> None:
+        """Remember the columns of one server's replicas, by model."""
+        self._servers.append(here)
+
+    def spread(self) -> None:
+        """Have as many servers with a replica as a rule asks for."""
+        wanted = self.scaled.instance.requirements
+        for m in self._work if wanted is not None else ():
+            assert wanted is not None
+            if wanted.spread[m] <= 1:
+                continue
+            there = []
+            for here in self._servers:
+                held = self.program.column(0.0, 1.0, whole=True)
+                terms = [(n, -1.0) for n in here.get(m, ())]
+                self.program.row([(held, 1.0), *terms], 0.0)
+                there.append((held, 1.0))
+            self.program.row(there, low=float(wanted.spread[m]))
+
     def close(self) -> Program:
-        """Let every model do its work, grown, and have a replica."""
+        """Let every model do its work, grown, and have the replicas that it must and may have."""
+        wanted = self.scaled.instance.requirements
         for m, work in self._work.items():
             unit = max(1.0, work)
             grown = [(h, v / unit) for h, v in self._done[m]]
             self.program.row([*grown, (self.growth, -work / unit)], low=0.0)
             self.program.row(self._held[m], low=1.0)
+            if wanted is not None:
+                self.program.row(self._held[m], float(wanted.most[m]), low=float(wanted.least[m]))
         return self.program
 
 
@@ -176,6 +200,8 @@ def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
                 order = [(n, 1.0) for n in here[first]]
                 growth.program.row([*order, *((n, -1.0) for n, _ in before)], 0.0)
             before = [(n, 1.0) for n in here.get(first, [])]
+            growth.on_server(here)
+    growth.spread()
     return growth.close()
 
 

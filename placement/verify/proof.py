@@ -18,7 +18,15 @@ from placement.verify.content_bounds import Listing, Priced, listings
 from placement.verify.matrix_program import Clock, OutOfTime, Undecided
 from placement.verify.scaled_problem import Scaled
 from placement.verify.server_bound import highest_worth
-from placement.verify.valid_rows import Prices, Row, kept_rows, prices_of, replica_rows, split_rows
+from placement.verify.valid_rows import (
+    Prices,
+    Row,
+    kept_rows,
+    prices_of,
+    replica_rows,
+    rule_rows,
+    split_rows,
+)
 from placement.verify.whole_program import MOST_COLUMNS, DirectProgram, columns_of
 
 TOLERANCE = 1e-6
@@ -161,6 +169,7 @@ class _Proof:
         """
         rows: list[Row | None] = [
             *replica_rows(self.scaled),
+            *rule_rows(self.scaled),
             *kept_rows(self.scaled, duals.get("kept")),
         ]
         highest = 0.0

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from placement.problem.placement_rules import NO_LIMIT
 from placement.support.equality import ByContent
 from placement.verify.scaled_problem import WHOLE_WORKFLOW, Part, Scaled, part_work
 
@@ -138,6 +139,22 @@ def replica_rows(scaled: Scaled) -> list[CountRow]:
             least = max(1.0, float(math.ceil(work / speed)))
             found[CountRow((m,), 0, weight, at_least=True, limit=least)] = None
     return list(found)
+
+
+def rule_rows(scaled: Scaled) -> list[CountRow]:
+    """Rules on the numbers of replicas, which every plan asked for keeps, in the file's order."""
+    wanted, found = scaled.instance.requirements, []
+    ones = (1.0,) * len(scaled.types)
+    for m in scaled.used if wanted is not None else ():
+        assert wanted is not None
+        least, most, spread = (int(a[m]) for a in (wanted.least, wanted.most, wanted.spread))
+        if least > 1:
+            found.append(CountRow((m,), 0, ones, at_least=True, limit=float(least)))
+        if most < NO_LIMIT:
+            found.append(CountRow((m,), 0, ones, at_least=False, limit=float(most)))
+        if spread > 1:
+            found.append(CountRow((m,), 1, ones, at_least=True, limit=float(spread)))
+    return found
 
 
 def kept_rows(scaled: Scaled, data: object) -> Iterator[Row | None]:

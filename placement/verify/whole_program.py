@@ -12,7 +12,7 @@ from placement.problem.plan import Plan
 from placement.problem.space import gpu_rooms_gb
 from placement.verify.matrix_program import Answer, Clock, Program
 from placement.verify.scaled_problem import Scaled
-from placement.verify.valid_rows import CountRow, replica_rows
+from placement.verify.valid_rows import CountRow, replica_rows, rule_rows
 
 MOST_COLUMNS = 1_000_000
 """Columns beyond which branch and bound over all servers decides nothing in any time."""
@@ -52,7 +52,7 @@ class DirectProgram:
         for flow in scaled.flows:
             for v in range(len(flow.models)):
                 self.program.row(demand[flow.w, v], flow.rate, low=flow.rate)
-        for row in replica_rows(scaled):
+        for row in (*replica_rows(scaled), *rule_rows(scaled)):
             self._replicas(row)
         self._order()
 
@@ -120,12 +120,19 @@ class DirectProgram:
 
     def _replicas(self, row: CountRow) -> None:
         m = row.models[0]
-        terms = [
-            (x, row.weight[t])
-            for s, t in enumerate(self.kinds)
-            for x, _ in self.numbers.get((m, s), [])
-        ]
-        self.program.row(terms, low=row.limit)
+        terms: list[tuple[int, float]] = []
+        for s, t in enumerate(self.kinds):
+            here = self.numbers.get((m, s), [])
+            if row.threshold:  # servers with a replica count, not replicas
+                there = self.program.column(0.0, 1.0, whole=True)
+                self.program.row([(there, 1.0), *((x, -1.0) for x, _ in here)], 0.0)
+                terms.append((there, row.weight[t]))
+            else:
+                terms += [(x, row.weight[t]) for x, _ in here]
+        if row.at_least:
+            self.program.row(terms, low=row.limit)
+        else:
+            self.program.row(terms, row.limit)
 
     def _order(self) -> None:
         """Of identical servers the earlier holds no fewer replicas of one model: any plan can."""

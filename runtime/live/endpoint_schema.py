@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from placement.files.input_schema import Entry, Identifier
+from placement.files.base_entry import Entry, Identifier
 from runtime.live.kinds import Kind
 
 Timeout = Annotated[float, Field(gt=0, le=1e6)]

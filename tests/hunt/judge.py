@@ -202,6 +202,11 @@ def _judge_space(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> No
             verdict.fault("rules", f"GPU {g} is excluded, and holds {count[g]} replicas")
     for name in problem.models.keys() - {m for m, _ in blocks}:
         verdict.fault("space", f"model {name} has no replica")
+    for name, rules in problem.rules.items():
+        servers = [r["server"] for r in plan["replicas"] if r["model"] == name]
+        least, most = rules.get("min_replicas", 1), rules.get("max_replicas", len(servers))
+        if not least <= len(servers) <= most or len(set(servers)) < rules.get("spread", 1):
+            verdict.fault("rules", f"model {name} has replicas on {servers}, against {rules}")
 
 
 def _judge_load(problem: Problem, case: Case, plan: dict[str, Any], verdict: Verdict) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import combinations
@@ -64,6 +64,7 @@ class Problem:
     workflows: tuple[Workflow, ...]
     alpha: float
     most: int
+    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def work(self) -> dict[str, float]:
@@ -123,6 +124,7 @@ def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
         tuple(workflows),
         float(alpha),
         most or len(models) * max(m.gpus for m in models.values()),
+        {name: r for name, r in _rules(folder).get("models", {}).items() if name in used},
     )
 
 

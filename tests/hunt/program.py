@@ -7,8 +7,9 @@ all variables lie in [0, 1] whatever the unit of time. Slow and plain on purpose
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import highspy
 import numpy as np
@@ -92,9 +93,23 @@ class Program:
                     for g in range(i, i + model.gpus):
                         memory[s, g][x] = model.memory / server.memory
             self._row(1.0, np.inf, {x: 1.0 for (m, _, _), x in self.x.items() if m == name})
+        for name, rules in problem.rules.items():
+            self._keep_rules(name, rules)
         for terms in memory.values():
             self._row(-np.inf, 1 + ROOM, terms)
             self._row(-np.inf, problem.most, dict.fromkeys(terms, 1.0))
+
+    def _keep_rules(self, name: str, rules: Mapping[str, Any]) -> None:
+        mine = {x: 1.0 for (m, _, _), x in self.x.items() if m == name}
+        most = rules.get("max_replicas", np.inf)
+        self._row(rules.get("min_replicas", 1.0), most, mine)
+        if "spread" in rules:
+            there = {}
+            for s in range(len(self.problem.servers)):
+                held = there[s] = self._variable(whole=True)
+                here = {x: -1.0 for (m, at, _), x in self.x.items() if (m, at) == (name, s)}
+                self._row(-np.inf, 0.0, {held: 1.0, **here})
+            self._row(rules["spread"], np.inf, dict.fromkeys(there.values(), 1.0))
 
     def _route(self) -> None:
         problem = self.problem

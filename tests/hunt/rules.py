@@ -17,6 +17,8 @@ def with_rules(case: Case) -> Case:
     rules: dict[str, Any] = {}
     servers = _server_gpus(case)
     rules["excluded_gpus"] = _excluded(rng, servers, kinds)
+    if models := _on_models(rng, case, servers, kinds):
+        rules["models"] = models
     return replace(case, rules=rules, kinds=(*case.kinds, *kinds))
 
 
@@ -25,6 +27,25 @@ def _server_gpus(case: Case) -> list[int]:
         return [t["gpus"] for t in case.cluster["server_types"].values() for _ in range(t["count"])]
     full, rest = divmod(case.options["gpus"], case.options["gpus_per_server"])
     return [case.options["gpus_per_server"]] * full + ([rest] if rest else [])
+
+
+def _on_models(
+    rng: np.random.Generator, case: Case, servers: list[int], kinds: list[str]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name in case.config["models"]:
+        rules: dict[str, Any] = {}
+        if rng.random() < 0.3:
+            rules["min_replicas"] = int(rng.integers(1, 4))
+        if rng.random() < 0.3:
+            rules["max_replicas"] = int(rng.integers(rules.get("min_replicas", 1), 4))
+        if rng.random() < 0.3:
+            most = min(len(servers), rules.get("max_replicas", 3))
+            rules["spread"] = int(rng.integers(1, most + 1))
+        if rules:
+            found[name] = rules
+            kinds += rules
+    return found
 
 
 def _excluded(

@@ -18,7 +18,10 @@ QUICK = range(24)
 THOROUGH = range(200, 204)
 BATCHES = 6
 
-EVERY_KIND = {"excluded GPUs", "exclusive", "shared", "several types", "compact", "patterns"}
+EVERY_KIND = {
+    "excluded GPUs", "min_replicas", "max_replicas", "spread",
+    "exclusive", "shared", "several types", "compact", "patterns",
+}  # fmt: skip
 
 
 def ruled(seed: int) -> Case:

@@ -15,8 +15,10 @@ from placement.check import check, check_plan
 from placement.files.plan_file import read_plan, write_plan
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import build_instance
+from placement.problem.model_rules import ModelRules
 from placement.problem.names import Objective
 from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan, Shares, WorkflowRouting, build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Flows, Placement, Solution, evaluate, settle, violations
@@ -328,3 +330,27 @@ def test_another_config_is_told_apart(plan: Plan, change: Any, said: str) -> Non
     if said.startswith("workflows: the plan") and other.workflows[0].id == "rare":
         trace = replace(trace, workflow=1 - trace.workflow)
     assert any(fault.startswith(said) for fault in check(plan, other, trace))
+
+
+def test_a_plan_is_judged_by_its_rules(plan: Plan, tmp_path: Path) -> None:
+    """They come back from the file, and whatever breaks them is named."""
+    rules = PlacementRules(models={"a": ModelRules(min_replicas=1, spread=2), "c": ModelRules(1)})
+    demand = Demand(np.array([1, 1]), RATES, (np.full(2, 0.3), np.full(1, 0.3)), 1.0)
+    instance = build_instance(workload(), demand, Cluster.homogeneous(4, 2), Rules(placement=rules))
+    made = build_plan(solve_instance(instance, SolveOptions(time_limit_s=5)), workload())
+    write_plan(tmp_path / "plan.yaml", made)
+    read = read_plan(tmp_path / "plan.yaml")
+    assert read.instance.placement_rules == rules
+    assert check_plan(read) == []
+    wrong = PlacementRules(models={"b": ModelRules(min_replicas=20), "c": ModelRules(spread=9)})
+    broken = replace(plan, instance=replace(plan.instance, placement_rules=wrong))
+    faults = check_plan(broken)
+    assert any("min_replicas is 20" in fault for fault in faults)
+    assert any("spread is 9" in fault for fault in faults)
+
+
+def test_the_rules_of_the_config_stand_in_the_plan(plan: Plan) -> None:
+    models = workload().models
+    ruled = replace(workload(), models=(replace(models[0], rules=ModelRules(2)), *models[1:]))
+    fault = "rules: min_replicas of model a stands in the config, and not in the plan"
+    assert fault in check(plan, ruled, steady_trace())

@@ -7,18 +7,24 @@ import pytest
 
 from placement.files.rules_file import read_rules
 from placement.problem.cluster import Cluster
+from placement.problem.model_rules import ModelRules
 from placement.problem.placement_rules import PlacementRules
 from placement.support.faults import InputError
-from tests.placement.files.cases import write_document
+from tests.placement.files.cases import workload, write_document
 
 CLUSTER = Cluster.homogeneous(7, 4)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
 def test_rules_are_read(suffix: str, tmp_path: Path) -> None:
-    data = {"excluded_gpus": [{"server": 1, "gpus": [2, 0]}]}
-    rules = read_rules(write_document(tmp_path / f"r{suffix}", data), CLUSTER)
-    assert rules == PlacementRules(excluded_gpus=((1, (0, 2)),))
+    data = {
+        "excluded_gpus": [{"server": 1, "gpus": [2, 0]}],
+        "models": {"painter": {"min_replicas": 2, "spread": 1}},
+    }
+    rules = read_rules(write_document(tmp_path / f"r{suffix}", data), CLUSTER, workload(tmp_path))
+    assert rules == PlacementRules(
+        excluded_gpus=((1, (0, 2)),), models={"painter": ModelRules(min_replicas=2, spread=1)}
+    )
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
@@ -30,6 +36,15 @@ def test_rules_are_read(suffix: str, tmp_path: Path) -> None:
         ({"excluded_gpus": [{"server": 1, "gpus": [1, 3]}]}, "excluded_gpus[0].gpus[1]", "0 to 2"),
         ({"excluded_gpus": [{"server": 1, "gpus": []}]}, "excluded_gpus[0].gpus", "empty"),
         ({"excluded_gpus": [{"server": -1, "gpus": [0]}]}, "excluded_gpus[0].server", "at least 0"),
+        ({"models": {"paint": {"spread": 1}}}, "models.paint", "did you mean 'painter'?"),
+        ({"models": {"painter": {"spred": 1}}}, "models.painter.spred", "did you mean 'spread'?"),
+        ({"models": {"painter": {"spread": 3}}}, "models.painter.spread", "has 2 servers"),
+        ({"models": {"painter": {"spread": 0}}}, "models.painter.spread", "at least 1"),
+        (
+            {"models": {"painter": {"min_replicas": 2, "max_replicas": 1}}},
+            "models.painter.min_replicas",
+            "max_replicas is 1",
+        ),
         (
             {"excluded_gpus": [{"server": s, "gpus": list(range(4 - s))} for s in (0, 1)]},
             "excluded_gpus",
@@ -42,7 +57,7 @@ def test_a_fault_names_file_key_line_and_remedy(
 ) -> None:
     path = write_document(tmp_path / f"r{suffix}", data)
     with pytest.raises(InputError) as caught:
-        read_rules(path, CLUSTER)
+        read_rules(path, CLUSTER, workload(tmp_path))
     text = str(caught.value)
     assert words in text
     assert f"{path}: {key} (line " in text

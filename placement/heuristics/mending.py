@@ -1,0 +1,153 @@
+"""Make a placement keep the rules on numbers of replicas, with few changes and without a solver."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from placement.heuristics.free_space import Room
+from placement.problem.instance import Instance
+from placement.problem.solution import Placement, rule_violations
+from placement.problem.space import ServerSpace
+from placement.solver.budget import tick
+
+Replica = tuple[int, int, int]
+"""Model, server, first GPU."""
+
+
+def mend(instance: Instance, placement: Placement) -> Placement | None:
+    """Take replicas off where there are too many, then add where there are too few.
+
+    What is missing goes to the emptiest block with room on a server without the model; where there
+    is none, replicas that no rule asks for make room.
+
+    Returns
+    -------
+    Placement or None
+        What was given where it keeps the rules; None where this does not find one that does.
+    """
+    if instance.requirements is None or not rule_violations(instance, placement):
+        return placement
+    mending = _Mending(instance, placement)
+    for m in instance.used_models:
+        mending.take_off(m)
+    for m in sorted(instance.used_models, key=lambda m: -int(instance.gpus_required[m])):
+        while mending.short(m):
+            tick()
+            if not (mending.add(m) or mending.make_room(m)):
+                return None
+    found = mending.placement()
+    return None if rule_violations(instance, found) else found
+
+
+class _Mending:
+    """A placement while it is being mended."""
+
+    def __init__(self, instance: Instance, placement: Placement) -> None:
+        assert instance.requirements is not None
+        self.instance, self.wanted = instance, instance.requirements
+        columns = (placement.model, placement.server, placement.start)
+        self.rows: list[Replica] = list(zip(*(c.tolist() for c in columns), strict=True))
+        self._count()
+
+    def _count(self) -> None:
+        self.replicas = Counter(m for m, _, _ in self.rows)
+        self.on = Counter((m, s) for m, s, _ in self.rows)
+        self.servers = Counter(m for m, _ in self.on)
+
+    def short(self, m: int) -> bool:
+        """Whether replicas of a model are missing, or servers that hold one."""
+        return bool(
+            self.replicas[m] < self.wanted.least[m] or self.servers[m] < self.wanted.spread[m]
+        )
+
+    def spare(self, row: Replica) -> bool:
+        """Whether no rule is broken without this replica."""
+        m, s, _ = row
+        if self.replicas[m] <= self.wanted.least[m]:
+            return False
+        return bool(self.on[m, s] > 1 or self.servers[m] > self.wanted.spread[m])
+
+    def take_off(self, m: int) -> None:
+        """Keep a model to its most replicas, and leave room among them for those it lacks."""
+        missing = max(0, int(self.wanted.spread[m]) - self.servers[m])
+        over = self.replicas[m] + missing - int(self.wanted.most[m])
+        for _ in range(over):
+            mine = [r for r in self.rows if r[0] == m]
+            # Of several on a server the last; else where the server holds least beside it.
+            beside = Counter(s for _, s, _ in self.rows)
+            several = [r for r in mine if self.on[m, r[1]] > 1]
+            if not several and len(mine) <= 1:
+                return
+            gone = several[-1] if several else min(mine, key=lambda r: (beside[r[1]], -r[1]))
+            self.rows.remove(gone)
+            self._count()
+
+    def _elsewhere(self, m: int) -> np.ndarray:
+        """Servers on which one more replica is of use, shape (S,)."""
+        held = np.zeros(self.instance.cluster.n_servers, dtype=np.bool_)
+        held[[s for o, s in self.on if o == m]] = True
+        needs_servers = self.servers[m] < self.wanted.spread[m]
+        return ~held if needs_servers else np.ones_like(held)
+
+    def add(self, m: int) -> bool:
+        """Place a replica of m where there is room; False where there is none."""
+        room = Room(self.instance)
+        for o, s, i in self.rows:
+            room.put(o, s, i, 1.0)
+        fits = room.fits(m)
+        fits[~self._elsewhere(m)] = False
+        if not fits.any():
+            return False
+        crowd = np.where(fits, room.block_load(m), np.inf)
+        # A server without the model comes first.
+        crowd[room.count[m] > 0] += 0.5
+        s, i = divmod(int(crowd.argmin()), crowd.shape[1])
+        self.rows.append((m, s, i))
+        self._count()
+        return True
+
+    def make_room(self, m: int) -> bool:
+        """Take spare replicas off the server where they are missed least, and place m there."""
+        best: tuple[float, int, list[Replica], int] | None = None
+        cluster = self.instance.cluster
+        for s in np.flatnonzero(self._elsewhere(m)).tolist():
+            here = [r for r in self.rows if r[1] == s]
+            gone, kept, busiest = [], list(here), 0.0
+            kind = cluster.server_types[cluster.server_type[s]]
+            before = self.rows
+            start = None
+            for row in sorted(here, key=lambda r: (self._load_without(r[0]), r)):
+                if row[0] == m or not self.spare(row):
+                    continue
+                busiest = max(busiest, self._load_without(row[0]))
+                gone.append(row)
+                kept.remove(row)
+                self.rows = [r for r in self.rows if r != row]
+                self._count()
+                held = [(o, i) for o, _, i in kept]
+                fits = ServerSpace(self.instance, kind, held).fits(m)
+                if fits.any():
+                    start = int(fits.argmax())
+                    break
+            self.rows = before
+            self._count()
+            if start is not None and (best is None or busiest < best[0]):
+                best = busiest, s, gone, start
+        if best is None:
+            return False
+        _, s, gone, start = best
+        self.rows = [r for r in self.rows if r not in gone]
+        self.rows.append((m, s, start))
+        self._count()
+        return True
+
+    def _load_without(self, m: int) -> float:
+        """Work of each replica of a model when there is one less."""
+        return float(self.instance.model_work[m]) / max(1, self.replicas[m] - 1)
+
+    def placement(self) -> Placement:
+        """The replicas as they stand."""
+        columns = np.array(self.rows, dtype=np.int64).reshape(-1, 3).T
+        return Placement.sorted(columns[0], columns[1], columns[2])

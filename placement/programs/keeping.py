@@ -1,0 +1,182 @@
+"""Placements that keep the rules, and rules that cannot hold together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pulp
+
+from placement.heuristics.coverage import cover_anew
+from placement.heuristics.mending import mend
+from placement.problem.instance import Instance
+from placement.problem.outcome import Infeasible
+from placement.problem.placement_rules import PlacementRules
+from placement.problem.solution import Placement, rule_violations
+from placement.programs.compact import CompactProgram
+from placement.programs.idle_servers import first_servers
+from placement.solver.budget import Budget
+from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
+
+RULES_NODE_LIMIT = 20_000
+"""Branch-and-bound nodes of one program over placements that keep the rules."""
+
+
+def keep_rules(
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    budget: Budget | None = None,
+) -> Placement:
+    """Give a placement that keeps the rules, with as much as may be of the one given.
+
+    Parameters
+    ----------
+    instance : Instance
+    placement : Placement
+        Any placement on its servers.
+    settings : SolverSettings
+    budget : Budget, optional
+
+    Returns
+    -------
+    Placement
+
+    Raises
+    ------
+    Infeasible
+        None was found.
+    """
+    mended = mend(instance, placement)
+    if mended is not None:
+        return mended
+    found, _ = _nearest(instance, placement, settings, budget)
+    if found is None:
+        raise Infeasible(
+            "no placement was found that keeps the rules: "
+            f"{'; '.join(_sentence(*rule) for rule in instance.placement_rules.single())}; "
+            "loosen one of them, or add servers"
+        )
+    return found
+
+
+def ensure_rules(
+    instance: Instance, settings: SolverSettings, budget: Budget | None = None
+) -> None:
+    """Check that some placement keeps the rules.
+
+    Parameters
+    ----------
+    instance : Instance
+        Its used models fit but for the rules.
+    settings : SolverSettings
+    budget : Budget, optional
+
+    Raises
+    ------
+    Infeasible
+        Names a smallest set of rules that cannot hold together.
+    """
+    if instance.requirements is None or _holds(instance, settings, budget) is not False:
+        return
+    conflict = smallest_conflict(instance, settings, budget)
+    named = "; ".join(_sentence(*rule) for rule in conflict.single())
+    which = "this rule cannot be kept" if _one(conflict) else "these rules cannot hold together"
+    raise Infeasible(
+        f"{which} on {int(instance.cluster.usable_gpus.sum())} GPUs of "
+        f"{instance.cluster.n_servers} servers: {named}; loosen "
+        f"{'it' if _one(conflict) else 'one of them'}, or add servers or memory"
+    )
+
+
+def smallest_conflict(
+    instance: Instance, settings: SolverSettings, budget: Budget | None = None
+) -> PlacementRules:
+    """Rules that no placement keeps together, none of which can be left out.
+
+    Deletion filter (Chinneck and Dravnieks, Locating minimal infeasible constraint sets in linear
+    programs, ORSA Journal on Computing 3, 1991): each rule in turn stays out where the others
+    conflict without it. What no program decides in its nodes stays in.
+
+    Parameters
+    ----------
+    instance : Instance
+        Whose rules conflict.
+    settings : SolverSettings
+    budget : Budget, optional
+
+    Returns
+    -------
+    PlacementRules
+    """
+    for name, key, _ in list(instance.placement_rules.single()):
+        fewer = replace(instance, placement_rules=instance.placement_rules.without(name, key))
+        if fewer.requirements is not None and _holds(fewer, settings, budget) is False:
+            instance = fewer
+    return instance.placement_rules
+
+
+def _holds(instance: Instance, settings: SolverSettings, budget: Budget | None) -> bool | None:
+    """Whether some placement keeps the rules; None where that is not known."""
+    try:
+        if mend(instance, cover_anew(instance, settings.params.coverage).placement()) is not None:
+            return True
+    except Infeasible:
+        pass
+    found, status = _nearest(instance, None, settings, budget)
+    return True if found is not None else False if status == "infeasible" else None
+
+
+def _nearest(
+    instance: Instance,
+    placement: Placement | None,
+    settings: SolverSettings,
+    budget: Budget | None,
+) -> tuple[Placement | None, str]:
+    """The placement nearest to one, by the program, and its status.
+
+    Of each type no more servers are looked at than one replica each of all that rules ask for can
+    stand on.
+    """
+    wanted = instance.requirements
+    assert wanted is not None
+    most = sum(int(max(wanted.least[m], wanted.spread[m])) for m in instance.used_models)
+    small, number = first_servers(instance, most)
+    program = CompactProgram(small)
+    program.problem += linear(_kept(program, placement, number))
+    outcome = solve_program(
+        program.problem, settings, node_limit=RULES_NODE_LIMIT, budget=budget, light=True
+    )
+    if not outcome.found:
+        return None, outcome.status
+    found = program.placement()
+    found = Placement.sorted(found.model, number[found.server], found.start)
+    return (None if rule_violations(instance, found) else found), outcome.status
+
+
+def _kept(program: CompactProgram, placement: Placement | None, number: np.ndarray) -> Pairs:
+    """Replicas that stay where they are, less a little for each that stands."""
+    terms: Pairs = []
+    held: Counter[tuple[int, int, int]] = Counter()
+    if placement is not None:
+        own = {int(s): i for i, s in enumerate(number)}
+        columns = (placement.model, placement.server, placement.start)
+        for m, s, i in zip(*(c.tolist() for c in columns), strict=True):
+            held[m, own.get(s, -1), -1 if program.counts else i] += 1
+    for (m, s), entries in program.replicas.items():
+        for x, _, start in entries:
+            terms.append((x, -0.01))
+            if there := held[m, s, start]:
+                stays = pulp.LpVariable(f"stays_{m}_{s}_{start}", 0, there)
+                program.problem += linear([(stays, 1.0), (x, -1.0)]) <= 0
+                terms.append((stays, 1.0))
+    return terms
+
+
+def _one(rules: PlacementRules) -> bool:
+    return len(list(rules.single())) == 1
+
+
+def _sentence(name: str, key: str, value: object) -> str:
+    return f"{key} {value} of model {name}"
