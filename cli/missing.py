@@ -48,7 +48,7 @@ class Complete(click.Command):
     def _lacking(self, ctx: click.Context, found: Mapping[str, Any]) -> list[str]:
         """Name what is needed and not found, as the user would write it."""
         lacking = [
-            max(p.opts, key=len) if isinstance(p, click.Option) else PLAN_ARGUMENT
+            max(p.opts, key=len) if isinstance(p, click.Option) else p.make_metavar(ctx)
             for p in self.params
             if p.required and found.get(p.name or "") is None
         ]
@@ -121,6 +121,8 @@ class Complete(click.Command):
             "--requests-out": ["--requests-out", EXAMPLE[1]],
             "--plan": ["--plan", PLAN],
             PLAN_ARGUMENT: [PLAN],
+            "OLD": [PLAN],
+            "NEW": ["new_plan.yaml"],
             "--endpoints": ["--endpoints", ENDPOINTS],
             "--log": ["--log", LOG],
             "--ray": ["--ray", "auto"],

@@ -40,6 +40,7 @@ from cli.scenarios import (
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
+from placement.support.escaping import visible
 
 if TYPE_CHECKING:
     from placement.problem.names import Form, Method, Mode, Objective, Router
@@ -68,6 +69,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     params: str | None
     output: str
     force: bool
+    earlier: str | None
     refine: str | None
     refine_routing: Router
     refine_loss: float
@@ -153,6 +155,13 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     help="The plan (YAML or JSON).",
 )
 @click.option(
+    "--from",
+    "earlier",
+    type=click.Path(),
+    metavar="PLAN",
+    help="A plan that runs: servers that are alike are numbered so that most of it stays.",
+)
+@click.option(
     "--force", is_flag=True, help="Replace a plan of other inputs without a question or a word."
 )
 @refine_options
@@ -195,6 +204,8 @@ def command(asked: Asked) -> None:
         _show(plan, result, asked, reasons)
         if "refined" in extra:
             show_refinement(extra["refined"])
+        if "migration" in extra:
+            click.echo(f"from {visible(asked.earlier or '')}: {extra['migration']['headline']}")
         if "scenarios" in extra:
             show_scenarios(extra["scenarios"])
 
@@ -210,7 +221,6 @@ def ask_before_replacing(asked: Asked) -> None:
     from pathlib import Path
 
     from placement.files.plan_file import inputs_of_plan
-    from placement.support.escaping import visible
     from placement.support.faults import InputError
 
     if not Path(asked.output).is_file():
@@ -256,6 +266,13 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     )
     params = DEFAULTS if asked.params is None else read_params(asked.params)
     cluster = asked.cluster()
+    earlier = None
+    if asked.earlier is not None:
+        from placement.files.plan_file import read_plan
+        from placement.migration import check_same_cluster, migration, renumbered
+
+        earlier = read_plan(asked.earlier)
+        check_same_cluster(earlier.cluster, cluster)
     workload, trace = load_inputs(asked.config, asked.requests)
     rules = Rules(
         asked.objective,
@@ -349,6 +366,16 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
         **more,
     )
     plan = build_plan(result, workload, inputs=inputs)
+    if earlier is not None:
+        plan = renumbered(plan, earlier)
+        found = migration(earlier, plan)
+        extra["migration"] = {
+            "kept": len(found.kept),
+            "loaded": len(found.loaded),
+            "unloaded": len(found.unloaded),
+            "loaded_gb": found.loaded_gb,
+            "headline": found.headline,
+        }
     if borne:
         budget = Budget(rest)
         end.stops(budget)
