@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 
 HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     # placement
-    "placement.contest": (("cli.test_commands",), "a contest is what `compare` prints"),
     "placement.files.*_schema": (
         ("placement.files.test_config_file", "placement.files.test_cluster_file",
          "placement.files.test_plan_file", "test_docs"),

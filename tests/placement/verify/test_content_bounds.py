@@ -1,0 +1,109 @@
+"""Bounds on the worth of a server's contents, against a linear program of the tests' own."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from placement.verify.content_bounds import Listing, Priced
+from placement.verify.matrix_program import Clock
+from placement.verify.scaled_problem import Scaled
+from placement.verify.valid_rows import Prices, prices_of
+from tests.placement.heuristics.cases import random_instance
+
+SEEDS = range(6)
+
+
+@cache
+def priced(seed: int) -> tuple[Listing, Prices, np.ndarray]:
+    """All contents of a server, drawn multipliers, and the exact worth of each content."""
+    instance = random_instance(seed, servers=3, gpus=4, models=4, load=0.7)
+    scaled, rng = Scaled(instance), np.random.default_rng(seed)
+    demand = {w.id: rng.normal(0.15, 0.15, len(w.node_model)).tolist() for w in instance.workflows}
+    prices = prices_of(scaled, [], {"demand": demand})
+    listing = Listing(scaled, 0)
+    return listing, prices, np.array([worth(listing, prices, n) for n in listing.counts.tolist()])
+
+
+def worth(listing: Listing, prices: Prices, counts: list[int]) -> float:
+    """Most that one server with these replicas is worth: rates, what is kept, loads."""
+    held = dict(zip(listing.models, counts, strict=True))
+    cost: list[float] = []
+    bounds: list[tuple[float, float]] = []
+    rows: list[tuple[dict[int, float], float]] = []
+    busy: dict[int, dict[int, float]] = {m: {} for m in held}
+    for flow in listing.scaled.flows:
+        rate = {}
+        for v, m in enumerate(flow.models):
+            rate[v] = len(cost)
+            cost.append(prices.node[flow.w, v])
+            bounds.append((0.0, flow.rate if held.get(m) else 0.0))
+            if m in busy:
+                busy[m][rate[v]] = flow.load[v] / listing.speed
+        for part, (_, together) in flow.parts.items():
+            kept = len(cost)
+            cost.append(-prices.kept[part])
+            bounds.append((0.0, flow.rate))
+            rows += [({kept: 1.0, rate[v]: -1.0}, 0.0) for v in together]
+    rows += [(terms, float(held[m])) for m, terms in busy.items() if terms]
+    matrix = np.zeros((len(rows), len(cost)))
+    for i, (terms, _) in enumerate(rows):
+        matrix[i, list(terms)] = list(terms.values())
+    found = linprog(cost, matrix, [b for _, b in rows], bounds=bounds, method="highs")
+    assert found.success
+    return -float(found.fun)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_multipliers_bound_the_worth_and_the_best_attain_it(seed: int) -> None:
+    """Weak and strong duality, content by content."""
+    listing, prices, exact = priced(seed)
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        sigma = rng.exponential(0.2, len(listing.models))
+        assert (listing.bound(prices, sigma, slice(None)) >= exact - 1e-9).all()
+    every = np.arange(len(listing.counts))
+    best = listing.multipliers(prices, every, Clock(None), "HiGHS")
+    for row in every:
+        sigma = np.nan_to_num(best[row])
+        bound = listing.bound(prices, sigma, every[row : row + 1])[0]
+        assert bound == pytest.approx(exact[row], abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_highest_is_that_of_the_best_content(seed: int) -> None:
+    """Neither below, which would be no bound, nor above, which would be a weak one."""
+    listing, prices, exact = priced(seed)
+    found = Priced(listing, prices, Clock(None), "HiGHS").highest()
+    assert found == pytest.approx(exact.max(), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_above_a_level_are_those_whose_worth_is(seed: int) -> None:
+    """All of them and no others, at any level; given up where they are too many."""
+    listing, prices, exact = priced(seed)
+    for quantile in (0.0, 0.3, 0.8, 1.0):
+        level = float(np.quantile(exact, quantile)) + 1e-4
+        wanted = np.flatnonzero(exact > level)
+        for among in (None, exact > np.median(exact)):
+            mine = wanted if among is None else wanted[among[wanted]]
+            whole = Priced(listing, prices, Clock(None), "HiGHS")
+            found = whole.above(level, len(mine), among)
+            assert found is not None
+            np.testing.assert_array_equal(np.sort(found), mine)
+            if len(mine):
+                few = Priced(listing, prices, Clock(None), "HiGHS")
+                assert few.above(level, len(mine) - 1, among) is None
+
+
+def test_maximal_contents_take_no_further_replica() -> None:
+    """The GPUs left are fewer than any model needs."""
+    listing, _, _ = priced(0)
+    gpus = listing.scaled.types[0].gpus
+    need = [int(listing.scaled.gpus[m]) for m in listing.models]
+    for counts, full in zip(listing.counts.tolist(), listing.maximal(), strict=True):
+        left = gpus - sum(n * k for n, k in zip(counts, need, strict=True))
+        assert full == (left < min(need))
