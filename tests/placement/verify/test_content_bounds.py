@@ -6,13 +6,13 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 
 from placement.verify.content_bounds import Listing, Priced
 from placement.verify.matrix_program import Clock
 from placement.verify.scaled_problem import Scaled
 from placement.verify.valid_rows import Prices, prices_of
 from tests.placement.heuristics.cases import random_instance
+from tests.placement.verify.worth import Content, worth
 
 SEEDS = range(6)
 
@@ -25,36 +25,18 @@ def priced(seed: int) -> tuple[Listing, Prices, np.ndarray]:
     demand = {w.id: rng.normal(0.15, 0.15, len(w.node_model)).tolist() for w in instance.workflows}
     prices = prices_of(scaled, [], {"demand": demand})
     listing = Listing(scaled, 0)
-    return listing, prices, np.array([worth(listing, prices, n) for n in listing.counts.tolist()])
+    exact = [worth(scaled, 0, prices, laid_out(listing, n)) for n in listing.counts.tolist()]
+    return listing, prices, np.array(exact)
 
 
-def worth(listing: Listing, prices: Prices, counts: list[int]) -> float:
-    """Most that one server with these replicas is worth: rates, what is kept, loads."""
-    held = dict(zip(listing.models, counts, strict=True))
-    cost: list[float] = []
-    bounds: list[tuple[float, float]] = []
-    rows: list[tuple[dict[int, float], float]] = []
-    busy: dict[int, dict[int, float]] = {m: {} for m in held}
-    for flow in listing.scaled.flows:
-        rate = {}
-        for v, m in enumerate(flow.models):
-            rate[v] = len(cost)
-            cost.append(prices.node[flow.w, v])
-            bounds.append((0.0, flow.rate if held.get(m) else 0.0))
-            if m in busy:
-                busy[m][rate[v]] = flow.load[v] / listing.speed
-        for part, (_, together) in flow.parts.items():
-            kept = len(cost)
-            cost.append(-prices.kept[part])
-            bounds.append((0.0, flow.rate))
-            rows += [({kept: 1.0, rate[v]: -1.0}, 0.0) for v in together]
-    rows += [(terms, float(held[m])) for m, terms in busy.items() if terms]
-    matrix = np.zeros((len(rows), len(cost)))
-    for i, (terms, _) in enumerate(rows):
-        matrix[i, list(terms)] = list(terms.values())
-    found = linprog(cost, matrix, [b for _, b in rows], bounds=bounds, method="highs")
-    assert found.success
-    return -float(found.fun)
+def laid_out(listing: Listing, counts: list[int]) -> Content:
+    """Exclusive blocks side by side: where they stand does not matter."""
+    content, at = [], 0
+    for m, n in zip(listing.models, counts, strict=True):
+        for _ in range(n):
+            content.append((m, at))
+            at += int(listing.scaled.gpus[m])
+    return tuple(content)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

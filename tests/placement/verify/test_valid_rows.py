@@ -1,0 +1,156 @@
+"""Rows that every plan keeps, against every plan of tiny clusters; and what a file may say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from placement.verify.scaled_problem import WHOLE_WORKFLOW, Scaled
+from placement.verify.valid_rows import (
+    CountRow,
+    KeptRow,
+    ServerRow,
+    kept_rows,
+    prices_of,
+    replica_rows,
+    split_rows,
+)
+from tests.placement import oracle
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_no_plan_breaks_a_row(exclusive: bool) -> None:
+    """Whole replicas of each model, and what a workflow can be kept by them; many rows bind."""
+    kinds = {"replicas": 0, "kept": 0, "server": 0, "tight": 0}
+    for seed in range(40):
+        rng = np.random.default_rng([seed, exclusive])
+        instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=1.0)
+        # One workflow, kept whole: the locality is then what the rows bound.
+        instance = replace(instance, workflows=instance.workflows[:1], alpha=1.0)
+        if next(oracle.placements(instance), None) is None:
+            continue
+        least = oracle.least_bottleneck(instance)
+        instance = replace(instance, load_cap=least * float(rng.choice([1.01, 1.3, 2.0])))
+        scaled = Scaled(instance)
+        flow = scaled.flows[0]
+        name = {"workflow": instance.workflows[0].id}
+        data = [{**name, "share": s} for s in (0.3, 0.45, 0.7)] + [
+            {**name, "model": instance.model_ids[m], "speed": t.speed}
+            for m in flow.models
+            for t in scaled.types
+        ]
+        rows = [r for r in kept_rows(scaled, data) if r is not None]
+        types = instance.cluster.server_type.tolist()
+        for placed in oracle.placements(instance):
+            locality = oracle.route(instance, placed, bottleneck=False)
+            if locality == -np.inf:
+                continue
+            counts = [{m: [o for o, _ in c].count(m) for m, _ in c} for c in placed]
+            for row in replica_rows(scaled):
+                have = sum(
+                    row.weight[t] * n.get(row.models[0], 0)
+                    for t, n in zip(types, counts, strict=True)
+                )
+                assert have >= row.limit - 1e-9
+                kinds["replicas"] += 1
+            for kept in rows:
+                most = kept.limit
+                for t, n in zip(types, counts, strict=True):
+                    numbers = [n.get(m, 0) for m in kept.models]
+                    if isinstance(kept, KeptRow):
+                        most += kept.weight[t] * (numbers[0] if all(numbers) else 0)
+                    else:
+                        assert isinstance(kept, ServerRow)
+                        steps = [kept.step(t, i, k) for i, k in enumerate(numbers)]
+                        most += kept.factor * min(steps)
+                assert locality * flow.rate <= most + 1e-4
+                kinds["kept" if isinstance(kept, KeptRow) else "server"] += 1
+                kinds["tight"] += most < flow.rate - 1e-3
+    assert min(kinds.values()) > 50, kinds
+
+
+def scaled_of(seed: int = 2) -> Scaled:
+    rng = np.random.default_rng(seed)
+    return Scaled(oracle.random_instance(rng, exclusive=True, load_cap=0.8))
+
+
+def test_a_split_is_two_sides_of_which_one_holds() -> None:
+    """At most k, or at least k + 1, of the same feature with the same weights."""
+    scaled = scaled_of()
+    name = scaled.instance.model_ids[scaled.used[0]]
+    found = split_rows(scaled, {"models": [name], "threshold": 0, "most": 3})
+    assert found is not None
+    below, above = found
+    assert (below.at_least, below.limit) == (False, 3.0)
+    assert (above.at_least, above.limit) == (True, 4.0)
+    assert below.models == above.models == (scaled.used[0],)
+    assert below.weight == above.weight == (1.0,) * len(scaled.types)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"models": []}, {"models": "m0"}, {"models": ["m0", "m1", "m0"]}, {"models": ["nobody"]},
+        {"models": [["m0"]]}, {"threshold": -1}, {"threshold": 1.0}, {"threshold": None},
+        {"most": 0.5}, {"most": "3"}, {"most": None}, {"models": ["m0", "m1"], "threshold": 0},
+    ],
+)  # fmt: skip
+def test_what_is_no_split_is_none(wrong: dict[str, object]) -> None:
+    """Two models need a threshold: their numbers together are no feature."""
+    scaled = scaled_of()
+    m0, m1 = (scaled.instance.model_ids[m] for m in scaled.used[:2])
+    names = {"m0": m0, "m1": m1}
+    split: dict[str, object] = {"models": ["m0"], "threshold": 1, "most": 2} | wrong
+    if isinstance(split["models"], list):
+        split["models"] = [names.get(x, x) if isinstance(x, str) else x for x in split["models"]]
+    assert split_rows(scaled, split) is None
+    assert split_rows(scaled, {"models": [m0, m1], "threshold": 1, "most": 2}) is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        3, "x", {}, {"workflow": "nobody", "share": 0.5}, {"share": 0.5},
+        {"workflow": "w0", "link": 99, "share": 0.5}, {"workflow": "w0", "link": "0", "share": 0.5},
+        {"workflow": "w0"}, {"workflow": "w0", "share": 0.0}, {"workflow": "w0", "share": -1.0},
+        {"workflow": "w0", "share": 1e-12}, {"workflow": "w0", "share": 0.5},
+        {"workflow": "w0", "share": float("nan")}, {"workflow": "w0", "share": float("inf")},
+        {"workflow": "w0", "model": "nobody", "speed": 1.0},
+        {"workflow": "w0", "model": "m0", "speed": 0.0},
+        {"workflow": "w0", "model": "m0", "speed": float("inf")},
+        {"workflow": "w0", "model": "m0", "speed": "1"},
+    ],
+)  # fmt: skip
+def test_what_names_no_row_is_none(wrong: object) -> None:
+    """And keeps its place, so that the multipliers of the others stay theirs."""
+    scaled = scaled_of()
+    good = {"workflow": "w0", "link": WHOLE_WORKFLOW, "share": 0.3}
+    found = list(kept_rows(scaled, [wrong, good]))
+    assert found[0] is None
+    assert isinstance(found[1], ServerRow)
+    assert list(kept_rows(scaled, {"not": "a list"})) == []
+
+
+def test_multipliers_that_prove_nothing_are_none() -> None:
+    """Missing, absurd or of the wrong sign: 0, which is valid whatever the row."""
+    scaled = scaled_of()
+    row = replica_rows(scaled)[0]
+    other = CountRow(row.models, 0, row.weight, at_least=False, limit=2.0)
+    flow = scaled.instance.workflows[0]
+    good = prices_of(scaled, [row, None, other], {"demand": {}, "replicas": [-1.0, 5.0, 0.5]})
+    assert [r for r, _ in good.rows] == [row, other]
+    assert good.rows[0][1] == pytest.approx(-scaled.servers / row.limit)
+    assert good.rows[1][1] == pytest.approx(0.5 * scaled.servers / 2.0)
+    assert good.fixed == pytest.approx((-1.0 + 0.5) * scaled.servers)
+    nothing: list[dict[str, object]] = [
+        {}, {"demand": [], "replicas": {}}, {"demand": {flow.id: "x"}, "replicas": [1.0]},
+        {"demand": {flow.id: [True, 1e7]}, "replicas": [True]},
+        {"demand": {flow.id: [None]}, "replicas": [-1e7]},
+    ]  # fmt: skip
+    for data in nothing:
+        found = prices_of(scaled, [row], data)
+        assert found.rows == ()
+        assert found.fixed == 0
+        assert set(found.node.values()) == {0.0}
