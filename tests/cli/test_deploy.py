@@ -5,6 +5,11 @@ takes a quarter of a minute to start.
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,7 @@ from runtime.live.station import Patience
 from runtime.metrics import measure
 from runtime.simulate import match_plan, prepare_run
 from tests.cli.inputs import gswarm, write_inputs
+from tests.cli.live_runs import ROOT
 from tests.runtime.ray.plans import plan_with, written
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'gswarm-place[ray]'")
@@ -178,6 +184,24 @@ def test_a_cluster_too_small_is_told_what_it_lacks(rig: Rig, tmp_path: Path) -> 
     assert free_gpus() == 4
 
 
+def test_what_is_shown_for_ray_runs(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deployed, called and taken down as the document shows it, on two nodes of two GPUs."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", rig.cluster.address)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "running.md").read_text(), re.DOTALL)
+    lines = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    shown = [words[1:] for words in lines if words[0] != "ray" and {"ray.yaml", "auto"} & {*words}]
+    assert [words[0] for words in shown] == ["solve", "deploy", "execute", "deploy"]
+    for words in shown:
+        done = gswarm(*words)
+        assert done.exit_code == 0, done.output
+        assert words[0] != "execute" or "500 completed, 0 failed" in done.output
+    assert free_gpus() == 4
+
+
 def test_a_plan_survives_the_loss_of_a_node(rig: Rig, tmp_path: Path) -> None:
     """Deployed, called while a node dies, placed anew where there is room, whole once it is back.
 
@@ -197,6 +221,10 @@ def test_a_plan_survives_the_loss_of_a_node(rig: Rig, tmp_path: Path) -> None:
     again = gswarm(*map(str, line))
     assert again.exit_code == 2
     assert "is there already" in again.stderr
+
+    os.kill(first[0]["pid"], signal.SIGKILL)
+    while state_of("gswarm-place").replicas[0].get("pid") in (None, first[0]["pid"]):
+        pass  # a process that ends is started again where it stood
 
     workload = read_config(inputs["config"])
     trace = read_requests(inputs["requests"], workload)
