@@ -203,11 +203,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "runtime.arrays": (
         ("runtime.test_engine", "runtime.test_simpy"), "what the engines run on",
     ),
-    "runtime.calibration.errors": (("runtime.calibration.test_fit",), "what a fit is judged by"),
-    "runtime.calibration.observed": (
-        ("runtime.calibration.test_fit", "runtime.calibration.test_service"),
-        "every fit begins with it",
-    ),
     "runtime.engines.*": (
         ("runtime.test_engine", "runtime.test_simpy", "runtime.test_sharing",
          "runtime.test_queueing"),
