@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -135,6 +136,7 @@ def command(asked: Asked) -> None:
             other=other,
             history=history,
             run_note=_note(plan, scene, mode, asked.routing, asked.config, asked.requests),
+            title=f"{Path(asked.plan_file).name} for {Path(asked.config).name}",
         ).encode()
     write_atomically(asked.output, page)
     if asked.as_json:
@@ -145,7 +147,9 @@ def command(asked: Asked) -> None:
 
 def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:
     """Say how the run was made, and where it is not the run the plan was made for."""
-    note = f"{scene.trace.n_requests:,} requests, {mode}, {routing} routing."
+    trace = scene.trace
+    when = f"{trace.start:%Y-%m-%d %H:%M}"
+    note = f"{trace.n_requests:,} requests from {when} UTC on, {mode}, {routing} routing."
     strange = [
         role
         for role, digest in hash_inputs(config=config, requests=requests).items()

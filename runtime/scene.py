@@ -10,6 +10,7 @@ import numpy as np
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.plan import Plan
 from placement.problem.trace import Trace
+from placement.problem.verdict import Verdict
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 
@@ -41,6 +42,8 @@ class Scene(ByContent):
         How people call the plan, e.g. its method.
     release_s : float64, shape (R,)
         When each request became known: its arrival online, 0 offline.
+    verdict : Verdict or None
+        On the run; None where nothing ran.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Scene(ByContent):
     trace: Trace
     release_s: FloatArray
     run: Executions
+    verdict: Verdict | None = None
 
     @cached_property
     def replica_model(self) -> IntArray:

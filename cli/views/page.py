@@ -17,7 +17,9 @@ from cli.views.matrix import pair_matrices
 from cli.views.palette import definitions, style_rules
 from cli.views.scales import counted, percent, plain, seconds
 from cli.views.utilization import utilization_map
+from cli.views.verdicts import verdict_boxes
 from placement.problem.outcome import Progress
+from placement.problem.verdict import Verdict, plan_verdict
 from runtime.figures import completed, latency_percentile, makespan, server_efficiency
 from runtime.scene import Scene
 
@@ -28,6 +30,7 @@ def report_page(
     other: Scene | None = None,
     history: Sequence[Progress] = (),
     run_note: str = "",
+    title: str = "",
 ) -> str:
     """Write the report of one plan.
 
@@ -41,6 +44,8 @@ def report_page(
         The course of the solve; the section says how to get one where it is empty.
     run_note : str
         How the run was simulated (mode, routing), shown under the title.
+    title : str
+        Which plan for what, shown beside the name of the page.
 
     Returns
     -------
@@ -69,13 +74,14 @@ def report_page(
         definitions(),
         tag(
             "header",
-            tag("h1", "Placement report"),
+            tag("h1", f"{title} · placement report" if title else "Placement report"),
             tag("p", run_note, class_="note") if run_note else None,
             tag("button", "Dark", type="button", id="theme", aria_pressed="false"),
         ),
         tag("nav", tag("ul", links), aria_label="Sections"),
         tag(
             "main",
+            verdict_boxes(_verdicts(scene)),
             _tiles(scene),
             [tag("div", content, id=key, class_="part") for key, _, content in sections],
             id="content",
@@ -85,7 +91,7 @@ def report_page(
         Markup(f"<script>{script}</script>"),
     ]
     return "<!doctype html>\n" + tag(
-        "html", tag("head", _head(script)), tag("body", body), lang="en"
+        "html", tag("head", _head(script, title)), tag("body", body), lang="en"
     )
 
 
@@ -93,7 +99,13 @@ def _asset(name: str) -> str:
     return files("cli.views").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _head(script: str) -> list[Markup]:
+def _verdicts(scene: Scene) -> list[tuple[str, Verdict]]:
+    """On the plan, and on its run where there was one."""
+    ran = [] if scene.verdict is None else [("The run", scene.verdict)]
+    return [("The plan", plan_verdict(scene.plan)), *ran]
+
+
+def _head(script: str, title: str) -> list[Markup]:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
@@ -104,7 +116,7 @@ def _head(script: str) -> list[Markup]:
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", "Placement report · gswarm-place"),
+        tag("title", " · ".join(filter(None, [title, "placement report", "gswarm-place"]))),
         tag("link", rel="icon", href="data:,"),
         Markup(f"<style>{_asset('report.css')}{style_rules()}</style>"),
     ]

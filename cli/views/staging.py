@@ -12,6 +12,7 @@ from placement.problem.plan import Plan
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
 from runtime.engines.events import ProgressCallback
+from runtime.run_verdict import run_verdict
 from runtime.scene import Executions, Scene
 from runtime.simulate import simulate
 
@@ -52,7 +53,8 @@ def run_scene(
     """
     run = simulate(workload, trace, plan, mode=mode, policy=routing, progress=progress)
     done = Executions(run.replica.astype(np.int64), run.start_s, run.end_s)
-    return Scene(name, plan, workload, trace, run.problem.arrival_s, done)
+    verdict = run_verdict(run, run.metrics)
+    return Scene(name, plan, workload, trace, run.problem.arrival_s, done, verdict)
 
 
 def still_scene(name: str, plan: Plan) -> Scene:

@@ -134,7 +134,8 @@ def plan_verdict(plan: Plan) -> Verdict:
         if certificate.status == "optimal"
         else f"no plan is better by more than {percent(certificate.gap, 2)}"
     )
-    return judge(poor, fair, f"{best}, and the GPUs have room to spare", _remarks(plan))
+    by = "" if borne is not None else "by mean loads "
+    return judge(poor, fair, f"{best}, and {by}the GPUs have room to spare", _remarks(plan))
 
 
 def _remarks(plan: Plan) -> list[Remark]:
