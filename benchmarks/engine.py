@@ -24,7 +24,7 @@ from runtime.engines.compiled import run_compiled
 from runtime.engines.reference import run_reference
 from runtime.metrics import measure
 from runtime.policies import BUILT_IN
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 Row = dict[str, Any]
 
@@ -67,11 +67,15 @@ def speed_rows(*, quick: bool) -> list[Row]:
             for policy in BUILT_IN:
                 problems = [
                     simulate_placement(
-                        c.workload, c.trace, c.cluster, c.placement,
-                        policy=policy, engine="compiled",
+                        c.workload,
+                        c.trace,
+                        c.cluster,
+                        c.placement,
+                        dispatch=Dispatch(policy=policy),
+                        engine="compiled",
                     ).problem
                     for c in (small, large)
-                ]  # fmt: skip
+                ]
                 begin = time.process_time()
                 run_reference(problems[0], BUILT_IN[policy])
                 plain = small.trace.n_executions / (time.process_time() - begin)

@@ -27,7 +27,7 @@ from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.solve import solve_instance
 from runtime.metrics import measure
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 Row = dict[str, Any]
 Case = tuple[str, int, int]
@@ -92,8 +92,7 @@ def rows_of(
                 cluster,
                 result.solution.placement,
                 shares,
-                mode=mode,
-                policy=routing,
+                dispatch=Dispatch(mode=mode, policy=routing),
             )
             m = measure(run)
             row[routing] = {

@@ -29,7 +29,7 @@ from runtime.calibration.errors import Comparison, compare
 from runtime.calibration.fit import Calibration, calibrate
 from runtime.calibration.observed import Observed
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 DATA = Path(__file__).parent / "data" / "one_gpu.json"
 BATCH = 16
@@ -59,7 +59,11 @@ class Measured:
     def simulate(self) -> RunResult:
         """The run as the simulator has it."""
         return simulate_placement(
-            self.workload, self.trace, self.cluster, self.placement, mode=self.mode
+            self.workload,
+            self.trace,
+            self.cluster,
+            self.placement,
+            dispatch=Dispatch(mode=self.mode),
         )
 
 

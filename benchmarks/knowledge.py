@@ -18,7 +18,7 @@ from benchmarks.engine_cases import Case, make_case
 from placement.problem.cluster import FloatArray
 from runtime.metrics import Metrics, measure
 from runtime.policies import RoutingPolicy, View
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("alone on their GPUs", {}),
@@ -80,7 +80,11 @@ def compare(case: Case) -> dict[str, Metrics]:
     found = {}
     for router in routers:
         run = simulate_placement(
-            case.workload, case.trace, case.cluster, case.placement, policy=router
+            case.workload,
+            case.trace,
+            case.cluster,
+            case.placement,
+            dispatch=Dispatch(policy=router),
         )
         found[run.routing] = measure(run)
     return found

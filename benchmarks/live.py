@@ -44,7 +44,7 @@ from runtime.live.local import LocalCluster, LocalSettings, load_engines
 from runtime.live.record import measured_service, write_record
 from runtime.metrics import Metrics, measure
 from runtime.result import RunResult
-from runtime.simulate import prepare_run, simulate_placement
+from runtime.simulate import Dispatch, prepare_run, simulate_placement
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SERVERS = 2
@@ -208,7 +208,11 @@ def compare(case: Case, requests: int, time_scale: float, seed: int) -> Comparis
         second, service_s=np.maximum(0.0, second.service_s + longer_s[_nodes(problem)])
     )
     predicted, recorded = (
-        measure(simulate_placement(case.workload, trace, cluster, placement, policy=policy))
+        measure(
+            simulate_placement(
+                case.workload, trace, cluster, placement, dispatch=Dispatch(policy=policy)
+            )
+        )
         for trace in (expected, record)
     )
     return Comparison(case, measure(run), predicted, recorded)

@@ -15,7 +15,7 @@ from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.metrics import measure
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SERIAL, EVEN = GpuSharing("serial"), GpuSharing("time-sliced", (1.0,))
@@ -103,7 +103,9 @@ def run(
     placement = Placement(placed, np.zeros_like(placed), start)
     cluster = replace(Cluster.homogeneous(gpus, gpus), sharing=sharing)
     workload = Workload(models, workflows)
-    return simulate_placement(workload, trace, cluster, placement, policy=policy, engine="compiled")
+    return simulate_placement(
+        workload, trace, cluster, placement, dispatch=Dispatch(policy=policy), engine="compiled"
+    )
 
 
 def chain(*models: int) -> Workflow:

@@ -17,11 +17,10 @@ from placement.problem.outcome import (
 )
 from placement.problem.plan import Plan, expected_metrics
 from placement.problem.rules import Rules
-from placement.problem.solution import evaluate, violations
+from placement.problem.solution import TOLERANCE, evaluate, violations
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 
-TOLERANCE = 1e-6
 GAP_TOLERANCE = 1e-9
 """Slack of a gap against the objective and bound that are stated with it."""
 

@@ -20,7 +20,7 @@ Int32Array = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 NOWHERE = -1
 """No server, no replica."""
-MOST_EXECUTIONS = 2**31 - 1
+LARGEST_TRACE = 2**31 - 1
 """Executions are numbered with 32 bits."""
 
 
@@ -188,9 +188,9 @@ def build_problem(
         Where the placement is not in its canonical order (ties would depend on it), or the trace
         has more executions than can be numbered.
     """
-    if trace.n_executions > MOST_EXECUTIONS:
+    if trace.n_executions > LARGEST_TRACE:
         raise ValueError(
-            f"the trace has {trace.n_executions:,} node executions, at most {MOST_EXECUTIONS:,} "
+            f"the trace has {trace.n_executions:,} node executions, at most {LARGEST_TRACE:,} "
             "can be simulated at once; split it"
         )
     model, server = placement.model, placement.server

@@ -22,13 +22,13 @@ from runtime.metrics import summarize
 from runtime.ray.spread import Spread, serially
 from runtime.resample import block_length, resample
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from runtime.switching import simulate_switching
 
 ROUNDED_POINTS = 0.05
 """Points of server efficiency that tables round away."""
 
-ROUNDING = 1e-6
+SAME_OBJECTIVE = 1e-6
 """Locality that solvers round away."""
 
 SAME_CAP = 1e-6
@@ -129,8 +129,7 @@ class Comparison:
                 cluster=self.cluster,
                 placement=result.solution.placement,
                 routing=route(result.instance, result.solution.flows),
-                mode=self.mode,
-                policy=routing,
+                dispatch=Dispatch(mode=self.mode, policy=routing),
             )
         return partial(
             simulate_switching,
@@ -228,7 +227,10 @@ def _why(ahead: Row, behind: Row) -> str:
             f": its busiest GPU may be busy {percent(cap)} of the time, the program's "
             f"{percent(own)}; --equal-headroom gives both the same"
         )
-    if ahead["objective"] is not None and ahead["objective"] <= behind["objective"] + ROUNDING:
+    if (
+        ahead["objective"] is not None
+        and ahead["objective"] <= behind["objective"] + SAME_OBJECTIVE
+    ):
         return ": at mean rates the program's plan is no worse; the queues of this trace decide"
     return ""
 

@@ -30,7 +30,7 @@ from placement.problem.workload import Workload
 from runtime.policies import RoutingPolicy
 from runtime.resample import take
 from runtime.result import RunResult
-from runtime.simulate import Routings, match_plan, simulate_placement
+from runtime.simulate import Dispatch, Routings, match_plan, simulate_placement
 
 DRIFT = 0.01
 """Part of the time of a run by which work may outlast the last arrival."""
@@ -115,7 +115,9 @@ def simulated_headroom(
     def bears(factor: float) -> bool:
         nonlocal lasted
         faster = replace(long, arrival_s=long.arrival_s / factor)
-        run = simulate_placement(workload, faster, cluster, placement, routing, policy=policy)
+        run = simulate_placement(
+            workload, faster, cluster, placement, routing, dispatch=Dispatch(policy=policy)
+        )
         if outlasts(run):
             return False
         span = float(faster.arrival_s[-1])

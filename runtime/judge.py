@@ -19,7 +19,7 @@ from runtime.intervals import TrafficRange, traffic_range
 from runtime.metrics import Metrics, measure
 from runtime.resample import block_length, resample
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 METRICS: dict[str, tuple[Callable[[Metrics], float], int]] = {
     "p99": (lambda m: m.request_latency.p99, 1),
@@ -131,8 +131,7 @@ class Judge(ByContent):
             result.instance.cluster,
             solution.placement,
             route(result.instance, solution.flows),
-            mode=self.mode,
-            policy=self.routing,
+            dispatch=Dispatch(mode=self.mode, policy=self.routing),
             engine="compiled",
         )
 

@@ -18,7 +18,7 @@ from runtime.result import RunResult
 if TYPE_CHECKING:
     import polars as pl
 
-CHUNK = 20_000
+LOGGED_ROWS = 20_000
 """Executions turned into text at a time, so that a long log needs little memory."""
 
 
@@ -141,12 +141,12 @@ def estimate_service(run: RunResult) -> FloatArray:
 
 
 def _frames(run: RunResult) -> Iterator[pl.DataFrame]:
-    """Frames of what ran, in order of start, `CHUNK` executions at a time."""
+    """Frames of what ran, in order of start, `LOGGED_ROWS` executions at a time."""
     ran = np.flatnonzero(run.ran)
     ran = ran[np.argsort(run.start_s[ran], kind="stable")]
     estimates = estimate_service(run)
-    for begin in range(0, len(ran), CHUNK):
-        yield execution_frame(run, ran[begin : begin + CHUNK], estimates)
+    for begin in range(0, len(ran), LOGGED_ROWS):
+        yield execution_frame(run, ran[begin : begin + LOGGED_ROWS], estimates)
 
 
 def _write_json(path: Path, run: RunResult, metrics: Metrics) -> None:

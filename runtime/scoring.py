@@ -11,7 +11,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from runtime.metrics import request_latency
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 SCORED_REQUESTS = 1_000
 """Requests at the head of the trace that a score simulates."""
@@ -56,7 +56,9 @@ def latency_score(
     )
 
     def score(placement: Placement) -> float:
-        run = simulate_placement(workload, head, cluster, placement, mode=mode, policy="earliest")
+        run = simulate_placement(
+            workload, head, cluster, placement, dispatch=Dispatch(mode=mode, policy="earliest")
+        )
         return -float(request_latency(run).mean())
 
     return score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
@@ -32,6 +33,29 @@ The plain engine looks at the replicas of a model, and at those that share its G
 SPILL_PATIENCE = 1.0
 """Default of `simulate`'s `spill_patience`."""
 
+
+@dataclass(frozen=True)
+class Dispatch:
+    """When requests come, and where their calls go.
+
+    Parameters
+    ----------
+    mode : {"online", "offline"}
+        Requests at their timestamps, or all at time 0.
+    policy : str or RoutingPolicy
+        ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
+        `choose` (see `runtime.policies`), which runs on the reference engine.
+    spill_patience : float
+        A node leaves its home server when it would start there later than elsewhere by more
+        than this many times the mean service time of its whole request and its wait elsewhere
+        (`locality` only).
+    """
+
+    mode: Mode = "online"
+    policy: str | RoutingPolicy = "locality"
+    spill_patience: float = SPILL_PATIENCE
+
+
 Routings = tuple[WorkflowRouting | None, ...]
 
 
@@ -42,9 +66,7 @@ def simulate_placement(
     placement: Placement,
     routing: Routings | None = None,
     *,
-    mode: Mode = "online",
-    policy: str | RoutingPolicy = "locality",
-    spill_patience: float = SPILL_PATIENCE,
+    dispatch: Dispatch | None = None,
     engine: Engine = "auto",
     progress: ProgressCallback | None = None,
 ) -> Run:
@@ -63,15 +85,8 @@ def simulate_placement(
     routing : tuple, length W, or None
         Home and spill shares per workflow (``Plan.routing``); where missing, nodes spread over
         the servers that hold their models in proportion to capacity.
-    mode : {"online", "offline"}
-        Requests at their timestamps, or all at time 0.
-    policy : str or RoutingPolicy
-        ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
-        `choose` (see `runtime.policies`), which runs on the reference engine.
-    spill_patience : float
-        A node leaves its home server when it would start there later than elsewhere by more
-        than this many times the mean service time of its whole request and its wait elsewhere
-        (`locality` only).
+    dispatch : Dispatch, optional
+        When requests come, and where their calls go; by default online, by locality.
     engine : {"auto", "compiled", "reference"}
         Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
     progress : callable, optional
@@ -87,15 +102,16 @@ def simulate_placement(
     ValueError
         Where the policy is unknown or chooses a wrong replica.
     """
+    dispatch = dispatch or Dispatch()
     problem, policy = prepare_run(
         workload,
         trace,
         cluster,
         placement,
         routing,
-        mode=mode,
-        policy=policy,
-        spill_patience=spill_patience,
+        mode=dispatch.mode,
+        policy=dispatch.policy,
+        spill_patience=dispatch.spill_patience,
     )
     built_in = BUILT_IN.get(policy.name) is policy
     if engine == "compiled" and not built_in:
@@ -144,7 +160,7 @@ def prepare_run(
     cluster, placement, routing
         Where replicas stand and which shares servers have, as in `simulate_placement`.
     mode, policy, spill_patience
-        As in `simulate_placement`.
+        As in `Dispatch`.
 
     Returns
     -------
@@ -228,9 +244,7 @@ def simulate(
         plan.cluster,
         placement,
         routing,
-        mode=mode,
-        policy=policy,
-        spill_patience=spill_patience,
+        dispatch=Dispatch(mode=mode, policy=policy, spill_patience=spill_patience),
         engine=engine,
         progress=progress,
     )

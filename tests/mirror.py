@@ -104,10 +104,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.patterns.test_search", "placement.patterns.test_proven_bound"),
         "a part of the search, whose bound is held against brute force",
     ),
-    "placement.patterns.column_generation": (
-        ("placement.patterns.test_branching", "placement.patterns.test_proven_bound"),
-        "its bound and relaxation are those of the tree's root",
-    ),
     "placement.patterns.cutting_planes": (
         ("placement.patterns.test_rounding_cuts", "placement.patterns.test_search"),
         "it adds the cuts that are tested there",

@@ -53,6 +53,10 @@ SAME_THING = {
 """Names of modules that stand in two places, for one thing each."""
 
 
+COMPILED = r"@(compiled|called|inlined)\b"
+"""Decorators of functions that numba compiles."""
+
+
 @cache
 def sources() -> dict[str, Path]:
     """File of every module by its dotted name; a package is its ``__init__``."""
@@ -271,6 +275,58 @@ def _said(docstring: str) -> list[str]:
         return []
     lines = re.findall(r"(?m)^(\S.*?)(?: : .*)?$", section[1])
     return [name.strip() for line in lines for name in line.split(",")]
+
+
+def numbers(value: ast.expr) -> object | None:
+    """A number, or a tuple of numbers, that an expression is; None where it is anything else."""
+    try:
+        found = eval(compile(ast.Expression(value), "constant", "eval"), {"__builtins__": {}})
+    except Exception:  # names, calls: no constant
+        return None
+    each = found if isinstance(found, tuple) else (found,)
+    return found if each and all(type(v) in (int, float) for v in each) else None
+
+
+def constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
+    """Numeric constants of a module."""
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            pairs = [(node.target, node.value)]
+        elif isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = list(zip(target.elts, value.elts, strict=True)) if both else [(target, value)]
+        else:
+            continue
+        for target, value in pairs:
+            name = target.id if isinstance(target, ast.Name) else ""
+            if name.isupper() and (found := numbers(value)) is not None:
+                yield name, found
+
+
+def test_no_constant_has_two_values() -> None:
+    """A number has a name of its own; what steers a search is a field of `placement/params/`."""
+    values = defaultdict(dict)
+    for name, path in sources().items():
+        if name.split(".")[0] in ("placement", "runtime"):
+            for constant, value in constants(ast.parse(path.read_text())):
+                values[constant][name] = value
+    assert len(values) > 80
+    assert {c: v for c, v in values.items() if len(set(map(str, v.values()))) > 1} == {}
+
+
+def test_no_function_takes_nine_arguments() -> None:
+    """What belongs together travels as one value; compiled kernels take arrays one by one."""
+    longest = []
+    for name, path in sources().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                taken = sum(a.arg not in ("self", "cls") for a in given)
+                longest.append((taken, f"{name}.{node.name}", ast.unparse(node).split("def ")[0]))
+    kernels = [n for taken, n, above in longest if taken >= 9 and re.search(COMPILED, above)]
+    assert len(kernels) >= 3
+    assert [n for taken, n, _ in longest if taken >= 9 and n not in kernels] == []
 
 
 def test_code_cites_sections_that_exist() -> None:

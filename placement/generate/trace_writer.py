@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-CHUNK = 100_000
+WRITTEN_ROWS = 100_000
 """Requests turned into rows at a time: bounds the memory, and is the row group of Parquet."""
 
-MOST_COLUMNS = 64
+MOST_NODE_COLUMNS = 64
 """Names of nodes up to which Parquet has a column for each: a chunk of them takes 50 MB."""
 
 DIGITS = 6
@@ -112,7 +112,7 @@ def _write_parquet(path: Path, workload: Workload, chunks: Iterator[Chunk]) -> N
     from polars.io.plugins import register_io_source
 
     nodes = list(dict.fromkeys(v.id for flow in workload.workflows for v in flow.nodes))
-    wide = len(nodes) <= MOST_COLUMNS
+    wide = len(nodes) <= MOST_NODE_COLUMNS
     schema: dict[str, pl.DataType] = dict.fromkeys(BASE, pl.String())
     schema |= {f"{TIMES}.{n}": pl.Float64() for n in nodes} if wide else {TIMES: pl.String()}
 
@@ -121,7 +121,7 @@ def _write_parquet(path: Path, workload: Workload, chunks: Iterator[Chunk]) -> N
             yield _wide_frame(workload, chunk, nodes) if wide else _text_frame(workload, chunk)
 
     lazy = register_io_source(io_source=frames, schema=schema)
-    lazy.sink_parquet(path, row_group_size=CHUNK)
+    lazy.sink_parquet(path, row_group_size=WRITTEN_ROWS)
 
 
 def _base(chunk: Chunk) -> dict[str, Any]:
@@ -152,8 +152,8 @@ def _chunks(trace: SyntheticTrace, progress: Callable[[int, int], None]) -> Iter
     start = np.datetime64(START.replace(tzinfo=None), "us")
     written = np.zeros(len(names), dtype=np.int64)  # requests of each workflow
     total = len(trace.arrival_s)
-    for begin in range(0, total, CHUNK):
-        end = min(begin + CHUNK, total)
+    for begin in range(0, total, WRITTEN_ROWS):
+        end = min(begin + WRITTEN_ROWS, total)
         workflow = trace.workflow[begin:end]
         after = written + np.bincount(workflow, minlength=len(names))
         micros = np.round(trace.arrival_s[begin:end] * 1e6).astype("timedelta64[us]")

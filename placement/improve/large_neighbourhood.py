@@ -23,7 +23,7 @@ from placement.problem.solution import Solution, all_dense_flows, dense_flows, e
 from placement.programs.compact import CompactProgram
 from placement.programs.routing import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
 
 Met = Callable[[int, list[tuple[int, int]]], None]
 
@@ -173,11 +173,9 @@ def _replace(
     outcome = solve_program(
         program.problem,
         settings,
-        gap=settings.params.neighbourhood.least_gain,
-        node_limit=node_limit,
-        warm_start=True,
+        stop=Stop(gap=settings.params.neighbourhood.least_gain, node_limit=node_limit),
+        manner=Manner(warm_start=True, light=instance.models_per_gpu > 1),
         budget=budget,
-        light=instance.models_per_gpu > 1,
         on_solution=tell if met is not None and not program.counts else None,
     )
     if not outcome.found:

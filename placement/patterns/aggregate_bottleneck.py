@@ -21,7 +21,7 @@ from placement.programs.keeping import keep_rules
 from placement.programs.least_load import least_bottleneck
 from placement.programs.spares import relieve_bottleneck
 from placement.solver.budget import Budget
-from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, Stop, linear, solve_program
 
 
 def pattern_bottleneck(
@@ -132,7 +132,7 @@ def _aggregate(
         problem += linear([*done[m], (theta, -float(instance.model_work[m]))]) >= 0
     problem += linear([(theta, 1.0)])
     outcome = solve_program(
-        problem, settings, gap=params.closed / 2, node_limit=params.nodes, budget=budget
+        problem, settings, stop=Stop(gap=params.closed / 2, node_limit=params.nodes), budget=budget
     )
     if not outcome.found:
         return min(ceiling, max(outcome.best_bound, 0.0)), None

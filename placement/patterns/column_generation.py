@@ -20,7 +20,7 @@ from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance
 from placement.problem.outcome import relative_gap
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, solve_program, solver_name
+from placement.solver.milp import Manner, SolverSettings, solve_program, solver_name
 from placement.support.equality import ByContent
 
 
@@ -241,7 +241,7 @@ class _Run:
         if (
             self.budget.expired
             or not solve_program(
-                master.problem, self.settings, budget=self.budget, interior=not quick
+                master.problem, self.settings, manner=Manner(interior=not quick), budget=self.budget
             ).found
         ):
             return False

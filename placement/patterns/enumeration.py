@@ -27,7 +27,7 @@ from placement.patterns.pricing.contents import ContentPricing, value_exactly
 from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, solve_program
+from placement.solver.milp import Manner, SolverSettings, Stop, solve_program
 from placement.support.equality import ByContent
 
 COST_MARGIN = 1e-6
@@ -163,9 +163,11 @@ def solve_over(
     outcome = solve_program(
         master.problem,
         settings,
-        gap=settings.params.branching.finish_gap,
-        node_limit=settings.params.branching.finish_nodes,
-        warm_start=start is not None,
+        stop=Stop(
+            gap=settings.params.branching.finish_gap,
+            node_limit=settings.params.branching.finish_nodes,
+        ),
+        manner=Manner(warm_start=start is not None),
         budget=budget,
     )
     found = dict(master.counts()) if outcome.found else None

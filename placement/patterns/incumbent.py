@@ -24,7 +24,7 @@ from placement.problem.outcome import Progress, ProgressCallback, relative_gap
 from placement.problem.solution import Solution, evaluate
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, solve_program
+from placement.solver.milp import Manner, SolverSettings, Stop, solve_program
 from placement.support.equality import ByContent
 
 
@@ -164,11 +164,13 @@ def integer(
         outcome = solve_program(
             master.problem,
             search.settings,
-            gap=max(search.gap / (4 if search.few else 2), 1e-9),
-            node_limit=node_limit or params.nodes,
-            warm_start=started,
+            stop=Stop(
+                gap=max(search.gap / (4 if search.few else 2), 1e-9),
+                node_limit=node_limit or params.nodes,
+                target=master.value_of(search.pool.best_bound / (1 + search.gap)),
+            ),
+            manner=Manner(warm_start=started),
             budget=budget,
-            target=master.value_of(search.pool.best_bound / (1 + search.gap)),
         )
         improved = outcome.found and search.offer(dict(master.counts()))
     search.report("integer plan")

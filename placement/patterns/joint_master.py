@@ -41,7 +41,7 @@ from placement.problem.solution import Placement
 from placement.programs.demands import Scenario
 from placement.programs.joint import join, scenario_weights, set_criterion, tie
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
 from placement.solver.milp import duals as read_duals
 from placement.support.equality import ByContent
 
@@ -137,7 +137,7 @@ class ScenarioPricing:
             terms += [(a, -pi[key]) for key, a in part.rate.items()]
         self.problem.setObjective(linear(terms))
         outcome = solve_program(
-            self.problem, settings, gap=settings.params.pricing.gap, budget=budget
+            self.problem, settings, stop=Stop(gap=settings.params.pricing.gap), budget=budget
         )
         if not outcome.found:
             return None
@@ -327,9 +327,8 @@ def integer_scenarios(
             outcome = solve_program(
                 master.problem,
                 settings,
-                gap=gap,
-                node_limit=params.nodes,
-                warm_start=True,
+                stop=Stop(gap=gap, node_limit=params.nodes),
+                manner=Manner(warm_start=True),
                 budget=phase,
             )
             if outcome.found:

@@ -12,7 +12,7 @@ from placement.programs.compact import CompactProgram
 from placement.programs.routing import balance_routing, best_routing, group_servers
 from placement.programs.spares import refill, spread
 from placement.solver.budget import Budget, tick
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
 
 
 def balance(
@@ -163,11 +163,9 @@ def _place_evenly(
         outcome = solve_program(
             program.problem,
             settings,
-            gap=settings.params.balance.gap,
-            node_limit=settings.params.balance.nodes,
-            warm_start=True,
+            stop=Stop(gap=settings.params.balance.gap, node_limit=settings.params.balance.nodes),
+            manner=Manner(warm_start=True, light=True),
             budget=budget,
-            light=True,
         )
         if outcome.found:
             return best_routing(instance, program.placement(), settings, budget=budget.outer)

@@ -11,7 +11,7 @@ from placement.problem.solution import Solution
 from placement.programs.compact import CompactProgram
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
+from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
 
 PROVEN = 1e-6
 """Relative amount by which a bound on theta must be below what the program allows to say anything.
@@ -111,9 +111,8 @@ def compact_bottleneck(
         outcome = solve_program(
             program.problem,
             settings,
-            gap=gap,
-            node_limit=settings.params.compact.nodes,
-            warm_start=True,
+            stop=Stop(gap=gap, node_limit=settings.params.compact.nodes),
+            manner=Manner(warm_start=True),
             budget=budget,
         )
         lower = proven_lower(outcome.best_bound, ceiling, floor)

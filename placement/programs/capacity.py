@@ -23,7 +23,7 @@ from placement.problem.space import (
 from placement.programs.keeping import ensure_rules
 from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.budget import Budget
-from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
+from placement.solver.milp import Pairs, SolverSettings, Stop, linear, solve_program
 
 LEAST_VALUE = 1e-6
 """Share of all requests that a workflow counts for at least where some have to go."""
@@ -184,7 +184,7 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
             packing.problem += linear([(z, 1.0), *held]) <= 0
     packing.problem += linear(value)
     nodes = settings.params.coverage.packing_nodes
-    outcome = solve_program(packing.problem, settings, node_limit=nodes, budget=budget)
+    outcome = solve_program(packing.problem, settings, stop=Stop(node_limit=nodes), budget=budget)
     placed = packing.held() if outcome.found else set()
     found = {
         w
@@ -239,7 +239,7 @@ def _servers_needed(
             packing.problem += linear([(opened[s - 1], 1.0), (y, -1.0)]) >= 0
     packing.problem += linear([(y, 1.0) for y in opened])
     nodes = settings.params.coverage.packing_nodes
-    outcome = solve_program(packing.problem, settings, node_limit=nodes, budget=budget)
+    outcome = solve_program(packing.problem, settings, stop=Stop(node_limit=nodes), budget=budget)
     if not outcome.found:
         return None
     return sum(round(y.varValue or 0.0) for y in opened), outcome.status == "optimal"

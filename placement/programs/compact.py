@@ -38,7 +38,7 @@ from placement.programs.least_replicas import whole_replicas
 from placement.programs.routing import best_routing, shortfall_weight
 from placement.programs.space_rows import BlockRows
 from placement.solver.budget import Budget
-from placement.solver.milp import Limit, Pairs, SolverSettings, linear, solve_program
+from placement.solver.milp import Limit, Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 
 class CompactProgram:
@@ -356,9 +356,8 @@ def solve_compact(
         outcome = solve_program(
             program.problem,
             settings,
-            gap=gap,
-            node_limit=settings.params.compact.nodes,
-            warm_start=start is not None,
+            stop=Stop(gap=gap, node_limit=settings.params.compact.nodes),
+            manner=Manner(warm_start=start is not None),
             budget=budget,
             on_progress=report,
         )

@@ -30,7 +30,7 @@ from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.space import block_starts, gpu_rooms_gb, total_room_gb
 from placement.programs.space_rows import memory_row, sharing_row
-from placement.solver.milp import Pairs, SolverSettings, duals, linear, solve_program
+from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, duals, linear, solve_program
 
 CACHED = 4_096
 
@@ -181,5 +181,7 @@ def blocks_fit(
         problem += memory_row(held, float(rooms[g]))
         problem += sharing_row(held, limit)
     problem += linear([])
-    outcome = solve_program(problem, SolverSettings(), node_limit=nodes, light=True)
+    outcome = solve_program(
+        problem, SolverSettings(), stop=Stop(node_limit=nodes), manner=Manner(light=True)
+    )
     return outcome.status != "infeasible"

@@ -15,7 +15,7 @@ from placement.problem.solution import Placement
 from placement.programs.compact import CompactProgram
 from placement.programs.demands import Scenario, even_weights
 from placement.solver.budget import Budget
-from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
+from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 WORST = "worst"
 
@@ -148,9 +148,8 @@ def solve_compact_scenarios(
     outcome = solve_program(
         joint,
         settings,
-        gap=gap,
-        node_limit=settings.params.compact.nodes,
-        warm_start=start is not None,
+        stop=Stop(gap=gap, node_limit=settings.params.compact.nodes),
+        manner=Manner(warm_start=start is not None),
         budget=budget,
     )
     bound = min(1.0, outcome.best_bound / scale)

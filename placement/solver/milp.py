@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -59,6 +59,49 @@ class SolverSettings:
     def of(cls, options: SolveOptions) -> SolverSettings:
         """Those that a solve was asked for."""
         return cls(options.solver, options.threads, options.seed, options.params)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a run ends before the optimum is proven.
+
+    Parameters
+    ----------
+    gap : float
+        Relative gap.
+    abs_gap : float
+        Absolute gap (HiGHS).
+    node_limit : int, optional
+        Branch-and-bound nodes of the run.
+    target : float, optional
+        Objective that is good enough (HiGHS).
+    """
+
+    gap: float = 0.0
+    abs_gap: float = 0.0
+    node_limit: int | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a solver goes about a program.
+
+    Parameters
+    ----------
+    warm_start : bool
+        Start from the variables' values where the solver can.
+    interior : bool
+        Solve a linear program by an interior point method without crossover (HiGHS): its duals
+        lie amid the optimal ones, not at a corner.
+    light : bool
+        Branch and bound on one thread, without searches inside it (HiGHS): soonest done where
+        the program is small and must be solved to the end.
+    """
+
+    warm_start: bool = False
+    interior: bool = False
+    light: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,16 +166,11 @@ def solve_program(
     problem: pulp.LpProblem,
     settings: SolverSettings,
     *,
-    gap: float = 0.0,
-    abs_gap: float = 0.0,
-    node_limit: int | None = None,
-    warm_start: bool = False,
+    stop: Stop | None = None,
+    manner: Manner | None = None,
     budget: Budget | None = None,
     on_progress: OnProgress | None = None,
     on_solution: OnSolution | None = None,
-    interior: bool = False,
-    light: bool = False,
-    target: float | None = None,
 ) -> ProgramOutcome:
     """Solve a program and say what is proven.
 
@@ -141,28 +179,16 @@ def solve_program(
     problem : pulp.LpProblem
         Its variables hold the values afterwards.
     settings : SolverSettings
-    gap : float
-        Relative gap at which to stop.
-    abs_gap : float
-        Absolute gap at which to stop (HiGHS).
-    node_limit : int, optional
-        Branch-and-bound nodes of this run.
-    warm_start : bool
-        Start from the variables' values where the solver can.
+    stop : Stop, optional
+        Where the run ends before the optimum is proven; nowhere by default.
+    manner : Manner, optional
+        How it is gone about.
     budget : Budget, optional
         Stops the run when it expires or is interrupted (HiGHS), else limits its time; it is told
         where that was what ended the run.
     on_progress : callable, optional
     on_solution : callable, optional
         Called with the values, by `LpVariable.index`, of every better integer point (HiGHS).
-    interior : bool
-        Solve a linear program by an interior point method without crossover (HiGHS): its duals
-        lie amid the optimal ones, not at a corner.
-    light : bool
-        Branch and bound on one thread, without searches inside it (HiGHS): soonest done where
-        the program is small and must be solved to the end.
-    target : float, optional
-        Objective that is good enough to stop at (HiGHS).
 
     Raises
     ------
@@ -173,21 +199,12 @@ def solve_program(
     if budget is not None and budget.expired:
         cause: Limit = "interrupt" if budget.interrupted else "time"
         return ProgramOutcome("none", None, _no_bound(problem), 0.0, cause)
-    limit = None if budget is None else budget.limit_s
+    stop, manner = stop or Stop(), manner or Manner()
     if name == "HiGHS":
-        manner: dict[str, Any] = {
-            "on_solution": on_solution, "interior": interior, "target": target,
-        }  # fmt: skip
-        if abs_gap:
-            manner["mip_abs_gap"] = abs_gap
-        if light:
-            settings = replace(settings, threads=1)
-            manner |= LIGHT
-        status, bound, hit = _run_highs(
-            problem, settings, gap, limit, node_limit, warm_start, budget, on_progress, manner
-        )
+        hear = on_progress, on_solution
+        status, bound, hit = _run_highs(problem, settings, stop, manner, budget, hear)
     elif name == "PULP_CBC_CMD":
-        status, bound, hit = _run_cbc(problem, settings, gap, budget, node_limit, warm_start)
+        status, bound, hit = _run_cbc(problem, settings, stop, manner, budget)
     else:
         status, bound, hit = _run_other(problem, name, settings, budget)
     if hit == "time" and budget is not None:
@@ -227,30 +244,36 @@ Run = tuple[ProgramStatus, float, Limit | None]
 def _run_highs(
     problem: pulp.LpProblem,
     settings: SolverSettings,
-    gap: float,
-    limit: float | None,
-    node_limit: int | None,
-    warm_start: bool,
+    stop: Stop,
+    manner: Manner,
     budget: Budget | None,
-    on_progress: OnProgress | None,
-    manner: dict[str, Any],
+    hear: tuple[OnProgress | None, OnSolution | None],
 ) -> Run:
+    on_progress, on_solution = hear
+    limit = None if budget is None else budget.limit_s
+
     def watch(incumbent: float | None, bound: float | None) -> bool:
         if on_progress is not None and (incumbent, bound) != (None, None):
             on_progress(incumbent, bound)
         return budget is not None and budget.expired
 
     options: dict[str, Any] = {"random_seed": settings.seed}
-    if node_limit is not None:
-        options["mip_max_nodes"] = node_limit
+    if stop.node_limit is not None:
+        options["mip_max_nodes"] = stop.node_limit
+    if stop.abs_gap:
+        options["mip_abs_gap"] = stop.abs_gap
+    if manner.light:
+        options |= LIGHT
     solver = QuietHiGHS(
-        gapRel=gap,
+        gapRel=stop.gap,
         timeLimit=limit,
-        threads=settings.threads or 1,
-        warm_start=warm_start,
+        threads=1 if manner.light else settings.threads or 1,
+        warm_start=manner.warm_start,
+        interior=manner.interior,
+        target=stop.target,
         watch=None if budget is None and on_progress is None else watch,
+        on_solution=on_solution,
         **options,
-        **manner,
     )
     problem.solve(solver)
     end = solver.end
@@ -277,10 +300,9 @@ def _run_highs(
 def _run_cbc(
     problem: pulp.LpProblem,
     settings: SolverSettings,
-    gap: float,
+    stop: Stop,
+    manner: Manner,
     budget: Budget | None,
-    node_limit: int | None,
-    warm_start: bool,
 ) -> Run:
     limit = None if budget is None else budget.limit_s
     # CBC takes a seed of 0 to mean the time of day.
@@ -290,10 +312,10 @@ def _run_cbc(
         solver = pulp.PULP_CBC_CMD(
             msg=False,
             timeLimit=limit,
-            gapRel=gap,
-            maxNodes=node_limit,
+            gapRel=stop.gap,
+            maxNodes=stop.node_limit,
             threads=settings.threads or 1,
-            warmStart=warm_start and problem.isMIP(),
+            warmStart=manner.warm_start and problem.isMIP(),
             keepFiles=False,
             logPath=str(log),
             options=[f"RandomSeed {seed}", f"RandomCbcSeed {seed}"],

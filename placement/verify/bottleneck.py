@@ -16,19 +16,13 @@ from placement.problem.plan import Plan
 from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
 from placement.support.equality import ByContent
 from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
-from placement.verify.proof import Verdict
+from placement.verify.proof import SAFETY, TOLERANCE, Verdict
 from placement.verify.scaled_problem import Scaled
-
-TOLERANCE = 1e-6
-"""Relative amount by which a proof may miss the claim: what tolerances of solvers leave open."""
-
-SAFETY = 1e-7
-"""Growth added to whatever a solver calls a bound."""
 
 MOST_SHARING = 6
 """Largest number of replicas on a GPU that rows on the memory of large ones count."""
 
-MOST_COLUMNS = 100_000
+MOST_PLACED_COLUMNS = 100_000
 """Columns beyond which branch and bound over all servers decides nothing in any time."""
 
 HOW = {
@@ -186,7 +180,7 @@ def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
         sum(1 if scaled.counts_suffice else scaled.most(t, m) for m in scaled.fitting(t))
         for t in range(len(scaled.types))
     ]
-    if 2 * sum(t.count * n for t, n in zip(scaled.types, each, strict=True)) > MOST_COLUMNS:
+    if 2 * sum(t.count * n for t, n in zip(scaled.types, each, strict=True)) > MOST_PLACED_COLUMNS:
         raise Undecided("the program over every server is too large to solve")
     growth = _Growth(scaled, work)
     first = scaled.used[0]

@@ -30,12 +30,12 @@ from placement.verify.valid_rows import (
 from placement.verify.whole_program import MOST_COLUMNS, DirectProgram, columns_of
 
 TOLERANCE = 1e-6
-"""Locality by which a proof may miss the stated bound: what tolerances of solvers leave open."""
+"""What a proof may miss the claim by, locality or relative load: solvers leave that open."""
 
 SAFETY = 1e-7
-"""Locality added to whatever a solver calls a bound."""
+"""Added to whatever a solver calls a bound, locality or growth."""
 
-DEEPEST = 1_000
+MOST_SPLITS = 1_000
 """Splits on the way to a leaf; a file that has more is no tree of ours."""
 
 Verdict = Literal["holds", "does not hold", "not decided"]
@@ -232,7 +232,7 @@ def _leaves(
     while todo:
         path, node = todo.pop()
         split = node.get("split")
-        if isinstance(split, dict) and len(path) < DEEPEST:
+        if isinstance(split, dict) and len(path) < MOST_SPLITS:
             rows, below, above = split_rows(scaled, split), split.get("below"), split.get("above")
             if rows is not None and isinstance(below, dict) and isinstance(above, dict):
                 todo += [([*path, rows[0]], below), ([*path, rows[1]], above)]

@@ -88,7 +88,6 @@ def execute(
     journal: Journal | None = None,
     drain: Drain | None = None,
     progress: ProgressCallback | None = None,
-    transport: Transport | None = None,
 ) -> LiveRun:
     """Run every request of a problem on real servers.
 
@@ -107,8 +106,6 @@ def execute(
         By which the run may be asked to end early.
     progress : callable, optional
         Called with executions answered, their total, and the seconds since the run began.
-    transport : Transport, optional
-        Carries the calls in place of HTTP.
 
     Returns
     -------
@@ -138,11 +135,8 @@ def execute(
 
     async def run() -> LiveRun:
         async with AsyncExitStack() as stack:
-            carrier = transport
-            if carrier is None:
-                http = HttpTransport(endpoints.keys, endpoints.trust)
-                carrier = await stack.enter_async_context(http)
-            executor = make(carrier)
+            http = HttpTransport(endpoints.keys, endpoints.trust)
+            executor = make(await stack.enter_async_context(http))
             drain.bind(executor)
             if journal is not None:
                 stack.push_async_callback(_stop, asyncio.ensure_future(_keep_safe(journal.sync)))

@@ -7,7 +7,6 @@ parent has been answered, and the policy gives it a replica at that moment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -81,8 +80,6 @@ class Executor:
         What an earlier part of the run has done.
     progress : callable, optional
         Called with executions answered, their total, and the seconds since the run began.
-    keep : callable, optional
-        Called with every answered execution's number and output.
     """
 
     def __init__(
@@ -96,7 +93,6 @@ class Executor:
         recorder: Recorder | None = None,
         past: Past | None = None,
         progress: ProgressCallback | None = None,
-        keep: Callable[[int, Any], None] | None = None,
     ) -> None:
         self._problem = problem
         self._calls = calls
@@ -104,7 +100,6 @@ class Executor:
         self._recorder = recorder
         self._past = past or Past()
         self._progress = progress
-        self._keep = keep
         self._clock = Clock(self._past.at_s)
         self._station = Station(
             problem,
@@ -314,8 +309,6 @@ class Executor:
         first = self._offset[request]
         self._outputs[request][execution] = output
         self._done += 1
-        if self._keep:
-            self._keep(execution, output)
         if self._progress:
             self._progress(self._done, self._offset[-1], self._clock.now_s())
         free = []

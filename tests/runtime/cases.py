@@ -14,7 +14,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -212,9 +212,7 @@ def run_case(
         case.cluster,
         case.placement,
         case.routing,
-        mode=case.mode,
-        policy=policy,
+        dispatch=Dispatch(mode=case.mode, policy=policy, spill_patience=0.3),
         engine=engine,  # type: ignore[arg-type]
-        spill_patience=0.3,
         **more,  # type: ignore[arg-type]
     )

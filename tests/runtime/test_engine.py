@@ -15,7 +15,7 @@ from placement.problem.names import SharingMode
 from runtime.engines.compiled import run_compiled
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import run_case
 
 BLOCKS = 10
@@ -65,11 +65,15 @@ def test_the_engines_agree_on_many_replicas(
         case = make_case(gpus, per_server, 150, load=load, seed=seed, **features)
         one, other = (
             simulate_placement(
-                case.workload, case.trace, case.cluster, case.placement,
-                mode="offline" if load > 1 else "online", policy=policy, engine=engine,
+                case.workload,
+                case.trace,
+                case.cluster,
+                case.placement,
+                dispatch=Dispatch(mode="offline" if load > 1 else "online", policy=policy),
+                engine=engine,
             )
             for engine in ("reference", "compiled")
-        )  # fmt: skip
+        )
         assert_same(one, other)
 
 

@@ -15,7 +15,7 @@ from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.metrics import request_latency
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 
 MEASURED = Path(__file__).parents[3] / "shared" / "data" / "h100" / "one_gpu.json"
 RUNS = (
@@ -73,7 +73,12 @@ def latencies(data: dict[str, Any], run: dict[str, Any]) -> tuple[FloatArray, Fl
     everything = np.arange(len(workload.models))
     placement = Placement.sorted(everything, np.zeros_like(everything), np.zeros_like(everything))
     done = simulate_placement(
-        workload, trace, cluster, placement, policy="earliest", engine="reference"
+        workload,
+        trace,
+        cluster,
+        placement,
+        dispatch=Dispatch(policy="earliest"),
+        engine="reference",
     )
     real = [max(end for _, end in row["real"].values()) - row["arrival"] for row in rows]
     return request_latency(done), np.array(real)

@@ -20,7 +20,7 @@ from runtime.intervals import (
 from runtime.metrics import request_latency
 from runtime.resample import resample
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import chain, model, trace_of
 
 
@@ -91,7 +91,7 @@ def served(workload: Workload, trace: Trace) -> RunResult:
         trace,
         Cluster.homogeneous(1, 1, 80.0),
         Placement.sorted(np.zeros(1), np.zeros(1), np.zeros(1)),
-        policy="earliest",
+        dispatch=Dispatch(policy="earliest"),
         engine="compiled",
     )
 

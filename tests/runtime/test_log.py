@@ -19,7 +19,7 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Node, Workflow, Workload
 from runtime.log import write_log
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from runtime.timeline import write_timeline
 from tests.placement.names import several
 from tests.runtime.cases import model, random_case, trace_of
@@ -32,9 +32,14 @@ def run(seed: int, prefix: str = "") -> RunResult:
     case = random_case(seed)
     trace = replace(case.trace, request_ids=[prefix + r for r in case.trace.request_ids])
     return simulate_placement(
-        case.workload, trace, case.cluster, case.placement, case.routing,
-        mode=case.mode, policy="earliest", engine="reference",
-    )  # fmt: skip
+        case.workload,
+        trace,
+        case.cluster,
+        case.placement,
+        case.routing,
+        dispatch=Dispatch(mode=case.mode, policy="earliest"),
+        engine="reference",
+    )
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -49,7 +54,7 @@ def test_rows_are_the_executions_in_order_of_start(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each execution that ran is one row, at its times and GPUs, however the writer cuts it."""
-    monkeypatch.setattr(runtime.log, "CHUNK", 7)
+    monkeypatch.setattr(runtime.log, "LOGGED_ROWS", 7)
     for seed in range(30):
         done = run(seed, prefix=HOSTILE[seed % len(HOSTILE)])
         problem = done.problem
@@ -119,9 +124,14 @@ def test_logs_and_timelines_can_be_read_whatever_the_names_are(
     trace = replace(trace, request_ids=[names[0]])
     where = Placement(*(np.zeros(1, dtype=np.int64) for _ in range(3)))
     done = simulate_placement(
-        workload, trace, Cluster.homogeneous(1), where, (None,), policy="earliest",
+        workload,
+        trace,
+        Cluster.homogeneous(1),
+        where,
+        (None,),
+        dispatch=Dispatch(policy="earliest"),
         engine="reference",
-    )  # fmt: skip
+    )
     path = tmp_path / f"log{suffix}"
     if suffix == ".trace.json":
         write_timeline(path, done)
@@ -165,7 +175,7 @@ def test_an_interrupted_log_leaves_the_old_one(
             raise KeyboardInterrupt
         return frame(*args)
 
-    monkeypatch.setattr(runtime.log, "CHUNK", 1)
+    monkeypatch.setattr(runtime.log, "LOGGED_ROWS", 1)
     monkeypatch.setattr(runtime.log, "execution_frame", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_log(path, run(3))

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from runtime.own_policy import load_policy
 from runtime.policies import BUILT_IN
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import random_case
 
 ROOT = Path(__file__).parents[2]
@@ -65,11 +65,16 @@ def test_a_rule_of_one_s_own_is_the_rule_built_in(
         case = random_case(seed)
         own, built_in = (
             simulate_placement(
-                case.workload, case.trace, case.cluster, case.placement, case.routing,
-                mode=case.mode, policy=p, engine="reference",
+                case.workload,
+                case.trace,
+                case.cluster,
+                case.placement,
+                case.routing,
+                dispatch=Dispatch(mode=case.mode, policy=p),
+                engine="reference",
             )
             for p in (policy, BUILT_IN["least-loaded"])
-        )  # fmt: skip
+        )
         np.testing.assert_array_equal(own.replica, built_in.replica)
 
 

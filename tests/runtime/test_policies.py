@@ -13,7 +13,7 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Edge, Node, Workflow, Workload
 from runtime.metrics import measure
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import chain, model, trace_of
 
 EVERY = pytest.mark.parametrize("policy", ["earliest", "least-loaded", "locality"])
@@ -32,7 +32,9 @@ def one_model(
     trace = trace_of(workload, arrival - arrival[0], np.zeros(count, dtype=int), service)
     server = np.array(gpus)
     placement = Placement.sorted(np.zeros_like(server), server, np.zeros_like(server))
-    return simulate_placement(workload, trace, cluster, placement, policy=policy, engine="compiled")
+    return simulate_placement(
+        workload, trace, cluster, placement, dispatch=Dispatch(policy=policy), engine="compiled"
+    )
 
 
 @EVERY
@@ -49,7 +51,9 @@ def test_what_is_on_its_way_counts_at_once(
     wires = Network(latency_s, inter_latency_s=latency_s)
     cluster = Cluster((ServerType("s", 1, 9, 80.0),), wires, GpuSharing(sharing))
     placement = Placement.sorted(np.array([0] + [1] * 8), np.zeros(9, dtype=int), np.arange(9))
-    run = simulate_placement(workload, trace, cluster, placement, policy=policy, engine="reference")
+    run = simulate_placement(
+        workload, trace, cluster, placement, dispatch=Dispatch(policy=policy), engine="reference"
+    )
     assert run.end_s.max() == pytest.approx(2.0 + latency_s)
 
 
@@ -95,6 +99,8 @@ def test_a_busy_neighbour_counts(policy: str) -> None:
     cluster = Cluster.homogeneous(2, 2)
     # Replicas 0 and 1 share GPU 0; replica 2 has GPU 1.
     placement = Placement.sorted(np.array([0, 1, 1]), np.zeros(3, dtype=int), np.array([0, 0, 1]))
-    run = simulate_placement(workload, trace, cluster, placement, policy=policy, engine="reference")
+    run = simulate_placement(
+        workload, trace, cluster, placement, dispatch=Dispatch(policy=policy), engine="reference"
+    )
     assert run.replica.tolist() == [0, 2]
     np.testing.assert_allclose(run.end_s, [9.0, 2.0])

@@ -12,7 +12,7 @@ from placement.problem.workload import Edge, Node, Workflow, Workload
 from runtime.metrics import measure, workflow_metrics
 from runtime.result import RunResult
 from runtime.run_verdict import run_verdict, workflow_stretch
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import model, trace_of
 
 WORKLOAD = Workload(
@@ -35,7 +35,9 @@ def run(
     kinds = np.broadcast_to(workflow, len(arrival_s))
     nodes = sum(len(WORKLOAD.workflows[w].nodes) for w in kinds)
     trace = trace_of(WORKLOAD, arrival_s, kinds, np.full(nodes, service_s))
-    return simulate_placement(WORKLOAD, trace, CLUSTER, PLACED, mode=mode, policy="earliest")
+    return simulate_placement(
+        WORKLOAD, trace, CLUSTER, PLACED, dispatch=Dispatch(mode=mode, policy="earliest")
+    )
 
 
 def poisson(rate: float, n: int = 4_000) -> np.ndarray:

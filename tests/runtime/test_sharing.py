@@ -16,7 +16,7 @@ from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.engines.sharing import paces
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import chain, model, random_case, trace_of
 from tests.runtime.simpy_sliced import chain_pace
 
@@ -60,9 +60,14 @@ def test_every_execution_gets_its_work_from_the_paces_of_its_time(policy: str) -
         plain = tuple(replace(m, prefill_time_s=0.0) for m in case.workload.models)
         trace = replace(case.trace, stated_prefill_s=None)
         run = simulate_placement(
-            replace(case.workload, models=plain), trace, case.cluster, case.placement,
-            case.routing, mode=case.mode, policy=policy, engine="compiled",
-        )  # fmt: skip
+            replace(case.workload, models=plain),
+            trace,
+            case.cluster,
+            case.placement,
+            case.routing,
+            dispatch=Dispatch(mode=case.mode, policy=policy),
+            engine="compiled",
+        )
         shared += run.problem.sliced
         times = np.unique(np.concatenate((run.start_s[run.ran], run.end_s[run.ran])))
         served = np.zeros(len(run.replica))
@@ -80,9 +85,14 @@ def test_no_replica_overtakes_its_queue_or_rests(policy: str) -> None:
     for seed in range(3_100, 3_160):
         case = random_case(seed, ties=False)
         run = simulate_placement(
-            case.workload, case.trace, case.cluster, case.placement, case.routing,
-            mode=case.mode, policy=policy, engine="compiled",
-        )  # fmt: skip
+            case.workload,
+            case.trace,
+            case.cluster,
+            case.placement,
+            case.routing,
+            dispatch=Dispatch(mode=case.mode, policy=policy),
+            engine="compiled",
+        )
         if not run.problem.sliced:
             continue
         for p in range(run.problem.n_replicas):
@@ -216,7 +226,7 @@ def test_a_lone_replica_is_served_as_one_at_a_time_serves_it(policy: str) -> Non
     for sharing in (GpuSharing("serial"), GpuSharing("time-sliced")):
         cluster = replace(Cluster.homogeneous(2, 2), sharing=sharing)
         run = simulate_placement(
-            workload, trace, cluster, placement, policy=policy, engine="compiled"
+            workload, trace, cluster, placement, dispatch=Dispatch(policy=policy), engine="compiled"
         )
         ends.append(run.end_s)
     np.testing.assert_array_equal(ends[0][lone], ends[1][lone])

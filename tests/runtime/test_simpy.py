@@ -8,7 +8,7 @@ import pytest
 from placement.problem.names import SharingMode
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import Case, random_case
 from tests.runtime.simpy_model import Model, SerialModel
 from tests.runtime.simpy_sliced import SlicedModel
@@ -20,9 +20,14 @@ FIRST, SEEDS, BLOCKS = 12_100, 60, 4
 def compared(case: Case, policy: str, message: str) -> RunResult:
     """Run engine and model, and hold the one to the other."""
     ours = simulate_placement(
-        case.workload, case.trace, case.cluster, case.placement, case.routing,
-        mode=case.mode, policy=policy, engine="compiled", spill_patience=0.3,
-    )  # fmt: skip
+        case.workload,
+        case.trace,
+        case.cluster,
+        case.placement,
+        case.routing,
+        dispatch=Dispatch(mode=case.mode, policy=policy, spill_patience=0.3),
+        engine="compiled",
+    )
     problem = ours.problem
     patience = [
         problem.patience_s[a:b].tolist()

@@ -13,7 +13,7 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Workload
 from runtime.metrics import measure
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from runtime.switching import LOAD_PRICES, simulate_switching
 from tests.runtime.cases import Case, chain, crowded_case, model, random_case, trace_of
 
@@ -242,7 +242,11 @@ def test_free_loading_is_a_plan_with_every_model_everywhere() -> None:
             np.tile(np.arange(n_models), n_gpus), server, gpu - case.cluster.first_gpu[server]
         )
         static = simulate_placement(
-            case.workload, case.trace, case.cluster, everywhere, mode=case.mode, policy="earliest"
+            case.workload,
+            case.trace,
+            case.cluster,
+            everywhere,
+            dispatch=Dispatch(mode=case.mode, policy="earliest"),
         )
         for per_gpu in (None, 1):
             switching = run(case, "baseline", case.mode, per_gpu)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime.result import RunResult, Scheduler
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from runtime.switching import simulate_switching
 from runtime.timeline import write_timeline
 from tests.runtime.cases import crowded_case, random_case
@@ -24,9 +24,14 @@ SEEDS = range(60)
 def run(seed: int) -> RunResult:
     case = random_case(seed)
     return simulate_placement(
-        case.workload, case.trace, case.cluster, case.placement, case.routing,
-        mode=case.mode, policy="earliest", engine="reference",
-    )  # fmt: skip
+        case.workload,
+        case.trace,
+        case.cluster,
+        case.placement,
+        case.routing,
+        dispatch=Dispatch(mode=case.mode, policy="earliest"),
+        engine="reference",
+    )
 
 
 def events_of(path: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from placement.problem.cluster import FloatArray
 from placement.support.equality import ByContent
 
 FIELDS = ("request_id", "timestamp", "workflow_id", TIMES)
-MOST_NODES = 64
+MOST_DECODED_NODES = 64
 """Names of nodes up to which a column for each of them is less work than a mapping a request."""
 
 _TEXT = r'"[^"\\\x00-\x1f]*"'
@@ -94,7 +94,7 @@ def decode_requests(
 
 
 def _plain(texts: pl.Series, pattern: str, nodes: Sequence[str]) -> bool:
-    if texts.null_count() or not 0 < len(nodes) <= MOST_NODES:
+    if texts.null_count() or not 0 < len(nodes) <= MOST_DECODED_NODES:
         return False
     return bool(texts.str.contains(rf"\A{pattern}\s*\z").all())
 

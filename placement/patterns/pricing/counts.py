@@ -39,7 +39,7 @@ from placement.problem.space import (
 from placement.programs.fitting_sets import apart, told
 from placement.programs.flows import Part, Place, keepable, kept_terms
 from placement.solver.budget import Budget
-from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
+from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 
 def space_rows(
@@ -227,11 +227,9 @@ class Pricing:
             outcome = solve_program(
                 self.problem,
                 settings,
-                gap=relative,
-                abs_gap=gap,
-                node_limit=nodes,
+                stop=Stop(gap=relative, abs_gap=gap, node_limit=nodes),
+                manner=Manner(light=True),
                 budget=budget,
-                light=True,
                 on_solution=met.append,
             )
             cut = self._broken_cut(settings, budget) if outcome.status == "optimal" else None

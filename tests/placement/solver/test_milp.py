@@ -5,7 +5,14 @@ import pulp
 import pytest
 
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, SolverUnavailable, duals, solve_program
+from placement.solver.milp import (
+    Manner,
+    SolverSettings,
+    SolverUnavailable,
+    Stop,
+    duals,
+    solve_program,
+)
 
 SOLVERS = ["HiGHS", "CBC"]
 
@@ -88,7 +95,9 @@ def test_a_limit_leaves_incumbent_and_bound_apart() -> None:
     optimum = None
     for v in problem.variables():
         v.setInitialValue(0)
-    got = solve_program(problem, SolverSettings(), node_limit=1, warm_start=True)
+    got = solve_program(
+        problem, SolverSettings(), stop=Stop(node_limit=1), manner=Manner(warm_start=True)
+    )
     assert got.status == "feasible"
     assert got.limit_hit == "nodes"
     assert got.objective is not None
@@ -113,7 +122,7 @@ def test_a_target_that_is_met_ends_the_run(sign: int) -> None:
     best = solve_program(hard(), SolverSettings()).objective
     assert best is not None
     easy = best - sign * 0.2 * abs(best)
-    got = solve_program(hard(), SolverSettings(), target=easy)
+    got = solve_program(hard(), SolverSettings(), stop=Stop(target=easy))
     assert (got.status, got.limit_hit) == ("feasible", None)
     assert got.objective is not None
     assert sign * got.objective >= sign * easy - 1e-6
@@ -123,7 +132,7 @@ def test_a_target_that_is_met_ends_the_run(sign: int) -> None:
 def test_cbc_reports_its_bound_when_stopped_at_a_gap() -> None:
     """A wide gap ends the search early; the bound still covers what HiGHS finds best."""
     best = solve_program(knapsack(30, rows=5), SolverSettings()).objective
-    got = solve_program(knapsack(30, rows=5), SolverSettings("CBC"), gap=0.2)
+    got = solve_program(knapsack(30, rows=5), SolverSettings("CBC"), stop=Stop(gap=0.2))
     assert got.objective is not None
     assert best is not None
     assert got.objective <= best + 1e-6

@@ -99,7 +99,7 @@ def test_a_column_at_once_or_one_by_one(
                 ).write_parquet(path)
         patch.setattr(records, "FAST_FROM", 1)
         at_once = outcome(path)
-        patch.setattr(decoding, "MOST_NODES", 0)
+        patch.setattr(decoding, "MOST_DECODED_NODES", 0)
         assert at_once == outcome(path)
         patch.setattr(records, "FAST_FROM", 10**9)
         assert at_once == outcome(path)
