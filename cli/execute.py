@@ -245,7 +245,7 @@ def _run(
 
     from cli.interruption import early_end, last_words
     from runtime.live.backoff import RetryParams
-    from runtime.live.execute import Drain, execute, scaled
+    from runtime.live.execute import Drain, Followed, execute, scaled
     from runtime.live.station import Patience
     from runtime.simulate import match_plan, prepare_run
 
@@ -289,8 +289,7 @@ def _run(
             inputs,
             patience=patience,
             journal=journal,
-            drain=drain,
-            progress=progress,
+            followed=Followed(drain, progress),
             transport=transport,
         )
 

@@ -15,12 +15,15 @@ class CompactParams(Params):
     ----------
     nodes : int >= 1
         Branch-and-bound nodes after which it gives up, the same on every machine.
+    rules_nodes : int >= 1
+        Nodes after which it gives up looking for any placement that keeps an operator's rules.
     bottleneck_gap : float, 0 <= x <= 1
         Relative gap at which the program of the least bottleneck load stops: the cap needs no more
         digits.
     """
 
     nodes: Count = 200_000
+    rules_nodes: Count = 20_000
     bottleneck_gap: Fraction = 1e-3
 
 

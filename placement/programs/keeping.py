@@ -17,10 +17,7 @@ from placement.problem.solution import Placement, rule_violations
 from placement.programs.compact import CompactProgram
 from placement.programs.idle_servers import first_servers
 from placement.solver.budget import Budget
-from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
-
-RULES_NODE_LIMIT = 20_000
-"""Branch-and-bound nodes of one program over placements that keep the rules."""
+from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 
 def keep_rules(
@@ -143,10 +140,14 @@ def _nearest(
     assert wanted is not None
     most = sum(int(max(wanted.least[m], wanted.spread[m])) for m in instance.used_models)
     small, number = first_servers(instance, most)
-    program = CompactProgram(small)
+    program = CompactProgram(small, params=settings.params)
     program.problem += linear(_kept(program, placement, number))
     outcome = solve_program(
-        program.problem, settings, node_limit=RULES_NODE_LIMIT, budget=budget, light=True
+        program.problem,
+        settings,
+        stop=Stop(node_limit=settings.params.compact.rules_nodes),
+        manner=Manner(light=True),
+        budget=budget,
     )
     if not outcome.found:
         return None, outcome.status

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from placement.problem.trace import Trace
 from runtime.arrays import Problem
@@ -63,6 +63,22 @@ class Drain:
             self._loop.call_soon(executor.drain)
 
 
+@dataclass(frozen=True)
+class Followed:
+    """Who hears of a live run, and may end it early.
+
+    Parameters
+    ----------
+    drain : Drain
+        By which the run may be asked to end early.
+    progress : callable, optional
+        Called with executions answered, their total, and the seconds since the run began.
+    """
+
+    drain: Drain = field(default_factory=Drain)
+    progress: ProgressCallback | None = None
+
+
 def scaled(trace: Trace, *, arrivals: float = 1.0, service: float = 1.0) -> Trace:
     """Stretch a trace: the time between requests, and the time that calls are expected to take.
 
@@ -86,8 +102,8 @@ def execute(
     *,
     patience: Patience | None = None,
     journal: Journal | None = None,
-    drain: Drain | None = None,
-    progress: ProgressCallback | None = None,
+    followed: Followed | None = None,
+    transport: Transport | None = None,
 ) -> LiveRun:
     """Run every request of a problem on real servers.
 
@@ -102,10 +118,10 @@ def execute(
         How failures are borne.
     journal : Journal, optional
         Where what is done is taken down; what it holds already is not done again.
-    drain : Drain, optional
-        By which the run may be asked to end early.
-    progress : callable, optional
-        Called with executions answered, their total, and the seconds since the run began.
+    followed : Followed, optional
+        Who hears of the run, and may end it early.
+    transport : Transport, optional
+        Carries the calls in place of HTTP.
 
     Returns
     -------
@@ -118,7 +134,8 @@ def execute(
     ValueError
         Where the policy chooses a wrong replica.
     """
-    drain = drain or Drain()
+    followed = followed or Followed()
+    drain = followed.drain
 
     def make(carrier: Transport) -> Executor:
         run_id = secrets.token_hex(8) if journal is None else journal.run_id
@@ -130,13 +147,16 @@ def execute(
             patience=patience,
             recorder=journal,
             past=None if journal is None else journal.past,
-            progress=progress,
+            progress=followed.progress,
         )
 
     async def run() -> LiveRun:
         async with AsyncExitStack() as stack:
-            http = HttpTransport(endpoints.keys, endpoints.trust)
-            executor = make(await stack.enter_async_context(http))
+            carrier = transport
+            if carrier is None:
+                http = HttpTransport(endpoints.keys, endpoints.trust)
+                carrier = await stack.enter_async_context(http)
+            executor = make(carrier)
             drain.bind(executor)
             if journal is not None:
                 stack.push_async_callback(_stop, asyncio.ensure_future(_keep_safe(journal.sync)))

@@ -12,7 +12,7 @@ from runtime.ray.keeper import Blueprint, Keeper, clear_groups, groups_of, sente
 from runtime.ray.nodes import assign_all, gpu_nodes
 from runtime.ray.seats import seats_of
 
-LOOK_S = 0.2
+DEPLOY_LOOK_S = 0.2
 """How often a deployment is asked how far it is."""
 
 NEWS = 50
@@ -101,7 +101,7 @@ def deploy(blueprint: Blueprint) -> State:
     ).remote(blueprint, nodes)
     try:
         while not (state := state_of(name)).is_settled and state.fault is None:
-            time.sleep(LOOK_S)
+            time.sleep(DEPLOY_LOOK_S)
     except BaseException:
         down(name)
         raise
@@ -145,15 +145,15 @@ def down(name: str) -> bool:
     if keeper is not None:
         ray.kill(keeper)  # and with it all that it has made
     while _keeper(name) is not None:
-        time.sleep(LOOK_S)
+        time.sleep(DEPLOY_LOOK_S)
     # What the keeper was about to reserve when it ended has no owner any more.
     while groups_of(name):
         clear_groups(name)
-        time.sleep(LOOK_S)
+        time.sleep(DEPLOY_LOOK_S)
     for _ in range(NEWS):
         if all(node.is_free for node in gpu_nodes() if node.id in nodes):
             break
-        time.sleep(LOOK_S)
+        time.sleep(DEPLOY_LOOK_S)
     return there
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runtime.live.inference import Device
     from runtime.ray.own_model import OwnModel
 
-LOOK_S = 1.0
+KEEPER_LOOK_S = 1.0
 """How often the nodes are looked at where no replica ends: a new one may have come."""
 
 PAUSES_S = (1.0, 60.0)
@@ -233,9 +233,9 @@ class Keeper:
                 awaited = [r.end for r in self._running.values()]
                 awaited += [r.ready for r in self._running.values() if r.said is None]
                 if awaited:
-                    ray.wait(awaited, timeout=LOOK_S)
+                    ray.wait(awaited, timeout=KEEPER_LOOK_S)
                 else:
-                    threading.Event().wait(LOOK_S)
+                    threading.Event().wait(KEEPER_LOOK_S)
         except Exception as error:
             self._broken = f"{type(error).__name__}: {error}"
             raise

@@ -19,7 +19,7 @@ from placement.solve import solve_instance
 from runtime.judge import METRICS, Judge
 from runtime.metrics import measure
 from runtime.result import RunResult
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import chain, model, trace_of
 
 WORKLOAD = Workload((model("a"), model("b", 2)), (chain(2), replace(chain(1), id="single")))
@@ -49,9 +49,13 @@ def judge_of(metric: str, **fields: Any) -> Judge:
 def run_of(result: SolveResult) -> RunResult:
     trace, _, _ = problem()
     return simulate_placement(
-        WORKLOAD, trace, result.instance.cluster, result.solution.placement,
-        route(result.instance, result.solution.flows), policy="locality",
-    )  # fmt: skip
+        WORKLOAD,
+        trace,
+        result.instance.cluster,
+        result.solution.placement,
+        route(result.instance, result.solution.flows),
+        dispatch=Dispatch(policy="locality"),
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -11,7 +11,7 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Workload
 from runtime.metrics import request_latency
 from runtime.scoring import latency_score
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.cases import chain, model, random_case, trace_of
 
 
@@ -28,7 +28,11 @@ def test_the_score_is_that_of_a_trace_cut_off(mode: Mode) -> None:
             case.workload, trace.arrival_s[:n], trace.workflow[:n], trace.service_s[:nodes]
         )
         run = simulate_placement(
-            case.workload, head, case.cluster, case.placement, mode=mode, policy="earliest"
+            case.workload,
+            head,
+            case.cluster,
+            case.placement,
+            dispatch=Dispatch(mode=mode, policy="earliest"),
         )
         latency = request_latency(run)
         if trace.stated_prefill_s is not None or not len(latency):
