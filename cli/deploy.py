@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from cli.common import (
     ray_option,
     waiting,
 )
+from cli.interruption import last_words
 from cli.missing import Complete
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def command(asked: Asked) -> None:
         if blueprint is None:
             state = state_of(asked.name)
         else:
-            with waiting("loading the models"):
+            with waiting("loading the models"), last_words(partial(_say_begun, asked)):
                 state = deploy(blueprint)
     _say(asked, state)
     if not state.is_whole:
@@ -184,6 +186,13 @@ def _pin(text: str, servers: int) -> tuple[int, str]:
     if int(server) >= servers:
         raise click.UsageError(f"--node {text}: the plan has servers 0 to {servers - 1}")
     return int(server), node
+
+
+def _say_begun(asked: Asked) -> None:
+    from placement.support.escaping import visible
+
+    end = f"gswarm-place deploy --ray {visible(asked.ray)} --name {visible(asked.name)} --down"
+    click.echo(f"what has begun goes on without this command; {end} ends it", err=True)
 
 
 def _say_down(asked: Asked, there: bool) -> None:

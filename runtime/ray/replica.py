@@ -127,10 +127,6 @@ class ReplicaActor:
         except ValueError as error:
             return False, str(error).encode()
 
-    async def served(self) -> int:
-        """Count the calls answered so far."""
-        return self._replier.served
-
     async def stand(self) -> None:
         """Stay until the actor ends, for whoever wants to be told of its end."""
         await asyncio.Event().wait()
