@@ -159,7 +159,7 @@ def _calls_before(graph: Graph, call: str, calls: Mapping[str, str]) -> set[str]
             found.add(own)
         else:
             todo += [source for source, _ in graph[own].inputs.values()]
-    return found - {call}
+    return found
 
 
 def _server_graph(nodes: Mapping[str, Any]) -> Graph:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from cli.launching import LAUNCH_FORMS
 from tests.fuzz.values import NUMBERS, TEXTS
 
 ANY = frozenset({0, 1, 2})
@@ -123,7 +124,7 @@ def _export(rng: Random, plan: list[str], run: list[str], files: Mapping[str, st
     elif rng.random() < 0.15:
         form = rng.choice(PICTURES)
     else:
-        form = rng.choice(["csv", "routing", "json", "launch", "compose"])
+        form = rng.choice(["csv", "routing", "json", *LAUNCH_FORMS])
     line = ["export", *plan, "--format", form]
     if form in PICTURES:
         more = ["--history", files.get("history", "history.json")] if form == "course" else []

@@ -1,7 +1,8 @@
 """Stands in for `vllm serve`: a server that becomes healthy, says what it is called, and may die.
 
 It runs with the standard library alone. Environment: STUB_LOG, to which it writes a line for what
-happens; STUB_DIES, `start:PORT` or `later:PORT`, for the replica that ends with code 7.
+happens; STUB_DIES, `start:PORT` or `later:PORT`, for the replica that ends with code 7;
+STUB_IGNORES, a signal that what it starts does not hear.
 """
 
 import json
@@ -57,6 +58,8 @@ dies = os.environ.get("STUB_DIES")
 if dies == f"start:{port}":
     sys.exit(7)
 # What a server starts of its own outlives it, unless someone stops them all.
-child = subprocess.Popen(["sleep", "600"])
+child = subprocess.Popen(
+    ["sh", "-c", f"trap '' {os.environ.get('STUB_IGNORES', 'USR1')}; sleep 600"]
+)
 log("started", os.environ["CUDA_VISIBLE_DEVICES"], os.getpid(), child.pid, *sys.argv[1:])
 ThreadingHTTPServer((option("--host"), int(port)), Handler).serve_forever()
