@@ -22,7 +22,7 @@ from placement.files.plan_file import read_plan
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
 from runtime.live.backoff import RetryParams
-from runtime.live.execute import execute
+from runtime.live.execute import Followed, execute
 from runtime.live.inputs import read_inputs
 from runtime.live.station import Patience
 from runtime.metrics import measure
@@ -243,7 +243,7 @@ def test_a_plan_survives_the_loss_of_a_node(rig: Rig, tmp_path: Path) -> None:
         problem, policy, endpoints_of(state_of("gswarm-place"), problem, 60.0),
         read_inputs(inputs["requests"], trace.request_ids),
         patience=Patience(retry=RetryParams(retries=50), give_up_s=300.0),
-        progress=kill, transport=ActorTransport("gswarm-place"),
+        followed=Followed(progress=kill), transport=ActorTransport("gswarm-place"),
     )  # fmt: skip
     assert deaths
     metrics = measure(live.run)
