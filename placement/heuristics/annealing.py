@@ -67,7 +67,8 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     on a server goes to the GPUs with the fewest replicas in half of the moves, in the others to
     those with the least load: list scheduling (Graham, SIAM Journal on Applied Mathematics 17,
     1969), right but where loads differ from what they are estimated to be.
-    `servers` and `best` are changed in place.
+    `servers` and `best` are changed in place. Arguments stay flat: compiled code takes arrays and
+    numbers, and no dataclass.
 
     Parameters
     ----------

@@ -36,7 +36,12 @@ class Relaxation(ByContent):
 class Pool:
     """Patterns found so far, the best bound with its proof, and the last master.
 
-    Time may end between any two steps: what belongs together is one value and set at once.
+    Steps add to it in place. A step that runs out of time is left by an exception from wherever it
+    is (`Budget.bounded`), and a value that it were to return would be lost with what it had found:
+    the next phase goes on with the patterns and the bound that are there. A dive shares the
+    patterns of its parent for the same reason. Time may end between any two lines, so what belongs
+    together is one value and set at once.
+
     `reduced` are the reduced costs of a master at a corner; `reserve` holds patterns that the first
     master had no use for.
     """

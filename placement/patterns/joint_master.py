@@ -181,7 +181,10 @@ def scenario_bound(
 
 @dataclass
 class ScenarioPool:
-    """Patterns found, the best bound with its multipliers, and the last relaxation's counts."""
+    """Patterns found, the best bound with its multipliers, and the last relaxation's counts.
+
+    Changed in place, as `Pool` is and for its reason.
+    """
 
     patterns: dict[Pattern, None] = field(default_factory=dict)
     best_bound: float = 1.0
