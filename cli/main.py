@@ -20,6 +20,7 @@ COMMANDS = {
     "analyze": "What a trace asks for: usage, pairs of models, offered load.",
     "solve": "Place the models by an integer program, with a proven bound.",
     "diff": "What moves from one plan to another, and in which order.",
+    "whatif": "A plan under other traffic, or on other servers.",
     "check": "Verify a plan, and its bound, without trusting whoever wrote it.",
     "simulate": "Run a trace over a plan, event by event.",
     "execute": "Run a trace over a plan on real servers.",

@@ -45,7 +45,8 @@ APART = {
 """What may be imported by code that stands beside the layers: nothing else of the project."""
 
 SAME_THING = {
-    "check", "compare", "deploy", "execute", "generate", "refine", "simulate", "solve",  # a command
+    "check", "compare", "deploy", "execute", "generate", "refine", "simulate",  # a command
+    "solve", "whatif",  # likewise
     "comparison", "course", "flows", "latency", "map", "utilization",  # as a view, and as a picture
     "bottleneck",  # as a program, and proven anew
     "verdict",  # in words, and as the terminal shows it
