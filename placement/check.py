@@ -186,6 +186,11 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         if mine.gpus_required[m] != theirs.gpus_required[m]
         or not math.isclose(mine.memory_per_gpu_gb[m], theirs.memory_per_gpu_gb[m])
     ]
+    faults += [
+        f"models: gpu_fraction of {name} is not the config's"
+        for m, name in enumerate(mine.model_ids)
+        if not math.isclose(mine.fraction(m), theirs.fraction(m))
+    ]
     asked = {(name, key) for name, key, _ in theirs.placement_rules.single()}
     kept = {(name, key) for name, key, _ in mine.placement_rules.single()}
     faults += [

@@ -2,7 +2,7 @@
 
 The headroom by rates is the inverse of the busiest GPU's mean load. What the rates do not know
 comes off it: a router that does not keep the plan's shares, blocks that wait for their slowest GPU,
-batches that are not full, prefills. So the trace is run again and again, one copy behind the other
+batches that are not full. So the trace is run again and again, one copy behind the other
 and faster every time, until the work that is left at the end is more than a stable system leaves.
 
 Over a long time T a queue that is stable keeps calls waiting for a time that does not depend on T;
@@ -224,8 +224,6 @@ def what_rates_do_not_know(plan: Plan, workload: Workload) -> list[str]:
     said = []
     if (shared & (length > 1)).any():
         said.append("blocks wait for the slowest of their GPUs where others have work on one")
-    if shared.any() and cluster.sharing.mode == "time-sliced" and cluster.sharing.kept(2) < 1:
-        said.append(f"replicas that share a GPU keep {cluster.sharing.kept(2):.0%} of it together")
     if (batching & busy).any():
         said.append("batches are full only while their queue is not empty")
     said.append("the router may send requests elsewhere than the plan's shares say")

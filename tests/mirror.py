@@ -177,10 +177,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.programs.least_replicas": (
         ("placement.programs.test_compact",), "one row of the compact program",
     ),
-    "placement.programs.space_rows": (
-        ("placement.problem.test_space", "placement.programs.test_compact"),
-        "all who ask for space agree",
-    ),
     "placement.solver.highs": (
         ("placement.solver.test_milp",), "each solver gives what the others give",
     ),

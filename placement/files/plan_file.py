@@ -23,6 +23,7 @@ from placement.files.syntax.document import (
 from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import flow, key
 from placement.problem.cluster import Network, ServerType
+from placement.problem.instance import Instance
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan, Shares
 from placement.support.faults import InputError, input_error
@@ -171,15 +172,7 @@ def _document(plan: Plan) -> dict[str, Any]:
             "max_models_per_gpu": instance.max_models_per_gpu,
             **_model_rules(instance.placement_rules),
         },
-        "models": [
-            {"id": name, "gpus_required": int(gpus), "memory_per_gpu_gb": float(memory)}
-            for name, gpus, memory in zip(
-                instance.model_ids,
-                instance.gpus_required,
-                instance.memory_per_gpu_gb,
-                strict=True,
-            )
-        ],
+        "models": [_model(instance, m) for m in range(len(instance.model_ids))],
         "workflows": [
             {
                 "id": w.id,
@@ -233,6 +226,15 @@ def _model_rules(rules: PlacementRules) -> dict[str, Any]:
     for name, key_, value in rules.single():
         stated.setdefault(name, {})[key_] = value
     return {"models": stated} if stated else {}
+
+
+def _model(instance: Instance, m: int) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "id": instance.model_ids[m],
+        "gpus_required": int(instance.gpus_required[m]),
+        "memory_per_gpu_gb": float(instance.memory_per_gpu_gb[m]),
+    }
+    return said | ({"gpu_fraction": instance.fraction(m)} if instance.gpu_fraction else {})
 
 
 def _pairs(shares: Shares) -> list[list[float]]:

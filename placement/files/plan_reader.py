@@ -92,6 +92,7 @@ class PlanReader:
         )
         workflows = tuple(self._workflow(i, w) for i, w in enumerate(entry.workflows))
         rules = entry.rules
+        fractions = tuple(m.gpu_fraction for m in entry.models)
         instance = Instance(
             model_ids=tuple(m.id for m in entry.models),
             gpus_required=np.array([m.gpus_required for m in entry.models], dtype=np.int64),
@@ -103,6 +104,7 @@ class PlanReader:
             exclusive=rules.exclusive,
             max_models_per_gpu=rules.max_models_per_gpu,
             objective=rules.objective,
+            gpu_fraction=fractions if min(fractions, default=1.0) < 1 else (),
             placement_rules=self._placement_rules(),
         )
         placement, order = self._placement(instance)

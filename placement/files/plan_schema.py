@@ -91,6 +91,12 @@ class PlanModel(Entry):
     id: str = Field(description="key of the model in the config")
     gpus_required: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one replica")
     memory_per_gpu_gb: float = Field(ge=0, description="memory of a replica on each of its GPUs")
+    gpu_fraction: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="part of a call's time, alone, in which it occupies the GPU",
+    )
 
 
 class PlanNode(Entry):

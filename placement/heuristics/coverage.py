@@ -8,7 +8,7 @@ from placement.heuristics.free_space import Room
 from placement.params.heuristic_params import CoverageParams
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
-from placement.problem.solution import gpu_loads
+from placement.problem.solution import effective_loads
 from placement.problem.space import can_hold
 
 
@@ -114,7 +114,7 @@ def _estimate_load(room: Room) -> None:
     instance = room.instance
     placed = room.placement()
     share = instance.model_work / np.maximum(1, room.count.sum(axis=1))
-    loads = gpu_loads(instance, placed, share[placed.model])
+    loads = effective_loads(instance, placed, share[placed.model])
     gpus = instance.cluster.server_gpus
     room.load[:] = 0.0
     room.load[np.arange(room.load.shape[1]) < gpus[:, None]] = loads

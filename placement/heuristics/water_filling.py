@@ -15,7 +15,9 @@ import numpy as np
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
+from placement.problem.shared_capacity import MOST_TOGETHER, can_load, kept_at_least
 from placement.problem.solution import Flows, Placement, Solution, settle
+from placement.problem.space import BoolArray
 from placement.support.machine_code import compiled
 
 UNSERVED_PENALTY = 10.0
@@ -47,6 +49,10 @@ class Demands(NamedTuple):
         Share of all node executions that a unit of rate of one node is.
     gpus_required : int64, shape (M,)
     load_cap : float
+    counted : bool, shape (M,)
+        Models whose replicas can be loaded, on some server.
+    kept : float64, shape (Q,)
+        Part of the cap that 0, 1, 2, ... of these bear on one GPU together; the last is for more.
     """
 
     node_ptr: IntArray
@@ -61,6 +67,8 @@ class Demands(NamedTuple):
     missing: FloatArray
     gpus_required: IntArray
     load_cap: float
+    counted: BoolArray
+    kept: FloatArray
 
 
 class Servers(NamedTuple):
@@ -94,7 +102,7 @@ class Filling:
 def flatten_demand(instance: Instance) -> Demands:
     """Lay the active workflows end to end for the compiled kernels."""
     k = instance.gpus_required
-
+    slowest = min(t.speed for t in instance.cluster.server_types)
     order = _in_order(instance)
     flows = [instance.workflows[w] for w in order]
     node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
@@ -119,6 +127,8 @@ def flatten_demand(instance: Instance) -> Demands:
         missing=share / rate,
         gpus_required=k,
         load_cap=instance.load_cap,
+        counted=np.array([can_load(instance, m, slowest) for m in range(len(k))], dtype=np.bool_),
+        kept=np.array(kept_at_least(instance, MOST_TOGETHER)),
     )
 
 
@@ -238,10 +248,17 @@ def fill(
     n_models = len(demand.gpus_required)
     free = np.zeros((n_servers, servers.gpus.max()))
     has = np.zeros((n_servers, n_models), dtype=np.bool_)
+    together = np.zeros(free.shape[1], dtype=np.int64)
     for s in range(n_servers):
-        free[s, : servers.gpus[s]] = demand.load_cap
+        together[:] = 0
         for r in range(servers.size[s]):
-            has[s, servers.model[s, r]] = True
+            m = servers.model[s, r]
+            has[s, m] = True
+            if demand.counted[m]:
+                for g in range(servers.start[s, r], servers.start[s, r] + demand.gpus_required[m]):
+                    together[g] += 1
+        for g in range(servers.gpus[s]):
+            free[s, g] = demand.load_cap * demand.kept[min(together[g], len(demand.kept) - 1)]
     left = np.empty(len(demand.node_model))
     need = np.zeros(free.shape[1])
     active = np.zeros(len(demand.node_model), dtype=np.bool_)

@@ -21,6 +21,7 @@ from placement.params.improvement_params import NeighbourhoodParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, all_dense_flows, dense_flows, evaluate
 from placement.programs.compact import CompactProgram
+from placement.programs.idle_replicas import loaded_placement
 from placement.programs.routing import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
 from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
@@ -150,13 +151,14 @@ def _replace(
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
     short = shortfall(instance, solution) > 0
-    held = solution.placement, kept
-    program = CompactProgram(instance, kept=held, params=settings.params)
+    placed = loaded_placement(instance, solution)
+    held = placed, kept
+    program = CompactProgram(instance, kept=held, cautious=True, params=settings.params)
     program.round_up()
     program.route(elastic=short)
     prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
     program.problem += linear([*program.locality(), *prices])
-    program.start_at(solution.placement, solution.placement.server)
+    program.start_at(placed, placed.server)
 
     def tell(values: list[float]) -> None:
         assert met is not None

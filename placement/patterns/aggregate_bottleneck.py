@@ -9,11 +9,12 @@ import pulp
 
 from placement.heuristics.mending import mend
 from placement.heuristics.tiling import repeated_greedy
-from placement.patterns.pricing.counts import space_rows
+from placement.patterns.pricing.counts import slicing_row, space_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Bottleneck
 from placement.problem.placement_rules import NO_LIMIT
+from placement.problem.shared_capacity import can_load
 from placement.problem.solution import Placement
 from placement.problem.space import models_that_fit, most_replicas
 from placement.programs.bottleneck import compact_bottleneck, proven_lower, restored
@@ -121,6 +122,14 @@ def _aggregate(
             row.constant *= server.count
             problem += row
         problem += linear(loads) <= server.usable_gpus * server.count
+        counted = [
+            (n, float(instance.gpus_required[m]))
+            for (n, _), m in zip(here, models, strict=True)
+            if can_load(instance, m, server.speed)
+        ]
+        lost = slicing_row(instance, t, counted, loads, server.count)
+        if lost is not None:
+            problem += lost
     for m in instance.used_models:
         if not held[m]:
             return ceiling, None

@@ -121,8 +121,10 @@ class Master:
                 self.problem += linear([(h, 1.0), (n, -cap * count)]) <= 0
             return carried
         load = loads_of((m for m, _ in pattern.content), f"_{p}")
-        for _, terms in loads_on_gpus(instance, load, (start for _, start in pattern.content)):
-            self.problem += linear([*terms, (n, -cap)]) <= 0
+        starts = [start for _, start in pattern.content]
+        speed = instance.cluster.server_types[pattern.kind].speed
+        for _, terms, kept in loads_on_gpus(instance, load, starts, speed):
+            self.problem += linear([*terms, (n, -cap * kept)]) <= 0
         return by_model(load)
 
     def locality(self) -> float:

@@ -26,10 +26,10 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import Bottleneck, SolveOptions, cap_for
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.programs.bottleneck import compact_bottleneck
+from placement.programs.idle_replicas import busy_replicas
 from placement.programs.keeping import keep_rules
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
-from placement.programs.spares import busy_replicas
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 

@@ -82,6 +82,8 @@ class Instance(ByContent):
         Most replicas on one GPU where they may share.
     objective : str
         What counted as locality when `alpha` and the links were chosen.
+    gpu_fraction : tuple of float, length M, or empty
+        Part of a call's time in which each model occupies the GPU; 1 for all where it is empty.
     load_unit : float or None
         Busy fraction that a load of 1 stands for in a normalized instance (`normalization`); None
         where rates, work and loads are as measured.
@@ -99,6 +101,7 @@ class Instance(ByContent):
     exclusive: bool = False
     max_models_per_gpu: int | None = None
     objective: Objective = "mixed"
+    gpu_fraction: tuple[float, ...] = ()
     load_unit: float | None = None
     placement_rules: PlacementRules = field(default_factory=PlacementRules)
 
@@ -151,6 +154,16 @@ class Instance(ByContent):
         """
         power = sum(t.count * t.usable_gpus * t.speed for t in self.cluster.server_types)
         return float(self.offered_load.sum()) / power
+
+    @property
+    def idle_are_spare(self) -> bool:
+        """Whether a plan stays one without its idle replicas: no rule and no other demand asks."""
+        wanted = self.requirements
+        return wanted is None or not ((wanted.least > 1).any() or (wanted.spread > 1).any())
+
+    def fraction(self, m: int) -> float:
+        """Part of a call's time in which a model occupies the GPU."""
+        return self.gpu_fraction[m] if self.gpu_fraction else 1.0
 
     @property
     def models_per_gpu(self) -> int:
@@ -226,15 +239,22 @@ def build_instance(
         else:
             links = [(e.source, e.target) for e in workflow.edges]
         busy = np.array([workload.models[m].busy_factor for m in models])
+        work = demand.service_s[w] * busy
+        if demand.prefill_s and cluster.sharing.mode == "time-sliced":
+            # While a call is in its prefill, the others of its replica stand still.
+            batching = np.array([workload.models[m].max_concurrency > 1 for m in models])
+            prefill = np.where(batching, demand.prefill_s[w], 0.0)
+            work = np.where(prefill > 0, prefill + (demand.service_s[w] - prefill) * busy, work)
         workflows.append(
             WorkflowDemand(
                 id=workflow.id,
                 rate=float(demand.rate[w]),
                 node_model=models,
-                work_s=demand.service_s[w] * busy,
+                work_s=work,
                 links=np.array(links, dtype=np.int64).reshape(-1, 2),
             )
         )
+    fractions = tuple(m.gpu_fraction for m in workload.models)
     return Instance(
         model_ids=tuple(m.id for m in workload.models),
         gpus_required=np.array([m.gpus_required for m in workload.models], dtype=np.int64),
@@ -245,5 +265,6 @@ def build_instance(
         exclusive=rules.exclusive,
         max_models_per_gpu=rules.max_models_per_gpu,
         objective=rules.objective,
+        gpu_fraction=fractions if min(fractions, default=1.0) < 1 else (),
         placement_rules=merged_rules(workload, rules.placement),
     )

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
+from placement.problem.shared_capacity import kept_on_gpus, loaded, over_gpus
 from placement.problem.space import all_rooms_gb
 from placement.support.equality import ByContent
 
@@ -118,7 +119,7 @@ class Evaluation(ByContent):
     objective : float
         alpha * server_efficiency + (1 - alpha) * edge_locality.
     gpu_load : float64, shape (N,)
-        Busy fraction of each GPU, by its number in the cluster.
+        Load of each GPU, by its number in the cluster (`effective_loads`).
     max_utilization : float
         The largest of `gpu_load`.
     """
@@ -191,12 +192,32 @@ def gpu_loads(instance: Instance, placement: Placement, load: FloatArray) -> Flo
     load : float64, shape (R,)
         Busy fraction of each replica, which all GPUs of its block share.
     """
-    # A block adds its load where it starts and takes it off behind its end.
-    step = np.zeros(instance.cluster.n_gpus + 1)
-    first = instance.cluster.first_gpu[placement.server] + placement.start
-    np.add.at(step, first, load)
-    np.add.at(step, first + instance.gpus_required[placement.model], -load)
-    return np.cumsum(step)[:-1]
+    return over_gpus(instance, placement.model, first_gpus(instance, placement), load)
+
+
+def first_gpus(instance: Instance, placement: Placement) -> IntArray:
+    """Number in the cluster of the first GPU of each replica, shape (R,)."""
+    return np.asarray(instance.cluster.first_gpu[placement.server] + placement.start)
+
+
+def effective_loads(instance: Instance, placement: Placement, load: FloatArray) -> FloatArray:
+    """Busy fraction of each GPU over what its loaded replicas keep of it together, shape (N,).
+
+    1 is what a GPU bears (`shared_capacity`).
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cluster of N GPUs.
+    placement : Placement
+        R replicas.
+    load : float64, shape (R,)
+        Busy fraction of each replica.
+    """
+    kept = kept_on_gpus(
+        instance, placement.model, first_gpus(instance, placement), loaded(instance, load)
+    )
+    return gpu_loads(instance, placement, load) / kept
 
 
 def settle(instance: Instance, solution: Solution, *, elastic: bool = False) -> Solution:
@@ -252,7 +273,7 @@ def evaluate(instance: Instance, solution: Solution) -> Evaluation:
         links += flow.unit * float(np.minimum(rate[pairs[:, 0]], rate[pairs[:, 1]]).sum())
     se = whole / instance.total_rate if instance.total_rate else 1.0
     locality = links / instance.total_link_rate if instance.total_link_rate else 1.0
-    loads = gpu_loads(instance, solution.placement, solution.load)
+    loads = effective_loads(instance, solution.placement, solution.load)
     return Evaluation(
         server_efficiency=se,
         edge_locality=locality,
@@ -406,7 +427,7 @@ def violations(instance: Instance, solution: Solution, tolerance: float = TOLERA
             f"model {instance.model_ids[m]} on server {s}: {offered[i]:.6g} busy seconds "
             f"per second routed there, {carried[i]:.6g} carried by its replicas"
         )
-    loads = gpu_loads(instance, placement, solution.load)
+    loads = effective_loads(instance, placement, solution.load)
     for g in np.flatnonzero(loads > instance.load_cap + slack)[:5]:
         faults.append(f"GPU {g}: load {loads[g]:.6g} exceeds the cap {instance.load_cap:.6g}")
     return faults

@@ -91,12 +91,15 @@ class Demand(ByContent):
         Mean service time t_wv of each node at speed 1 (0 where the workflow has no request).
     span_s : float
         Span of the trace; 1 where all requests come at one instant, so that only the mix counts.
+    prefill_s : tuple of W float64 arrays, each of shape (V_w,), or empty
+        Mean blocking part of each node's service time; empty where there is none at all.
     """
 
     requests: IntArray
     rate: FloatArray
     service_s: tuple[FloatArray, ...]
     span_s: float
+    prefill_s: tuple[FloatArray, ...] = ()
 
     @cached_property
     def total_rate(self) -> float:
@@ -128,13 +131,22 @@ def measure_demand(workload: Workload, trace: Trace) -> Demand:
     """Count a trace: requests, arrival rates and mean service times per workflow."""
     span_s = trace.span_s or 1.0
     requests = np.bincount(trace.workflow, minlength=len(workload.workflows)).astype(np.int64)
-    service = []
+    service = _node_means(workload, trace, trace.service_s)
+    prefill: tuple[FloatArray, ...] = ()
+    if trace.stated_prefill_s is not None or any(m.prefill_time_s for m in workload.models):
+        prefill = _node_means(workload, trace, prefill_times(workload, trace))
+    return Demand(requests, requests / span_s, service, span_s, prefill)
+
+
+def _node_means(workload: Workload, trace: Trace, value: FloatArray) -> tuple[FloatArray, ...]:
+    """Mean of a value of every execution, by node of each workflow; 0 without a request."""
+    found = []
     for w, workflow in enumerate(workload.workflows):
         rows = trace.offset[:-1][trace.workflow == w]
         nodes = len(workflow.nodes)
         if not len(rows):
-            service.append(np.zeros(nodes))
+            found.append(np.zeros(nodes))
             continue
         # One node at a time keeps the temporary at one number a request.
-        service.append(np.array([trace.service_s[rows + v].mean() for v in range(nodes)]))
-    return Demand(requests, requests / span_s, tuple(service), span_s)
+        found.append(np.array([value[rows + v].mean() for v in range(nodes)]))
+    return tuple(found)

@@ -6,11 +6,14 @@ import numpy as np
 
 from placement.heuristics.mending import mend
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution, evaluate, gpu_loads
+from placement.problem.shared_capacity import kept_by
+from placement.problem.solution import Placement, Solution, effective_loads, evaluate
 from placement.problem.space import ServerSpace
 from placement.programs.compact import CompactProgram
+from placement.programs.idle_replicas import loaded_placement, may_carry
 from placement.programs.routing import balance_routing, best_routing, group_servers
 from placement.programs.spares import refill, spread
+from placement.programs.squared_loads import squared_loads
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
 
@@ -47,7 +50,8 @@ def balance(
     with budget.bounded():
         filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
         filled = mend(instance, filled) or solution.placement
-        routed = best_routing(instance, filled, settings, budget=budget)
+        carrying = may_carry(instance, filled, solution)
+        routed = best_routing(instance, filled, settings, budget=budget, carrying=carrying)
         if routed is not None and (
             evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9
         ):
@@ -56,20 +60,26 @@ def balance(
     # The programs are asked for a little more than what is accepted: they round, too.
     least, floor = worth * (1 - tolerance), worth * (1 - tolerance / 2)
 
-    def even_placement(placement: Placement) -> Solution | None:
-        return balance_routing(instance, placement, settings, least_locality=floor, budget=budget)
+    def even_placement(placement: Placement, known: Solution) -> Solution | None:
+        return balance_routing(
+            instance,
+            placement,
+            settings,
+            least_locality=floor,
+            budget=budget,
+            carrying=may_carry(instance, placement, known),
+        )
 
     def even(candidate: Solution) -> Solution:
-        return even_placement(candidate.placement) or candidate
+        return even_placement(candidate.placement, candidate) or candidate
 
     # The rates first: where little time is left, they matter more than another placement.
     candidates = [best, even(best)]
     with budget.bounded():
         if instance.cluster.n_servers <= params.balance.most_servers and not budget.expired:
             candidates.append(refill(instance, candidates[-1], even_placement, params))
-            placed = _place_evenly(
-                instance, best.placement, settings, budget.part(params.balance.place_share), floor
-            )
+            start, part = loaded_placement(instance, best), budget.part(params.balance.place_share)
+            placed = _place_evenly(instance, start, settings, part, floor)
             if placed is not None:
                 candidates.append(placed)
                 candidates.append(refill(instance, even(placed), even_placement, params))
@@ -80,7 +90,7 @@ def balance(
 def _repeat_on_empty(instance: Instance, placement: Placement, solution: Solution) -> Placement:
     """Give servers without replicas the content of the busiest server of their type."""
     cluster = instance.cluster
-    loads = gpu_loads(instance, placement, solution.load)
+    loads = effective_loads(instance, placement, solution.load)
     work = np.bincount(cluster.gpu_server, loads, minlength=cluster.n_servers)
     held = np.bincount(placement.server, minlength=cluster.n_servers)
     model, server, start = [placement.model], [placement.server], [placement.start]
@@ -126,16 +136,20 @@ def _fill_server(
         tick()
         space, load = ServerSpace(instance, kind, contents), np.zeros(kind.gpus)
         replicas = {m: max(1, sum(1 for o, _ in contents if o == m)) for m in held}
+        here: list[list[int]] = [[] for _ in range(kind.gpus)]
         for m, i in contents:
             load[i : i + int(instance.gpus_required[m])] += work[m] / replicas[m]
+            for g in range(i, i + int(instance.gpus_required[m])):
+                here[g].append(m)
         m = max((m for m in held if m not in refused), key=lambda m: work[m] / replicas[m])
         k = int(instance.gpus_required[m])
         share = work[m] / (replicas[m] + 1)
-        choices = [
-            (float(load[i : i + k].max()), i) for i in np.flatnonzero(space.fits(m)).tolist()
-        ]
+        choices = []
+        for i in np.flatnonzero(space.fits(m)).tolist():
+            kept = [kept_by(instance, [*here[g], m]) for g in range(i, i + k)]
+            choices.append((float(((load[i : i + k] + share) / kept).max()), i))
         # A shared GPU is worth using only while it stays below what relieves the others.
-        if choices and min(choices)[0] + share < work[m] / replicas[m] + 1e-12:
+        if choices and min(choices)[0] < work[m] / replicas[m] + 1e-12:
             contents = [*contents, (m, min(choices)[1])]
         else:
             refused.add(m)
@@ -151,13 +165,14 @@ def _place_evenly(
 ) -> Solution | None:
     """Minimise the squared loads over all placements worth `floor`, from this one."""
     with budget.bounded():
-        program = CompactProgram(instance, params=settings.params)
+        program = CompactProgram(instance, cautious=True, params=settings.params)
         program.route()
         locality = program.locality()
         if locality:
             least = program.scale * (floor - instance.locality_constant)
             program.problem += linear(locality) >= least, "locality"
-        program.problem += linear([(q, -weight) for q, weight in program.squared_loads()])
+        squares = squared_loads(program, settings.params.balance.tangents)
+        program.problem += linear([(q, -weight) for q, weight in squares])
         program.order_identical_servers()
         program.start_from(placement)
         outcome = solve_program(

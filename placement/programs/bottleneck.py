@@ -9,6 +9,7 @@ from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import Bottleneck, ProgressCallback
 from placement.problem.solution import Solution
 from placement.programs.compact import CompactProgram
+from placement.programs.idle_replicas import loaded_placement
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget
 from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
@@ -106,7 +107,7 @@ def compact_bottleneck(
         program.scaled_demand()
         program.order_identical_servers()
         program.problem += linear([(theta, 1.0)])
-        program.start_from(start.placement)
+        program.start_from(loaded_placement(instance, start))
 
         outcome = solve_program(
             program.problem,

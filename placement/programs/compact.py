@@ -23,6 +23,7 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.problem.placement_rules import NO_LIMIT, Requirements
+from placement.problem.shared_capacity import is_loaded, standing_kept
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
 from placement.programs.fitting_sets import apart, told
@@ -34,9 +35,10 @@ from placement.programs.flows import (
     nodes_with_requests,
     scale_of,
 )
+from placement.programs.idle_replicas import loaded_placement
 from placement.programs.least_replicas import whole_replicas
 from placement.programs.routing import best_routing, shortfall_weight
-from placement.programs.space_rows import BlockRows
+from placement.programs.space_rows import BlockRows, Few, Loads
 from placement.solver.budget import Budget
 from placement.solver.milp import Limit, Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
@@ -51,13 +53,18 @@ class CompactProgram:
     kept : tuple of Placement and set of int, optional
         Servers that hold what they hold in this placement, and nothing else. Not to be used with
         `order_identical_servers`, which renumbers them.
+    cautious : bool
+        Where what replicas keep of a GPU together depends on which they are, count the least: what
+        is found is then a plan, and nothing is proven of others (`BlockRows`).
     params : SearchParams
-        Of its `fitting_sets` and `balance`.
+        Of its `fitting_sets`.
 
     Attributes
     ----------
     instance : Instance
         Normalized.
+    few : dict of int to list of Few
+        Of each server where sharing loses: whether several stand on a GPU.
     scale : float
         Objectives are this many times the locality: far above a solver's tolerances.
     """
@@ -68,6 +75,7 @@ class CompactProgram:
         *,
         theta: pulp.LpVariable | None = None,
         kept: tuple[Placement, Set[int]] | None = None,
+        cautious: bool = False,
         params: SearchParams = DEFAULTS,
     ) -> None:
         self._params = params
@@ -84,6 +92,8 @@ class CompactProgram:
             for s in range(instance.cluster.n_servers)
         ]
         self.unserved: Pairs = []
+        self._cautious = cautious
+        self.few: dict[int, list[Few]] = {}
         self.counts = instance.counts_suffice
         for s in range(instance.cluster.n_servers):
             if kept is not None and s in kept[1]:
@@ -107,17 +117,19 @@ class CompactProgram:
 
     def _keep_server(self, s: int, placement: Placement) -> None:
         """Let the replicas of s stand: their loads are all that is left to decide."""
-        load: dict[int, Pairs] = defaultdict(list)
+        load: dict[int, Loads] = defaultdict(list)
+        speed = self._kind(s).speed
         for r in np.flatnonzero(placement.server == s):
             m, i = int(placement.model[r]), int(placement.start[r])
             x = pulp.LpVariable(f"x_{m}_{s}_{i}", 1, 1)
             h = pulp.LpVariable(f"h_{m}_{s}_{i}", 0, self.cap)
             self.replicas[m, s].append((x, h, i))
             for g in range(i, i + int(self.instance.gpus_required[m])):
-                load[g].append((h, 1.0))
+                load[g].append((m, h))
         for g, held in load.items():
             if len(held) > 1:
-                self.problem += linear(held) <= self.cap, f"load_{s}_{g}"
+                room = self.cap * standing_kept(self.instance, [m for m, _ in held], speed)
+                self.problem += linear([(h, 1.0) for _, h in held]) <= room, f"load_{s}_{g}"
 
     def _count_server(self, s: int) -> None:
         kind, k = self._kind(s), self.instance.gpus_required
@@ -133,10 +145,12 @@ class CompactProgram:
 
     def _position_server(self, s: int) -> None:
         kind = self._kind(s)
-        rows = BlockRows(self.problem, self.instance, kind, self.cap)
+        rows = BlockRows(self.problem, self.instance, kind, self.cap, cautious=self._cautious)
         for m in models_that_fit(self.instance, kind):
             self.replicas[m, s] = rows.replicas(m, f"_{s}")
         rows.gpus(f"_{s}")
+        if rows.few:
+            self.few[s] = rows.few
 
     def _keep_rules(self, wanted: Requirements) -> None:
         """Rows on the numbers of replicas, and of servers with one: y[m,s] <= sum of x."""
@@ -215,34 +229,6 @@ class CompactProgram:
                     place.pay(w, kept, prices[w])
         return terms
 
-    def squared_loads(self) -> Pairs:
-        """Add q >= the squared load of GPUs, by tangents at several levels up to the cap.
-
-        In the count form n GPUs share h: their squares add up to h^2 / n >= 2 p h - p^2 n for
-        every level p, which is linear in both.
-        """
-        tangents = self._params.balance.tangents
-        levels = [self.cap * (j + 0.5) / tangents for j in range(tangents)]
-        terms: Pairs = []
-        covers: dict[tuple[int, int], Pairs] = defaultdict(list)
-        for (m, s), entries in self.replicas.items():
-            for x, h, start in entries:
-                if start < 0:
-                    q = pulp.LpVariable(f"q_{m}_{s}", 0)
-                    terms.append((q, float(self.instance.gpus_required[m])))
-                    for p in levels:
-                        self.problem += linear([(q, 1), (h, -2 * p), (x, p * p)]) >= 0
-                    continue
-                for g in range(start, start + int(self.instance.gpus_required[m])):
-                    covers[s, g].append((h, 1.0))
-        for (s, g), held in covers.items():
-            q = pulp.LpVariable(f"q_{s}_{g}", 0)
-            terms.append((q, 1.0))
-            for p in levels:
-                row = [(q, 1.0), *((h, -2 * p) for h, _ in held)]
-                self.problem += linear(row) >= -p * p
-        return terms
-
     def order_identical_servers(self) -> None:
         """Of identical servers, the earlier holds no fewer replicas of the first used model.
 
@@ -259,12 +245,16 @@ class CompactProgram:
     def placement(self) -> Placement:
         """Read the replicas back; counts are laid end to end.
 
-        What a solver's tolerance let through and does not fit is left out.
+        What a solver's tolerance let through and does not fit is left out; so is what is idle,
+        where it would count as loaded.
         """
         held: dict[int, list[tuple[int, int]]] = defaultdict(list)
         free = np.zeros(self.instance.cluster.n_servers, dtype=np.int64)
+        idle = self._idle() if self.few and self.instance.idle_are_spare else frozenset()
         for (m, s), entries in sorted(self.replicas.items()):
             for x, _, start in entries:
+                if (m, s, start) in idle:
+                    continue
                 for _ in range(round(x.varValue or 0.0)):
                     held[s].append((m, int(free[s]) if start < 0 else start))
                     free[s] += self.instance.gpus_required[m]
@@ -275,6 +265,18 @@ class CompactProgram:
         ]
         model, server, begin = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         return Placement.sorted(model, server, begin)
+
+    def _idle(self) -> frozenset[tuple[int, int, int]]:
+        """Replicas without load whose model has one with load."""
+        idle: set[tuple[int, int, int]] = set()
+        busy: set[int] = set()
+        for (m, s), entries in self.replicas.items():
+            for x, h, start in entries:
+                if not is_loaded(self.instance, h.varValue or 0.0):
+                    idle.add((m, s, start))
+                elif round(x.varValue or 0.0):
+                    busy.add(m)
+        return frozenset(at for at in idle if at[0] in busy)
 
     def start_from(self, placement: Placement) -> None:
         """Set the start of an ordered program to a placement (its rates follow from it)."""
@@ -291,6 +293,9 @@ class CompactProgram:
             for x, _, start in self.replicas[int(m), int(s)]:
                 if start in (-1, int(i)):
                     x.varValue = (x.varValue or 0.0) + 1.0
+        for few in (few for here in self.few.values() for few in here):
+            standing = sum(x.varValue or 0.0 for x, _ in few.held)
+            few.y.varValue = float(standing > few.j)
 
 
 def _renumber(instance: Instance, placement: Placement) -> np.ndarray:
@@ -352,7 +357,7 @@ def solve_compact(
         program.problem += linear(program.locality()) + scale * instance.locality_constant
         program.order_identical_servers()
         if start is not None:
-            program.start_from(start.placement)
+            program.start_from(loaded_placement(instance, start))
         outcome = solve_program(
             program.problem,
             settings,

@@ -33,6 +33,11 @@ class Scenario(Instance):
         """Models that some scenario calls: each needs a replica."""
         return self.placed_models
 
+    @property
+    def idle_are_spare(self) -> bool:
+        """No: what is idle here may serve another scenario."""
+        return False
+
 
 def make_scenarios(instances: Sequence[Instance], load_cap: float) -> list[Scenario]:
     """Give the instances of several demands the same models to place, and the same cap."""
@@ -94,19 +99,24 @@ def window_demands(workload: Workload, trace: Trace, windows: int) -> list[Deman
 
 def mean_demand(demands: Sequence[Demand]) -> Demand:
     """Mean rates of several demands, and their mean service times, weighted by the rates."""
-    rate = np.mean([d.rate for d in demands], axis=0)
-    service = []
-    for w in range(len(rate)):
-        weight = np.array([d.rate[w] for d in demands])
-        times = np.array([d.service_s[w] for d in demands])
-        total = weight.sum()
-        service.append((weight @ times) / total if total else np.zeros(times.shape[1]))
+    rates = np.array([d.rate for d in demands])
+    prefills = [d.prefill_s or tuple(np.zeros_like(t) for t in d.service_s) for d in demands]
     return Demand(
         np.sum([d.requests for d in demands], axis=0),
-        rate,
-        tuple(service),
+        np.mean(rates, axis=0),
+        _weighted(rates, [d.service_s for d in demands]),
         float(sum(d.span_s for d in demands)),
+        _weighted(rates, prefills) if any(d.prefill_s for d in demands) else (),
     )
+
+
+def _weighted(rates: FloatArray, times: Sequence[tuple[FloatArray, ...]]) -> tuple[FloatArray, ...]:
+    """Means of times by node of each workflow, weighted by the rates, shape (K, W)."""
+    found = []
+    for w, weight in enumerate(rates.T):
+        mine, total = np.array([t[w] for t in times]), weight.sum()
+        found.append((weight @ mine) / total if total else np.zeros(mine.shape[1]))
+    return tuple(found)
 
 
 def envelope(instances: Sequence[Instance]) -> Instance:

@@ -15,7 +15,16 @@ import pulp
 
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import Flows, Placement, Solution, gpu_loads
+from placement.problem.shared_capacity import loses_by_sharing
+from placement.problem.solution import (
+    Flows,
+    Placement,
+    Solution,
+    effective_loads,
+    gpu_loads,
+)
+from placement.problem.space import BoolArray
+from placement.programs.idle_replicas import carries
 from placement.programs.routing import Group, group_servers
 from placement.programs.space_rows import loads_of, loads_on_gpus
 from placement.solver.budget import Budget
@@ -23,6 +32,9 @@ from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
 
 NOTHING = 1e-9
 """Part of a model's work that is a solver's rounding."""
+
+LOADED_ROUNDS = 4
+"""Most programs for one placement, where idle replicas count for nothing."""
 
 
 def least_bottleneck(
@@ -47,14 +59,34 @@ def least_bottleneck(
     count = placement.replicas_per_model(len(instance.model_ids))
     if not count[list(instance.used_models)].all():
         raise ValueError("a used model has no replica: no routing serves every request")
-    load, budget = None, budget or Budget()
-    if instance.offered_load.any() and _can_differ(instance, placement):
+    budget = budget or Budget()
+    solution = in_proportion(instance, placement, _even_loads(instance, placement))
+    if not instance.offered_load.any() or not _can_differ(instance, placement):
+        return _busiest(instance, solution), solution
+    found: tuple[float, Solution] | None = None
+    carrying: BoolArray | None = None
+    for _ in range(LOADED_ROUNDS):
+        load = None
         with budget.bounded():
-            load = _least_loads(instance, placement, settings, budget)
-    if load is None:
-        load = _even_loads(instance, placement)
-    solution = in_proportion(instance, placement, load)
-    return float(gpu_loads(instance, placement, solution.load).max(initial=0.0)), solution
+            load = _least_loads(instance, placement, settings, budget, carrying)
+        if load is None:
+            break
+        solution = in_proportion(instance, placement, load)
+        busiest = _busiest(instance, solution)
+        if found is not None and not busiest < found[0] * (1 - NOTHING):
+            break
+        found = busiest, solution
+        # The program counted all that may carry load as loaded: of those that do, once more.
+        busy = carries(instance, placement, solution.load)
+        if not loses_by_sharing(instance) or (busy == (carrying is None or carrying)).all():
+            break
+        carrying = busy
+    return found or (_busiest(instance, solution), solution)
+
+
+def _busiest(instance: Instance, solution: Solution) -> float:
+    loads = effective_loads(instance, solution.placement, solution.load)
+    return float(loads.max(initial=0.0))
 
 
 def in_proportion(instance: Instance, placement: Placement, load: FloatArray) -> Solution:
@@ -114,17 +146,21 @@ def _can_differ(instance: Instance, placement: Placement) -> bool:
 
 
 def _least_loads(
-    instance: Instance, placement: Placement, settings: SolverSettings, budget: Budget
+    instance: Instance,
+    placement: Placement,
+    settings: SolverSettings,
+    budget: Budget,
+    carrying: BoolArray | None,
 ) -> FloatArray | None:
-    """Loads whose largest sum on a GPU is least; None where the time ended."""
+    """Loads whose largest sum on a GPU is least, for what keeps load; None where the time ended."""
     # In multiples of the mean load: the program does not depend on the unit of time.
     unit = float(instance.offered_load.sum()) / instance.cluster.n_gpus
     bottleneck = pulp.LpVariable("U", 0)
     problem = pulp.LpProblem("least_load", pulp.LpMinimize)
     problem += linear([(bottleneck, 1.0)])
     done: dict[int, Pairs] = defaultdict(list)
-    groups = group_servers(instance, placement)
-    loads: list[list[pulp.LpVariable]] = []
+    groups = group_servers(instance, placement, carrying)
+    loads: list[dict[int, pulp.LpVariable]] = []
     for g, group in enumerate(groups):
         loads.append(_add_group(problem, instance, group, g, bottleneck, done))
     for m in instance.used_models:
@@ -134,7 +170,7 @@ def _least_loads(
     load = np.zeros(placement.n_replicas)
     first = np.searchsorted(placement.server, np.arange(instance.cluster.n_servers))
     for group, held in zip(groups, loads, strict=True):
-        for r, h in enumerate(held):
+        for r, h in held.items():
             load[first[group.servers] + r] = max(0.0, h.varValue or 0.0)
     return load
 
@@ -146,11 +182,12 @@ def _add_group(
     g: int,
     bottleneck: pulp.LpVariable,
     done: dict[int, Pairs],
-) -> list[pulp.LpVariable]:
+) -> dict[int, pulp.LpVariable]:
     """Loads of the replicas of one of a group's servers, at most the bottleneck GPU by GPU."""
-    load = loads_of(group.model.tolist(), f"_{g}")
+    mine = np.flatnonzero(group.carrying)
+    load = loads_of(group.model[mine].tolist(), f"_{g}")
     for m, h in load:
         done[m].append((h, group.speed * len(group.servers)))
-    for _, terms in loads_on_gpus(instance, load, group.start.tolist()):
-        problem += linear([*terms, (bottleneck, -1.0)]) <= 0
-    return [h for _, h in load]
+    for _, terms, kept in loads_on_gpus(instance, load, group.start[mine].tolist(), group.speed):
+        problem += linear([*terms, (bottleneck, -kept)]) <= 0
+    return {r: h for r, (_, h) in zip(mine.tolist(), load, strict=True)}

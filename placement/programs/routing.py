@@ -17,6 +17,7 @@ import pulp
 from placement.problem.cluster import IntArray
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
+from placement.problem.shared_capacity import standing_kept
 from placement.problem.solution import (
     TOLERANCE,
     Flows,
@@ -25,6 +26,7 @@ from placement.problem.solution import (
     flows_by_workflow,
     settle,
 )
+from placement.problem.space import BoolArray
 from placement.programs.flows import (
     Place,
     add_demand,
@@ -47,30 +49,46 @@ SHORTFALL_PRICE = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Group(ByContent):
-    """Identical servers: their numbers, their speed, and the content of each."""
+    """Identical servers: their numbers, their speed, the content of each, and what may carry load.
+
+    `carrying` is a bool a replica.
+    """
 
     servers: IntArray
     speed: float
     model: IntArray
     start: IntArray
+    carrying: BoolArray
 
 
-def group_servers(instance: Instance, placement: Placement) -> list[Group]:
-    """Group the servers that hold any replica by type and content, in order of first server."""
+def group_servers(
+    instance: Instance, placement: Placement, carrying: BoolArray | None = None
+) -> list[Group]:
+    """Group the servers that hold any replica by type and content, in order of first server.
+
+    Parameters
+    ----------
+    carrying : bool, shape (R,), optional
+        Replicas that may carry load; all by default.
+    """
     cluster = instance.cluster
+    if carrying is None:
+        carrying = np.ones(placement.n_replicas, dtype=np.bool_)
+    columns = (placement.model, placement.start, carrying)
     found: dict[tuple[object, ...], list[int]] = {}
     bounds = np.searchsorted(placement.server, np.arange(cluster.n_servers + 1))
     for s in range(cluster.n_servers):
         rows = slice(bounds[s], bounds[s + 1])
         if bounds[s] == bounds[s + 1]:
             continue
-        content = (placement.model[rows].tobytes(), placement.start[rows].tobytes())
+        content = tuple(column[rows].tobytes() for column in columns)
         found.setdefault((int(cluster.server_type[s]), *content), []).append(s)
     groups = []
     for key, servers in found.items():
         rows = slice(bounds[servers[0]], bounds[servers[0] + 1])
         speed = cluster.server_types[int(str(key[0]))].speed
-        groups.append(Group(np.array(servers), speed, placement.model[rows], placement.start[rows]))
+        model, start = placement.model[rows], placement.start[rows]
+        groups.append(Group(np.array(servers), speed, model, start, carrying[rows]))
     return groups
 
 
@@ -85,6 +103,8 @@ class RoutingProgram:
         Most load of one GPU, in `instance.load_unit`; the instance's by default.
     elastic : bool
         Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
+    carrying : bool, shape (R,), optional
+        Replicas that may carry load; what shares a GPU counts as loaded. All by default.
 
     Attributes
     ----------
@@ -102,13 +122,14 @@ class RoutingProgram:
         cap: pulp.LpVariable | None = None,
         *,
         elastic: bool = False,
+        carrying: BoolArray | None = None,
     ) -> None:
         self.given = instance
         self.instance = normalize(instance)
         self.scale = scale_of(instance)
         self.elastic = elastic
         self.placement = placement
-        self.groups = group_servers(instance, placement)
+        self.groups = group_servers(instance, placement, carrying)
         self.problem = pulp.LpProblem("routing", sense)
         self._cap = cap
         self.places = [
@@ -128,7 +149,7 @@ class RoutingProgram:
         return linear(terms) <= count * self.instance.load_cap
 
     def _flows(self, elastic: bool) -> None:
-        holds = [set(group.model.tolist()) for group in self.groups]
+        holds = [set(group.model[group.carrying].tolist()) for group in self.groups]
         for w, n, m in nodes_with_requests(self.instance):
             served: Pairs = []
             for g, (models, place) in enumerate(zip(holds, self.places, strict=True)):
@@ -140,12 +161,15 @@ class RoutingProgram:
                 self.unserved.append((u, shortfall_weight(self.instance, w, n)))
 
     def _capacity(self, g: int) -> None:
-        group, load = self.groups[g], loads_of(self.groups[g].model.tolist(), f"_{g}")
-        self.load |= {(r, g): h for r, (_, h) in enumerate(load)}
+        group = self.groups[g]
+        mine = np.flatnonzero(group.carrying)
+        load = loads_of(group.model[mine].tolist(), f"_{g}")
+        self.load |= {(r, g): h for r, (_, h) in zip(mine.tolist(), load, strict=True)}
         for m, terms in by_model(load).items():
             self.places[g].do_work(m, terms, f"work_{m}_{g}")
-        for i, terms in loads_on_gpus(self.instance, load, group.start.tolist()):
-            self.problem += self._at_most_cap(terms, len(group.servers)), f"gpu_{i}_{g}"
+        starts = group.start[mine].tolist()
+        for i, terms, kept in loads_on_gpus(self.instance, load, starts, group.speed):
+            self.problem += self._at_most_cap(terms, len(group.servers) * kept), f"gpu_{i}_{g}"
 
     def locality(self) -> Pairs:
         """Add c and l, and return `scale` times the locality without its constant part."""
@@ -157,23 +181,26 @@ class RoutingProgram:
         return terms
 
     def spread(self, tangents: int) -> Pairs:
-        """Add a piecewise linear square of each GPU's load, and return their sum."""
+        """Add a piecewise linear square of each GPU's effective load, and return their sum."""
         terms: Pairs = []
         cap = self.instance.load_cap if self._cap is None else 1.0
         for g, group in enumerate(self.groups):
             count = len(group.servers)
             covers: dict[int, list[int]] = {}
-            for r, (m, start) in enumerate(zip(group.model, group.start, strict=True)):
-                for i in range(int(start), int(start + self.instance.gpus_required[m])):
+            for r in np.flatnonzero(group.carrying).tolist():
+                start, k = int(group.start[r]), self.instance.gpus_required[group.model[r]]
+                for i in range(start, start + int(k)):
                     covers.setdefault(i, []).append(r)
             blocks = Counter(tuple(replicas) for replicas in covers.values())
             for b, (replicas, gpus) in enumerate(blocks.items()):
                 square = pulp.LpVariable(f"q_{b}_{g}", 0)
                 terms.append((square, float(gpus)))
-                loads: Pairs = [(self.load[r, g], 1.0) for r in replicas]
+                models = group.model[list(replicas)].tolist()
+                kept = standing_kept(self.instance, models, group.speed)
+                loads: Pairs = [(self.load[r, g], 1.0 / kept) for r in replicas]
                 for j in range(tangents):
                     p = cap * (j + 1) / tangents
-                    row = [(square, 1.0), *((h, -2 * p) for h, _ in loads)]
+                    row = [(square, 1.0), *((h, -2 * p * c) for h, c in loads)]
                     self.problem += linear(row) >= -p * p * count
         return terms
 
@@ -211,6 +238,7 @@ def best_routing(
     settings: SolverSettings,
     *,
     budget: Budget | None = None,
+    carrying: BoolArray | None = None,
 ) -> Solution | None:
     """Route a placement for the most locality; None where `load_cap` cannot be kept in time.
 
@@ -224,6 +252,8 @@ def best_routing(
         Solver and threads.
     budget : Budget, optional
         When to stop.
+    carrying : bool, shape (R,), optional
+        Replicas that may carry load: where sharing loses, all that may count as loaded.
 
     Returns
     -------
@@ -232,7 +262,7 @@ def best_routing(
     """
     budget = budget or Budget()
     with budget.bounded():
-        program = RoutingProgram(instance, placement, pulp.LpMaximize)
+        program = RoutingProgram(instance, placement, pulp.LpMaximize, carrying=carrying)
         program.problem += linear(program.locality())
         if solve_program(program.problem, settings, budget=budget).found:
             return program.solution()
@@ -309,6 +339,7 @@ def balance_routing(
     *,
     least_locality: float,
     budget: Budget | None = None,
+    carrying: BoolArray | None = None,
 ) -> Solution | None:
     """Route for the least sum of squared GPU loads among routings worth `least_locality`.
 
@@ -324,6 +355,8 @@ def balance_routing(
         Of the routing, the constant part included.
     budget : Budget, optional
         When to stop.
+    carrying : bool, shape (R,), optional
+        As for `best_routing`.
 
     Returns
     -------
@@ -332,7 +365,7 @@ def balance_routing(
     """
     budget = budget or Budget()
     with budget.bounded():
-        program = RoutingProgram(instance, placement, pulp.LpMinimize)
+        program = RoutingProgram(instance, placement, pulp.LpMinimize, carrying=carrying)
         locality = program.locality()
         if locality:
             floor = least_locality - instance.locality_constant

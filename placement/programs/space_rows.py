@@ -8,16 +8,35 @@ On each GPU g, over the replicas x[m,i] of a block that covers it:
 
 and for each replica  h[m,i] <= cap x[m,i].  `placement.problem.space` says what the room is, where
 a block can start, and how many replicas may share a GPU.
+
+Where sharing loses, kappa(n) is what n replicas keep of a GPU together
+(`placement.problem.shared_capacity`), and q the most that fit. With y[j] in {0,1} that is 1 where
+more than j of those that can be loaded stand on g, for every j with kappa(j) > kappa(j+1),
+
+    GPU      sum h[m,i] <= cap (1 - sum_j (kappa(j) - kappa(j+1)) y[j])
+    few      sum x[m,i] <= j + (q - j) y[j]
+
+A replica that stands and is idle might as well not stand, so those that stand count as loaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pulp
 
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
+from placement.problem.shared_capacity import (
+    Kept,
+    can_load,
+    kept_at_least,
+    kept_at_most,
+    loses_by_sharing,
+    most_together,
+    standing_kept,
+)
 from placement.problem.space import gpu_rooms_gb, starts
 from placement.solver.milp import Pairs, linear
 
@@ -50,9 +69,9 @@ def by_model(loads: Loads) -> dict[int, Pairs]:
 
 
 def loads_on_gpus(
-    instance: Instance, loads: Loads, starts: Iterable[int]
-) -> list[tuple[int, Pairs]]:
-    """Loads of the replicas on the GPUs of a server that has any.
+    instance: Instance, loads: Loads, starts: Iterable[int], speed: float
+) -> list[tuple[int, Pairs, float]]:
+    """Loads of the replicas on the GPUs of a server that has any, and what they keep together.
 
     GPUs with the same replicas, such as those of one block, make the same row: once is enough, with
     the number of the last.
@@ -65,34 +84,74 @@ def loads_on_gpus(
         Model and busy fraction of each replica on the server.
     starts : iterable of int
         First GPU of each.
+    speed : float
+        Of the server.
 
     Returns
     -------
-    list of (int, terms)
-        GPU within the server, and the loads that fall on it.
+    list of (int, terms, float)
+        GPU within the server, the loads that fall on it, and what of it they keep together.
     """
-    gpus: dict[int, Pairs] = {}
+    gpus: dict[int, Loads] = {}
     for (m, h), start in zip(loads, starts, strict=True):
         for g in range(start, start + int(instance.gpus_required[m])):
-            gpus.setdefault(g, []).append((h, 1.0))
-    rows = {tuple(id(h) for h, _ in terms): (g, terms) for g, terms in gpus.items()}
-    return list(rows.values())
+            gpus.setdefault(g, []).append((m, h))
+    rows = {tuple(id(h) for _, h in held): (g, held) for g, held in gpus.items()}
+    return [
+        (g, [(h, 1.0) for _, h in held], standing_kept(instance, [m for m, _ in held], speed))
+        for g, held in rows.values()
+    ]
+
+
+@dataclass(frozen=True)
+class Few:
+    """The variable y[j] of a GPU: 1 where more than j of `held` stand; then they keep `kept`."""
+
+    gpu: int
+    y: pulp.LpVariable
+    j: int
+    held: Pairs
+    kept: float
 
 
 class BlockRows:
-    """The replicas of one server at their places, their loads, and the rows of its GPUs."""
+    """The replicas of one server at their places, their loads, and the rows of its GPUs.
+
+    Parameters
+    ----------
+    cautious : bool
+        Where kappa depends on which replicas share a GPU, take the least: what is found is then a
+        plan. By default the most, and what is proven holds of every plan.
+
+    Attributes
+    ----------
+    few : list of Few
+    """
 
     def __init__(
-        self, problem: pulp.LpProblem, instance: Instance, kind: ServerType, cap: float
+        self,
+        problem: pulp.LpProblem,
+        instance: Instance,
+        kind: ServerType,
+        cap: float,
+        *,
+        cautious: bool = False,
     ) -> None:
         self._problem, self._instance, self._kind, self._cap = problem, instance, kind, cap
         self._memory: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._load: list[Pairs] = [[] for _ in range(kind.gpus)]
+        self._counted: list[Pairs] = [[] for _ in range(kind.gpus)]
+        self.few: list[Few] = []
+        self.kept: Kept = (1.0, 1.0)
+        if loses_by_sharing(instance):
+            levels = kept_at_least if cautious else kept_at_most
+            self.kept = levels(instance, max(1, most_together(instance, kind)))
 
     def replicas(self, m: int, at: str) -> list[tuple[pulp.LpVariable, pulp.LpVariable, int]]:
         """Add x and h of each block on which a replica of a model can stand; their first GPUs."""
         found = []
         k, need = int(self._instance.gpus_required[m]), float(self._instance.memory_per_gpu_gb[m])
+        counted = self.kept[-1] < 1 and can_load(self._instance, m, self._kind.speed)
         for i in starts(self._instance, m, self._kind):
             x = pulp.LpVariable(f"x_{m}{at}_{i}", 0, 1, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}{at}_{i}", 0)
@@ -102,6 +161,8 @@ class BlockRows:
             for g in range(i, i + k):
                 self._memory[g].append((x, need))
                 self._load[g].append((h, 1.0))
+                if counted:
+                    self._counted[g].append((x, 1.0))
         return found
 
     def gpus(self, at: str) -> None:
@@ -112,6 +173,22 @@ class BlockRows:
         add = self._problem.addConstraint
         for g, (memory, load) in enumerate(zip(self._memory, self._load, strict=True)):
             add(memory_row(memory, float(rooms[g])), f"memory{at}_{g}")
-            add(linear(load) <= self._cap, f"load{at}_{g}")
+            add(linear([*load, *self._lost(g, at)]) <= self._cap, f"load{at}_{g}")
             if most is not None:
                 add(sharing_row(memory, most), f"most{at}_{g}")
+
+    def _lost(self, g: int, at: str) -> Pairs:
+        """Add y of a GPU, and what sharing takes off its cap: terms of the row *GPU*."""
+        held = self._counted[g]
+        most = min(len(self.kept) - 1, len(held))
+        lost: Pairs = []
+        for j in range(1, most):
+            drop = self._cap * (self.kept[j] - self.kept[j + 1])
+            if drop <= 0:
+                continue
+            more = pulp.LpVariable(f"y_{j}{at}_{g}", 0, 1, pulp.LpInteger)
+            row = linear([*held, (more, -float(most - j))]) <= j
+            self._problem.addConstraint(row, f"few_{j}{at}_{g}")
+            self.few.append(Few(g, more, j, held, self.kept[j + 1]))
+            lost.append((more, drop))
+        return lost

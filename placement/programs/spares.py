@@ -10,8 +10,9 @@ from placement.heuristics.mending import mend
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import TOLERANCE, Placement, Solution, gpu_loads
+from placement.problem.solution import Placement, Solution, effective_loads
 from placement.problem.space import ServerSpace, windows
+from placement.programs.idle_replicas import busy_replicas
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
@@ -19,14 +20,14 @@ from placement.solver.milp import SolverSettings
 
 def spread(instance: Instance, solution: Solution) -> float:
     """Sum of squared GPU loads: for equal speeds, the variance but for a constant."""
-    loads = gpu_loads(instance, solution.placement, solution.load)
+    loads = effective_loads(instance, solution.placement, solution.load)
     return float((loads**2).sum())
 
 
 def refill(
     instance: Instance,
     solution: Solution,
-    even: Callable[[Placement], Solution | None],
+    even: Callable[[Placement, Solution], Solution | None],
     params: SearchParams = DEFAULTS,
 ) -> Solution:
     """Take off the replicas that carry no load, fill the room with spares, and even the rates.
@@ -37,12 +38,13 @@ def refill(
     Parameters
     ----------
     even : callable
-        Routes a placement for the least squared loads without giving up locality; None where
-        it cannot in time.
+        Routes a placement, which holds the replicas of a solution, for the least squared loads
+        without giving up locality; None where it cannot in time.
     """
     for _ in range(params.spares.refill_rounds):
-        filled = mend(instance, fill(instance, busy_replicas(instance, solution), params))
-        found = None if filled is None else even(filled)
+        busy = busy_replicas(instance, solution)
+        filled = mend(instance, fill(instance, busy, params))
+        found = None if filled is None else even(filled, busy)
         if found is None:
             break
         before, after = spread(instance, solution), spread(instance, found)
@@ -93,21 +95,6 @@ def relieve_bottleneck(
     return best
 
 
-def busy_replicas(instance: Instance, solution: Solution) -> Solution:
-    """Leave out the replicas without load, but for one of each used model."""
-    placement = solution.placement
-    kept = solution.load > TOLERANCE * max(1.0, instance.load_cap)
-    for m in instance.used_models:
-        mine = np.flatnonzero(placement.model == m)
-        if not kept[mine].any():
-            kept[mine[:1]] = True
-    return Solution(
-        Placement(placement.model[kept], placement.server[kept], placement.start[kept]),
-        solution.flows,
-        solution.load[kept],
-    )
-
-
 def fill(instance: Instance, solution: Solution, params: SearchParams = DEFAULTS) -> Placement:
     """Add replicas server by server until memory or the rules of sharing end it.
 
@@ -124,7 +111,7 @@ def fill(instance: Instance, solution: Solution, params: SearchParams = DEFAULTS
         Of its `spares`.
     """
     placement, cluster = solution.placement, instance.cluster
-    loads = gpu_loads(instance, placement, solution.load)
+    loads = effective_loads(instance, placement, solution.load)
     counts = placement.replicas_per_model(len(instance.model_ids))
     elsewhere = instance.model_work / np.maximum(1, counts)
     work = np.zeros((cluster.n_servers, len(instance.model_ids)))

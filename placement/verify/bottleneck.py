@@ -18,6 +18,7 @@ from placement.support.equality import ByContent
 from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
 from placement.verify.proof import SAFETY, TOLERANCE, Verdict
 from placement.verify.scaled_problem import Scaled
+from placement.verify.time_slices import Slices
 
 MOST_SHARING = 6
 """Largest number of replicas on a GPU that rows on the memory of large ones count."""
@@ -162,6 +163,10 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
             loads.append((h, float(scaled.gpus[m])))
         row = growth.program.row
         row(loads, gpus)
+        slices = Slices(scaled, t)
+        slices.in_sum(
+            growth.program, gpus, [(n, k) for m, n, k in numbers if m in slices.counted], loads
+        )
         if scaled.most_on_gpu is not None:
             row([(n, k) for _, n, k in numbers], gpus * scaled.most_on_gpu)
         if not scaled.counts_suffice:
@@ -213,6 +218,7 @@ def _exclusive(growth: _Growth, t: int) -> dict[int, list[int]]:
 def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     scaled, kind = growth.scaled, growth.scaled.types[t]
     on_gpu: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    slices = Slices(scaled, t)
     columns: dict[int, list[int]] = defaultdict(list)
     for m in scaled.fitting(t):
         k = int(scaled.gpus[m])
@@ -224,7 +230,11 @@ def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     rooms = gpu_rooms_gb(kind)
     for g, there in on_gpu.items():
         growth.program.row([(n, float(scaled.memory[m]) / rooms[g]) for m, n, _ in there], 1.0)
-        growth.program.row([(h, 1.0) for _, _, h in there], 1.0)
+        standing: dict[int, list[int]] = defaultdict(list)
+        for m, n, _ in there:
+            standing[m].append(n)
+        lost = slices.gpu(growth.program, standing)
+        growth.program.row([*((h, 1.0) for _, _, h in there), *lost], 1.0)
         if scaled.most_on_gpu is not None:
             growth.program.row([(n, 1.0) for _, n, _ in there], float(scaled.most_on_gpu))
     return columns

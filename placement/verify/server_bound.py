@@ -14,6 +14,7 @@ import numpy as np
 from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
 from placement.verify.matrix_program import Answer, Clock, Program
 from placement.verify.scaled_problem import Scaled
+from placement.verify.time_slices import Slices
 from placement.verify.valid_rows import CountRow, KeptRow, Prices, ServerRow
 
 TINY = 1e-7
@@ -88,6 +89,8 @@ class ServerProgram:
         )
         loads = [(a, k[m] * load) for m, terms in self.busy.items() for a, load in terms]
         program.row(loads, gpus)
+        slices = Slices(scaled, self.t)
+        slices.in_sum(program, gpus, [(n, k[m]) for m, n in columns if m in slices.counted], loads)
         if scaled.most_on_gpu is not None:
             program.row([(n, k[m]) for m, n in columns], gpus * scaled.most_on_gpu)
         # No more than j blocks of more than 1 / (j + 1) of the memory on a GPU.
@@ -161,6 +164,7 @@ class ServerProgram:
         scaled, program, kind = self.scaled, self.program, self.kind
         memory: dict[int, list[tuple[int, float]]] = defaultdict(list)
         load: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        standing: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for m, n in self.count.items():
             k = int(scaled.gpus[m])
             places, carried = [], []
@@ -169,6 +173,7 @@ class ServerProgram:
                 places.append((x, 1.0))
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))
+                    standing[g][m].append(x)
                 if m in self.busy:
                     h = program.column(0.0, 1.0)
                     program.row([(h, 1.0), (x, -1.0)], 0.0)
@@ -178,13 +183,13 @@ class ServerProgram:
             program.row([*places, (n, -1.0)], 0.0, low=0.0)
             if m in self.busy:
                 program.row([*self.busy[m], *carried], 0.0, low=0.0)
-        rooms = gpu_rooms_gb(kind)
+        rooms, slices = gpu_rooms_gb(kind), Slices(scaled, self.t)
         for g, terms in memory.items():
             program.row([(x, need / rooms[g]) for x, need in terms], 1.0)
             if scaled.most_on_gpu is not None:
                 program.row([(x, 1.0) for x, _ in terms], float(scaled.most_on_gpu))
             if g in load:
-                program.row(load[g], 1.0)
+                program.row([*load[g], *slices.gpu(program, standing[g])], 1.0)
 
     def broken_cut(self, answer: Answer, clock: Clock, solver: str) -> dict[int, float] | None:
         """Weights f with sum f <= 1 over every set that shares a GPU, that the numbers break.

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 
 from placement.problem.plan import Plan
+from placement.problem.shared_capacity import loaded
 from placement.problem.space import gpu_rooms_gb
 from placement.verify.matrix_program import Answer, Clock, Program
 from placement.verify.scaled_problem import Scaled
+from placement.verify.time_slices import Slices
 from placement.verify.valid_rows import CountRow, replica_rows, rule_rows
 
 MOST_COLUMNS = 1_000_000
@@ -99,6 +101,7 @@ class DirectProgram:
         scaled, program, kind = self.scaled, self.program, self.scaled.types[t]
         memory: dict[int, list[tuple[int, float]]] = defaultdict(list)
         load: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        standing: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for m in fitting:
             k = int(scaled.gpus[m])
             carried = []
@@ -110,11 +113,12 @@ class DirectProgram:
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))
                     load[g].append((h, 1.0))
+                    standing[g][m].append(x)
             program.row([*busy[m], *carried], 0.0, low=0.0)
-        rooms = gpu_rooms_gb(kind)
+        rooms, slices = gpu_rooms_gb(kind), Slices(scaled, t)
         for g, terms in memory.items():
             program.row([(x, need / rooms[g]) for x, need in terms], 1.0)
-            program.row(load[g], 1.0)
+            program.row([*load[g], *slices.gpu(program, standing[g])], 1.0)
             if scaled.most_on_gpu is not None:
                 program.row([(x, 1.0) for x, _ in terms], float(scaled.most_on_gpu))
 
@@ -145,11 +149,13 @@ class DirectProgram:
     def start(self, plan: Plan) -> dict[int, float]:
         """The plan's replicas as values of the columns, its servers renumbered for the order."""
         held: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        placed = plan.placement
-        for m, s, i in zip(
-            placed.model.tolist(), placed.server.tolist(), placed.start.tolist(), strict=True
-        ):
-            held[s].append((m, i))
+        placed, busy = plan.placement, loaded(plan.instance, plan.load)
+        seen = set(placed.model[busy].tolist())
+        columns = (placed.model.tolist(), placed.server.tolist(), placed.start.tolist())
+        for m, s, i, has_load in zip(*columns, busy.tolist(), strict=True):
+            # What is idle would count as loaded.
+            if has_load or m not in seen or not plan.instance.idle_are_spare:
+                held[s].append((m, i))
         first = self.scaled.used[0]
         number = sorted(
             range(len(self.kinds)),

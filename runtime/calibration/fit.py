@@ -409,7 +409,7 @@ def _estimates(
 def gpu_fraction_of_two(throughput: float) -> float:
     """``gpu_fraction`` from the throughput X of two equal replicas that share a GPU, against one.
 
-    Two customers of the machine repairman (`runtime.engines.sharing`) with eta = 1 give
+    Two customers of the machine repairman (`placement.problem.gpu_sharing`) with eta = 1 give
     X = 2 / (1 + u^2), so u = sqrt(2 / X - 1).
 
     Raises

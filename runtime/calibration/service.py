@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.problem.cluster import FloatArray, GpuSharing, IntArray
+from placement.problem.gpu_sharing import paces
 from placement.support.equality import ByContent
 from runtime.calibration.observed import Observed
-from runtime.engines.sharing import paces
 
 
 @dataclass(frozen=True)

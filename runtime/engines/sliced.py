@@ -3,8 +3,8 @@
 Semantics of ``gpu_sharing: time-sliced``:
 
 - **A GPU** serves all replicas on it that have a call in service, each at the pace that
-  `runtime.engines.sharing` gives it: eta(n) / n with n of them that occupy the GPU all the time. A
-  replica on several GPUs proceeds at the least of their paces.
+  `placement.problem.gpu_sharing` gives it: eta(n) / n with n of them that occupy the GPU all the
+  time. A replica on several GPUs proceeds at the least of their paces.
 - **A replica** serves first come, first served, up to `max_concurrency` calls at once. While n are
   in service each proceeds at the replica's pace / slowdown(n), n being who is there at that moment.
 - **Prefill.** While a call's prefill is served the others of the replica stand still, and no
@@ -28,9 +28,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
+from placement.problem.gpu_sharing import paces
 from runtime.arrays import NOWHERE, Problem
 from runtime.engines.replicas import Replicas
-from runtime.engines.sharing import paces
 from runtime.policies import RoutingPolicy
 
 NEVER = float("inf")

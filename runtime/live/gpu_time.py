@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from placement.problem.gpu_sharing import paces
 from runtime.arrays import Problem
-from runtime.engines.sharing import paces
 
 
 class Neighbours:

@@ -22,6 +22,7 @@ MOST_SECONDS = 1e9
 """Longest service that a trace may state."""
 
 START = datetime(1950, 1, 1, tzinfo=UTC)
+EFFICIENCIES = (0.5, 0.8, 0.93, 1.0, [0.95, 0.7], [1.2, 0.8])
 SPREADS = ("plain", "plain", "wide", "zeros", "all zero")
 
 
@@ -48,7 +49,7 @@ class Case:
         folder.mkdir(parents=True, exist_ok=True)
         config = json.loads(json.dumps(self.config))
         for model in config["models"].values():
-            for key in ("inference_time_mean", "token_mean"):
+            for key in ("inference_time_mean", "token_mean", "prefill_time_seconds"):
                 if key in model:
                     model[key] *= self.unit
         (folder / "config.json").write_text(json.dumps(config, indent=1))
@@ -107,6 +108,7 @@ def draw_case(seed: int, *, most_gpus: int = 12) -> Case:
     options |= _draw_rules(rng, kinds)
     config = _draw_config(rng, servers, kinds)
     arrivals, requests = _draw_trace(rng, config, servers, kinds)
+    _draw_sharing(np.random.default_rng([seed, 1]), config, requests, cluster, options, kinds)
     drawn = Case(seed, config, requests, arrivals, cluster, options, 1.0, tuple(kinds))
     units = [unit for unit in UNITS if drawn.allows(unit)]
     unit = float(rng.choice(units))
@@ -151,6 +153,34 @@ def _draw_cluster(
             [(1, memory, 1.0)],
         )
     return {"server_types": types}, {}, servers
+
+
+def _draw_sharing(
+    rng: np.random.Generator,
+    config: dict[str, Any],
+    requests: Sequence[dict[str, Any]],
+    cluster: dict[str, Any] | None,
+    options: dict[str, Any],
+    kinds: list[str],
+) -> None:
+    """Draw how GPUs are shared, how much of the time calls occupy them, and prefills."""
+    if rng.random() < 0.15:
+        options["gpu_sharing"] = "serial"
+        kinds.append("serial")
+    elif cluster is not None:
+        cluster["sharing_efficiency"] = EFFICIENCIES[int(rng.integers(len(EFFICIENCIES)))]
+        kinds.append(f"efficiency {cluster['sharing_efficiency']}")
+    times = [t for r in requests for t in r["node_execution_times"].values()]
+    gaps = rng.random() < 0.3
+    for model in config["models"].values():
+        if gaps:
+            model["gpu_fraction"] = float(rng.choice([0.3, 0.7, 0.95, 1.0]))
+        if model.get("max_concurrency", 1) > 1 and rng.random() < 0.5 and times:
+            model["prefill_time_seconds"] = _round(max(times) * rng.uniform(0.05, 0.6))
+            model["chunked_prefill"] = bool(rng.random() < 0.2)
+            kinds.append("prefill")
+    if gaps:
+        kinds.append("gaps")
 
 
 def _draw_rules(rng: np.random.Generator, kinds: list[str]) -> dict[str, Any]:

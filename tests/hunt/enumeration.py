@@ -16,14 +16,17 @@ Block = tuple[str, int]
 
 
 def placements(problem: Problem) -> Iterator[tuple[Replica, ...]]:
-    """Every placement that holds all models and to which no replica can be added."""
+    """Every placement that holds all models; of `contents`."""
     for held in product(*(contents(problem, s) for s in range(len(problem.servers)))):
         if {m for content in held for m, _ in content} == set(problem.models):
             yield tuple((m, s, i) for s, content in enumerate(held) for m, i in content)
 
 
 def contents(problem: Problem, s: int) -> list[tuple[Block, ...]]:
-    """Every content of a server to which no replica can be added."""
+    """Every content of a server to which no replica can be added; all, where sharing loses.
+
+    Then every replica counts as loaded, and an idle one is better left out.
+    """
     server = problem.servers[s]
     blocks = [(name, i) for name, model in problem.models.items() for i in server.starts(model)]
 
@@ -39,6 +42,8 @@ def contents(problem: Problem, s: int) -> list[tuple[Block, ...]]:
     found: list[tuple[Block, ...]] = [()]
     for block in blocks:
         found += [(*c, block) for c in found if fits((*c, block))]
+    if problem.loses:
+        return found
     return [c for c in found if not any(b not in c and fits((*c, b)) for b in blocks)]
 
 
@@ -89,7 +94,8 @@ def routed(problem: Problem, placement: tuple[Replica, ...], cap: float | None) 
                 (m, t, i) for m, t, i in placement if t == s and 0 <= g - i < problem.models[m].gpus
             ]
             load = {("h", r): problem.work[r[0]] / server.speed / (unit or 1.0) for r in here}
-            less.append(({**load, "U": -1.0}, 0.0))
+            kept = problem.capacity([m for m, _, _ in here if problem.counts(m, s)])
+            less.append(({**load, "U": -kept}, 0.0))
     if cap is None:
         cost[:] = 0.0
         cost[index["U"]] = 1.0

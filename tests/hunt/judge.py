@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from cli.main import main
 from tests.hunt.cases import OTHER_UNITS, Case
-from tests.hunt.problem import Problem, read_problem
+from tests.hunt.problem import LIGHT, Problem, read_problem
 from tests.hunt.program import Replica, best_locality, fits, least_load, load_of, locality_of
 
 CLOSE = 1e-6
@@ -134,10 +134,13 @@ def _judge_plan(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> Non
     held = {(m, s) for m, s, _ in placement}
     carried: dict[tuple[str, int], float] = defaultdict(float)
     gpus: dict[int, float] = defaultdict(float)
+    loaded: dict[int, list[str]] = defaultdict(list)
     for replica in plan["replicas"]:
         carried[replica["model"], replica["server"]] += replica["load"]
         for g in replica["gpus"]:
             gpus[g] += replica["load"]
+            if replica["load"] > LIGHT * problem.floor:
+                loaded[g].append(replica["model"])
     routed: dict[tuple[str, int], float] = defaultdict(float)
     unsaid: dict[tuple[str, int], float] = defaultdict(float)
     worth = problem.constant
@@ -167,7 +170,7 @@ def _judge_plan(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> Non
         slack = NEAR * unit + unsaid[key]
         if not math.isclose(routed[key], carried[key], rel_tol=NEAR, abs_tol=slack):
             verdict.fault("loads", f"{key}: {routed[key]} is routed, {carried[key]} carried")
-    busiest = max(gpus.values(), default=0.0)
+    busiest = max((h / problem.capacity(loaded[g]) for g, h in gpus.items()), default=0.0)
     if busiest > cap * (1 + NEAR):
         verdict.fault("over the cap", f"a GPU is loaded {busiest}, the cap is {cap}")
     if abs(worth - plan["certificate"]["objective"]) > CLOSE:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,39 @@ ROOM = 1e-9
 """Share of a GPU's memory that thirds and tenths may exceed it by when they are added up."""
 
 
+LIGHT = 1e-6
+"""Load, over the mean that all GPUs have at least, below which a replica counts as idle."""
+
+
+@cache
+def total_pace(fractions: tuple[float, ...], kept: tuple[float, ...]) -> float:
+    """Pace of replicas that share a GPU, in sum and at most 1, by the closed network's states.
+
+    Those of the set T are on the GPU, which serves |T| at the rate eta(|T|), with a weight of
+    prod over T of u |T|! / (eta(1) ... eta(|T|)) times prod of 1 - u over the others.
+    """
+    weight = pace = 0.0
+    for n in range(len(fractions) + 1):
+        eta = [1.0, *(kept[min(i, len(kept) - 1)] for i in range(n - 1))][:n]
+        for there in combinations(range(len(fractions)), n):
+            parts = [u if r in there else 1 - u for r, u in enumerate(fractions)]
+            here = math.prod(parts) * math.factorial(n) / math.prod(eta)
+            weight += here
+            if n:
+                pace += here * eta[-1] * sum(1 / fractions[r] for r in there) / n
+    return min(1.0, pace / weight)
+
+
 @dataclass(frozen=True)
 class Model:
-    """A replica holds `gpus` consecutive GPUs and takes `memory` GB on each."""
+    """A replica holds `gpus` consecutive GPUs and takes `memory` GB on each.
+
+    `fraction` is the part of a call's time in which it occupies them.
+    """
 
     gpus: int
     memory: float
+    fraction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +85,11 @@ class Workflow:
 
 @dataclass(frozen=True)
 class Problem:
-    """What must be placed and routed, and what counts; `most` replicas may share a GPU."""
+    """What must be placed and routed, and what counts; `most` replicas may share a GPU.
+
+    `kept[n - 2]` is what n that share it in time slices get of it together, of which the last holds
+    for more; nothing is lost where it is empty.
+    """
 
     models: Mapping[str, Model]
     servers: tuple[Server, ...]
@@ -65,6 +97,24 @@ class Problem:
     alpha: float
     most: int
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kept: tuple[float, ...] = ()
+
+    @property
+    def loses(self) -> bool:
+        """Whether a GPU may bear less where replicas share it."""
+        return self.most > 1 and min(self.kept, default=1.0) < 1
+
+    def counts(self, model: str, server: int) -> bool:
+        """Whether a replica there can have a load that counts."""
+        return self.work[model] / self.servers[server].speed > LIGHT * self.floor
+
+    def capacity(self, models: Sequence[str]) -> float:
+        """What loaded replicas of these models carry on one GPU: the least pace of any of them."""
+        if not self.loses:
+            return 1.0
+        fractions = sorted(self.models[m].fraction for m in models)
+        sets = (c for n in range(2, len(models) + 1) for c in combinations(fractions, n))
+        return min((total_pace(c, self.kept) for c in sets), default=1.0)
 
     @cached_property
     def work(self) -> dict[str, float]:
@@ -112,10 +162,15 @@ def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
     objective = options.get("objective", "mixed")
     alpha = {"mixed": options.get("alpha", 0.5), "workflow": 1.0}.get(objective, 0.0)
     models = {
-        name: Model(m["gpus_required"], m["memory_gb"] / m["gpus_required"])
+        name: Model(
+            m["gpus_required"], m["memory_gb"] / m["gpus_required"], m.get("gpu_fraction", 1.0)
+        )
         for name, m in config["models"].items()
     }
-    workflows = _demand(config, requests, pairs=objective == "cooccurrence")
+    kept = _kept(folder, options)
+    workflows = _demand(
+        config, requests, pairs=objective == "cooccurrence", prefill=kept is not None
+    )
     most = 1 if options.get("exclusive") else options.get("max_models_per_gpu")
     used = {m for w in workflows for m, _ in w.nodes}
     return Problem(
@@ -125,7 +180,18 @@ def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
         float(alpha),
         most or len(models) * max(m.gpus for m in models.values()),
         {name: r for name, r in _rules(folder).get("models", {}).items() if name in used},
+        kept or (),
     )
+
+
+def _kept(folder: Path, options: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """What replicas that share a GPU get of it together; None where they take turns."""
+    cluster = {} if "gpus" in options else json.loads((folder / "cluster.json").read_text())
+    mode = options.get("gpu_sharing", cluster.get("gpu_sharing", "time-sliced"))
+    kept = cluster.get("sharing_efficiency", 0.93)
+    if mode == "serial":
+        return None
+    return tuple(kept) if isinstance(kept, list) else (kept,)
 
 
 def _servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
@@ -161,7 +227,7 @@ def _bare_servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
 
 
 def _demand(
-    config: dict[str, Any], requests: Sequence[dict[str, Any]], *, pairs: bool
+    config: dict[str, Any], requests: Sequence[dict[str, Any]], *, pairs: bool, prefill: bool
 ) -> list[Workflow]:
     times = [datetime.fromisoformat(r["timestamp"]) for r in requests]
     span = (times[-1] - times[0]).total_seconds() or 1.0
@@ -176,7 +242,12 @@ def _demand(
         for node in workflow["nodes"]:
             model = config["models"][node["model"]]
             each = [_seconds(node["id"], model, r) for r in mine]
-            nodes.append((node["model"], sum(each) / len(each) * _share_of_replica(model)))
+            # In a call's prefill the others of its replica stand still.
+            first = model.get("prefill_time_seconds", 0.0) if prefill else 0.0
+            if model.get("chunked_prefill") or model.get("max_concurrency", 1) == 1:
+                first = 0.0
+            busy = [min(first, t) + max(0.0, t - first) * _share_of_replica(model) for t in each]
+            nodes.append((node["model"], sum(busy) / len(busy)))
         links = (
             combinations(range(len(names)), 2)
             if pairs

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import highspy
@@ -60,10 +61,12 @@ class Program:
         self.problem = problem
         self.cost: list[float] = []
         self.whole: list[bool] = []
+        self.low: dict[int, float] = {}
         self.upper: list[float] = []
         self.rows: list[tuple[float, float, dict[int, float]]] = []
         self.x: dict[Replica, int] = {}
         self.fixed = None if fixed is None else set(fixed)
+        self.loaded: dict[Replica, int] = {}
         self._place()
         if cap is not None or least:
             self._route()
@@ -84,12 +87,15 @@ class Program:
     def _place(self) -> None:
         problem = self.problem
         memory: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
+        fixed = self.fixed is not None
         for name, model in problem.models.items():
             for s, server in enumerate(problem.servers):
                 for i in server.starts(model):
                     if self.fixed is not None and (name, s, i) not in self.fixed:
                         continue
                     x = self.x[name, s, i] = self._variable(whole=True)
+                    if fixed:
+                        self.low[x] = 1.0
                     for g in range(i, i + model.gpus):
                         memory[s, g][x] = model.memory / server.memory
             self._row(1.0, np.inf, {x: 1.0 for (m, _, _), x in self.x.items() if m == name})
@@ -146,16 +152,64 @@ class Program:
                 continue
             h = self._variable()
             done[m, s][h] = 1.0
+            if problem.loses and problem.counts(m, s):
+                x = self._loaded((m, s, i))
             self._row(-np.inf, 0.0, {h: 1.0, x: -1.0})
             for g in range(i, i + problem.models[m].gpus):
                 load[s, g][h] = problem.work[m] / problem.servers[s].speed / unit
         for key, terms in self.work.items():
             self._row(0.0, 0.0, {**done[key], **{a: -part for a, part in terms.items()}})
-        for terms in load.values():
-            if limit is None:
-                self._row(-np.inf, 1.0, terms)
-            else:
-                self._row(-np.inf, 0.0, {**terms, limit: -1.0})
+        for gpu, terms in load.items():
+            bound, right = ({}, 1.0) if limit is None else ({limit: -1.0}, 0.0)
+            self._row(-np.inf, right, {**terms, **bound})
+            for together, kept in self._sharing(gpu):
+                # Where all of them are loaded, the others on the GPU are no help either.
+                slack = (1 / kept - 1) * (1.0 if limit is None else sum(terms.values()))
+                held = dict.fromkeys(together, slack)
+                self._row(
+                    -np.inf,
+                    right + slack * len(together),
+                    {**{h: c / kept for h, c in terms.items()}, **bound, **held},
+                )
+
+    def _loaded(self, replica: Replica) -> int:
+        """Variable that is 1 where a replica is loaded; it stands, idle only if it has to."""
+        if self.fixed is None and not self.problem.rules:
+            return self.x[replica]
+        if replica not in self.loaded:
+            z = self.loaded[replica] = self._variable(whole=True)
+            self._row(-np.inf, 0.0, {z: 1.0, self.x[replica]: -1.0})
+        return self.loaded[replica]
+
+    def _sharing(self, gpu: tuple[int, int]) -> list[tuple[tuple[int, ...], float]]:
+        """Sets of replicas that bear less of a GPU together than any part of them, and what."""
+        problem, (s, g) = self.problem, gpu
+        if not problem.loses:
+            return []
+        here = [
+            r
+            for r in self.x
+            if r[1] == s and 0 <= g - r[2] < problem.models[r[0]].gpus and problem.counts(r[0], s)
+        ]
+        found: list[tuple[tuple[int, ...], float]] = []
+        for n in range(2, min(len(here), problem.most) + 1):
+            before = len(found)
+            for some in combinations(here, n):
+                models = [r[0] for r in some]
+                memory = sum(problem.models[m].memory for m in models)
+                if memory > problem.servers[s].memory * (1 + ROOM):
+                    continue
+                kept = problem.capacity(models)
+                parts = (problem.capacity(models[:i] + models[i + 1 :]) for i in range(n))
+                if kept < min(parts) - 1e-12:
+                    found.append((tuple(self._loaded(r) for r in some), kept))
+            if len(found) == before and n > len(problem.kept) and not self._gaps:
+                break
+        return found
+
+    @property
+    def _gaps(self) -> bool:
+        return any(m.fraction < 1 for m in self.problem.models.values())
 
     def solve(self, *, maximise: bool, relax: bool = False) -> tuple[float, float, list[float]]:
         """Value, proven bound and variables; infinite on the wrong side where nothing holds.
@@ -190,8 +244,7 @@ class Program:
         lp.num_col_, lp.num_row_ = len(self.cost), len(self.rows)
         lp.sense_ = highspy.ObjSense.kMaximize if maximise else highspy.ObjSense.kMinimize
         lp.col_cost_ = np.array(self.cost)
-        fixed = self.fixed is not None
-        lp.col_lower_ = np.array([float(fixed and w) for w in self.whole])
+        lp.col_lower_ = np.array([self.low.get(c, 0.0) for c in range(len(self.cost))])
         lp.col_upper_ = np.array(self.upper)
         lp.row_lower_ = np.array([low for low, _, _ in self.rows])
         lp.row_upper_ = np.array([high for _, high, _ in self.rows])
@@ -249,7 +302,7 @@ def best_locality(problem: Problem, cap: float) -> Interval:
 def locality_of(problem: Problem, placement: Sequence[Replica], cap: float) -> float:
     """The most locality that routing over a placement gives; -inf where the cap cannot be kept."""
     routing = Program(problem, cap=cap, fixed=placement)
-    value, _, _ = routing.solve(maximise=True, relax=True)
+    value, _, _ = routing.solve(maximise=True, relax=not problem.loses)
     return value + problem.constant
 
 
@@ -266,5 +319,5 @@ def least_load(problem: Problem) -> Interval:
 def load_of(problem: Problem, placement: Sequence[Replica]) -> float:
     """The least load of the busiest GPU that routing over a placement gives."""
     routing = Program(problem, least=True, fixed=placement)
-    value, _, _ = routing.solve(maximise=False, relax=True)
+    value, _, _ = routing.solve(maximise=False, relax=not problem.loses)
     return value * problem.floor if problem.floor else 0.0

@@ -1,24 +1,53 @@
 """Brute force over all placements of a tiny cluster, routed by an independent linear program.
 
-Only placements to which no replica can be added are enumerated: one more replica never hurts,
-for it may stay idle.
+Where sharing a GPU costs nothing, only placements to which no replica can be added are enumerated:
+one more never hurts, for it may stay idle. Where it does cost, all are, and every replica that can
+be loaded counts as loaded: of those with idle replicas the same without them is there, too.
 """
 
-from collections.abc import Iterator
-from itertools import combinations_with_replacement, product
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
 from scipy.optimize import linprog
 
-from placement.problem.cluster import Cluster, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 
 Content = tuple[tuple[int, int], ...]
 """(model, start) of each replica on one server."""
 
 
-def random_instance(rng: np.random.Generator, *, exclusive: bool, load_cap: float) -> Instance:
-    """A tiny instance that the models fit, with 1- and 2-GPU blocks."""
+EVEN = GpuSharing(efficiency=(1.0,))
+"""Slices that cost nothing."""
+
+SLICED = (
+    GpuSharing(efficiency=(0.5,)),
+    GpuSharing(efficiency=(0.8,)),
+    GpuSharing(),
+    EVEN,
+    GpuSharing(efficiency=(0.95, 0.7)),
+    GpuSharing(efficiency=(1.3, 0.85)),
+    GpuSharing("serial", (0.5,)),
+)
+
+
+def random_instance(
+    rng: np.random.Generator,
+    *,
+    exclusive: bool,
+    load_cap: float,
+    sharing: GpuSharing = EVEN,
+    fractions: Sequence[float] = (1.0,),
+) -> Instance:
+    """A tiny instance that the models fit, with 1- and 2-GPU blocks.
+
+    Parameters
+    ----------
+    fractions : sequence of float
+        Of which each model's ``gpu_fraction`` is drawn.
+    """
     while True:
         n_models = int(rng.integers(2, 4))
         k = rng.integers(1, 3, n_models)
@@ -47,17 +76,20 @@ def random_instance(rng: np.random.Generator, *, exclusive: bool, load_cap: floa
             k.astype(np.int64),
             memory,
             tuple(workflows),
-            Cluster(types),
+            Cluster(types, sharing=sharing),
             load_cap=load_cap,
             alpha=float(rng.choice([0.0, 0.5, 1.0])),
             exclusive=exclusive,
         )
+        if set(fractions) != {1.0}:
+            drawn = rng.choice(fractions, n_models)
+            instance = replace(instance, gpu_fraction=tuple(float(u) for u in drawn))
         if next(placements(instance), None) is not None:
             return instance
 
 
 def contents(instance: Instance, kind: ServerType) -> list[Content]:
-    """Every content of one server to which no replica can be added."""
+    """Every content of one server; where slices cost nothing, those to which none can be added."""
     blocks = [
         (m, i)
         for m in instance.used_models
@@ -78,9 +110,53 @@ def contents(instance: Instance, kind: ServerType) -> list[Content]:
     found: list[Content] = [()]
     for block in blocks:
         found += [(*c, block) for c in found if fits((*c, block))]
+    if costs(instance):
+        return found
     return [
         c for c in found if not any(b not in c and fits(tuple(sorted((*c, b)))) for b in blocks)
     ]
+
+
+def costs(instance: Instance) -> bool:
+    """Whether replicas that share a GPU may get less of it than one alone."""
+    sharing = instance.cluster.sharing
+    return sharing.mode == "time-sliced" and min(sharing.efficiency) < 1
+
+
+def capacity(instance: Instance, models: Sequence[int]) -> float:
+    """What loaded replicas of these models can carry on one GPU: the least pace of any of them.
+
+    As the Markov chain of the closed network gives it: each is at its host for a mean time 1 - u,
+    or on the GPU for a mean time u, which k share at the rate eta(k).
+    """
+    if not costs(instance):
+        return 1.0
+    least = 1.0
+    for size in range(2, len(models) + 1):
+        for some in combinations([instance.fraction(m) for m in models], size):
+            least = min(least, sum(stationary_paces(some, instance.cluster.sharing)))
+    return least
+
+
+def stationary_paces(fractions: Sequence[float], sharing: GpuSharing) -> list[float]:
+    """Turns that each replica makes per unit of time in the closed network, from its chain."""
+    u = np.clip(np.array(fractions), 0.0, 1 - 1e-9)
+    n = len(u)
+    states = list(product((False, True), repeat=n))
+    number = {state: i for i, state in enumerate(states)}
+    flow = np.zeros((len(states), len(states)))
+    turns = np.zeros((n, len(states)))
+    for state, i in number.items():
+        k = sum(state)
+        for r in range(n):
+            other = (*state[:r], not state[r], *state[r + 1 :])
+            rate = sharing.kept(k) / k / u[r] if state[r] else 1 / (1 - u[r])
+            flow[i, number[other]] += rate
+            flow[i, i] -= rate
+            turns[r, i] = rate if state[r] else 0.0
+    balance = np.vstack([flow.T, np.ones(len(states))])
+    chance = np.linalg.lstsq(balance, np.append(np.zeros(len(states)), 1.0), rcond=None)[0]
+    return [float(t) for t in turns @ chance]
 
 
 def placements(instance: Instance) -> Iterator[tuple[Content, ...]]:
@@ -146,7 +222,12 @@ def route(instance: Instance, servers: tuple[Content, ...], *, bottleneck: bool)
                 for r, (m, i) in enumerate(content)
                 if i <= g < i + instance.gpus_required[m]
             }
-            less.append(({**row, n: -1.0}, 0.0))
+            here = [
+                m
+                for m, i in content
+                if i <= g < i + instance.gpus_required[m] and instance.model_work[m] > 0
+            ]
+            less.append(({**row, n: -capacity(instance, here)}, 0.0))
     bounds = [(0, None)] * (n + 1)
     if bottleneck:
         cost[:] = 0.0

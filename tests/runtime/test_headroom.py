@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
-from placement.problem.solution import Placement
+from placement.problem.instance import build_instance
+from placement.problem.solution import Placement, effective_loads
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
 from runtime.headroom import LEAST_EXECUTIONS, MOST_EXECUTIONS, repeated, simulated_headroom
@@ -75,6 +76,35 @@ def test_two_that_share_a_gpu_saturate_at_what_they_keep_of_it(sharing: str, kep
     found = simulated_headroom(singles(*two), trace, cluster, placement, by_rates=1 / load)
     assert found is not None
     assert found.factor == pytest.approx(kept / load, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rates", "fractions", "exact"),
+    [
+        ([0.25, 0.25, 0.25], [1.0, 1.0, 1.0], True),
+        ([0.5, 0.2, 0.02], [1.0, 1.0, 1.0], False),
+        ([0.25, 0.25, 0.25], [0.95, 0.95, 0.95], True),
+        ([0.5, 0.1, 0.1], [1.0, 0.9, 0.6], False),
+    ],
+)
+def test_what_counts_as_a_full_gpu_is_borne(
+    rates: list[float], fractions: list[float], exact: bool
+) -> None:
+    """Equal loads bear no more; where one is the largest, the others are not always busy."""
+    trace = poisson(rates, [1.0] * len(rates), 20_000)
+    models = tuple(replace(MODEL, id=f"m{m}", gpu_fraction=u) for m, u in enumerate(fractions))
+    cluster = replace(Cluster.homogeneous(1, 1), sharing=GpuSharing("time-sliced", (0.9, 0.75)))
+    zero = np.zeros(len(rates), dtype=np.int64)
+    placement = Placement(np.arange(len(rates)), zero, zero)
+    workload = singles(*models)
+    instance = build_instance(workload, trace, cluster)
+    load = float(effective_loads(instance, placement, instance.model_work)[0])
+    assert load > 1.1 * instance.model_work.sum()
+    found = simulated_headroom(workload, trace, cluster, placement, by_rates=1 / load)
+    assert found is not None
+    assert found.factor > 0.97 / load
+    if exact:
+        assert found.factor == pytest.approx(1 / load, rel=0.04)
 
 
 def test_full_batches_bear_what_the_slowdown_leaves() -> None:

@@ -11,6 +11,9 @@ Shared GPUs: memory and load of the server in sum, at most j blocks with more th
 of a GPU's memory on each GPU, and the cuts of `sharing_cuts`, found as they are broken. Every real
 content keeps these rows, so the maximum of this
 relaxation is at least the true one, and a bound computed with it is valid.
+
+Where sharing loses, a content without its idle replicas is worth as much and keeps all rows: n
+counts those that can be loaded (`slicing_row`).
 """
 
 from __future__ import annotations
@@ -30,6 +33,12 @@ from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.pricing.features import Features
 from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
 from placement.problem.instance import Instance
+from placement.problem.shared_capacity import (
+    can_load,
+    is_loaded,
+    loses_by_sharing,
+    loss_per_replica,
+)
 from placement.problem.space import (
     largest_room_gb,
     models_that_fit,
@@ -75,6 +84,34 @@ def space_rows(
         if large:
             rows.append(linear(large) <= j * server.usable_gpus)
     return rows
+
+
+def slicing_row(
+    instance: Instance, kind: int, held: Pairs, loads: Pairs, servers: int = 1
+) -> pulp.LpConstraint | None:
+    """What slices take off the load of so many servers of a type in sum; None where nothing.
+
+    With d of `loss_per_replica`, G GPUs bear sum k h <= cap (G - d (sum k n - G)).
+
+    Parameters
+    ----------
+    instance : Instance
+        Says what sharing takes off a GPU.
+    kind : int
+        Server type.
+    held : terms
+        Replicas of the models that can be loaded, each times its GPUs.
+    loads : terms
+        Loads over the cap, each times its GPUs.
+    servers : int
+        Of the type, which the replicas and loads are the sums of.
+    """
+    server = instance.cluster.server_types[kind]
+    lost = loss_per_replica(instance, server)
+    if lost <= 0:
+        return None
+    taken = [(n, lost * k) for n, k in held]
+    return linear([*loads, *taken]) <= server.usable_gpus * servers * (1 + lost)
 
 
 @dataclass(frozen=True)
@@ -154,6 +191,16 @@ class Pricing:
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
             self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
+            if instance.load_cap > 0:
+                counted = [m for m in self.count if can_load(instance, m, server.speed)]
+                row = slicing_row(
+                    instance,
+                    kind,
+                    [(self.count[m], float(k[m])) for m in counted],
+                    [(h, c / instance.load_cap) for h, c in loads],
+                )
+                if row is not None:
+                    self.problem += row
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(server.speed, params)
@@ -256,11 +303,18 @@ class Pricing:
     def _broken_cut(self, settings: SolverSettings, budget: Budget | None) -> SharingCut | None:
         if self.instance.models_per_gpu == 1:
             return None
-        counts = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
+        held = {m: round(n.varValue or 0.0) for m, n in self.count.items()}
         server = self.instance.cluster.server_types[self.kind]
-        return separate(self.instance, server, counts, settings, budget)
+        return separate(self.instance, server, held, settings, budget)
 
     def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
-        counts = {m: round(value(n)) for m, n in self.count.items()}
-        loads = {m: value(self.load[m]) / n for m, n in counts.items() if n > 0}
-        return lay_out(self.instance, self.kind, counts, loads)
+        held = {m: round(value(n)) for m, n in self.count.items()}
+        loads = {m: value(self.load[m]) / n for m, n in held.items() if n > 0}
+        if loses_by_sharing(self.instance) and self.instance.idle_are_spare:
+            # What is idle would count as loaded.
+            held = {m: n for m, n in held.items() if self._busy(m, loads.get(m, 0.0))}
+        return lay_out(self.instance, self.kind, held, loads)
+
+    def _busy(self, m: int, load: float) -> bool:
+        speed = self.instance.cluster.server_types[self.kind].speed
+        return not can_load(self.instance, m, speed) or is_loaded(self.instance, load)

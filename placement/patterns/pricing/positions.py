@@ -41,14 +41,16 @@ class PositionPricing(Pricing):
     ) -> None:
         super().__init__(instance, kind, rows, params)
         server = instance.cluster.server_types[kind]
-        self._position: dict[tuple[int, int], pulp.LpVariable] = {}
+        self._position: dict[tuple[int, int], tuple[pulp.LpVariable, pulp.LpVariable]] = {}
         blocks = BlockRows(self.problem, instance, server, instance.load_cap)
         for m, n in self.count.items():
             placed = blocks.replicas(m, "")
-            self._position |= {(m, i): x for x, _, i in placed}
+            self._position |= {(m, i): (x, h) for x, h, i in placed}
             self.problem += linear([*((x, 1.0) for x, _, _ in placed), (n, -1.0)]) == 0
             self.problem += linear([*((h, 1.0) for _, h, _ in placed), (self.load[m], -1.0)]) == 0
         blocks.gpus("")
+        # What is idle would count as loaded.
+        self._idle_count = bool(blocks.few)
 
     def _limits(self, params: PricingParams) -> tuple[float, int | None]:
         return params.position_gap, params.position_nodes
@@ -57,6 +59,8 @@ class PositionPricing(Pricing):
         return None  # what is held has its GPUs
 
     def _pattern(self, value: Callable[[pulp.LpVariable], float]) -> Pattern:
-        content = [at for at, x in self._position.items() if round(value(x))]
+        content = [at for at, (x, _) in self._position.items() if round(value(x))]
+        if self._idle_count:
+            content = [at for at in content if self._busy(at[0], value(self._position[at][1]))]
         server = self.instance.cluster.server_types[self.kind]
         return canonical(self.instance, self.kind, keep_what_fits(self.instance, server, content))

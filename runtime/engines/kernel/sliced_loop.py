@@ -52,7 +52,7 @@ def full_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @called
 def constant(gpu, without, beside, calls, present, start, replicas, fraction, kept, chance):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Give `runtime.engines.sharing._constant` of the replicas on a GPU, with `beside`."""
+    """Give `placement.problem.gpu_sharing._constant` of the replicas on a GPU, with `beside`."""
     n = 0
     chance[0] = 1.0
     for i in range(start[gpu], start[gpu + 1]):

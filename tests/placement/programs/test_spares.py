@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from placement.heuristics.greedy import greedy
-from placement.problem.cluster import Cluster
+from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement, Solution, evaluate, gpu_loads, violations
+from placement.programs.idle_replicas import busy_replicas, may_carry
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import balance_routing, best_routing
-from placement.programs.spares import busy_replicas, fill, refill, relieve_bottleneck, spread
+from placement.programs.spares import fill, refill, relieve_bottleneck, spread
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
@@ -23,8 +24,14 @@ from tests.placement.oracle import placements, random_instance
 SETTINGS = SolverSettings()
 
 
-def evened(instance: Instance, floor: float) -> Callable[[Placement], Solution | None]:
-    return lambda p: balance_routing(instance, p, SETTINGS, least_locality=floor)
+def evened(instance: Instance, floor: float) -> Callable[[Placement, Solution], Solution | None]:
+    return lambda p, known: balance_routing(
+        instance,
+        p,
+        SETTINGS,
+        least_locality=floor,
+        carrying=may_carry(instance, p, known),
+    )
 
 
 def one_busy_model(*, most: int | None = None) -> tuple[Instance, Solution]:
@@ -37,7 +44,7 @@ def one_busy_model(*, most: int | None = None) -> tuple[Instance, Solution]:
         np.array([1, 1]),
         np.array([40.0, 40.0]),
         (flow,),
-        Cluster.homogeneous(2, 2, 80.0),
+        replace(Cluster.homogeneous(2, 2, 80.0), sharing=oracle.EVEN),
         max_models_per_gpu=most,
     )
     placement = Placement.sorted(np.array([0, 1, 1]), np.zeros(3), np.array([0, 0, 1]))
@@ -50,7 +57,7 @@ def test_an_idle_replica_makes_room_for_a_busy_one() -> None:
     """Loads 0.6 and 0.2 become 0.4 and 0.4: the least spread there is for this work."""
     instance, plain = one_busy_model()
     even = evened(instance, evaluate(instance, plain).objective)
-    start = even(plain.placement)
+    start = even(plain.placement, plain)
     assert start is not None
     assert gpu_loads(instance, start.placement, start.load).max() == pytest.approx(0.6)
     found = refill(instance, start, even)
@@ -77,7 +84,8 @@ def test_refilling_costs_nothing(exclusive: bool) -> None:
     rng = np.random.default_rng(7)
     lower = 0
     for _ in range(25):
-        instance = random_instance(rng, exclusive=exclusive, load_cap=2.0)
+        sharing = GpuSharing(efficiency=(float(rng.choice([0.7, 1.0])),))
+        instance = random_instance(rng, exclusive=exclusive, load_cap=2.0, sharing=sharing)
         choices = list(placements(instance))
         chosen = choices[int(rng.integers(len(choices)))]
         rows = [(m, s, i) for s, content in enumerate(chosen) for m, i in content]
