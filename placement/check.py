@@ -197,6 +197,8 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         f"rules: {key} of model {name} stands in the config, and not in the plan"
         for name, key in sorted(asked - kept)
     ]
+    if theirs.cluster != mine.cluster:
+        faults.append("rules: where models of the config may stand is not what the plan says")
     for ours, other in zip(mine.workflows, theirs.workflows, strict=True):
         # A workflow that a partial plan drops has no rate there.
         rate = 0.0 if other.id in plan.dropped else other.rate

@@ -19,8 +19,16 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.files.base_entry": (
         ("placement.files.test_rules_file", "test_docs"), "the base of every schema",
     ),
+    "placement.files.domains": (
+        ("placement.files.test_rules_file", "placement.files.test_cluster_file"),
+        "groups of GPUs as files state them",
+    ),
     "placement.files.stated_rules": (
         ("placement.files.test_rules_file",), "what is wrong with rules is seen in their file",
+    ),
+    "placement.problem.rule_faults": (
+        ("placement.heuristics.test_mending", "placement.test_check"),
+        "the judge of what mends placements and of plans",
     ),
     "placement.problem.model_rules": (
         ("placement.files.test_rules_file", "hunt.test_rules"), "rules as they are read",

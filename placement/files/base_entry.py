@@ -11,6 +11,9 @@ MAX_GPUS_PER_SERVER = 1024
 """More than any server has; methods try every position of every model."""
 
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
+GpuNumber = Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]
+ServerNumber = Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]
+Domains = Annotated[list[Annotated[list[GpuNumber], Field(min_length=1)]], Field(min_length=1)]
 Replicas = Annotated[int, Field(ge=1, le=MAX_SERVERS)]
 
 
@@ -20,6 +23,25 @@ class Entry(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore", frozen=True)
 
 
+class SitesEntry(Entry):
+    """Servers and GPUs: where replicas may stand, or may not."""
+
+    server_types: list[Identifier] = Field(default=[], description="servers of these types")
+    servers: list[ServerNumber] = Field(
+        default=[], description="servers of these numbers; all if neither they nor types are given"
+    )
+    gpus: list[GpuNumber] = Field(
+        default=[], description="GPUs of these numbers within their server; all if none is given"
+    )
+
+
+class ServerGpus(Entry):
+    """Some GPUs of one server."""
+
+    server: ServerNumber = Field(description="number of the server, from 0")
+    gpus: list[GpuNumber] = Field(min_length=1, description="numbers of GPUs in it, from 0")
+
+
 class ModelRulesEntry(Entry):
     """What must hold of the replicas of a model."""
 
@@ -27,4 +49,13 @@ class ModelRulesEntry(Entry):
     max_replicas: Replicas | None = Field(default=None, description="most replicas in all")
     spread: Replicas | None = Field(
         default=None, description="least number of servers that hold a replica"
+    )
+    allowed: SitesEntry | None = Field(
+        default=None, description="its replicas stand on these servers and GPUs alone"
+    )
+    forbidden: SitesEntry | None = Field(
+        default=None, description="none of its replicas stands there"
+    )
+    pinned: list[ServerGpus] | None = Field(
+        default=None, description="a replica stands on these GPUs of the server"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from placement.files.atomic import write_atomically
 from placement.files.base_entry import MAX_GPUS_PER_SERVER
+from placement.files.domains import as_domains, domain_faults
 from placement.files.input_schema import ClusterFile, LinkEntry
 from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import (
@@ -43,6 +44,8 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
         wrong = f"add up to {gpus:,} GPUs"
         faults.append(PlacedFault(("server_types",), wrong, f"keep to {MAX_GPUS:,}"))
     faults += _excluded_faults(file)
+    for name, kind in file.server_types.items():
+        faults += domain_faults(("server_types", name, "domains"), kind.domains or (), kind.gpus)
     raise_faults(document, faults)
     intra, inter = file.network.intra_server, file.network.inter_server
     return Cluster(
@@ -54,6 +57,7 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
                 t.gpu_memory_gb,
                 t.speed,
                 excluded_gpus=tuple(sorted(set(t.excluded_gpus))),
+                domains=as_domains(t.domains or ()),
             )
             for name, t in file.server_types.items()
         ),
@@ -107,6 +111,7 @@ def write_cluster(path: str | os.PathLike[str], cluster: Cluster) -> None:
                 "speed": t.speed,
             }
             | ({"excluded_gpus": list(t.excluded_gpus)} if t.excluded_gpus else {})
+            | ({"domains": [list(group) for group in t.domains]} if t.domains else {})
             for t in cluster.server_types
         },
         "network": {
@@ -158,14 +163,15 @@ def check_fits(
             )
             continue
         room = max(t.gpu_memory_gb for t in wide)
-        if room_gb(room) >= model.memory_per_gpu_gb and not any(
-            block_starts(t, model.gpus_required, model.memory_per_gpu_gb) for t in wide
+        need = model.memory_per_gpu_gb
+        if room_gb(room) >= need and not any(
+            block_starts(t, model.gpus_required, need, model.id) for t in wide
         ):
             faults.add(
-                f"models.{model.id}.gpus_required",
-                f"is {model.gpus_required}, and excluded GPUs leave no server with so many "
-                f"consecutive GPUs of {model.memory_per_gpu_gb:g} GB",
-                "exclude fewer GPUs (excluded_gpus), or add servers",
+                f"models.{model.id}",
+                f"needs {model.gpus_required} consecutive GPUs of {need:g} GB, and rules leave no "
+                "server on which a replica may stand",
+                "loosen excluded_gpus, domains, allowed or forbidden, or add servers",
             )
             continue
         if not any(block_starts(t, model.gpus_required, model.memory_per_gpu_gb) for t in wide):

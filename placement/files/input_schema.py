@@ -21,7 +21,9 @@ from pydantic_core import PydanticCustomError
 from placement.files.base_entry import (
     MAX_GPUS_PER_SERVER,
     MAX_SERVERS,
+    Domains,
     Entry,
+    GpuNumber,
     Identifier,
     ModelRulesEntry,
 )
@@ -310,9 +312,13 @@ class ServerTypeEntry(Entry):
     speed: Annotated[float, Field(ge=MIN_SPEED, le=1e6)] = Field(
         default=1.0, description="an execution of t seconds takes t / speed here"
     )
-    excluded_gpus: list[Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]] = Field(
+    excluded_gpus: list[GpuNumber] = Field(
         default=[],
         description="numbers, from 0, of GPUs of each server on which no replica may stand",
+    )
+    domains: Domains | None = Field(
+        default=None,
+        description="groups of GPUs, such as NVLink pairs, within which a block must stay",
     )
 
 

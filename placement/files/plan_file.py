@@ -15,6 +15,7 @@ from placement.files.atomic import write_atomically
 from placement.files.plan_reader import PlanFaults, PlanReader
 from placement.files.plan_schema import PlanDocument
 from placement.files.schema_faults import check_shape
+from placement.files.stated_rules import stated
 from placement.files.syntax.document import (
     DOCUMENT_FORMATS,
     load_document,
@@ -31,7 +32,7 @@ from placement.support.faults import InputError, input_error
 FORMAT = "gswarm-place plan"
 VERSION = 1
 LIMIT_BYTES = 1 << 30
-ONLY_BY_RULES = ("excluded_gpus", "family")
+ONLY_BY_RULES = ("excluded_gpus", "closed_gpus", "pinned", "domains", "family")
 """Fields of a server type that are written where rules gave them a value."""
 
 
@@ -217,15 +218,17 @@ def _document(plan: Plan) -> dict[str, Any]:
 def _server_type(kind: ServerType) -> dict[str, Any]:
     """The fields of a server type; what only rules give is left out where there is none."""
     values = {f.name: getattr(kind, f.name) for f in fields(ServerType)}
+    values["closed_gpus"] = dict(kind.closed_gpus)
+    values["pinned"] = {
+        name: [i for other, i in kind.pinned if other == name] for name, _ in kind.pinned
+    }
     return {k: v for k, v in values.items() if v or k not in ONLY_BY_RULES}
 
 
 def _model_rules(rules: PlacementRules) -> dict[str, Any]:
     """Rules on models as a file of rules states them; nothing where there is none."""
-    stated: dict[str, dict[str, Any]] = {}
-    for name, key_, value in rules.single():
-        stated.setdefault(name, {})[key_] = value
-    return {"models": stated} if stated else {}
+    models = {name: stated(model) for name, model in rules.models.items()}
+    return {"models": models} if models else {}
 
 
 def _model(instance: Instance, m: int) -> dict[str, Any]:

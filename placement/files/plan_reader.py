@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from placement.files.cluster_file import MAX_GPUS, gpu_sharing
+from placement.files.domains import as_domains
 from placement.files.plan_schema import PlanDocument, PlanServerType, PlanWorkflow
 from placement.files.stated_rules import model_rules
 from placement.files.syntax.document import PlacedFault
@@ -139,14 +140,33 @@ class PlanReader:
         return PlacementRules(models=stated)
 
     def _server_type(self, i: int, entry: PlanServerType) -> ServerType:
-        fields = entry.model_dump()
-        if any(g not in range(entry.gpus) for g in entry.excluded_gpus):
-            wrong = f"names GPUs that a server of {entry.gpus} lacks"
-            self._fault(("cluster", "server_types", i, "excluded_gpus"), wrong)
-            fields["excluded_gpus"] = []
-        fields["family"] = entry.family or ""
-        fields["excluded_gpus"] = tuple(sorted(set(fields["excluded_gpus"])))
-        return ServerType(**fields)
+        place = ("cluster", "server_types", i)
+        numbers = [
+            *entry.excluded_gpus,
+            *(g for gpus in (*entry.closed_gpus.values(), *entry.pinned.values()) for g in gpus),
+            *(g for group in entry.domains for g in group),
+        ]
+        if any(g not in range(entry.gpus) for g in numbers) or [] in entry.domains:
+            self._fault(place, f"names GPUs that a server of {entry.gpus} lacks, or none")
+            return ServerType(entry.name, entry.count, entry.gpus, entry.gpu_memory_gb, entry.speed)
+        for name in (*entry.closed_gpus, *entry.pinned):
+            self._model(place, name)
+        return ServerType(
+            name=entry.name,
+            count=entry.count,
+            gpus=entry.gpus,
+            gpu_memory_gb=entry.gpu_memory_gb,
+            speed=entry.speed,
+            excluded_gpus=tuple(sorted(set(entry.excluded_gpus))),
+            closed_gpus=tuple(
+                (name, tuple(sorted(set(gpus))))
+                for name, gpus in sorted(entry.closed_gpus.items())
+                if gpus
+            ),
+            pinned=tuple(sorted((name, g) for name, gpus in entry.pinned.items() for g in gpus)),
+            domains=as_domains(entry.domains),
+            family=entry.family or "",
+        )
 
     def _fault(self, place: tuple[str | int, ...], wrong: str, mend: str = "") -> None:
         self.faults.append(PlacedFault(place, wrong, mend or "solve again"))

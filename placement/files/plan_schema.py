@@ -30,6 +30,15 @@ class PlanServerType(Entry):
     excluded_gpus: list[int] = Field(
         default=[], description="numbers in the server of GPUs on which no replica may stand"
     )
+    closed_gpus: dict[str, list[int]] = Field(
+        default={}, description="by model: GPUs in the server on which none of its replicas stands"
+    )
+    pinned: dict[str, list[int]] = Field(
+        default={}, description="by model: first GPUs in the server of replicas that stand there"
+    )
+    domains: list[list[int]] = Field(
+        default=[], description="groups of GPUs in the server within which a block must stay"
+    )
     family: str | None = Field(
         default=None, description="type of the cluster file, where rules tell its servers apart"
     )

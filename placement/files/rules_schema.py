@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from placement.files.base_entry import (
-    MAX_GPUS_PER_SERVER,
-    MAX_SERVERS,
+    Domains,
     Entry,
     Identifier,
     ModelRulesEntry,
+    ServerGpus,
 )
-
-GpuNumber = Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]
-ServerNumber = Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]
-
-
-class ServerGpus(Entry):
-    """Some GPUs of one server."""
-
-    server: ServerNumber = Field(description="number of the server, from 0")
-    gpus: list[GpuNumber] = Field(min_length=1, description="numbers of GPUs in it, from 0")
 
 
 class RulesFile(Entry):
@@ -30,6 +18,10 @@ class RulesFile(Entry):
 
     excluded_gpus: list[ServerGpus] = Field(
         default=[], description="GPUs on which no replica may stand, such as dead ones"
+    )
+    domains: dict[Identifier, Domains] = Field(
+        default={},
+        description="by server type: groups of GPUs within which a block must stay",
     )
     models: dict[Identifier, ModelRulesEntry] = Field(
         default={}, description="rules of models, by their keys in the config"

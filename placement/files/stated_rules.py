@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict
+from typing import Any
 
-from placement.files.base_entry import ModelRulesEntry
+from placement.files.base_entry import ModelRulesEntry, SitesEntry
 from placement.files.syntax.document import PlacedFault
-from placement.problem.model_rules import ModelRules
+from placement.problem.model_rules import ModelRules, Sites
 from placement.support.faults import Place
 
 
 def model_rules(entry: ModelRulesEntry) -> ModelRules:
     """Turn a valid entry into the rules."""
-    return ModelRules(**{f.name: getattr(entry, f.name) for f in fields(ModelRules)})
+    pinned = entry.pinned
+    return ModelRules(
+        min_replicas=entry.min_replicas,
+        max_replicas=entry.max_replicas,
+        spread=entry.spread,
+        allowed=_sites(entry.allowed),
+        forbidden=_sites(entry.forbidden),
+        pinned=None if pinned is None else tuple((p.server, tuple(sorted(p.gpus))) for p in pinned),
+    )
+
+
+def _sites(entry: SitesEntry | None) -> Sites | None:
+    if entry is None:
+        return None
+    return Sites(tuple(entry.server_types), tuple(entry.servers), tuple(entry.gpus))
+
+
+def stated(rules: ModelRules) -> dict[str, Any]:
+    """The rules that there are, as a file states them."""
+    return {key: value for key, value in asdict(rules).items() if value is not None}
 
 
 def model_rule_faults(place: Place, rules: ModelRules) -> list[PlacedFault]:
     """Rules that contradict each other."""
     faults = []
     most = rules.max_replicas
-    for key, least in (("min_replicas", rules.min_replicas), ("spread", rules.spread)):
+    pinned = len(rules.pinned) if rules.pinned else None
+    for key, least in (
+        ("min_replicas", rules.min_replicas),
+        ("spread", rules.spread),
+        ("pinned", pinned),
+    ):
         if least is not None and most is not None and least > most:
-            wrong = f"is {least}, and max_replicas is {most}"
-            faults.append(PlacedFault((*place, key), wrong, "lower it, or raise max_replicas"))
+            wrong = f"asks for {least} replicas, and max_replicas is {most}"
+            faults.append(PlacedFault((*place, key), wrong, "ask for less, or raise max_replicas"))
+    for key, sites in (("allowed", rules.allowed), ("forbidden", rules.forbidden)):
+        if sites == Sites():
+            mend = "give server_types, servers or gpus, or leave it out"
+            faults.append(PlacedFault((*place, key), "names no server and no GPU", mend))
     return faults

@@ -7,12 +7,21 @@ import numpy as np
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
-from placement.problem.space import BoolArray, cluster_rooms_gb, open_blocks, windows
+from placement.problem.space import (
+    BoolArray,
+    cluster_rooms_gb,
+    cluster_starts,
+    open_blocks,
+    pins,
+    windows,
+)
 from placement.solver.budget import tick
 
 
 class Room:
     """Free memory, replicas and load estimate of every GPU, as (S, G) arrays.
+
+    Pinned replicas stand from the beginning.
 
     G is the GPU count of the largest server; GPUs that a smaller server lacks have less than no
     memory, and so have those that are excluded.
@@ -31,6 +40,12 @@ class Room:
         """Usable GPUs without a replica on each server, shape (S,)."""
         self._placed: list[tuple[int, int, int]] = []
         self._starts: dict[int, list[tuple[int, int]]] = {}
+        self._open: dict[int, BoolArray] = {}
+        if not cluster.plain:
+            for t, kind in enumerate(cluster.server_types):
+                for m, i in pins(instance, kind):
+                    for s in np.flatnonzero(cluster.server_type == t).tolist():
+                        self.put(m, s, i)
 
     def fits(self, model: int, *, empty: bool = False) -> BoolArray:
         """Whether a block of the model can start at each GPU, shape (S, G - k + 1).
@@ -50,7 +65,17 @@ class Room:
         found = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
         for server, start in self._starts.get(model, ()) if limit > 1 else ():
             found[server, start] = False
-        return found
+        return found if self.instance.cluster.plain else found & self._open_to(model)
+
+    def _open_to(self, model: int) -> BoolArray:
+        """Where the rules let a block of the model start, shape (S, G - k + 1)."""
+        if model not in self._open:
+            self._open[model] = cluster_starts(self.instance, model)
+        return self._open[model]
+
+    def __contains__(self, replica: tuple[int, int, int]) -> bool:
+        """Whether a replica, as model, server and first GPU, stands."""
+        return replica[1:] in self._starts.get(replica[0], ())
 
     def allows(self, model: int) -> bool:
         """Whether the rules allow one more replica of the model."""
@@ -100,6 +125,8 @@ class Room:
         """Servers on which a replica of the model fits while they are empty, shape (S,)."""
         everywhere = np.ones_like(self._rooms_gb, dtype=np.bool_)
         found = open_blocks(self.instance, model, self._rooms_gb, everywhere)
+        if not self.instance.cluster.plain:
+            found &= self._open_to(model)
         return np.asarray(found.any(axis=1))
 
     def empty_block(self, model: int, server: int) -> int | None:
@@ -110,5 +137,8 @@ class Room:
         if not self.allows(model):
             return None
         vacant = self.replicas[server] == 0
-        found = np.flatnonzero(open_blocks(self.instance, model, self.memory_gb[server], vacant))
+        able = open_blocks(self.instance, model, self.memory_gb[server], vacant)
+        if not self.instance.cluster.plain:
+            able &= self._open_to(model)[server]
+        found = np.flatnonzero(able)
         return int(found[0]) if len(found) else None

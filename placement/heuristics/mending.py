@@ -1,15 +1,16 @@
-"""Make a placement keep the rules on numbers of replicas, with few changes and without a solver."""
+"""Make a placement keep the rules, with few changes and without a solver."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 
 from placement.heuristics.free_space import Room
 from placement.problem.instance import Instance
+from placement.problem.placement_rules import no_requirements
 from placement.problem.solution import Placement, rule_violations
-from placement.problem.space import ServerSpace
+from placement.problem.space import ServerSpace, keep_what_fits, pins
 from placement.solver.budget import tick
 
 Replica = tuple[int, int, int]
@@ -17,7 +18,7 @@ Replica = tuple[int, int, int]
 
 
 def mend(instance: Instance, placement: Placement) -> Placement | None:
-    """Take replicas off where there are too many, then add where there are too few.
+    """Take replicas off that may not stand, or are too many, then add where there are too few.
 
     What is missing goes to the emptiest block with room on a server without the model; where there
     is none, replicas that no rule asks for make room.
@@ -27,7 +28,7 @@ def mend(instance: Instance, placement: Placement) -> Placement | None:
     Placement or None
         What was given where it keeps the rules; None where this does not find one that does.
     """
-    if instance.requirements is None or not rule_violations(instance, placement):
+    if not instance.ruled or not rule_violations(instance, placement):
         return placement
     mending = _Mending(instance, placement)
     for m in instance.used_models:
@@ -45,11 +46,26 @@ class _Mending:
     """A placement while it is being mended."""
 
     def __init__(self, instance: Instance, placement: Placement) -> None:
-        assert instance.requirements is not None
-        self.instance, self.wanted = instance, instance.requirements
+        self.instance = instance
+        self.wanted = instance.requirements or no_requirements(len(instance.model_ids))
         columns = (placement.model, placement.server, placement.start)
         self.rows: list[Replica] = list(zip(*(c.tolist() for c in columns), strict=True))
+        self.pinned: set[Replica] = set()
+        if not instance.cluster.plain:
+            self._clear()
         self._count()
+
+    def _clear(self) -> None:
+        """Keep on every server what may stand there beside what is pinned."""
+        instance, cluster = self.instance, self.instance.cluster
+        held: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for m, s, i in self.rows:
+            held[s].append((m, i))
+        self.rows = []
+        for s in range(cluster.n_servers):
+            kind = cluster.server_types[cluster.server_type[s]]
+            self.rows += [(m, s, i) for m, i in keep_what_fits(instance, kind, held[s])]
+            self.pinned |= {(m, s, i) for m, i in pins(instance, kind)}
 
     def _count(self) -> None:
         self.replicas = Counter(m for m, _, _ in self.rows)
@@ -65,6 +81,8 @@ class _Mending:
     def spare(self, row: Replica) -> bool:
         """Whether no rule is broken without this replica."""
         m, s, _ = row
+        if row in self.pinned:
+            return False
         if self.replicas[m] <= self.wanted.least[m]:
             return False
         return bool(self.on[m, s] > 1 or self.servers[m] > self.wanted.spread[m])
@@ -74,11 +92,11 @@ class _Mending:
         missing = max(0, int(self.wanted.spread[m]) - self.servers[m])
         over = self.replicas[m] + missing - int(self.wanted.most[m])
         for _ in range(over):
-            mine = [r for r in self.rows if r[0] == m]
+            mine = [r for r in self.rows if r[0] == m and r not in self.pinned]
             # Of several on a server the last; else where the server holds least beside it.
             beside = Counter(s for _, s, _ in self.rows)
             several = [r for r in mine if self.on[m, r[1]] > 1]
-            if not several and len(mine) <= 1:
+            if (not several and self.replicas[m] <= 1) or not mine:
                 return
             gone = several[-1] if several else min(mine, key=lambda r: (beside[r[1]], -r[1]))
             self.rows.remove(gone)
@@ -95,7 +113,8 @@ class _Mending:
         """Place a replica of m where there is room; False where there is none."""
         room = Room(self.instance)
         for o, s, i in self.rows:
-            room.put(o, s, i, 1.0)
+            if (o, s, i) not in room:
+                room.put(o, s, i, 1.0)
         fits = room.fits(m)
         fits[~self._elsewhere(m)] = False
         if not fits.any():

@@ -85,7 +85,8 @@ def _candidates(
     share = instance.model_work / np.maximum(1, count)
     contents: dict[int, list[tuple[int, int]]] = {}
     for m, s, i in zip(placement.model, placement.server, placement.start, strict=True):
-        room.put(int(m), int(s), int(i), float(share[m]))
+        if (int(m), int(s), int(i)) not in room:
+            room.put(int(m), int(s), int(i), float(share[m]))
         contents.setdefault(int(s), []).append((int(m), int(i)))
     kind = instance.cluster.server_type
     found = []

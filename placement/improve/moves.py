@@ -192,5 +192,6 @@ def _room(instance: Instance, solution: Solution, rows: Rows) -> Room:
         for m, s, i, h in zip(placed.model, placed.server, placed.start, solution.load, strict=True)
     }
     for m, s, i in rows:
-        room.put(m, s, i, load[m, s, i])
+        if (m, s, i) not in room:
+            room.put(m, s, i, load[m, s, i])
     return room

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import numpy as np
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
-from placement.problem.space import ServerSpace, windows
+from placement.problem.space import ServerSpace, pins, windows
 from placement.programs.routing import group_servers
 from placement.solver.budget import tick
 
@@ -90,8 +91,9 @@ def lay_out(
         counts,
         key=lambda m: (-instance.gpus_required[m], -instance.memory_per_gpu_gb[m], m),
     )
+    stand = Counter(m for m, _ in shape.content)
     for m in order:
-        for _ in range(counts[m]):
+        for _ in range(counts[m] - stand[m]):
             shape.add(m, load.get(m, 0.0))
     return canonical(instance, kind, shape.content)
 
@@ -111,8 +113,10 @@ def fill(instance: Instance, kind: int, wanted: list[int], counts: dict[int, int
         Replicas by model that come first.
     """
     shape = _Filling(instance, instance.cluster.server_types[kind])
-    for m, _ in lay_out(instance, kind, counts).content:
-        shape.add(m, 1.0)
+    stand = list(shape.content)
+    for m, i in lay_out(instance, kind, counts).content:
+        if (m, i) not in stand:
+            shape.add(m, 1.0)
     added = True
     while added:
         added = False
@@ -189,5 +193,12 @@ def expand(instance: Instance, servers: dict[Pattern, int]) -> Placement:
         server.append(np.repeat(numbers, len(m)))
     if (following > first[1:]).any():
         raise ValueError("more servers than the cluster has")
+    for t, kind in enumerate(cluster.server_types):
+        # Servers without a pattern hold what is pinned there, and nothing else.
+        bare = np.arange(following[t], first[t + 1])
+        for held, at in pins(instance, kind):
+            model.append(np.full(len(bare), held))
+            start.append(np.full(len(bare), at))
+            server.append(bare)
     empty = [np.zeros(0, dtype=np.int64)]
     return Placement.sorted(*(np.concatenate(a or empty) for a in (model, server, start)))

@@ -37,6 +37,13 @@ class ServerType:
         Service rates scale with it: an execution of t seconds takes t / speed here.
     excluded_gpus : tuple of int
         GPUs on which no replica may stand, by their number in the server, ascending.
+    closed_gpus : tuple of (str, tuple of int)
+        By the id of a model, ascending: GPUs on which none of its replicas may stand.
+    pinned : tuple of (str, int)
+        Id of a model, ascending, and first GPU: replicas that every server of the type holds.
+    domains : tuple of tuple of int
+        Groups of GPUs, such as NVLink pairs, within which a block must stay; a GPU that is in none
+        is a group by itself. Empty: blocks stand anywhere.
     family : str
         Type that the servers belong to, where rules tell servers of one type apart; "" where the
         type is one by itself.
@@ -48,6 +55,9 @@ class ServerType:
     gpu_memory_gb: float
     speed: float = 1.0
     excluded_gpus: tuple[int, ...] = ()
+    closed_gpus: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    pinned: tuple[tuple[str, int], ...] = ()
+    domains: tuple[tuple[int, ...], ...] = ()
     family: str = ""
 
     @property
@@ -61,9 +71,22 @@ class ServerType:
         return self.family or self.name
 
     @property
+    def plain(self) -> bool:
+        """Whether no rule says what may stand where."""
+        return not (self.excluded_gpus or self.closed_gpus or self.pinned or self.domains)
+
+    @property
     def uniform(self) -> bool:
-        """Whether blocks can stand anywhere: those that fit can be laid end to end."""
-        return not self.excluded_gpus
+        """Whether blocks of models that may stand here can stand anywhere.
+
+        Those that fit can then be laid end to end.
+        """
+        whole = all(len(gpus) == self.gpus for _, gpus in self.closed_gpus)
+        return whole and not (self.excluded_gpus or self.pinned or self.domains)
+
+    def closed_to(self, model_id: str) -> tuple[int, ...]:
+        """GPUs on which no replica of a model may stand, but for excluded ones."""
+        return next((gpus for name, gpus in self.closed_gpus if name == model_id), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +228,11 @@ class Cluster(Described):
     def gpu_server(self) -> IntArray:
         """Server of each GPU, shape (N,)."""
         return np.repeat(np.arange(self.n_servers), self.server_gpus)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether no rule says what may stand where."""
+        return all(t.plain for t in self.server_types)
 
     @cached_property
     def uniform(self) -> bool:

@@ -110,6 +110,11 @@ class Instance(ByContent):
         """What the rules ask of the numbers of replicas; None where they ask nothing."""
         return requirements_of(self.placement_rules, self.model_ids)
 
+    @property
+    def ruled(self) -> bool:
+        """Whether rules say what may stand where, or how many replicas there are."""
+        return self.requirements is not None or not self.cluster.plain
+
     @cached_property
     def total_rate(self) -> float:
         """Requests per second over all workflows, the sum of lambda_w."""
@@ -231,6 +236,7 @@ def build_instance(
     rules = rules or Rules()
     if isinstance(demand, Trace):
         demand = measure_demand(workload, demand)
+    placement_rules = merged_rules(workload, rules.placement)
     workflows = []
     for w, workflow in enumerate(workload.workflows):
         models = np.array([n.model for n in workflow.nodes], dtype=np.int64)
@@ -260,11 +266,11 @@ def build_instance(
         gpus_required=np.array([m.gpus_required for m in workload.models], dtype=np.int64),
         memory_per_gpu_gb=np.array([m.memory_per_gpu_gb for m in workload.models]),
         workflows=tuple(workflows),
-        cluster=apply_rules(cluster, rules.placement),
+        cluster=apply_rules(cluster, placement_rules),
         alpha=rules.workflow_weight,
         exclusive=rules.exclusive,
         max_models_per_gpu=rules.max_models_per_gpu,
         objective=rules.objective,
         gpu_fraction=fractions if min(fractions, default=1.0) < 1 else (),
-        placement_rules=merged_rules(workload, rules.placement),
+        placement_rules=placement_rules.on_numbers,
     )

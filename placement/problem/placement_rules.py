@@ -26,10 +26,19 @@ class PlacementRules:
         GPUs of a server on which no replica may stand, by their number in the server.
     models : dict of str to ModelRules
         Rules of the models by their ids.
+    domains : tuple of (str, tuple of tuple of int)
+        By server type: groups of GPUs within which a block must stay.
     """
 
     excluded_gpus: tuple[tuple[int, tuple[int, ...]], ...] = ()
     models: Mapping[str, ModelRules] = field(default_factory=dict)
+    domains: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = ()
+
+    @property
+    def on_numbers(self) -> PlacementRules:
+        """The rules on numbers of replicas: the others are in the servers, once applied."""
+        models = {name: r.on_numbers for name, r in self.models.items()}
+        return PlacementRules(models={k: r for k, r in models.items() if r != ModelRules()})
 
     def single(self) -> Iterator[tuple[str, str, object]]:
         """Each rule on a model: its id, the key and the value."""
@@ -48,7 +57,9 @@ class PlacementRules:
 def merged_rules(workload: Workload, rules: PlacementRules) -> PlacementRules:
     """Rules on models of the config and of a file of rules, where the file counts more."""
     mine = {m.id: rules.models.get(m.id, ModelRules()).over(m.rules) for m in workload.models}
-    return PlacementRules(models={k: r for k, r in mine.items() if r != ModelRules()})
+    return PlacementRules(
+        rules.excluded_gpus, {k: r for k, r in mine.items() if r != ModelRules()}, rules.domains
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +77,12 @@ class Requirements(ByContent):
     least: IntArray
     most: IntArray
     spread: IntArray
+
+
+def no_requirements(n_models: int) -> Requirements:
+    """One replica of each model, and no more rules."""
+    ones = np.ones(n_models, dtype=np.int64)
+    return Requirements(ones, np.full(n_models, NO_LIMIT), ones)
 
 
 def requirements_of(rules: PlacementRules, model_ids: Sequence[str]) -> Requirements | None:

@@ -22,12 +22,46 @@ def apply_rules(cluster: Cluster, rules: PlacementRules) -> Cluster:
     rules : PlacementRules
         Of servers that the cluster has.
     """
-    changed: dict[int, ServerType] = {}
-    for server, gpus in rules.excluded_gpus:
-        kind = changed.get(server) or cluster.server_types[cluster.server_type[server]]
-        excluded = tuple(sorted({*kind.excluded_gpus, *gpus}))
-        changed[server] = replace(kind, excluded_gpus=excluded)
+    types = tuple(_of_type(kind, rules) for kind in cluster.server_types)
+    cluster = replace(cluster, server_types=types)
+    named = {s for s, _ in rules.excluded_gpus}
+    for model in rules.models.values():
+        named |= {s for sites in (model.allowed, model.forbidden) if sites for s in sites.servers}
+        named |= {s for s, _ in model.pinned or ()}
+    changed = {
+        s: _of_server(s, cluster.server_types[cluster.server_type[s]], rules) for s in sorted(named)
+    }
     return tell_apart(cluster, changed)
+
+
+def _of_type(kind: ServerType, rules: PlacementRules) -> ServerType:
+    """What the rules make of the servers of a type that they do not name by number."""
+    for name, domains in rules.domains:
+        if name == kind.type_name:
+            kind = replace(kind, domains=domains)
+    if not kind.family:  # else it is told apart already, and its closed GPUs may be of one server
+        kind = _closed(kind, None, rules)
+    return kind
+
+
+def _of_server(server: int, kind: ServerType, rules: PlacementRules) -> ServerType:
+    """What the rules make of one server."""
+    excluded, pinned = set(kind.excluded_gpus), set(kind.pinned)
+    for s, gpus in rules.excluded_gpus:
+        excluded |= set(gpus) if s == server else set()
+    for name, model in rules.models.items():
+        pinned |= {(name, min(gpus)) for s, gpus in model.pinned or () if s == server}
+    kind = _closed(kind, server, rules)
+    return replace(kind, excluded_gpus=tuple(sorted(excluded)), pinned=tuple(sorted(pinned)))
+
+
+def _closed(kind: ServerType, server: int | None, rules: PlacementRules) -> ServerType:
+    closed = dict(kind.closed_gpus)
+    for name, model in rules.models.items():
+        if model.allowed is None and model.forbidden is None:
+            continue
+        closed[name] = tuple(sorted(model.closed_on(kind.type_name, server, kind.gpus)))
+    return replace(kind, closed_gpus=tuple(sorted((k, v) for k, v in closed.items() if v)))
 
 
 def tell_apart(cluster: Cluster, changed: dict[int, ServerType]) -> Cluster:

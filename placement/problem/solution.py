@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
+from placement.problem.rule_faults import broken_rules
 from placement.problem.shared_capacity import kept_on_gpus, loaded, over_gpus
 from placement.problem.space import all_rooms_gb
 from placement.support.equality import ByContent
@@ -344,23 +345,8 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
 
 
 def rule_violations(instance: Instance, placement: Placement) -> list[str]:
-    """Say every rule on the numbers of replicas that a placement breaks."""
-    wanted, faults = instance.requirements, []
-    if wanted is None:
-        return []
-    n_models = len(instance.model_ids)
-    count = placement.replicas_per_model(n_models)
-    pairs = np.unique(np.stack([placement.model, placement.server]), axis=1)
-    servers = np.bincount(pairs[0], minlength=n_models)
-    for m in instance.used_models:
-        name = instance.model_ids[m]
-        if count[m] < wanted.least[m]:
-            faults.append(f"model {name}: {count[m]} replicas, min_replicas is {wanted.least[m]}")
-        if count[m] > wanted.most[m]:
-            faults.append(f"model {name}: {count[m]} replicas, max_replicas is {wanted.most[m]}")
-        if servers[m] < wanted.spread[m]:
-            faults.append(f"model {name}: on {servers[m]} servers, spread is {wanted.spread[m]}")
-    return faults
+    """Say every rule on numbers of replicas, and on what stands where, that a placement breaks."""
+    return broken_rules(instance, placement.model, placement.server, placement.start)
 
 
 def violations(instance: Instance, solution: Solution, tolerance: float = TOLERANCE) -> list[str]:

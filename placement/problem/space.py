@@ -5,6 +5,7 @@ A replica of model m stands on k_m consecutive GPUs of one server. Replicas fit 
 - the GPU is not excluded, and their memory adds up to at most its room, which is its memory and
   `MEMORY_TOLERANCE` of it;
 - they are no more than the rules of sharing allow (`Instance.models_per_gpu`);
+- rules of the user let a replica of the model stand there, and its block within one domain;
 - no two of one model stand on the same GPUs: together they would serve no more than one.
 
 The judge of a placement, every heuristic, program and bound, and the verifier ask here, so that
@@ -98,7 +99,9 @@ def open_blocks(instance: Instance, m: int, free_gb: FloatArray, vacant: BoolArr
     return free if k == 1 else np.asarray(windows(free, k).all(axis=-1))
 
 
-def block_starts(kind: ServerType, gpus: int, memory_gb: float) -> list[int]:
+def block_starts(
+    kind: ServerType, gpus: int, memory_gb: float, model_id: str | None = None
+) -> list[int]:
     """First GPUs of the blocks of an empty server that have so much room on each GPU.
 
     Parameters
@@ -109,16 +112,29 @@ def block_starts(kind: ServerType, gpus: int, memory_gb: float) -> list[int]:
         GPUs of the block, consecutive.
     memory_gb : float
         Needed on each of them.
+    model_id : str, optional
+        Whose block it is: GPUs may be closed to it.
 
     Returns
     -------
     list of int
-        Ascending, from 0 within the server.
     """
+    able = gpu_rooms_gb(kind) >= memory_gb
+    if model_id is not None:
+        able[list(kind.closed_to(model_id))] = False
     found: list[int] = np.flatnonzero(
-        windows(gpu_rooms_gb(kind) >= memory_gb, gpus).all(axis=-1)
+        windows(able, gpus).all(axis=-1) & _in_one_domain(kind, gpus)
     ).tolist()
     return found
+
+
+def _in_one_domain(kind: ServerType, gpus: int) -> BoolArray:
+    """Whether the block from each GPU on stays within one domain, shape (G - k + 1,)."""
+    domain = np.arange(kind.gpus) if kind.domains else np.zeros(kind.gpus, dtype=np.int64)
+    for group in kind.domains:
+        domain[list(group)] = group[0]
+    blocks = windows(domain, gpus)
+    return np.asarray((blocks == blocks[:, :1]).all(axis=-1))
 
 
 def starts(instance: Instance, m: int, kind: ServerType) -> list[int]:
@@ -139,7 +155,45 @@ def starts(instance: Instance, m: int, kind: ServerType) -> list[int]:
         Ascending, from 0 within the server; empty where the model does not fit.
     """
     k, need = int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])
-    return block_starts(kind, k, need)
+    return block_starts(kind, k, need, instance.model_ids[m])
+
+
+def open_starts(instance: Instance, m: int, kind: ServerType) -> BoolArray:
+    """Whether a block can start at each GPU of an empty server, shape (G - k + 1,).
+
+    Parameters
+    ----------
+    instance : Instance
+    m : int
+        Model.
+    kind : ServerType
+        Type of the server.
+
+    Returns
+    -------
+    bool, shape (G - k + 1,)
+    """
+    found = np.zeros(max(0, kind.gpus - int(instance.gpus_required[m]) + 1), dtype=np.bool_)
+    found[starts(instance, m, kind)] = True
+    return found
+
+
+def cluster_starts(instance: Instance, m: int) -> BoolArray:
+    """Whether a block can start at each GPU of each empty server, shape (S, G - k + 1)."""
+    cluster = instance.cluster
+    width = max(0, cluster.max_gpus_per_server - int(instance.gpus_required[m]) + 1)
+    found = np.zeros((len(cluster.server_types), width), dtype=np.bool_)
+    for t, kind in enumerate(cluster.server_types):
+        found[t, starts(instance, m, kind)] = True
+    return found[cluster.server_type]
+
+
+def pins(instance: Instance, kind: ServerType) -> list[tuple[int, int]]:
+    """Model and first GPU of the replicas of used models that every server of a type holds."""
+    if not kind.pinned:
+        return []
+    index = {instance.model_ids[m]: m for m in instance.used_models}
+    return [(index[name], start) for name, start in kind.pinned if name in index]
 
 
 def can_hold(instance: Instance, m: int, kind: ServerType) -> bool:
@@ -157,7 +211,7 @@ def can_hold(instance: Instance, m: int, kind: ServerType) -> bool:
     return bool(
         instance.gpus_required[m] <= kind.gpus
         and instance.memory_per_gpu_gb[m] <= largest_room_gb(kind)
-        and (kind.uniform or starts(instance, m, kind))
+        and (kind.plain or starts(instance, m, kind))
     )
 
 
@@ -182,7 +236,7 @@ def most_replicas(instance: Instance, m: int, kind: ServerType) -> int:
     """
     if instance.models_per_gpu == 1:
         return kind.usable_gpus // int(instance.gpus_required[m])
-    if not kind.uniform:
+    if not kind.plain:
         return len(starts(instance, m, kind))
     return max(0, kind.gpus - int(instance.gpus_required[m]) + 1)
 
@@ -204,7 +258,7 @@ def share_a_gpu(instance: Instance, models: Sequence[int], kind: ServerType) -> 
 
 
 class ServerSpace:
-    """What is still free on one server while it is being filled.
+    """What is still free on one server while it is being filled; pinned replicas stand already.
 
     Parameters
     ----------
@@ -232,13 +286,19 @@ class ServerSpace:
         self._places = np.full(kind.gpus, min(allowed, most_per_gpu or allowed))
         self.content: list[tuple[int, int]] = []
         self._starts: dict[int, list[int]] = {}
-        for m, i in held:
+        self._kind, self._open = kind, dict[int, BoolArray]()
+        pinned = pins(instance, kind)
+        for m, i in (*pinned, *(row for row in held if row not in pinned)):
             self.put(m, i)
 
     def fits(self, m: int) -> BoolArray:
         """Whether one more replica of a model can start at each GPU, shape (G - k + 1,)."""
         found = open_blocks(self.instance, m, self._free_gb, self._places >= 1)
         found[self._starts.get(m, [])] = False
+        if not self._kind.plain:
+            if m not in self._open:
+                self._open[m] = open_starts(self.instance, m, self._kind)
+            found &= self._open[m]
         return found
 
     def put(self, m: int, start: int) -> None:

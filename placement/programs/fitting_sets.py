@@ -135,7 +135,7 @@ def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int], search:
 def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:
     """Whether every block can have its own GPUs: most need no program."""
     return (
-        server.uniform
+        server.plain
         and sum(k for k, _ in blocks) <= server.gpus
         and all(block_starts(server, k, need) for k, need in blocks)
     )

@@ -25,7 +25,7 @@ def trim(instance: Instance, params: SearchParams = DEFAULTS) -> Instance:
         instance.load_floor / limits.least_use / instance.load_cap
     )  # of the least caps a part is 0
     share = max(limits.most_servers / cluster.n_servers, use)
-    if share >= 1.0 or instance.requirements is not None:
+    if share >= 1.0 or instance.ruled:
         return instance
     least = len(instance.used_models)  # so that each can have a server of its own
     types = tuple(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pulp
 
 from placement.heuristics.coverage import cover_anew
 from placement.heuristics.mending import mend
+from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
-from placement.problem.placement_rules import PlacementRules
+from placement.problem.placement_rules import no_requirements
 from placement.problem.solution import Placement, rule_violations
 from placement.programs.compact import CompactProgram
 from placement.programs.idle_servers import first_servers
@@ -52,7 +55,7 @@ def keep_rules(
     if found is None:
         raise Infeasible(
             "no placement was found that keeps the rules: "
-            f"{'; '.join(_sentence(*rule) for rule in instance.placement_rules.single())}; "
+            f"{'; '.join(sentence for sentence, _ in _rules(instance))}; "
             "loosen one of them, or add servers"
         )
     return found
@@ -75,22 +78,21 @@ def ensure_rules(
     Infeasible
         Names a smallest set of rules that cannot hold together.
     """
-    if instance.requirements is None or _holds(instance, settings, budget) is not False:
+    if not instance.ruled or _holds(instance, settings, budget) is not False:
         return
     conflict = smallest_conflict(instance, settings, budget)
-    named = "; ".join(_sentence(*rule) for rule in conflict.single())
-    which = "this rule cannot be kept" if _one(conflict) else "these rules cannot hold together"
+    one = len(conflict) == 1
+    which = "this rule cannot be kept" if one else "these rules cannot hold together"
     raise Infeasible(
-        f"{which} on {int(instance.cluster.usable_gpus.sum())} GPUs of "
-        f"{instance.cluster.n_servers} servers: {named}; loosen "
-        f"{'it' if _one(conflict) else 'one of them'}, or add servers or memory"
+        f"{which} on {instance.cluster.n_gpus} GPUs of {instance.cluster.n_servers} servers: "
+        f"{'; '.join(conflict)}; loosen {'it' if one else 'one of them'}, or add servers or memory"
     )
 
 
 def smallest_conflict(
     instance: Instance, settings: SolverSettings, budget: Budget | None = None
-) -> PlacementRules:
-    """Rules that no placement keeps together, none of which can be left out.
+) -> list[str]:
+    """Rules, in words, that no placement keeps together, none of which can be left out.
 
     Deletion filter (Chinneck and Dravnieks, Locating minimal infeasible constraint sets in linear
     programs, ORSA Journal on Computing 3, 1991): each rule in turn stays out where the others
@@ -105,13 +107,54 @@ def smallest_conflict(
 
     Returns
     -------
-    PlacementRules
+    list of str
     """
-    for name, key, _ in list(instance.placement_rules.single()):
-        fewer = replace(instance, placement_rules=instance.placement_rules.without(name, key))
-        if fewer.requirements is not None and _holds(fewer, settings, budget) is False:
+    named = []
+    for sentence, drop in _rules(instance):
+        fewer = drop(instance)
+        if _holds(fewer, settings, budget) is False:
             instance = fewer
-    return instance.placement_rules
+        else:
+            named.append(sentence)
+    return named
+
+
+Drop = Callable[[Instance], Instance]
+
+
+def _rules(instance: Instance) -> list[tuple[str, Drop]]:
+    """Each rule in words, and what leaves it out."""
+    found: list[tuple[str, Drop]] = []
+    for name, key, value in instance.placement_rules.single():
+
+        def number(i: Instance, name: str = name, key: str = key) -> Instance:
+            return replace(i, placement_rules=i.placement_rules.without(name, key))
+
+        found.append((f"{key} {value} of model {name}", number))
+    kinds = instance.cluster.server_types
+    for name in sorted({name for t in kinds for name, _ in t.closed_gpus}):
+
+        def closed(t: ServerType, name: str = name) -> ServerType:
+            return replace(t, closed_gpus=tuple(c for c in t.closed_gpus if c[0] != name))
+
+        found.append((f"allowed or forbidden of model {name}", partial(_with_kinds, closed)))
+    for name in sorted({name for t in kinds for name, _ in t.pinned}):
+
+        def pinned(t: ServerType, name: str = name) -> ServerType:
+            return replace(t, pinned=tuple(p for p in t.pinned if p[0] != name))
+
+        found.append((f"pinned of model {name}", partial(_with_kinds, pinned)))
+    if any(t.domains for t in kinds):
+        found.append(("domains", partial(_with_kinds, lambda t: replace(t, domains=()))))
+    if any(t.excluded_gpus for t in kinds):
+        none = partial(_with_kinds, lambda t: replace(t, excluded_gpus=()))
+        found.append(("excluded_gpus", none))
+    return found
+
+
+def _with_kinds(change: Callable[[ServerType], ServerType], instance: Instance) -> Instance:
+    types = tuple(change(t) for t in instance.cluster.server_types)
+    return replace(instance, cluster=replace(instance.cluster, server_types=types))
 
 
 def _holds(instance: Instance, settings: SolverSettings, budget: Budget | None) -> bool | None:
@@ -136,8 +179,7 @@ def _nearest(
     Of each type no more servers are looked at than one replica each of all that rules ask for can
     stand on.
     """
-    wanted = instance.requirements
-    assert wanted is not None
+    wanted = instance.requirements or no_requirements(len(instance.model_ids))
     most = sum(int(max(wanted.least[m], wanted.spread[m])) for m in instance.used_models)
     small, number = first_servers(instance, most)
     program = CompactProgram(small, params=settings.params)
@@ -173,11 +215,3 @@ def _kept(program: CompactProgram, placement: Placement | None, number: np.ndarr
                 program.problem += linear([(stays, 1.0), (x, -1.0)]) <= 0
                 terms.append((stays, 1.0))
     return terms
-
-
-def _one(rules: PlacementRules) -> bool:
-    return len(list(rules.single())) == 1
-
-
-def _sentence(name: str, key: str, value: object) -> str:
-    return f"{key} {value} of model {name}"

@@ -37,7 +37,7 @@ from placement.problem.shared_capacity import (
     most_together,
     standing_kept,
 )
-from placement.problem.space import gpu_rooms_gb, starts
+from placement.problem.space import gpu_rooms_gb, pins, starts
 from placement.solver.milp import Pairs, linear
 
 
@@ -138,6 +138,7 @@ class BlockRows:
         cautious: bool = False,
     ) -> None:
         self._problem, self._instance, self._kind, self._cap = problem, instance, kind, cap
+        self._pinned = pins(instance, kind)
         self._memory: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._load: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._counted: list[Pairs] = [[] for _ in range(kind.gpus)]
@@ -153,7 +154,8 @@ class BlockRows:
         k, need = int(self._instance.gpus_required[m]), float(self._instance.memory_per_gpu_gb[m])
         counted = self.kept[-1] < 1 and can_load(self._instance, m, self._kind.speed)
         for i in starts(self._instance, m, self._kind):
-            x = pulp.LpVariable(f"x_{m}{at}_{i}", 0, 1, pulp.LpInteger)
+            least = int((m, i) in self._pinned)
+            x = pulp.LpVariable(f"x_{m}{at}_{i}", least, 1, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}{at}_{i}", 0)
             found.append((x, h, i))
             row = linear([(h, 1.0), (x, -self._cap)]) <= 0

@@ -109,9 +109,9 @@ class _Growth:
         self._held: dict[int, list[tuple[int, float]]] = defaultdict(list)
         self._servers: list[Mapping[int, Sequence[int]]] = []
 
-    def replicas(self, m: int, most: float, speed: float) -> tuple[int, int]:
+    def replicas(self, m: int, most: float, speed: float, least: float = 0.0) -> tuple[int, int]:
         """Add replicas of a model and the load they carry, at most 1 each; returns both columns."""
-        n = self.program.column(0.0, most, whole=True)
+        n = self.program.column(0.0, most, whole=True, low=least)
         h = self.program.column(0.0, most)
         self.program.row([(h, 1.0), (n, -1.0)], 0.0)
         self._done[m].append((h, speed))
@@ -217,13 +217,14 @@ def _exclusive(growth: _Growth, t: int) -> dict[int, list[int]]:
 
 def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     scaled, kind = growth.scaled, growth.scaled.types[t]
+    pinned = scaled.pinned(t)
     on_gpu: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     slices = Slices(scaled, t)
     columns: dict[int, list[int]] = defaultdict(list)
     for m in scaled.fitting(t):
         k = int(scaled.gpus[m])
         for i in scaled.starts(t, m):
-            n, h = growth.replicas(m, 1.0, kind.speed)
+            n, h = growth.replicas(m, 1.0, kind.speed, float((m, i) in pinned))
             columns[m].append(n)
             for g in range(i, i + k):
                 on_gpu[g].append((m, n, h))

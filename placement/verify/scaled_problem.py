@@ -99,7 +99,13 @@ class Scaled:
 
     def starts(self, t: int, m: int) -> list[int]:
         """First GPUs on which a replica of a model can stand on an empty server of a type."""
-        return block_starts(self.types[t], int(self.gpus[m]), float(self.memory[m]))
+        name = self.instance.model_ids[m]
+        return block_starts(self.types[t], int(self.gpus[m]), float(self.memory[m]), name)
+
+    def pinned(self, t: int) -> set[tuple[int, int]]:
+        """Model and first GPU of the replicas that every server of a type holds."""
+        index = {self.instance.model_ids[m]: m for m in self.used}
+        return {(index[name], i) for name, i in self.types[t].pinned if name in index}
 
     def most(self, t: int, m: int) -> int:
         """Replicas of a model that one server of a type can hold, on blocks of their own."""

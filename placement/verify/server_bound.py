@@ -162,6 +162,7 @@ class ServerProgram:
     def _places(self) -> None:
         """Every replica on its block, memory and load GPU by GPU."""
         scaled, program, kind = self.scaled, self.program, self.kind
+        pinned = scaled.pinned(self.t)
         memory: dict[int, list[tuple[int, float]]] = defaultdict(list)
         load: dict[int, list[tuple[int, float]]] = defaultdict(list)
         standing: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -169,7 +170,7 @@ class ServerProgram:
             k = int(scaled.gpus[m])
             places, carried = [], []
             for i in scaled.starts(self.t, m):
-                x = program.column(0.0, 1.0, whole=True)
+                x = program.column(0.0, 1.0, whole=True, low=float((m, i) in pinned))
                 places.append((x, 1.0))
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))

@@ -63,12 +63,13 @@ class DirectProgram:
     ) -> None:
         scaled, program, kind = self.scaled, self.program, self.scaled.types[t]
         busy: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        fitting = scaled.fitting(t)
+        fitting, pinned = scaled.fitting(t), scaled.pinned(t)
         for m in fitting:
             starts = [-1] if scaled.counts_suffice else scaled.starts(t, m)
             most = float(scaled.most(t, m)) if scaled.counts_suffice else 1.0
             for i in starts:
-                self.place[m, s, i] = program.column(0.0, most, whole=True)
+                least = float((m, i) in pinned)
+                self.place[m, s, i] = program.column(0.0, most, whole=True, low=least)
             self.numbers[m, s] = [(self.place[m, s, i], 1.0) for i in starts]
         for flow in scaled.flows:
             rate: dict[int, int] = {}

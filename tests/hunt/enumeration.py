@@ -28,7 +28,7 @@ def contents(problem: Problem, s: int) -> list[tuple[Block, ...]]:
     Then every replica counts as loaded, and an idle one is better left out.
     """
     server = problem.servers[s]
-    blocks = [(name, i) for name, model in problem.models.items() for i in server.starts(model)]
+    blocks = [(name, i) for name, model in problem.models.items() for i in problem.starts(name, s)]
 
     def fits(content: tuple[Block, ...]) -> bool:
         for g in range(server.gpus):

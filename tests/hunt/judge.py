@@ -110,8 +110,9 @@ def _same_feasibility(problem: Problem, run: Run, verdict: Verdict) -> bool:
     if run.code == 0 and not holds:
         verdict.fault("false feasible", "a plan where the models do not fit")
         return False
-    # A model that no server can hold is a fault of the input.
-    right = 0 if holds else 1 if all(map(problem.fits_alone, problem.models)) else 2
+    # A model that no server can hold is a fault of the input, as is a pin where it cannot stand.
+    alone = all(map(problem.fits_alone, problem.models)) and problem.pins_fit()
+    right = 0 if holds else 1 if alone else 2
     if run.code != right:
         verdict.fault("exit code", f"exit {run.code} where {right} is right: {run.error.strip()}")
         return False
@@ -205,9 +206,16 @@ def _judge_space(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> No
             verdict.fault("rules", f"GPU {g} is excluded, and holds {count[g]} replicas")
     for name in problem.models.keys() - {m for m, _ in blocks}:
         verdict.fault("space", f"model {name} has no replica")
+    for m, s, i in placement_of(problem, plan):
+        if i not in problem.starts(m, s):
+            verdict.fault("rules", f"model {m} stands on {i} of server {s}")
     for name, rules in problem.rules.items():
         servers = [r["server"] for r in plan["replicas"] if r["model"] == name]
         least, most = rules.get("min_replicas", 1), rules.get("max_replicas", len(servers))
+        own = placement_of(problem, plan)
+        for pin in rules.get("pinned", ()):
+            if (name, pin["server"], min(pin["gpus"])) not in own:
+                verdict.fault("rules", f"model {name} is pinned to {pin}, and is not there")
         if not least <= len(servers) <= most or len(set(servers)) < rules.get("spread", 1):
             verdict.fault("rules", f"model {name} has replicas on {servers}, against {rules}")
 

@@ -60,15 +60,19 @@ class Server:
     memory: float
     speed: float
     excluded: frozenset[int] = frozenset()
+    kind: str = ""
+    domains: tuple[frozenset[int], ...] = ()
 
     def starts(self, model: Model) -> list[int]:
         """First GPUs of the blocks on which a replica can stand where nothing else does."""
         if model.memory > self.memory * (1 + ROOM):
             return []
+        blocks = {i: set(range(i, i + model.gpus)) for i in range(self.gpus - model.gpus + 1)}
         return [
             i
-            for i in range(self.gpus - model.gpus + 1)
-            if not self.excluded & set(range(i, i + model.gpus))
+            for i, block in blocks.items()
+            if not self.excluded & block
+            and (not self.domains or len(block) == 1 or any(block <= d for d in self.domains))
         ]
 
 
@@ -149,10 +153,39 @@ class Problem:
         """Where nothing has links, nothing crosses: that part counts in full."""
         return 0.0 if any(w.links for w in self.workflows) else 1 - self.alpha
 
+    def starts(self, name: str, s: int) -> list[int]:
+        """First GPUs of the blocks of a server that memory and rules leave to a model."""
+        model, rules = self.models[name], self.rules.get(name, {})
+        found = self.servers[s].starts(model)
+        if "allowed" in rules:
+            found = [i for i in found if self._all_among(rules["allowed"], s, i, model.gpus)]
+        if "forbidden" in rules:
+            found = [i for i in found if not self._any_among(rules["forbidden"], s, i, model.gpus)]
+        return found
+
+    def _server_among(self, sites: Mapping[str, Any], s: int) -> bool:
+        types, servers = sites.get("server_types", ()), sites.get("servers", ())
+        return not (types or servers) or self.servers[s].kind in types or s in servers
+
+    def _all_among(self, sites: Mapping[str, Any], s: int, start: int, gpus: int) -> bool:
+        on = set(sites.get("gpus") or range(self.servers[s].gpus))
+        return self._server_among(sites, s) and set(range(start, start + gpus)) <= on
+
+    def _any_among(self, sites: Mapping[str, Any], s: int, start: int, gpus: int) -> bool:
+        on = set(sites.get("gpus") or range(self.servers[s].gpus))
+        return self._server_among(sites, s) and bool(set(range(start, start + gpus)) & on)
+
+    def pins_fit(self) -> bool:
+        """Whether every pinned replica could stand, were its server empty."""
+        return all(
+            min(pin["gpus"]) in self.starts(name, pin["server"])
+            for name, rules in self.rules.items()
+            for pin in rules.get("pinned", ())
+        )
+
     def fits_alone(self, model: str) -> bool:
         """Whether some server could hold the model, were it empty."""
-        m = self.models[model]
-        return any(s.starts(m) for s in self.servers)
+        return any(self.starts(model, s) for s in range(len(self.servers)))
 
 
 def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
@@ -200,6 +233,9 @@ def _servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
     for rule in rules.get("excluded_gpus", ()):
         server = servers[rule["server"]]
         servers[rule["server"]] = replace(server, excluded=server.excluded | set(rule["gpus"]))
+    for name, groups in rules.get("domains", {}).items():
+        domains = tuple(frozenset(group) for group in groups)
+        servers = [replace(s, domains=domains) if s.kind == name else s for s in servers]
     return servers
 
 
@@ -210,20 +246,25 @@ def _rules(folder: Path) -> dict[str, Any]:
 
 def _bare_servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
     if "gpus" not in options:
-        kinds = json.loads((folder / "cluster.json").read_text())["server_types"].values()
+        kinds = json.loads((folder / "cluster.json").read_text())["server_types"].items()
         return [
             Server(
                 k["gpus"],
                 k.get("gpu_memory_gb", 80.0),
                 k.get("speed", 1.0),
                 frozenset(k.get("excluded_gpus", ())),
+                name,
             )
-            for k in kinds
+            for name, k in kinds
             for _ in range(k["count"])
         ]
     full, rest = divmod(options["gpus"], options["gpus_per_server"])
     sizes = [options["gpus_per_server"]] * full + ([rest] if rest else [])
-    return [Server(size, options.get("gpu_memory_gb", 80.0), 1.0) for size in sizes]
+    memory, per_server = options.get("gpu_memory_gb", 80.0), options["gpus_per_server"]
+    return [
+        Server(size, memory, 1.0, kind="server" if size == per_server else "last-server")
+        for size in sizes
+    ]
 
 
 def _demand(

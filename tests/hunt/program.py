@@ -90,7 +90,7 @@ class Program:
         fixed = self.fixed is not None
         for name, model in problem.models.items():
             for s, server in enumerate(problem.servers):
-                for i in server.starts(model):
+                for i in problem.starts(name, s):
                     if self.fixed is not None and (name, s, i) not in self.fixed:
                         continue
                     x = self.x[name, s, i] = self._variable(whole=True)
@@ -109,6 +109,9 @@ class Program:
         mine = {x: 1.0 for (m, _, _), x in self.x.items() if m == name}
         most = rules.get("max_replicas", np.inf)
         self._row(rules.get("min_replicas", 1.0), most, mine)
+        for pin in rules.get("pinned", ()):
+            x = self.x.get((name, pin["server"], min(pin["gpus"])))
+            self._row(1.0, 1.0, {} if x is None else {x: 1.0})
         if "spread" in rules:
             there = {}
             for s in range(len(self.problem.servers)):

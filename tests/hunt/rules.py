@@ -19,6 +19,8 @@ def with_rules(case: Case) -> Case:
     rules["excluded_gpus"] = _excluded(rng, servers, kinds)
     if models := _on_models(rng, case, servers, kinds):
         rules["models"] = models
+    if domains := _domains(rng, case, kinds):
+        rules["domains"] = domains
     return replace(case, rules=rules, kinds=(*case.kinds, *kinds))
 
 
@@ -33,6 +35,8 @@ def _on_models(
     rng: np.random.Generator, case: Case, servers: list[int], kinds: list[str]
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
+    asked = {r["workflow_id"] for r in case.requests}
+    called = {n["model"] for w in asked for n in case.config["workflows"][w]["nodes"]}
     for name in case.config["models"]:
         rules: dict[str, Any] = {}
         if rng.random() < 0.3:
@@ -42,10 +46,47 @@ def _on_models(
         if rng.random() < 0.3:
             most = min(len(servers), rules.get("max_replicas", 3))
             rules["spread"] = int(rng.integers(1, most + 1))
+        for key in ("allowed", "forbidden"):
+            if rng.random() < 0.12 and (sites := _sites(rng, case, servers)):
+                rules[key] = sites
+        s = int(rng.integers(len(servers)))
+        k = case.config["models"][name]["gpus_required"]
+        if rng.random() < 0.15 and servers[s] >= k and name in called:
+            start = int(rng.integers(servers[s] - k + 1))
+            rules["pinned"] = [{"server": s, "gpus": list(range(start, start + k))}]
         if rules:
             found[name] = rules
             kinds += rules
     return found
+
+
+def _sites(rng: np.random.Generator, case: Case, servers: list[int]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if rng.random() < 0.5:
+        found["servers"] = [s for s in range(len(servers)) if rng.random() < 0.5]
+    if rng.random() < 0.4 and case.cluster is not None:
+        types = list(case.cluster["server_types"])
+        found["server_types"] = [str(rng.choice(types))]
+    if rng.random() < 0.4:
+        found["gpus"] = [g for g in range(max(servers)) if rng.random() < 0.6]
+    return {key: value for key, value in found.items() if value}
+
+
+def _domains(rng: np.random.Generator, case: Case, kinds: list[str]) -> dict[str, list[list[int]]]:
+    if rng.random() < 0.75:
+        return {}
+    if case.cluster is None:
+        gpus = {"server": case.options["gpus_per_server"]}
+        if case.options["gpus"] < gpus["server"]:
+            return {}
+    else:
+        gpus = {name: t["gpus"] for name, t in case.cluster["server_types"].items()}
+    kinds.append("domains")
+    return {
+        name: [list(range(g, min(g + 2, n))) for g in range(int(rng.integers(2)), n, 2)]
+        for name, n in gpus.items()
+        if n > 1
+    }
 
 
 def _excluded(

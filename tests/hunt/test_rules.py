@@ -19,7 +19,8 @@ THOROUGH = range(200, 204)
 BATCHES = 6
 
 EVERY_KIND = {
-    "excluded GPUs", "min_replicas", "max_replicas", "spread",
+    "excluded GPUs", "min_replicas", "max_replicas", "spread", "allowed", "forbidden", "pinned",
+    "domains",
     "exclusive", "shared", "several types", "compact", "patterns",
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from placement.files.input_schema import ClusterFile, Entry
+from placement.files.base_entry import Entry
+from placement.files.input_schema import ClusterFile
 from placement.files.json_schema import _FILES, FILE_KINDS, FileKind, json_schema
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from placement.files.rules_file import read_rules
 from placement.problem.cluster import Cluster
-from placement.problem.model_rules import ModelRules
+from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.placement_rules import PlacementRules
 from placement.support.faults import InputError
 from tests.placement.files.cases import workload, write_document
@@ -19,11 +19,24 @@ CLUSTER = Cluster.homogeneous(7, 4)
 def test_rules_are_read(suffix: str, tmp_path: Path) -> None:
     data = {
         "excluded_gpus": [{"server": 1, "gpus": [2, 0]}],
-        "models": {"painter": {"min_replicas": 2, "spread": 1}},
+        "models": {
+            "painter": {
+                "min_replicas": 2,
+                "allowed": {"server_types": ["server"], "gpus": [0]},
+                "pinned": [{"server": 0, "gpus": [0]}],
+            }
+        },
+        "domains": {"server": [[3, 2], [0, 1]]},
     }
     rules = read_rules(write_document(tmp_path / f"r{suffix}", data), CLUSTER, workload(tmp_path))
     assert rules == PlacementRules(
-        excluded_gpus=((1, (0, 2)),), models={"painter": ModelRules(min_replicas=2, spread=1)}
+        excluded_gpus=((1, (0, 2)),),
+        models={
+            "painter": ModelRules(
+                min_replicas=2, allowed=Sites(("server",), (), (0,)), pinned=((0, (0,)),)
+            )
+        },
+        domains=(("server", ((0, 1), (2, 3))),),
     )
 
 
@@ -45,6 +58,33 @@ def test_rules_are_read(suffix: str, tmp_path: Path) -> None:
             "models.painter.min_replicas",
             "max_replicas is 1",
         ),
+        (
+            {"models": {"painter": {"allowed": {"server_types": ["serer"]}}}},
+            "models.painter.allowed.server_types[0]",
+            "did you mean 'server'?",
+        ),
+        ({"models": {"painter": {"forbidden": {}}}}, "models.painter.forbidden", "names no server"),
+        (
+            {"models": {"painter": {"forbidden": {"servers": [2]}}}},
+            "models.painter.forbidden.servers[0]",
+            "from 0 to 1",
+        ),
+        (
+            {"models": {"writer": {"pinned": [{"server": 0, "gpus": [1]}]}}},
+            "models.writer.pinned[0].gpus",
+            "takes 2 consecutive GPUs",
+        ),
+        (
+            {
+                "domains": {"server": [[0, 1], [2, 3]]},
+                "models": {"writer": {"pinned": [{"server": 0, "gpus": [1, 2]}]}},
+            },
+            "models.writer.pinned[0].gpus",
+            "may stand or fit",
+        ),
+        ({"domains": {"box": [[0, 1]]}}, "domains.box", "no server type"),
+        ({"domains": {"server": [[0, 4]]}}, "domains.server[0][1]", "have 4 GPUs"),
+        ({"domains": {"server": [[0, 1], [1, 2]]}}, "domains.server", "GPU 1 in 2 groups"),
         (
             {"excluded_gpus": [{"server": s, "gpus": list(range(4 - s))} for s in (0, 1)]},
             "excluded_gpus",

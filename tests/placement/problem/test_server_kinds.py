@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster, ServerType
+from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.server_kinds import apply_rules
 
@@ -44,6 +45,24 @@ def test_servers_keep_their_numbers_and_all_else() -> None:
         assert replace(now, name=then.name, count=then.count, excluded_gpus=(), family="") == then
     assert np.array_equal(cluster.first_gpu, TWO.first_gpu)
     assert cluster.usable_gpus.tolist() == [2, 1, 2, 2, 3, 0]
+
+
+def test_what_a_model_may_stand_on() -> None:
+    """Allowed and forbidden hold together; servers that they name differ from the rest."""
+    rules = PlacementRules(
+        models={
+            "m": ModelRules(allowed=Sites(("a",), (5,)), forbidden=Sites(gpus=(0,))),
+            "n": ModelRules(forbidden=Sites(("b",)), pinned=((0, (0, 1)),)),
+        },
+        domains=(("a", ((0, 1),)),),
+    )
+    cluster = apply_rules(TWO, rules)
+    kinds = [cluster.server_types[t] for t in cluster.server_type]
+    assert [k.closed_to("m") for k in kinds] == [(0,)] * 4 + [(0, 1, 2), (0,)]
+    assert [k.closed_to("n") for k in kinds] == [()] * 4 + [(0, 1, 2)] * 2
+    assert [k.pinned for k in kinds] == [(("n", 0),)] + [()] * 5
+    assert [k.domains for k in kinds] == [((0, 1),)] * 4 + [()] * 2
+    assert apply_rules(cluster, rules) == cluster
 
 
 def test_rules_are_applied_once() -> None:

@@ -253,6 +253,19 @@ def test_a_second_replica_stands_elsewhere() -> None:
     assert keep_what_fits(instance, ServerType("t", 1, 3, 80.0), [(0, 1), (0, 1)]) == [(0, 1)]
 
 
+def test_a_block_stays_within_its_domain() -> None:
+    """Pairs (0, 1) and (3, 4): a model on two GPUs stands there alone, one on one GPU anywhere."""
+    kind = ServerType("box", 1, 5, 80.0, domains=((0, 1), (3, 4)), closed_gpus=(("one", (1,)),))
+    instance = replace(
+        at_the_edge("full", 0)[0],
+        model_ids=("two", "one"),
+        gpus_required=np.array([2, 1]),
+        memory_per_gpu_gb=np.array([50.0, 20.0]),
+        cluster=Cluster((kind,)),
+    )
+    assert [starts(instance, m, kind) for m in range(2)] == [[0, 3], [0, 2, 3, 4]]
+
+
 def test_no_block_reaches_over_an_excluded_gpu() -> None:
     """With GPU 3 of eight excluded, a block of four stands on 4 to 7 and nowhere else."""
     kind = ServerType("box", 1, 8, 80.0, excluded_gpus=(3,))

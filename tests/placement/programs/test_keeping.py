@@ -53,8 +53,8 @@ def test_the_conflict_is_a_smallest_one(
     models: dict[str, ModelRules], conflict: set[tuple[str, str]]
 ) -> None:
     instance = four_gpus(**models)
-    found = {(name, key) for name, key, _ in smallest_conflict(instance, SETTINGS).single()}
-    assert found == conflict
+    found = smallest_conflict(instance, SETTINGS)
+    assert set(found) == {f"{k} {getattr(models[n], k)} of model {n}" for n, k in conflict}
     with pytest.raises(Infeasible) as caught:
         ensure_rules(instance, SETTINGS)
     for name, key in conflict:
