@@ -21,6 +21,8 @@ from placement.problem.rules import Rules
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.solve import solve, solve_instance
+from placement.solver.budget import Budget
+from tests.placement.heuristics.cases import random_instance
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CLUSTER = Cluster.homogeneous(8)
@@ -65,3 +67,23 @@ def test_a_target_that_no_gpu_can_have_is_refused(small: tuple[Workload, Trace])
     """Eighty is no percentage here."""
     with pytest.raises(ValueError, match=r"max_utilization is 80, .* above 0 and at most 1"):
         solve(*small, CLUSTER, SolveOptions(max_utilization=80))
+
+
+def test_a_solve_says_why_it_ended() -> None:
+    """No time, an interrupt, a gap that was asked for, or nothing left to prove."""
+    instance = random_instance(3, servers=3, gpus=3, load=0.55)
+    stopped = Budget(0.0)
+    early = solve_instance(instance, SolveOptions(time_limit_s=0.0), budget=stopped)
+    assert early.certificate.gap > 0.01
+    assert early.certificate.status == "time limit"
+    assert not early.certificate.deterministic
+    interrupted = Budget(60.0)
+    interrupted.interrupt()
+    ended = solve_instance(instance, SolveOptions(), budget=interrupted)
+    assert ended.certificate.status == "interrupted"
+    wide = solve_instance(instance, SolveOptions(gap=0.9))
+    assert wide.certificate.status == "gap"
+    assert wide.certificate.deterministic
+    whole = solve_instance(instance, SolveOptions(gap=0.0, form="compact"))
+    assert whole.certificate.status == "optimal"
+    assert whole.certificate.best_bound <= early.certificate.best_bound + 1e-9
