@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=150, help="changes to draw")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--paths", nargs="+", default=["placement", "runtime"])
-    parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each change")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of tests beside the mirror")
     parser.add_argument("--jobs", type=int, default=1, help="for timing the unchanged tests")
     parser.add_argument("--times", type=Path, help="keeps how long the unchanged tests take")
     parser.add_argument("--compiled", action="store_true", help="also code by numba: slow")
@@ -81,12 +81,12 @@ def draw(paths: list[str], sample: int, seed: int, *, compiled: bool = False) ->
 def affordable(
     mutant: Mutant, tests: list[str], seconds: dict[str, float], most_s: float
 ) -> list[str]:
-    """The mirror first, then the quickest of the others, while the time lasts."""
+    """All that mirror the module, and the quickest of the others while the time lasts."""
     mirror = mirrors(dotted(ROOT / mutant.path))
-    known = sorted((t for t in tests if t in seconds), key=lambda t: (t not in mirror, seconds[t]))
-    chosen, left = [], most_s
+    known = sorted((t for t in tests if t in seconds), key=seconds.__getitem__)
+    chosen, left = [t for t in known if t in mirror], most_s
     for test in known:
-        if not chosen or seconds[test] <= left:
+        if test not in chosen and seconds[test] <= left:
             chosen.append(test)
             left -= seconds[test]
     return chosen
