@@ -55,4 +55,4 @@ def _lines(console: Console, text: str) -> list[str]:
 
 def paste(words: list[str]) -> str:
     """Write a command of this tool as a line for a shell."""
-    return shlex.join(["gswarm-place", *words])
+    return visible(shlex.join(["gswarm-place", *words]))

@@ -41,6 +41,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "solve": [*inputs, "--gpus", 8, "--method", "greedy", "-o", folder / "new.yaml"],
         "check": [plan, "--bound"],
         "diff": [plan, plan, "--config", config],
+        "explain": [plan, "--server", 0],
         "whatif": [plan, *inputs, "--traffic", 1.5, "--no-solve"],
         "simulate": [*inputs, "--plan", plan],
         "compare": [*inputs, "--gpus", 8, "--methods", "greedy", "--routings", "plan,earliest"],

@@ -1,0 +1,110 @@
+"""Why a plan is as it is: figures in the sentences against programs and flows computed here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import placement
+from placement.explain import explain_model, explain_server, explain_workflow
+from placement.problem.plan import Plan
+from placement.problem.solution import Placement, evaluate
+from placement.programs.routing import best_routing
+from placement.solver.milp import SolverSettings
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """Greedy, so that workflows are spread and replicas differ in worth."""
+    workload = placement.read_config(CONFIGS / "small.yaml")
+    trace = placement.read_requests(CONFIGS / "small_requests.yaml", workload)
+    options = placement.SolveOptions(method="greedy", max_utilization=0.8)
+    rules = placement.Rules(exclusive=True)
+    return placement.solve(workload, trace, placement.Cluster.homogeneous(8), options, rules=rules)
+
+
+def without(plan: Plan, model: str, server: int) -> Placement:
+    p = plan.placement
+    left = ~((p.model == plan.model_ids.index(model)) & (p.server == server))
+    return Placement(p.model[left], p.server[left], p.start[left])
+
+
+def test_what_is_lost_without_a_replica(plan: Plan) -> None:
+    """Each sentence says what the routing program says of the placement without it."""
+    before = evaluate(plan.instance, plan.solution())
+    kinds = set()
+    for server in range(plan.cluster.n_servers):
+        for remark in explain_server(plan, server)[2:]:
+            model = remark.text.split(" is on server ")[0]
+            left = without(plan, model, server)
+            m = plan.model_ids.index(model)
+            if m not in left.model:
+                assert "nobody serves the model" in remark.text
+                kinds.add("nobody")
+                continue
+            routed = best_routing(plan.instance, left, SolverSettings())
+            if routed is None:
+                assert "above the cap" in remark.text
+                kinds.add("cap")
+                continue
+            lost = before.server_efficiency - evaluate(plan.instance, routed).server_efficiency
+            points = re.search(r"([\d.]+) points of server efficiency", remark.text)
+            assert (points is not None) == (lost > 5e-7)
+            if points is not None:
+                assert float(points[1]) == pytest.approx(100 * lost, abs=0.006)
+                kinds.add("points")
+    assert kinds
+
+
+def test_a_model_is_found_where_it_stands(plan: Plan) -> None:
+    """Every server with a replica is named, alone or as one like another."""
+    for model in plan.model_ids:
+        rows = plan.placement.model == plan.model_ids.index(model)
+        head, *places = explain_model(plan, model)
+        assert f"{model} has {rows.sum()} replica" in head.text
+        alike = [re.search(r"and (\d+) servers? like it", r.text) for r in places]
+        named = len(places) + sum(int(a[1]) for a in alike if a)
+        assert named == len(np.unique(plan.placement.server[rows]))
+
+
+def test_a_workflow_says_what_is_kept_and_what_is_missing(plan: Plan) -> None:
+    """The share kept whole is that of its homes; where no server has all models, which lack."""
+    for w, name in enumerate(plan.workflow_ids):
+        routing = plan.routing[w]
+        assert routing is not None
+        said = explain_workflow(plan, name)
+        share = float(re.search(r"^([\d.]+)% of", said[0].text)[1])  # type: ignore[index]
+        assert share == pytest.approx(100 * routing.home.share.sum(), abs=0.06)
+    name = plan.workflow_ids[0]
+    m = int(plan.instance.workflows[0].node_model[0])
+    p = plan.placement
+    hidden = replace(
+        plan, placement=Placement(np.where(p.model == m, -1, p.model), p.server, p.start)
+    )
+    text = " ".join(r.text for r in explain_workflow(spread(hidden), name))
+    assert "no server holds all of its models" in text
+    assert plan.model_ids[m] in text
+
+
+def spread(plan: Plan) -> Plan:
+    """The plan with half of every home taken away."""
+    halves = tuple(
+        r and replace(r, home=replace(r.home, share=r.home.share / 2)) for r in plan.routing
+    )
+    return replace(plan, routing=halves)
+
+
+def test_what_is_not_there_is_named(plan: Plan) -> None:
+    """The nearest name, or the numbers that there are."""
+    with pytest.raises(ValueError, match="did you mean 'chat-8b'"):
+        explain_model(plan, "chat-8c")
+    with pytest.raises(ValueError, match="numbered 0 to 1"):
+        explain_server(plan, 2)
+    with pytest.raises(ValueError, match="no workflow 'x'"):
+        explain_workflow(plan, "x")
