@@ -1,7 +1,7 @@
 """Every placement, router and scheduler over the suite of cases, and the page that shows it.
 
     python -m benchmarks.suite [--quick] [--out FOLDER] [--time-limit S] [--processes N]
-        [--ray ADDRESS]
+        [--ray ADDRESS] [--gpu-sharing time-sliced|serial|both] [--only PART]
 
 Writes suite.jsonl (every row) and suite.md (medians, win rates, where the program does not win).
 """
@@ -23,7 +23,7 @@ from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from placement.contest import SAME_CAP, Contest
 from placement.problem.instance import build_instance
-from placement.problem.names import Method
+from placement.problem.names import SHARING_MODES, Method
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
@@ -58,6 +58,7 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
         "mode": case.mode,
         "load": case.load,
         "exclusive": case.exclusive,
+        "gpu_sharing": case.gpu_sharing,
         "time_limit_s": time_limit_s,
     }
     rows: list[Row] = []
@@ -140,7 +141,16 @@ def main() -> None:
         metavar="ADDRESS",
         help="spread the cases over this Ray cluster: HOST:PORT, or auto",
     )
+    parser.add_argument(
+        "--gpu-sharing",
+        choices=[*SHARING_MODES, "both"],
+        default="time-sliced",
+        help="how GPUs serve several replicas; both: a case under one way, then under the other",
+    )
+    parser.add_argument("--only", default="", metavar="PART", help="cases with this in their name")
     a = parser.parse_args()
+    sharings = SHARING_MODES if a.gpu_sharing == "both" else (a.gpu_sharing,)
+    cases = [c for c in suite(quick=a.quick, sharings=sharings) if a.only in c.name]
     begin = monotonic()
     rows: list[Row] = []
     with ExitStack() as stack:
@@ -148,7 +158,7 @@ def main() -> None:
             spread: Spread = stack.enter_context(ProcessPoolExecutor(a.processes)).map
         else:
             spread = stack.enter_context(spread_over(a.ray))
-        for part in spread(partial(rows_of, time_limit_s=a.time_limit), suite(quick=a.quick)):
+        for part in spread(partial(rows_of, time_limit_s=a.time_limit), cases):
             rows += part
             print(f"{monotonic() - begin:6.0f} s  {part[0]['case']}", flush=True)
     keep(a.out, "suite", page(rows), rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from placement.generate.synthetic import (
 from placement.generate.trace_writer import write_requests
 from placement.problem.cluster import Cluster
 from placement.problem.instance import build_instance
-from placement.problem.names import Mode
+from placement.problem.names import Mode, SharingMode
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 
@@ -43,6 +43,10 @@ class Case:
         ``GPUs/GPUs per server`` of 80 GB each, or `HETEROGENEOUS` for the shipped cluster file.
     load : float or None
         Offered load over the cluster's capacity; None offline, where only the mix counts.
+    exclusive : bool
+        A GPU holds at most one replica.
+    gpu_sharing : str
+        How a GPU serves several replicas.
     """
 
     workload: str
@@ -50,12 +54,15 @@ class Case:
     mode: Mode
     load: float | None
     exclusive: bool
+    gpu_sharing: SharingMode = "time-sliced"
 
     @property
     def name(self) -> str:
         """Name in tables."""
         load = "offline" if self.load is None else f"load {self.load:g}"
         sharing = "exclusive" if self.exclusive else "sharing"
+        if self.gpu_sharing != "time-sliced":
+            sharing = self.gpu_sharing
         return f"{self.workload} {self.cluster} {sharing} {load}"
 
 
@@ -73,8 +80,15 @@ LOADS = (0.3, 0.6, 0.9, 1.2, 1.5)
 QUICK_LOADS = (0.3, 0.9)
 
 
-def suite(*, quick: bool) -> Iterator[Case]:
-    """List every case, in order."""
+def suite(*, quick: bool, sharings: Sequence[SharingMode] = ("time-sliced",)) -> Iterator[Case]:
+    """List every case, in order; those with exclusive GPUs once, for nothing is shared there."""
+    for case in _cases(quick=quick):
+        for i, mode in enumerate(sharings):
+            if i == 0 or not case.exclusive:
+                yield replace(case, gpu_sharing=mode)
+
+
+def _cases(*, quick: bool) -> Iterator[Case]:
     for workload, cluster in QUICK_PLACES if quick else PLACES:
         for exclusive in (False, True):
             for load in QUICK_LOADS if quick else LOADS:
@@ -85,9 +99,11 @@ def suite(*, quick: bool) -> Iterator[Case]:
 def cluster_of(case: Case) -> Cluster:
     """Build the case's cluster."""
     if case.cluster == HETEROGENEOUS:
-        return read_cluster(CONFIGS / "heterogeneous_cluster.yaml")
-    gpus, per_server = map(int, case.cluster.split("/"))
-    return Cluster.homogeneous(gpus, per_server)
+        cluster = read_cluster(CONFIGS / "heterogeneous_cluster.yaml")
+    else:
+        gpus, per_server = map(int, case.cluster.split("/"))
+        cluster = Cluster.homogeneous(gpus, per_server)
+    return replace(cluster, sharing=replace(cluster.sharing, mode=case.gpu_sharing))
 
 
 def inputs_of(case: Case) -> tuple[Workload, Trace, Cluster]:

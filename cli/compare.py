@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +14,6 @@ from cli.common import (
     check_outputs,
     cluster_options,
     echo_json,
-    gpu_sharing_option,
     headroom_options,
     input_options,
     load_inputs,
@@ -29,20 +27,18 @@ from cli.common import (
 )
 from cli.interruption import last_words
 from cli.missing import Complete
-from placement.problem.names import METHODS, ROUTERS, SWITCHING
+from placement.problem.names import METHODS, ROUTERS, SHARING_MODES, SWITCHING
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from placement.problem.names import Method, Mode, Router, SwitchingScheduler
+    from placement.problem.names import Method, Mode, Router, SharingMode, SwitchingScheduler
     from placement.problem.outcome import SolveResult
     from runtime.compare import Entrant, Row
 
 N = TypeVar("N", bound=str)
 
 DEFAULT_METHODS = ("ilp", "local-search", "greedy")
-INTERVALS = ("server_efficiency", "cross_server_communications", "p99")
+BOTH = "both"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +55,28 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
     seed: int
     csv_file: str | None
     ray: str | None
+    sharing: str | None
+    gpu_sharing: SharingMode | None = None
+
+    @property
+    def sharings(self) -> list[SharingMode | None]:
+        """Ways of sharing GPUs to compare under; None is what the cluster says."""
+        if self.sharing == BOTH:
+            return list(SHARING_MODES)
+        return [next((mode for mode in SHARING_MODES if mode == self.sharing), None)]
 
 
 @click.command(cls=Complete)
 @input_options
 @cluster_options
-@gpu_sharing_option
+@click.option(
+    "--gpu-sharing",
+    "sharing",
+    type=click.Choice([*SHARING_MODES, BOTH]),
+    help="How a GPU serves several replicas: evenly, as the driver does with processes "
+    "(time-sliced, the default), one execution at a time (serial), or both: every placement is "
+    "made and run under each, and the rows say which. Overrides the file.",
+)
 @mode_option
 @sharing_options
 @rules_option
@@ -125,14 +137,24 @@ def command(asked: Asked) -> None:
         {"--csv": asked.csv_file},
         (asked.config, asked.requests, asked.cluster_file, asked.rules_file),
     )
-    wanted = [(method, routing) for method in methods for routing in routings]
-    found = Findings([*wanted, *((scheduler, "") for scheduler in schedulers)])
+    several = len(asked.sharings) > 1
+    wanted = [
+        (method, routing, (mode or "") if several else "")
+        for mode in asked.sharings
+        for method in methods
+        for routing in routings
+    ]
+    found = Findings([*wanted, *((scheduler, "", "") for scheduler in schedulers)])
     with last_words(partial(_say_unfinished, found, asked)):
-        _run(found, methods, routings, schedulers, asked)
+        for mode in asked.sharings:
+            # Schedulers that switch models serve one execution at a time, whatever plans do.
+            beside = schedulers if mode == asked.sharings[-1] else []
+            _run(found, methods, routings, beside, replace(asked, gpu_sharing=mode))
     if asked.csv_file is not None and found.rows:
+        from cli.comparison_tables import write_csv
         from runtime.compare import ranked
 
-        _write_csv(asked.csv_file, ranked(found.rows))
+        write_csv(asked.csv_file, ranked(found.rows))
     _say(found, asked)
     if not any(r["scheduler"] == "static" for r in found.rows):
         for miss in found.failed:
@@ -147,31 +169,36 @@ class Findings:
 
     Parameters
     ----------
-    wanted : list of (str, str)
-        Method and routing policy of every row; a scheduler and nothing.
+    wanted : list of (str, str, str)
+        Method and routing policy of every row, and how GPUs are shared where that is compared; a
+        scheduler and nothing.
     rows : list of Row
         Those measured.
     failed : list of dict
         Methods that found no plan, with what they said.
     """
 
-    wanted: list[tuple[str, str]]
+    wanted: list[tuple[str, str, str]]
     rows: list[Row] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def missing(self) -> list[str]:
         """Rows that are not there yet, in words."""
-        there = {
-            (r["method"], r["routing"]) if r["scheduler"] == "static" else (r["scheduler"], "")
-            for r in self.rows
-        }
+        there = {(*_entrant(r), mode) for r in self.rows for mode in ("", r["gpu_sharing"])}
         without = {f["method"] for f in self.failed}
         return [
-            f"{method} under {routing}" if routing else method
-            for method, routing in self.wanted
-            if (method, routing) not in there and method not in without
+            f"{method} under {routing}{f' ({mode})' if mode else ''}" if routing else method
+            for method, routing, mode in self.wanted
+            if (method, routing, mode) not in there and method not in without
         ]
+
+
+def _entrant(row: Row) -> tuple[str, str]:
+    """Method and routing policy of a row; a scheduler and nothing."""
+    return (
+        (row["method"], row["routing"]) if row["scheduler"] == "static" else (row["scheduler"], "")
+    )
 
 
 def _say(found: Findings, asked: Asked) -> None:
@@ -185,7 +212,7 @@ def _say(found: Findings, asked: Asked) -> None:
                 "failed": found.failed,
                 "missing": found.missing,
                 "equal_headroom": asked.equal_headroom,
-                "verdict": comparison_verdict(rows).as_dict() if rows else None,
+                "verdict": comparison_verdict(_judged(rows, asked)).as_dict() if rows else None,
             }
         )
     elif not asked.quiet:
@@ -292,7 +319,8 @@ def _run(
     with spread_over(asked.ray) as spread:
         for method, plan in zip(methods, spread(solve, methods), strict=True):
             if isinstance(plan, str):
-                found.failed.append({"method": method, "reason": plan})
+                if all(miss["method"] != method for miss in found.failed):
+                    found.failed.append({"method": method, "reason": plan})
                 continue
             plans[method] = plan
             if not asked.equal_headroom:
@@ -312,84 +340,29 @@ def _run(
             measure([scheduler])
 
 
-def _write_csv(file: str, rows: list[Row]) -> None:
-    """One row each; a range becomes three columns: mean, low, high."""
-    from placement.files.atomic import replacing
-
-    flat = []
-    for row in rows:
-        parts = {
-            f"{metric}_{part}": row["intervals"][metric][part]
-            for metric in row.get("intervals", {})
-            for part in ("mean", "low", "high")
-        }
-        flat.append({k: v for k, v in row.items() if k != "intervals"} | parts)
-    with replacing(file) as path, path.open("w", newline="") as opened:
-        writer = csv.DictWriter(opened, fieldnames=list(flat[0]))
-        writer.writeheader()
-        writer.writerows(flat)
-
-
-def _names(row: Row) -> tuple[str, str]:
-    if row["scheduler"] == "static":
-        return row["method"], row["routing"]
-    return row["scheduler"], f"{row['switches']:,} switches"
+def _judged(rows: list[Row], asked: Asked) -> list[Row]:
+    """The rows under one way of sharing, which a verdict can compare: the first that is there."""
+    ways = [r["gpu_sharing"] for r in rows if r["scheduler"] == "static"]
+    if len(asked.sharings) == 1 or not ways:
+        return rows
+    first = next(mode for mode in asked.sharings if mode in ways)
+    return [r for r in rows if r["scheduler"] != "static" or r["gpu_sharing"] == first]
 
 
 def _show(rows: list[Row], failed: list[dict[str, str]], asked: Asked) -> None:
-    from cli.terminal import output, plain, table
+    from cli.comparison_tables import show_rows
+    from cli.terminal import output, plain
     from cli.verdict import show_verdict
     from runtime.compare import comparison_verdict
 
-    console, repeat = output(), asked.repeat
+    console = output()
     if rows:
-        verdict = comparison_verdict(rows)
+        verdict = comparison_verdict(_judged(rows, asked))
         words = [*asked.input_words, *asked.cluster_words]
         step = ("make that plan", ["solve", *words])
         if verdict.level == "fair" and not asked.equal_headroom:
             step = ("on equal terms", ["compare", *words, "--equal-headroom"])
         show_verdict(console, verdict, step)
-    names = ("placement", "router", "SE %", "CSC", "var.", "P99 s", "req/s", "makespan")
-    runs = table(*names, left=2)
-    for row in rows:
-        runs.add_row(
-            *_names(row),
-            f"{row['server_efficiency']:.1f}",
-            f"{row['cross_server_communications']:,}",
-            f"{row['utilization_variance']:,.0f}",
-            f"{row['p99']:,.1f}",
-            f"{row['throughput']:.2f}",
-            f"{row['makespan']:,.0f} s",
-        )
-    console.print(runs)
-    if repeat:
-        spread = table("on another trace", "router", "SE %", "CSC", "P99 s", left=2)
-        for row in rows:
-            cells = [row["intervals"][metric] for metric in INTERVALS]
-            spread.add_row(*_names(row), *(f"{c['low']:,.1f}..{c['high']:,.1f}" for c in cells))
-        console.print(spread)
-        console.print(f"95 times of 100, from {repeat} resampled traces")
-    plans = {row["method"]: row for row in rows if row["scheduler"] == "static"}
-    if plans:
-        console.print(_plans(list(plans.values())))
+    show_rows(console, rows, asked.repeat, several=len(asked.sharings) > 1)
     for miss in failed:
         console.print(plain(f"{miss['method']}: no plan: {miss['reason']}"), style="bold red")
-
-
-def _plans(rows: list[Row]) -> Table:
-    """What each method's plan promises, best first: the objective, its bound, the busiest GPU."""
-    from cli.terminal import percent, table
-
-    shown = table("plan", "objective", "bound", "gap", "busiest", "cap", "solved in")
-    for row in sorted(rows, key=lambda r: -r["objective"]):
-        proven = row["best_bound"] is not None
-        shown.add_row(
-            row["method"],
-            f"{row['objective']:.4f}",
-            f"{row['best_bound']:.4f}" if proven else "none",
-            percent(row["gap"], 2) if proven else "",
-            percent(row["max_utilization"]),
-            percent(row["load_cap"]),
-            f"{row['solve_seconds']:.1f} s",
-        )
-    return shown

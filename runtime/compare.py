@@ -151,6 +151,7 @@ class Comparison:
                 "scheduler": entrant,
                 "method": None,
                 "routing": None,
+                "gpu_sharing": "serial",
                 **measured,
                 **dict.fromkeys((*solved, "solve_seconds")),
             }
@@ -161,6 +162,7 @@ class Comparison:
             "scheduler": "static",
             "method": certificate.method,
             "routing": routing,
+            "gpu_sharing": self.cluster.sharing.mode,
             **measured,
             "objective": result.evaluation.objective,
             "best_bound": certificate.best_bound if proven else None,

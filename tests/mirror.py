@@ -254,6 +254,7 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         "the front door of every run",
     ),
     # cli
+    "cli.comparison_tables": (("cli.test_commands",), "what `compare` prints and writes"),
     "cli.formats.*": (("cli.test_export",), "formats are what `export` writes"),
     "cli.launching.*": (
         ("cli.launching.test_targets", "cli.launching.test_shell", "cli.launching.test_served"),

@@ -64,6 +64,35 @@ def test_time_slices_are_the_default(cluster: Path, tmp_path: Path) -> None:
     assert p99(plan) == p99(plan, "--gpu-sharing", "time-sliced")
 
 
+def test_compare_puts_both_ways_side_by_side(cluster: Path) -> None:
+    """Each row is that of a comparison under its way alone; switching schedulers stand once."""
+    common = [
+        "compare", *INPUTS, "--cluster", cluster, "--methods", "greedy,random", "--routings",
+        "plan", "--json",
+    ]  # fmt: skip
+
+    def rows(*more: object) -> list[dict[str, Any]]:
+        done = call(*common, *more)
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.stdout)
+        assert said["missing"] == []
+        for row in said["rows"]:
+            row.pop("solve_seconds")
+        found: list[dict[str, Any]] = said["rows"]
+        return found
+
+    both = rows("--gpu-sharing", "both")
+    apart = [r for mode in ("time-sliced", "serial") for r in rows("--gpu-sharing", mode)]
+    assert all(r in apart for r in both)
+    assert sorted((r["scheduler"], r["method"] or "", r["gpu_sharing"]) for r in both) == [
+        ("baseline", "", "serial"),
+        ("static", "greedy", "serial"),
+        ("static", "greedy", "time-sliced"),
+        ("static", "random", "serial"),
+        ("static", "random", "time-sliced"),
+    ]
+
+
 def test_schedulers_without_a_plan_refuse_it() -> None:
     """They serve one execution on a GPU at a time; that is said, not passed over."""
     done = call(
