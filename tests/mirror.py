@@ -249,10 +249,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("runtime.test_engine", "runtime.test_metrics"), "what engines return and metrics read",
     ),
     "runtime.scene": (("runtime.test_figures",), "what figures are taken from"),
-    "runtime.simulate": (
-        ("runtime.test_run", "runtime.test_shares", "runtime.test_invariants"),
-        "the front door of every run",
-    ),
     # cli
     "cli.comparison_tables": (("cli.test_commands",), "what `compare` prints and writes"),
     "cli.formats.*": (("cli.test_export",), "formats are what `export` writes"),

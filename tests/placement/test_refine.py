@@ -74,6 +74,9 @@ def test_equal_inputs_give_equal_refinements() -> None:
         for _ in range(2)
     ]
     assert found[0].steps == found[1].steps
+    assert len(found[0].steps) > 1
+    assert found[0].steps[-1].value == found[0].value < found[0].start_value
+    assert [s.value for s in found[0].steps] == sorted({s.value for s in found[0].steps})[::-1]
     assert found[0].deterministic
     np.testing.assert_array_equal(found[0].solution.load, found[1].solution.load)
 

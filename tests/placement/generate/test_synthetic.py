@@ -158,3 +158,23 @@ def test_a_model_without_service_time_is_named() -> None:
     workload = Workload((Model("mute", "M", 1.0, 1, 0.0),), (Workflow("w", "W", (Node("n", 0),)),))
     with pytest.raises(ValueError, match="'mute' states no service time"):
         synthetic_trace(workload, np.zeros(3))
+
+
+def test_the_rate_is_the_one_whose_work_is_the_load() -> None:
+    """Seconds of every call times its GPUs, over the mix; 1 where nothing takes any time."""
+    workload = Workload(
+        (
+            Model("a", "a", 1.0, 2, 0.0, inference_time_mean_s=0.5),
+            Model("b", "b", 1.0, 1, 0.0, inference_time_mean_s=2.0),
+            Model("c", "c", 1.0, 1, 0.0, inference_time_mean_s=0.0),
+        ),
+        (
+            Workflow("w", "w", (Node("x", 0), Node("y", 1)), ()),
+            Workflow("v", "v", (Node("x", 1),), ()),
+            Workflow("u", "u", (Node("x", 2),), ()),
+        ),
+    )
+    mix = np.array([3.0, 1.0, 0.0])
+    # Three of four requests take 2 x 0.5 + 2 GPU seconds, one takes 2.
+    assert rate_for_load(workload, 0.6, 8, mix) == pytest.approx(0.6 * 8 / (0.75 * 3 + 0.25 * 2))
+    assert rate_for_load(workload, 0.6, 8, np.array([0.0, 0.0, 1.0])) == 1.0
