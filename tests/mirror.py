@@ -170,10 +170,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.problem.names": (
         ("cli.test_commands", "test_architecture"), "tuples of names that users write",
     ),
-    "placement.problem.plan": (
-        ("placement.files.test_plan_file", "placement.test_check"),
-        "plans are written, read and judged",
-    ),
     "placement.problem.placement_rules": (
         ("placement.heuristics.test_rules",), "what rules mean is seen in what keeps them",
     ),

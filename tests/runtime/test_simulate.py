@@ -9,7 +9,7 @@ import pytest
 
 from runtime.policies import BUILT_IN, View
 from runtime.shares import NOWHERE, assign_targets
-from runtime.simulate import prepare_run, simulate_placement
+from runtime.simulate import Dispatch, prepare_run, simulate_placement
 from tests.runtime.cases import Case, random_case
 
 
@@ -75,5 +75,5 @@ def test_unknown_names_are_refused_in_words() -> None:
     with pytest.raises(ValueError, match="runs on the reference engine only"):
         simulate_placement(
             case.workload, case.trace, case.cluster, case.placement,
-            policy=Named("mine"), engine="compiled",
+            dispatch=Dispatch(policy=Named("mine")), engine="compiled",
         )  # fmt: skip

@@ -85,3 +85,23 @@ def test_rows_of_what_does_not_fit_cut_no_plan_off(monkeypatch: pytest.MonkeyPat
             monkeypatch.setattr(compact, "told", lambda _, rows=rows: rows)
             found = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
             assert found.best_bound == pytest.approx(best, abs=1e-6)
+
+
+def test_prices_are_told_where_no_server_holds_the_whole_workflow() -> None:
+    """Where one does, they add up to all that can be kept; else to less."""
+    some = 0
+    for seed in range(60):
+        instance = random_instance(np.random.default_rng(seed), exclusive=False, load_cap=1.0)
+        every = [c for kind in instance.cluster.server_types for c in contents(instance, kind)]
+        prices = node_prices(instance)
+        for w in instance.active_workflows:
+            models = set(instance.workflows[w].node_model.tolist())
+            together = any(models <= {m for m, _ in content} for content in every)
+            assert not (together and w in apart(instance)), seed
+            # Without a worth of the whole, links may all be kept although it is not.
+            assert together or w in apart(instance) or instance.alpha == 0, seed
+            all_kept = kept(instance, w, np.ones(len(instance.workflows[w].node_model)))
+            if together:
+                assert sum(prices[w]) == pytest.approx(all_kept)
+            some += w in apart(instance)
+    assert some > 10
