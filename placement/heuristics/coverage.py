@@ -46,6 +46,8 @@ def cover_anew(instance: Instance, params: CoverageParams) -> Room:
         seen.add(tuple(order))
         room = Room(instance)
         for m in order:
+            if room.count[m].any():
+                continue  # pinned
             fits = room.fits(m)
             if not fits.any():
                 stuck = m

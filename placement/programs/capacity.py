@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 import pulp
@@ -17,6 +17,7 @@ from placement.problem.space import (
     gpu_rooms_gb,
     keep_what_fits,
     models_that_fit,
+    pins,
     starts,
     total_room_gb,
 )
@@ -112,20 +113,24 @@ def _types_for(instance: Instance, m: int) -> list[int]:
 
 
 class _Packing:
-    """At most one replica of each used model on servers of given types; no rates, no loads."""
+    """At most one replica of each used model, or those pinned, on servers of given types.
+
+    No rates, no loads.
+    """
 
     def __init__(self, instance: Instance, server_types: list[int], sense: int) -> None:
         self.instance = instance
         self.problem = pulp.LpProblem("packing", sense)
         self.on_server: list[list[pulp.LpVariable]] = []
         self.placed: dict[int, list[pulp.LpVariable]] = defaultdict(list)
+        self.pinned: Counter[int] = Counter()
         self._blocks: list[tuple[ServerType, list[tuple[pulp.LpVariable, int, int]]]] = []
         for s, t in enumerate(server_types):
             self._server(instance, s, t)
 
     def _server(self, instance: Instance, s: int, t: int) -> None:
         kind = instance.cluster.server_types[t]
-        models = models_that_fit(instance, kind)
+        models, pinned = models_that_fit(instance, kind), pins(instance, kind)
         here: list[pulp.LpVariable] = []
         blocks: list[tuple[pulp.LpVariable, int, int]] = []
         memory: list[Pairs] = [[] for _ in range(kind.gpus)]
@@ -133,7 +138,9 @@ class _Packing:
             k = int(instance.gpus_required[m])
             # Exclusive blocks can be laid end to end: their order needs no variables.
             for i in [0] if instance.counts_suffice else starts(instance, m, kind):
-                x = pulp.LpVariable(f"x_{m}_{s}_{i}", 0, 1, pulp.LpInteger)
+                stands = int((m, i) in pinned)
+                self.pinned[m] += stands
+                x = pulp.LpVariable(f"x_{m}_{s}_{i}", stands, 1, pulp.LpInteger)
                 here.append(x)
                 self.placed[m].append(x)
                 blocks.append((x, m, i))
@@ -172,7 +179,7 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
     ]
     packing = _Packing(instance, types, pulp.LpMaximize)
     for m, x in packing.placed.items():
-        packing.problem += linear([(v, 1.0) for v in x]) <= 1, f"once_{m}"
+        packing.problem += linear([(v, 1.0) for v in x]) <= max(1, packing.pinned[m]), f"once_{m}"
     value = []
     served = {}
     for w in instance.active_workflows:
@@ -228,7 +235,8 @@ def _servers_needed(
     types = [t] * len(instance.used_models) + fixed
     packing = _Packing(instance, types, pulp.LpMinimize)
     for m in instance.used_models:
-        packing.problem += linear([(x, 1.0) for x in packing.placed[m]]) == 1, f"cover_{m}"
+        once = max(1, packing.pinned[m])
+        packing.problem += linear([(x, 1.0) for x in packing.placed[m]]) == once, f"cover_{m}"
     opened = []
     for s in range(len(instance.used_models)):
         y = pulp.LpVariable(f"y_{s}", 0, 1, pulp.LpInteger)
