@@ -231,9 +231,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "runtime.live.replies": (
         ("runtime.live.test_transport",), "answers in the form of every interface",
     ),
-    "runtime.live.server": (
-        ("runtime.live.test_transport", "cli.test_serve_local"), "servers that calls are made to",
-    ),
     "runtime.live.station": (
         ("runtime.live.test_executor",), "queues of a live run, against the simulator",
     ),
