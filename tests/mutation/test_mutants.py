@@ -38,9 +38,9 @@ def test_every_small_change_is_listed() -> None:
 
 def test_a_change_is_one_place_of_a_module_that_still_parses() -> None:
     """Over all modules of a drawn sample; the same seed draws the same."""
-    drawn = draw(["placement", "runtime"], 300, seed=3)
-    assert drawn == draw(["placement", "runtime"], 300, seed=3)
-    assert len({m.path for m in drawn}) > 80
+    drawn = draw(["placement/verify", "runtime/live"], 150, seed=3)
+    assert drawn == draw(["placement/verify", "runtime/live"], 150, seed=3)
+    assert len({m.path for m in drawn}) > 20
     for mutant in drawn:
         source = (ROOT / mutant.path).read_bytes()
         changed = mutant.applied(source)

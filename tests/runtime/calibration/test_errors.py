@@ -10,7 +10,7 @@ import pytest
 from placement.problem.cluster import GpuSharing
 from placement.problem.names import Mode
 from runtime.calibration.errors import MetricError, compare
-from runtime.simulate import simulate_placement
+from runtime.simulate import Dispatch, simulate_placement
 from tests.runtime.calibration.cases import as_log, real_run, trace, two_gpus, workload
 
 
@@ -20,7 +20,7 @@ def test_every_figure_is_that_of_plain_loops(mode: Mode) -> None:
     of = workload()
     cluster, placement = two_gpus(GpuSharing())
     asked = trace(of, seed=1, requests=60)
-    real = simulate_placement(of, asked, cluster, placement, mode=mode)
+    real = simulate_placement(of, asked, cluster, placement, dispatch=Dispatch(mode=mode))
     log = as_log(real, asked, of)
     # The log lacks some calls, and the simulation takes other times.
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def test_every_figure_is_that_of_plain_loops(mode: Mode) -> None:
         },
     )
     other = replace(asked, service_s=asked.service_s * rng.uniform(0.7, 1.4, asked.n_executions))
-    run = simulate_placement(of, other, cluster, placement, mode=mode)
+    run = simulate_placement(of, other, cluster, placement, dispatch=Dispatch(mode=mode))
     ends = dict(zip(log.execution.tolist(), log.end_s.tolist(), strict=True))
     starts = dict(zip(log.execution.tolist(), log.start_s.tolist(), strict=True))
     latency, last = [], []
