@@ -180,7 +180,11 @@ def _rewrite(demand, servers, s, used, memory_gb, share, room_gb, per_gpu):  # t
                     absent = False
             if absent:
                 _add(demand, servers, s, m, memory_gb, share, room_gb, per_gpu)
-    for _ in range(2 * servers.gpus[s]):
+    fill = 2 * servers.gpus[s]
+    if demand.kept[-1] < 1.0:
+        # A replica that has its GPU to itself bears more: not every server is to be full.
+        fill = np.random.randint(fill + 1)
+    for _ in range(fill):
         m = used[np.random.randint(len(used))]
         _add(demand, servers, s, m, memory_gb, share, room_gb, per_gpu)
     return True
