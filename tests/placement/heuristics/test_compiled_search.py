@@ -31,7 +31,7 @@ instance = normalize(random_instance(5, servers=3))
 budget = Budget(3600.0)
 settings = SolverSettings(params=DEFAULTS.changed({"portfolio": {"many_nodes": 0}}))
 found = starts.route_all(instance, [greedy(instance)], settings, budget)
-print(len(found), budget.cut_short)
+print(len(found.solutions), budget.cut_short)
 """
 
 
