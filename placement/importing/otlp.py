@@ -10,13 +10,14 @@ from typing import Any
 
 from placement.files.syntax.json_text import parse_json
 from placement.files.syntax.source import TRACE_LIMIT_BYTES, read_bytes
+from placement.support.equality import ByContent
 from placement.support.faults import input_error
 
 ERROR_CODES = (2, "STATUS_CODE_ERROR")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+@dataclass(frozen=True, eq=False)
+class Span(ByContent):
     """One span.
 
     Parameters

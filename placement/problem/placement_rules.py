@@ -16,8 +16,8 @@ NO_LIMIT = 1_000_000_000
 """More replicas than any cluster holds."""
 
 
-@dataclass(frozen=True)
-class PlacementRules:
+@dataclass(frozen=True, eq=False)
+class PlacementRules(ByContent):
     """The rules of a file of rules, or of a plan.
 
     Parameters

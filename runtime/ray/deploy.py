@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from placement.problem.outcome import Infeasible
+from placement.support.equality import ByContent
 from runtime.ray.connection import NAMESPACE
 from runtime.ray.keeper import Blueprint, Keeper, clear_groups, groups_of, sentence
 from runtime.ray.nodes import assign_all, gpu_nodes
@@ -22,8 +23,8 @@ HEAD = "node:__internal_head__"
 """Resource that only the head node has: with it everything is lost, so the keeper lives there."""
 
 
-@dataclass(frozen=True)
-class State:
+@dataclass(frozen=True, eq=False)
+class State(ByContent):
     """A deployment as it stands.
 
     Parameters

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement
 from placement.problem.workload import Model, Workload
+from placement.support.equality import ByContent
 from runtime.ray.nodes import NODE_ID_LABEL, Node, assign, gpu_nodes, missing
 from runtime.ray.replica import LEFT_ALONE, ReplicaActor, Serving
 from runtime.ray.seats import Seat, gpus_of, is_free, nowhere, place_anew, seats_of
@@ -38,8 +39,8 @@ FRACTION = 1e-4
 """Smallest part of a GPU that Ray accounts for."""
 
 
-@dataclass(frozen=True)
-class Blueprint:
+@dataclass(frozen=True, eq=False)
+class Blueprint(ByContent):
     """All that a deployment is made of.
 
     Parameters

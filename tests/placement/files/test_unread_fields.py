@@ -32,16 +32,16 @@ def test_fields_of_a_config_are_named_with_their_line(suffix: str, tmp_path: Pat
 
     def more(config: Any) -> None:
         for model in config["models"].values():
-            model["min_replica_count"] = 2
+            model["owner_team"] = 2
         config["workflows"]["story"]["nodes"][1]["timeout"] = 3
         config["workflows"]["story"]["edges"][0]["payload"] = 3  # beside payload_mb
 
     path = cases.write_document(tmp_path / f"c{suffix}", cases.changed(cases.CONFIG, more))
-    first = cases.line_of(path, "models.writer.min_replica_count")
+    first = cases.line_of(path, "models.writer.owner_team")
     node = cases.line_of(path, "workflows.story.nodes[1].timeout")
     edge = cases.line_of(path, "workflows.story.edges[0].payload")
     assert said(read_config, path) == [
-        f"{path}: models.writer.min_replica_count (line {first}): nothing reads this field "
+        f"{path}: models.writer.owner_team (line {first}): nothing reads this field "
         "(3 times in all); it has no effect",
         f"{path}: workflows.story.nodes[1].timeout (line {node}): nothing reads this field; "
         "it has no effect",
@@ -94,11 +94,13 @@ def test_the_command_warns_on_stderr_only(tmp_path: Path) -> None:
     inputs = ("--config", config, "--requests", requests, "--gpus-per-server", "8")
     plain = gswarm("analyze", *inputs, "--json")
     assert plain.stderr == ""
-    config.write_text(config.read_text().replace('"name": "big",', '"name": "big", "pinned": 1,'))
+    config.write_text(
+        config.read_text().replace('"name": "big",', '"name": "big", "owner_team": 1,')
+    )
     warned = gswarm("analyze", *inputs, "--json")
     assert warned.stdout == plain.stdout
     assert warned.stderr == (
-        f"warning: {config}: models.big.pinned (line 1): nothing reads this field; "
+        f"warning: {config}: models.big.owner_team (line 1): nothing reads this field; "
         "it has no effect\n"
     )
     assert gswarm("analyze", *inputs, "--quiet").stderr == ""

@@ -95,7 +95,7 @@ def test_an_incumbent_is_kept_where_time_ends_in_a_search(monkeypatch: pytest.Mo
         incumbent=incumbent_of(instance, worse),
     )
     with pytest.raises(OutOfTime):
-        searching._place_anew(search)
+        searching._place_anew(search, 0.5)
     assert search.best is better
     assert search.worth == evaluate(instance, better).objective
 

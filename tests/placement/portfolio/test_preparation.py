@@ -24,7 +24,7 @@ CASES = [
     random_instance(2, servers=5, models=6, workflows=4, load=0.75, exclusive=False),
     random_instance(1, servers=2, load=0.5),
     random_instance(3, servers=3, load=0.9, exclusive=False),
-    random_instance(5, servers=6, models=8, workflows=5, load=1.2, exclusive=False),
+    random_instance(5, servers=6, models=8, workflows=5, load=1.2),
 ]
 
 
@@ -50,7 +50,7 @@ def test_the_start_keeps_the_cap_and_is_no_worse_than_a_cheap_one(case: int, man
 def test_in_overload_the_cheap_ones_see_the_cap_of_the_program(seed: int) -> None:
     """Even where local search finds nothing: what greedy has under the cap, the start has."""
     params = FEW.changed({"local_search": {"moves": 1, "start_moves": 1}})
-    given = random_instance(seed, servers=6, models=8, workflows=5, load=1.2, exclusive=False)
+    given = random_instance(seed, servers=6, models=8, workflows=5, load=1.2)
     instance = normalize(given, 0.8)
     options = replace(SolveOptions(), max_utilization=0.8 / (instance.load_unit or 1.0))
     settings = replace(SETTINGS, params=params)
