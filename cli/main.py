@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from importlib import import_module
+from textwrap import fill
 from typing import Any
 
 import click
@@ -205,7 +206,9 @@ def _say(text: str, code: int) -> int:
 def main(ctx: click.Context) -> None:
     """Entry point; without a command it says what to do first."""
     if ctx.invoked_subcommand is None:
-        width = max(map(len, COMMANDS)) + 2
         click.echo(f"{PURPOSE}\n{FIRST_STEPS}\nCommands, each with --help and an example:")
-        for name, purpose in COMMANDS.items():
-            click.echo(f"  {name:{width}}{purpose}")
+        names = fill(
+            ", ".join(COMMANDS), 78, initial_indent="  ", subsequent_indent="  ",
+            break_on_hyphens=False,
+        )  # fmt: skip
+        click.echo(f"{names}\n\nWhat each is for: gswarm-place --help")

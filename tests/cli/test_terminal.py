@@ -21,7 +21,7 @@ from tests.cli.terminals import run_in_terminal
 from tests.placement.importing.samples import LITELLM
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-ENDLESS = "serve-local"
+ENDLESS = ("serve-local", "deploy")
 """Serves until it is ended; tests/cli/test_execute.py has its tests."""
 LONG = "a-model-whose-name-is-rather-long-as-names-of-checkpoints-tend-to-be-v2.1-instruct-awq"
 
@@ -67,14 +67,14 @@ def finished_run(folder: Path, inputs: dict[str, Path]) -> list[object]:
     return made
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("completion", ENDLESS)])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("completion", *ENDLESS)])
 def test_quiet_says_nothing(command: str, calls: dict[str, list[str]]) -> None:
     """--quiet leaves both streams empty where all is well."""
     done = gswarm(command, *calls[command], "--quiet")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != ENDLESS])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ENDLESS])
 def test_json_is_one_object_and_nothing_else(command: str, calls: dict[str, list[str]]) -> None:
     """--json prints one JSON object on stdout, and nothing on stderr where that is no terminal."""
     arguments = ["bash"] if command == "completion" else calls[command]
@@ -87,7 +87,7 @@ def test_json_is_one_object_and_nothing_else(command: str, calls: dict[str, list
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if c not in ("completion", "schema", ENDLESS)]
+    "command", [c for c in COMMANDS if c not in ("completion", "schema", *ENDLESS)]
 )
 def test_tables_fit_into_80_columns_with_every_number_whole(
     command: str, calls: dict[str, list[str]]
