@@ -4,6 +4,7 @@ import numpy as np
 
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
+from tests.placement.oracle import EVEN
 
 
 def random_instance(
@@ -16,13 +17,16 @@ def random_instance(
     exclusive: bool = True,
     mixed_types: bool = False,
 ) -> Instance:
-    """Chains of 2 to 4 calls, models of 1 or 2 GPUs, rates scaled to `load` of all GPUs."""
+    """Chains of 2 to 4 calls, models of 1 or 2 GPUs, rates scaled to `load` of all GPUs.
+
+    Sharing costs nothing: with time slices the least load alone takes a program long.
+    """
     random = np.random.default_rng(seed)
     k = random.choice([1, 1, 1, 2], size=models).astype(np.int64)
     types = [ServerType("a", servers, gpus, 80.0)]
     if mixed_types:
         types.append(ServerType("b", 1, gpus, 40.0, speed=0.5))
-    cluster = Cluster(tuple(types))
+    cluster = Cluster(tuple(types), sharing=EVEN)
     drafts = []
     for _ in range(workflows):
         nodes = random.integers(0, models, size=random.integers(2, 5))
