@@ -18,7 +18,7 @@ from placement.problem.verdict import Remark
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solver.milp import SolverSettings
-from placement.support.described import percent
+from placement.support.described import counted, percent
 
 ROUNDS_AWAY = 5e-7
 """Share, load or locality that rounds to nothing."""
@@ -50,8 +50,8 @@ def explain_model(plan: Plan, model: str, settings: SolverSettings | None = None
         return [Remark(f"{model} has no replica: no request of the trace calls it", "expected")]
     remarks = [
         Remark(
-            f"{model} has {_count(len(rows), 'replica')} on "
-            f"{_count(len(np.unique(placement.server[rows])), 'server')}, which work "
+            f"{model} has {counted(len(rows), 'replica')} on "
+            f"{counted(len(np.unique(placement.server[rows])), 'server')}, which work "
             f"{plan.load[rows].sum():.2f} replicas' time together",
             "expected",
         )
@@ -103,7 +103,7 @@ def explain_server(plan: Plan, server: int, settings: SolverSettings | None = No
     remarks.append(
         Remark(
             f"its GPUs are busy {percent(float(mine.min()))} to {percent(float(mine.max()))} of "
-            f"the time; {_count(full, 'GPU')} at the cap of {percent(cap)}",
+            f"the time; {counted(full, 'GPU')} at the cap of {percent(cap)}",
             "expected",
         )
     )
@@ -132,7 +132,7 @@ def explain_workflow(plan: Plan, workflow: str) -> list[Remark]:
     remarks = [
         Remark(
             f"{percent(total)} of {workflow} run from end to end on one server, "
-            f"{_count(int((home.share > ROUNDS_AWAY).sum()), 'server')} in all",
+            f"{counted(int((home.share > ROUNDS_AWAY).sum()), 'server')} in all",
             "expected",
         )
     ]
@@ -161,7 +161,7 @@ def explain_workflow(plan: Plan, workflow: str) -> list[Remark]:
         least = min(_peak(plan, int(r), loads) for r in rows)
         if least >= plan.instance.load_cap - 1e-6:
             busy.append(plan.model_ids[m])
-    servers = _count(len(whole), "server")
+    servers = counted(len(whole), "server")
     verb = "holds" if len(whole) == 1 else "hold"
     if busy:
         text = f"{servers} {verb} all of its models, but {', '.join(busy)} is at the cap there"
@@ -187,7 +187,7 @@ def _worth(
     """What the replicas of a model on a server serve, and what is lost without them."""
     name, server = plan.model_ids[m], servers[0]
     serves = _served_whole(plan, m, server)
-    also = f" (and {_count(len(servers) - 1, 'server')} like it)" if len(servers) > 1 else ""
+    also = f" (and {counted(len(servers) - 1, 'server')} like it)" if len(servers) > 1 else ""
     text = f"{name} is on server {server}{also}"
     if serves:
         text += f" for {serves}"
@@ -288,7 +288,3 @@ def _index(names: tuple[str, ...], name: str, kind: str) -> int:
     near = get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:10])}"
     raise ValueError(f"the plan has no {kind} {name!r}; {hint}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

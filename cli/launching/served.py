@@ -15,6 +15,7 @@ from cli.launching.gpu_memory import TAKEN, MemoryPart, memory_parts
 from placement.files.unread_fields import InputWarning
 from placement.problem.plan import Plan
 from placement.problem.workload import Model, Serving, Workload
+from placement.support.described import listed
 from runtime.live.kinds import KIND_OF_TYPE, Kind
 
 IMAGES: dict[EngineName, str] = {
@@ -339,11 +340,10 @@ def _warn_of_full_gpus(served: Sequence[ServedReplica], plan_file: str) -> None:
         if s.memory.is_short:
             short[s.slot.model].append(s.slot.replica)
     for model, replicas in short.items():
-        shown = ", ".join(str(r) for r in replicas[:SHOWN])
-        more = f" and {len(replicas) - SHOWN} more" if len(replicas) > SHOWN else ""
+        shown = listed([str(r) for r in replicas], SHOWN)
         warnings.warn(
             InputWarning(
-                f"{plan_file}: replicas {shown}{more} ({model}) get less memory than the model "
+                f"{plan_file}: replicas {shown} ({model}) get less memory than the model "
                 f"states: the servers on a GPU may take {TAKEN:.0%} of it together; solve with a "
                 "smaller --gpu-memory-gb, or state what the model really takes"
             ),

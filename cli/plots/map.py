@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cli.plots.sheet import INK, RULE, SOFT, model_look
-from cli.views.scales import counted, ranges, shorten
+from cli.views.scales import ranges, shorten
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
 from placement.problem.cluster import FloatArray
+from placement.support.described import counted
 from runtime.scene import Scene
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import numpy as np
 
 from cli.views.markup import Markup, behind, mark, picture, table, tag
 from cli.views.palette import model_class
-from cli.views.scales import counted, percent, plain, ranges, shorten
+from cli.views.scales import percent, plain, ranges, shorten
 from cli.views.servers import ServerGroup, group_mean, group_servers, lanes
 from placement.problem.cluster import FloatArray
+from placement.support.described import counted
 from runtime.scene import Scene
 
 DRAWN = 120

@@ -15,11 +15,12 @@ from cli.views.map import placement_map
 from cli.views.markup import Markup, behind, tag
 from cli.views.matrix import pair_matrices
 from cli.views.palette import definitions, style_rules
-from cli.views.scales import counted, percent, plain, seconds
+from cli.views.scales import percent, plain, seconds
 from cli.views.utilization import utilization_map
 from cli.views.verdicts import verdict_boxes
 from placement.problem.outcome import Progress
 from placement.problem.verdict import Verdict, plan_verdict
+from placement.support.described import counted
 from runtime.figures import completed, latency_percentile, makespan, server_efficiency
 from runtime.scene import Scene
 

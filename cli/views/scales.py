@@ -53,11 +53,6 @@ def plain(value: float) -> str:
     return f"{value:.3g}"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things, e.g. ``1 server`` and ``1,024 GPUs``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def percent(share: float, digits: int = 1) -> str:
     """A fraction as percent."""
     return f"{100 * share:.{digits}f} %"

@@ -11,7 +11,7 @@ import numpy as np
 from placement.problem.names import SIMULATED_HEADROOM
 from placement.problem.plan import Plan
 from placement.problem.solution import evaluate
-from placement.support.described import percent
+from placement.support.described import listed, percent
 
 Level = Literal["good", "fair", "poor"]
 Known = Literal["proven", "expected", "simulated", "measured"]
@@ -23,6 +23,9 @@ NARROW = 1.05
 
 WHOLE = 0.9995
 """Share of requests that is shown as all of them."""
+
+NAMED = 3
+"""Dropped workflows that are named; the rest are counted."""
 
 SPARE = 1e-9
 """Busy fraction up to which a replica serves nothing."""
@@ -101,7 +104,9 @@ def plan_verdict(plan: Plan) -> Verdict:
     online = plan.mode == "online"  # offline all comes at once, and only the mix matters
     poor, fair = [], []
     if plan.dropped:
-        poor.append(f"{_named(plan.dropped, 'workflow')} cannot be served: the models do not fit")
+        kind = "workflow" if len(plan.dropped) == 1 else "workflows"
+        lost = listed(plan.dropped, NAMED)
+        poor.append(f"{kind} {lost} cannot be served: the models do not fit")
     if online and busiest >= 1:
         poor.append(
             f"overload: the busiest GPU would have to work {percent(busiest, 0)} of the time, so "
@@ -188,12 +193,6 @@ def covered(plan: Plan) -> np.ndarray:
     np.add.at(edges, plan.first_gpu, 1)
     np.add.at(edges, plan.first_gpu + length, -1)
     return np.asarray(np.cumsum(edges[:-1]) > 0)
-
-
-def _named(names: tuple[str, ...], kind: str, most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{kind}{'s' if len(names) > 1 else ''} {shown}{more}"
 
 
 def more_servers(plan: Plan) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from placement.support.escaping import visible
@@ -50,3 +51,14 @@ class Described:
 def percent(value: float, digits: int = 1) -> str:
     """Write a fraction as a percentage."""
     return f"{100 * value:.{digits}f}%"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things, e.g. ``1 server`` and ``1,024 GPUs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Write the first names of many, e.g. ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -14,6 +14,7 @@ from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import Document, PlacedFault, load_document, raise_faults
 from placement.files.unread_fields import InputWarning
 from placement.problem.workload import Workload
+from placement.support.described import listed
 from placement.support.equality import ByContent
 from placement.support.faults import suggest
 from runtime.arrays import Problem
@@ -147,9 +148,8 @@ def _by_replica(
     }
     absent = [p for p, m in enumerate(problem.placement.model) if m in called and p not in entries]
     if absent:
-        shown = ", ".join(f"{p} ({_model_id(problem, p)})" for p in absent[:8])
-        more = f" and {len(absent) - 8} more" if len(absent) > 8 else ""
-        wrong = f"have no entry for replica {shown}{more}"
+        shown = listed([f"{p} ({_model_id(problem, p)})" for p in absent], 8)
+        wrong = f"have no entry for replica {shown}"
         faults.append(PlacedFault(("replicas",), wrong, "add an address for each"))
     return entries
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from placement.problem.cluster import Cluster
 from placement.problem.outcome import Infeasible
+from placement.support.described import listed
 
 SERVER_LABEL = "gswarm-server"
 """Label of a node that says which server of the plan it is, by its number."""
@@ -212,11 +213,10 @@ def _there(nodes: Sequence[Node]) -> str:
     if not nodes:
         return "is no node with GPUs"
     shown = []
-    for node in nodes[:8]:
+    for node in nodes:
         used = "" if node.is_free else f", {node.gpus - node.free_gpus:g} of them in use"
         shown.append(f"{node.shown} with {node.gpus} GPUs{used}")
-    more = f" and {len(nodes) - 8} more" if len(nodes) > 8 else ""
-    return ("is " if len(nodes) == 1 else "are ") + ", ".join(shown) + more
+    return ("is " if len(nodes) == 1 else "are ") + listed(shown, 8)
 
 
 def _check_types(cluster: Cluster, servers: Sequence[int], found: Mapping[int, Node]) -> None:

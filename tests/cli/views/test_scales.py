@@ -1,4 +1,4 @@
-"""Ticks, shortened names, and counts in words."""
+"""Ticks, ranges and shortened names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.views.scales import counted, ranges, shorten, ticks
+from cli.views.scales import ranges, shorten, ticks
 from placement.support.escaping import visible
 
 
@@ -14,12 +14,6 @@ def test_ranges_say_every_number_or_how_many_more():
     """Runs of numbers are written as ranges; what is left out is counted."""
     assert ranges([0, 1, 2, 7, 9, 10]) == "0–2, 7, 9–10"
     assert ranges([0, 2, 4, 6, 7], most=2) == "0, 2 and 3 more"
-
-
-def test_one_thing_is_singular():
-    """Only a count of one goes without the plural."""
-    assert counted(1, "server") == "1 server"
-    assert counted(1024, "GPU") == "1,024 GPUs"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

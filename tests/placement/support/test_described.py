@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from placement.support.described import Described, Facts
+from placement.support.described import Described, Facts, counted, listed
 
 BAD = "\x1b[31m<b>&"
 
@@ -24,3 +24,15 @@ def test_names_are_shown_and_not_obeyed() -> None:
     assert "<b>" not in page
     assert "long \\x1b[31m&lt;b&gt;&amp;" in page
     assert page.count("<tr>") == 2
+
+
+def test_one_thing_is_singular() -> None:
+    """Only a count of one goes without the plural."""
+    assert counted(1, "server") == "1 server"
+    assert counted(1024, "GPU") == "1,024 GPUs"
+
+
+def test_what_a_list_leaves_out_is_counted() -> None:
+    """As many names as asked for, and no more where they are all."""
+    assert listed(("a", "b"), 2) == "a, b"
+    assert listed(("a", "b", "c", "d"), 1) == "a and 3 more"
