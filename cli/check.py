@@ -25,7 +25,7 @@ from placement.support.escaping import visible
 
 if TYPE_CHECKING:
     from placement.problem.plan import Plan
-    from placement.verify.proof import Verdict
+    from placement.verify.proof import Conclusion
 
 
 BOTTLENECK_SHARE = 0.25
@@ -149,7 +149,7 @@ def _other_inputs(plan: Plan, asked: Asked) -> list[str]:
     return faults
 
 
-def _truth(verdict: Verdict) -> bool | None:
+def _truth(verdict: Conclusion) -> bool | None:
     return None if verdict == "not decided" else verdict == "holds"
 
 

@@ -14,7 +14,7 @@ from placement.problem.names import ROUTERS
 if TYPE_CHECKING:
     from placement.problem.outcome import ProgressCallback, SolveOptions, SolveResult
     from placement.solver.budget import Budget
-    from runtime.judge import Judge, Verdict
+    from runtime.judge import Judge, Judgement
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -128,14 +128,14 @@ def refine_plan(
         progress=progress,
     )
     refined = refined_result(plain, found, (plain.certificate.seconds or 0.0) + budget.elapsed_s)
-    verdict = judge.compare(plain, refined)
-    kept = bool(found.steps) and verdict.gained.mean > 0
+    judgement = judge.compare(plain, refined)
+    kept = bool(found.steps) and judgement.gained.mean > 0
     report = {
         "metric": judge.metric,
         "routing": judge.routing,
         "evaluations": found.evaluations,
         "kept": kept,
-        **_figures(judge.metric, verdict, improved=bool(found.steps)),
+        **_figures(judge.metric, judgement, improved=bool(found.steps)),
         "locality": {
             "before": plain.evaluation.objective,
             "after": refined.evaluation.objective,
@@ -147,28 +147,28 @@ def refine_plan(
     return (refined if kept else plain), report
 
 
-def _figures(metric: str, verdict: Verdict, *, improved: bool) -> dict[str, Any]:
+def _figures(metric: str, judgement: Judgement, *, improved: bool) -> dict[str, Any]:
     from runtime.intervals import traffic_range
     from runtime.judge import METRICS
 
-    before, after = verdict.on_trace
+    before, after = judgement.on_trace
     rows = {}
     for name, (value, _) in METRICS.items():
         rows[name] = {
             "before": value(before),
             "after": value(after),
-            "unseen_before": traffic_range([value(b) for b, _ in verdict.unseen]).mean,
-            "unseen_after": traffic_range([value(a) for _, a in verdict.unseen]).mean,
+            "unseen_before": traffic_range([value(b) for b, _ in judgement.unseen]).mean,
+            "unseen_after": traffic_range([value(a) for _, a in judgement.unseen]).mean,
         }
     read, _ = METRICS[metric]
-    gained = verdict.gained
+    gained = judgement.gained
     return {
         "gain": abs(read(before) - read(after)) if improved else 0.0,
         "unseen_gain": {
             "mean": gained.mean,
             "low": gained.low,
             "high": gained.high,
-            "traces": len(verdict.unseen),
+            "traces": len(judgement.unseen),
         },
         "metrics": rows,
     }

@@ -36,7 +36,7 @@ FIRST_SAMPLE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict(ByContent):
+class Judgement(ByContent):
     """Two solutions by their simulated metrics.
 
     Parameters
@@ -109,13 +109,13 @@ class Judge(ByContent):
 
         return score
 
-    def compare(self, first: SolveResult, second: SolveResult) -> Verdict:
+    def compare(self, first: SolveResult, second: SolveResult) -> Judgement:
         """Simulate two solutions on the trace, and on traces that no score has used."""
         unseen = tuple(
             (self._measured(first, trace), self._measured(second, trace))
             for trace in self._resampled(self.training, self.unseen)
         )
-        return Verdict(
+        return Judgement(
             (self._measured(first, self.trace), self._measured(second, self.trace)),
             unseen,
             traffic_range([self.value(a) - self.value(b) for a, b in unseen]),

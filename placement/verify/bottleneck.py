@@ -16,7 +16,7 @@ from placement.problem.plan import Plan
 from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
 from placement.support.equality import ByContent
 from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
-from placement.verify.proof import SAFETY, TOLERANCE, Verdict
+from placement.verify.proof import SAFETY, TOLERANCE, Conclusion
 from placement.verify.scaled_problem import Scaled
 from placement.verify.time_slices import Slices
 
@@ -47,7 +47,7 @@ class BottleneckCheck(ByContent):
         By what it was proven, or was to be.
     """
 
-    verdict: Verdict
+    verdict: Conclusion
     recomputed: float
     stated: float
     how: str

@@ -38,7 +38,8 @@ SAFETY = 1e-7
 MOST_SPLITS = 1_000
 """Splits on the way to a leaf; a file that has more is no tree of ours."""
 
-Verdict = Literal["holds", "does not hold", "not decided"]
+Conclusion = Literal["holds", "does not hold", "not decided"]
+"""What a check of a bound concludes."""
 
 HOW = {
     "trivial": "no locality exceeds 1",
@@ -64,7 +65,7 @@ class BoundCheck(ByContent):
         Why it was not decided.
     """
 
-    verdict: Verdict
+    verdict: Conclusion
     recomputed: float
     stated: float
     how: str
@@ -101,7 +102,7 @@ def check_bound(
         )
     except Undecided as open_question:
         return BoundCheck("not decided", 1.0, stated, how, str(open_question))
-    verdict: Verdict = "holds" if bound <= stated + TOLERANCE else "does not hold"
+    verdict: Conclusion = "holds" if bound <= stated + TOLERANCE else "does not hold"
     return BoundCheck(verdict, bound, stated, how)
 
 
