@@ -17,8 +17,9 @@ from placement.problem.outcome import (
 )
 from placement.problem.plan import Plan, expected_metrics
 from placement.problem.rules import Rules
-from placement.problem.solution import TOLERANCE, evaluate, violations
+from placement.problem.solution import TOLERANCE, evaluate
 from placement.problem.trace import Trace
+from placement.problem.violations import violations
 from placement.problem.workload import Workload
 
 GAP_TOLERANCE = 1e-9

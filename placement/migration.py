@@ -18,8 +18,9 @@ from scipy.optimize import linprog
 
 from placement.problem.cluster import Cluster, IntArray, ServerType
 from placement.problem.plan import Plan, Shares, WorkflowRouting
-from placement.problem.solution import Placement, placement_violations
+from placement.problem.solution import Placement
 from placement.problem.space import all_rooms_gb
+from placement.problem.violations import placement_violations
 
 Content = tuple[tuple[str, int], ...]
 """Models and first GPUs of the replicas on one server, sorted."""

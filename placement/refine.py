@@ -27,7 +27,8 @@ from placement.problem.outcome import (
     relative_gap,
 )
 from placement.problem.score import ScoreFunction, SolutionScore
-from placement.problem.solution import Placement, Solution, evaluate, violations
+from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.violations import violations
 from placement.programs.routing import balance_routing, best_routing
 from placement.solve import solve_instance
 from placement.solver.budget import Budget

@@ -26,10 +26,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.files.stated_rules": (
         ("placement.files.test_rules_file",), "what is wrong with rules is seen in their file",
     ),
-    "placement.problem.rule_faults": (
-        ("placement.heuristics.test_mending", "placement.test_check"),
-        "the judge of what mends placements and of plans",
-    ),
     "placement.problem.model_rules": (
         ("placement.files.test_rules_file", "hunt.test_rules"), "rules as they are read",
     ),

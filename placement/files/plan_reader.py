@@ -19,7 +19,8 @@ from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Certificate
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import METRICS, Plan, Shares, WorkflowRouting
-from placement.problem.solution import Placement, gpu_violations
+from placement.problem.solution import Placement
+from placement.problem.violations import gpu_violations
 from placement.support.faults import suggest
 
 _NUMBER = (int, float)

@@ -9,8 +9,9 @@ import numpy as np
 from placement.heuristics.free_space import Room
 from placement.problem.instance import Instance
 from placement.problem.placement_rules import no_requirements
-from placement.problem.solution import Placement, rule_violations
+from placement.problem.solution import Placement
 from placement.problem.space import ServerSpace, keep_what_fits, pins
+from placement.problem.violations import rule_violations
 from placement.solver.budget import tick
 
 Replica = tuple[int, int, int]

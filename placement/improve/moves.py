@@ -11,7 +11,8 @@ from placement.params.revision_params import RefineParams
 from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution, rule_violations
+from placement.problem.solution import Placement, Solution
+from placement.problem.violations import rule_violations
 
 Rows = list[tuple[int, int, int]]
 """(model, server, first GPU) of replicas."""

@@ -16,7 +16,8 @@ from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.placement_rules import no_requirements
-from placement.problem.solution import Placement, rule_violations
+from placement.problem.solution import Placement
+from placement.problem.violations import rule_violations
 from placement.programs.compact import CompactProgram
 from placement.programs.idle_servers import first_servers
 from placement.solver.budget import Budget

@@ -21,8 +21,9 @@ from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan, Shares, WorkflowRouting, build_plan
 from placement.problem.rules import Rules
-from placement.problem.solution import Flows, Placement, Solution, evaluate, settle, violations
+from placement.problem.solution import Flows, Placement, Solution, evaluate, settle
 from placement.problem.trace import Demand, Trace
+from placement.problem.violations import violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.solve import solve_instance
 from runtime.simulate import simulate

@@ -6,7 +6,8 @@ import pytest
 
 from placement.contest import Contest
 from placement.problem.outcome import SolveOptions, relative_gap
-from placement.problem.solution import evaluate, violations
+from placement.problem.solution import evaluate
+from placement.problem.violations import violations
 from tests.placement.heuristics.cases import random_instance
 
 METHODS = ("greedy", "ilp")

@@ -15,7 +15,8 @@ from placement.migration import Block, blocks, load_seconds, migration, renumber
 from placement.problem.cluster import Cluster
 from placement.problem.outcome import SolveOptions
 from placement.problem.plan import Plan, build_plan
-from placement.problem.solution import Placement, evaluate, violations
+from placement.problem.solution import Placement, evaluate
+from placement.problem.violations import violations
 from placement.solve import solve_instance
 
 

@@ -10,7 +10,8 @@ import pytest
 from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.score import SolutionScore
-from placement.problem.solution import Solution, evaluate, violations
+from placement.problem.solution import Solution, evaluate
+from placement.problem.violations import violations
 from placement.refine import refine, refined_result
 from placement.solve import solve_instance
 from tests.placement import oracle

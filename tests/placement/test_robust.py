@@ -17,8 +17,8 @@ from placement.portfolio.scenario_routing import worth
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import violations
 from placement.problem.trace import measure_demand
+from placement.problem.violations import violations
 from placement.problem.workload import Workload
 from placement.programs.demands import (
     Criterion,

@@ -10,7 +10,8 @@ import pytest
 from benchmarks.instances import cluster_of, mixed_cluster, problem
 from placement.problem.outcome import SolveOptions
 from placement.problem.plan import Plan, build_plan
-from placement.problem.solution import evaluate, violations
+from placement.problem.solution import evaluate
+from placement.problem.violations import violations
 from placement.solve import solve_instance
 from placement.whatif import AsItRuns, Change, as_it_runs, changed_instance, surviving
 

@@ -8,7 +8,8 @@ from placement.heuristics.free_space import Room
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import Placement, placement_violations
+from placement.problem.solution import Placement
+from placement.problem.violations import placement_violations
 from placement.solve import solve_instance
 from placement.solver.budget import Budget
 

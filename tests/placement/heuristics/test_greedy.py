@@ -11,7 +11,8 @@ from placement.heuristics.greedy import greedy
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
-from placement.problem.solution import Placement, placement_violations
+from placement.problem.solution import Placement
+from placement.problem.violations import placement_violations
 from tests.placement.heuristics.cases import random_instance
 
 

@@ -11,8 +11,9 @@ from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import filled_worth, local_search
 from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.instance import Instance, build_instance
-from placement.problem.solution import Placement, evaluate, placement_violations
+from placement.problem.solution import Placement, evaluate
 from placement.problem.trace import measure_demand
+from placement.problem.violations import placement_violations
 from placement.programs.compact import solve_compact
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget

@@ -12,7 +12,7 @@ from placement.heuristics.mending import mend
 from placement.problem.instance import Instance
 from placement.problem.model_rules import ModelRules
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.solution import placement_violations
+from placement.problem.violations import placement_violations
 from tests.placement import oracle
 
 

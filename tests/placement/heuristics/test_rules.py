@@ -12,7 +12,8 @@ from placement.heuristics.selective_replication import selective_replication
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible, SolveOptions
-from placement.problem.solution import Placement, placement_violations, violations
+from placement.problem.solution import Placement
+from placement.problem.violations import placement_violations, violations
 from placement.solve import solve_instance
 
 

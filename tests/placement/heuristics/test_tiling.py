@@ -7,7 +7,8 @@ import pytest
 
 from placement.heuristics.greedy import greedy
 from placement.heuristics.tiling import repeat, repeated_greedy, shrink
-from placement.problem.solution import Placement, placement_violations
+from placement.problem.solution import Placement
+from placement.problem.violations import placement_violations
 from tests.placement.heuristics.cases import random_instance
 
 

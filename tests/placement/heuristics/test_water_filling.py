@@ -9,7 +9,8 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Infeasible
-from placement.problem.solution import Placement, evaluate, violations
+from placement.problem.solution import Placement, evaluate
+from placement.problem.violations import violations
 from placement.programs.routing import best_routing
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance

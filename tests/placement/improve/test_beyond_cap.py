@@ -4,7 +4,8 @@ from placement.heuristics import HEURISTICS
 from placement.improve.beyond_cap import search_beyond
 from placement.improve.large_neighbourhood import Goal
 from placement.problem.instance import Instance
-from placement.problem.solution import Solution, evaluate, violations
+from placement.problem.solution import Solution, evaluate
+from placement.problem.violations import violations
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings

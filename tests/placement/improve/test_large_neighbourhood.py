@@ -8,7 +8,8 @@ from placement.heuristics import HEURISTICS
 from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.params.improvement_params import NeighbourhoodParams
 from placement.problem.instance import Instance
-from placement.problem.solution import Solution, evaluate, violations
+from placement.problem.solution import Solution, evaluate
+from placement.problem.violations import violations
 from placement.programs.compact import solve_compact
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing, elastic_routing, shortfall

@@ -11,11 +11,8 @@ import pytest
 from placement.heuristics import HEURISTICS
 from placement.improve.moves import random_neighbour
 from placement.problem.instance import Instance
-from placement.problem.solution import (
-    Placement,
-    Solution,
-    placement_violations,
-)
+from placement.problem.solution import Placement, Solution
+from placement.problem.violations import placement_violations
 from placement.programs.routing import best_routing
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle

@@ -7,7 +7,7 @@ import pytest
 
 from placement.patterns.pattern import Pattern, canonical, expand, fill, lay_out, patterns_of
 from placement.patterns.pattern import proportional as in_proportion
-from placement.problem.solution import placement_violations
+from placement.problem.violations import placement_violations
 from tests.placement import oracle
 from tests.placement.cases import drawn_placement
 

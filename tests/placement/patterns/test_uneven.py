@@ -11,7 +11,7 @@ from placement.patterns.rounding_cuts import server_row
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import violations
+from placement.problem.violations import violations
 from placement.solve import solve_instance
 
 

@@ -11,7 +11,8 @@ from placement.portfolio.preparation import best_start
 from placement.portfolio.starts import CHEAP, Placer, search_wider
 from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import evaluate, violations
+from placement.problem.solution import evaluate
+from placement.problem.violations import violations
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings

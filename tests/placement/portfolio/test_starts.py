@@ -14,7 +14,8 @@ from placement.portfolio.starts import CHEAP, route_all
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions, SolveResult
-from placement.problem.solution import Placement, evaluate, violations
+from placement.problem.solution import Placement, evaluate
+from placement.problem.violations import violations
 from placement.programs.routing import best_routing
 from placement.solve import solve_instance
 from placement.solver.budget import Budget

@@ -8,7 +8,8 @@ import pytest
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import Flows, Solution, evaluate, settle, violations
+from placement.problem.solution import Flows, Solution, evaluate, settle
+from placement.problem.violations import violations
 from placement.programs.least_load import in_proportion, least_bottleneck
 from placement.programs.routing import RoutingProgram, best_routing
 from placement.solve import solve_instance

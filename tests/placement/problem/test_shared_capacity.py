@@ -11,7 +11,8 @@ import pytest
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.shared_capacity import kept_at_least, kept_at_most, kept_by, loss_per_replica
-from placement.problem.solution import Flows, Placement, Solution, evaluate, violations
+from placement.problem.solution import Flows, Placement, Solution, evaluate
+from placement.problem.violations import violations
 from tests.placement.oracle import capacity
 
 KIND = ServerType("s", 1, 2, 80.0)

@@ -17,7 +17,7 @@ from placement.patterns.pricing.positions import PositionPricing
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible
-from placement.problem.solution import Placement, gpu_violations, placement_violations, violations
+from placement.problem.solution import Placement
 from placement.problem.space import (
     MEMORY_TOLERANCE,
     ServerSpace,
@@ -29,6 +29,7 @@ from placement.problem.space import (
     share_a_gpu,
     starts,
 )
+from placement.problem.violations import gpu_violations, placement_violations, violations
 from placement.programs.capacity import ensure_coverage
 from placement.programs.compact import CompactProgram
 from placement.programs.fitting_sets import blocks_fit

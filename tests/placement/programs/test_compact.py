@@ -6,7 +6,8 @@ import pytest
 
 from placement.heuristics import HEURISTICS
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import evaluate, violations
+from placement.problem.solution import evaluate
+from placement.problem.violations import violations
 from placement.programs.bottleneck import compact_bottleneck
 from placement.programs.compact import solve_compact
 from placement.programs.least_load import least_bottleneck

@@ -8,7 +8,8 @@ import numpy as np
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.solution import Flows, Placement, Solution, violations
+from placement.problem.solution import Flows, Placement, Solution
+from placement.problem.violations import violations
 from placement.programs.idle_replicas import carries, loaded_placement, may_carry
 from placement.programs.routing import balance_routing, best_routing
 from placement.solver.milp import SolverSettings

@@ -6,7 +6,7 @@ from placement.heuristics.greedy import greedy
 from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.outcome import SolveOptions
-from placement.problem.solution import violations
+from placement.problem.violations import violations
 from placement.programs.idle_servers import place_back, trim
 from placement.programs.least_load import least_bottleneck
 from placement.solve import solve_instance

@@ -12,7 +12,8 @@ from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.model_rules import ModelRules
 from placement.problem.outcome import Infeasible
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.solution import Placement, rule_violations
+from placement.problem.solution import Placement
+from placement.problem.violations import rule_violations
 from placement.programs.keeping import ensure_rules, keep_rules, smallest_conflict
 from placement.solver.milp import SolverSettings
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement.problem.solution import Placement, gpu_loads, violations
+from placement.problem.solution import Placement, gpu_loads
+from placement.problem.violations import violations
 from placement.programs.least_load import in_proportion, least_bottleneck
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle

@@ -9,7 +9,8 @@ import pytest
 
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.solution import Placement, evaluate, violations
+from placement.problem.solution import Placement, evaluate
+from placement.problem.violations import violations
 from placement.programs.routing import (
     balance_routing,
     best_routing,

@@ -10,7 +10,8 @@ import pytest
 
 from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions, SolveResult
-from placement.problem.solution import Placement, evaluate, violations
+from placement.problem.solution import Placement, evaluate
+from placement.problem.violations import violations
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solve import solve_instance

@@ -11,7 +11,8 @@ import pytest
 from placement.heuristics.greedy import greedy
 from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.solution import Placement, Solution, evaluate, gpu_loads, violations
+from placement.problem.solution import Placement, Solution, evaluate, gpu_loads
+from placement.problem.violations import violations
 from placement.programs.idle_replicas import busy_replicas, may_carry
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import balance_routing, best_routing
