@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import GivenCluster, InputFiles, Shown, takes
-from cli.common import (
-    cluster_options,
-    echo_json,
-    input_options,
-    load_inputs,
-    output_options,
-    waiting,
-)
+from cli.file_arguments import load_inputs
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import cluster_options, input_options, output_options
+from cli.waiting import waiting
 
 if TYPE_CHECKING:
     from placement.analysis import Analysis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,6 +94,13 @@ class GivenCluster:
         ]  # fmt: skip
 
 
+def share_gpus(cluster: Cluster, mode: SharingMode | None) -> Cluster:
+    """Give the cluster with its GPUs shared as the option says, if it says anything."""
+    if mode is None:
+        return cluster
+    return replace(cluster, sharing=replace(cluster.sharing, mode=mode))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedCluster(GivenCluster):
     """A cluster, how its GPUs are shared, and by how many replicas."""
@@ -104,8 +111,6 @@ class SharedCluster(GivenCluster):
 
     def cluster(self) -> Cluster:
         """Build the cluster that the options describe, its GPUs shared as they say."""
-        from cli.common import share_gpus
-
         return share_gpus(super().cluster(), self.gpu_sharing)
 
     @property

@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import InputFiles, Shown, takes
-from cli.common import (
-    check_outputs,
-    echo_json,
-    input_options,
-    load_run,
-    mode_option,
-    output_options,
-    plan_option,
-    routing_option,
-    waiting,
-)
+from cli.file_arguments import check_outputs, load_run
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import input_options, mode_option, output_options, plan_option, routing_option
+from cli.waiting import waiting
 
 if TYPE_CHECKING:
     from placement.problem.names import Mode

@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asked import Shown, takes
-from cli.common import (
-    echo_json,
-    hash_inputs,
-    load_inputs,
-    output_options,
-    share_gpus,
-    solver_option,
-    time_limit_option,
-    waiting,
-)
+from cli.asked import Shown, share_gpus, takes
+from cli.file_arguments import hash_inputs, load_inputs
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import output_options, solver_option, time_limit_option
+from cli.waiting import waiting
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:

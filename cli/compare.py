@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
-from cli.common import (
-    check_outputs,
+from cli.file_arguments import check_outputs, load_inputs
+from cli.interruption import last_words
+from cli.json_output import echo_json
+from cli.missing import Complete
+from cli.options import (
     cluster_options,
-    echo_json,
     headroom_options,
     input_options,
-    load_inputs,
     mode_option,
     output_options,
     ray_option,
@@ -25,8 +26,6 @@ from cli.common import (
     sharing_options,
     time_limit_option,
 )
-from cli.interruption import last_words
-from cli.missing import Complete
 from placement.problem.names import METHODS, ROUTERS, SHARING_MODES, SWITCHING
 from placement.support.escaping import visible
 

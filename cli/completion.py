@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.common import echo_json
+from cli.json_output import echo_json
 
 PROGRAM = "gswarm-place"
 VARIABLE = "_GSWARM_PLACE_COMPLETE"

@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.asked import Shown, takes
-from cli.common import (
-    Number,
-    deployment_option,
-    echo_json,
-    output_options,
-    ray_option,
-    waiting,
-)
 from cli.interruption import last_words
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import Number, deployment_option, output_options, ray_option
+from cli.waiting import waiting
 
 if TYPE_CHECKING:
     from runtime.live.inference import Device

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import Shown, takes
-from cli.common import check_outputs, echo_json, output_options
+from cli.file_arguments import check_outputs
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import output_options
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:

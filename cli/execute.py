@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import InputFiles, Shown, takes
-from cli.common import (
+from cli.file_arguments import check_outputs, hash_inputs, load_run
+from cli.json_output import echo_json
+from cli.missing import Complete
+from cli.options import (
     Number,
-    check_outputs,
     deployment_option,
-    echo_json,
-    hash_inputs,
     input_options,
-    load_run,
     mode_option,
     output_options,
     plan_option,
     ray_option,
     routing_option,
-    waiting,
 )
-from cli.missing import Complete
+from cli.waiting import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.asked import Shown, takes
-from cli.common import echo_json, output_options, waiting
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import output_options
+from cli.waiting import waiting
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.asked import Shown, takes
-from cli.common import check_outputs, echo_json, load_inputs
+from cli.file_arguments import check_outputs, load_inputs
+from cli.json_output import echo_json
 from cli.launching import ENGINES, LAUNCH_FORMS, EngineName
 from cli.missing import Complete
 from placement.problem.names import MODES, ROUTERS

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import Shown, takes
-from cli.common import Number, check_outputs, echo_json, output_options, seed_option
+from cli.file_arguments import check_outputs
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import Number, output_options, seed_option
 
 if TYPE_CHECKING:
     from placement.files.input_schema import ConfigFile

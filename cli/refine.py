@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.common import Number
+from cli.options import Number
 from placement.problem.names import ROUTERS
 
 if TYPE_CHECKING:

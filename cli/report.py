@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from cli.asked import InputFiles, Shown, takes
-from cli.common import (
-    check_outputs,
-    echo_json,
-    hash_inputs,
-    input_options,
-    load_run,
-    output_options,
-    waiting,
-)
+from cli.file_arguments import check_outputs, hash_inputs, load_run
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import input_options, output_options
+from cli.waiting import waiting
 from placement.problem.names import MODES, ROUTERS
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from cli.common import check_outputs, echo_json
+from cli.file_arguments import check_outputs
+from cli.json_output import echo_json
 
 KINDS = ("config", "cluster", "rules", "requests", "plan")
 

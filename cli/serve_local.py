@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.asked import Shown, takes
-from cli.common import Number, check_outputs, echo_json, output_options, plan_option, waiting
+from cli.file_arguments import check_outputs
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import Number, output_options, plan_option
+from cli.waiting import waiting
 
 if TYPE_CHECKING:
     from runtime.live.inference import Device

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cli.common import waiting
 from cli.views.staging import run_scene
+from cli.waiting import waiting
 from placement.contest import rival_plan
 from placement.problem.names import Method, Mode
 from placement.problem.plan import Plan

@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asked import InputFiles, SharedCluster, Shown, takes
-from cli.common import (
-    check_outputs,
+from cli.asked import InputFiles, SharedCluster, Shown, share_gpus, takes
+from cli.file_arguments import check_outputs, load_inputs, load_run
+from cli.json_output import echo_json
+from cli.missing import Complete
+from cli.options import (
     cluster_options,
-    echo_json,
     gpu_sharing_option,
     input_options,
-    load_inputs,
-    load_run,
     mode_option,
     output_options,
     ray_option,
     routing_option,
-    share_gpus,
     sharing_options,
-    waiting,
 )
-from cli.missing import Complete
 from cli.repeat import repeat_options, repeat_run, show_intervals
+from cli.waiting import waiting
 from placement.problem.names import SCHEDULERS
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.common import waiting
+from cli.waiting import waiting
 from placement.problem.names import SIMULATED_HEADROOM
 
 if TYPE_CHECKING:

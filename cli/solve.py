@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
-from cli.common import (
+from cli.file_arguments import check_outputs, hash_inputs, load_inputs
+from cli.interruption import EarlyEnd, early_end
+from cli.json_output import echo_json
+from cli.missing import Complete
+from cli.options import (
     Number,
-    check_outputs,
     cluster_options,
-    echo_json,
     gpu_sharing_option,
-    hash_inputs,
     headroom_options,
     input_options,
-    load_inputs,
     mode_option,
     output_options,
     rules_option,
@@ -27,8 +27,6 @@ from cli.common import (
     solver_option,
     time_limit_option,
 )
-from cli.interruption import EarlyEnd, early_end
-from cli.missing import Complete
 from cli.refine import TRAINING, UNSEEN, refine_options, refine_plan, show_refinement
 from cli.scenarios import (
     Scenarios,

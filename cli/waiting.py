@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import click
+
 from cli.interruption import screen
 from placement.support.compilation import watching
 from placement.support.described import percent
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 2.0
 """Work that takes longer shows its progress."""
-
 
 BAR, PHASE = 8, 11
 """Characters of the bar towards the limit, and of the name of a phase."""
@@ -92,6 +93,13 @@ class Waiting:
 
     def _line(self) -> str:
         return self.doing
+
+
+def waiting(doing: str) -> Waiting:
+    """Say on a terminal what takes the time, unless the running command was told to be quiet."""
+    context = click.get_current_context(silent=True)
+    asked = {} if context is None else context.params
+    return Waiting(doing, quiet=bool(asked.get("quiet") or asked.get("as_json")))
 
 
 class SolveProgress(Waiting):

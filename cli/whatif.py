@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import InputFiles, Shown, takes
-from cli.common import (
-    Number,
-    check_outputs,
-    echo_json,
-    input_options,
-    load_run,
-    output_options,
-    routing_option,
-    time_limit_option,
-)
+from cli.file_arguments import check_outputs, load_run
+from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.options import Number, input_options, output_options, routing_option, time_limit_option
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:

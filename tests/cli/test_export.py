@@ -156,7 +156,7 @@ def test_bars_of_flows_are_the_edges_of_the_run(case):
     """The two bars of every server together are the workflow edges of the whole run."""
     from matplotlib.figure import Figure
 
-    from cli.common import load_inputs
+    from cli.file_arguments import load_inputs
     from cli.plots.flows import draw_flows
     from cli.views.staging import run_scene
     from runtime.figures import edge_traffic

@@ -1,35 +1,16 @@
-"""Options and steps that several commands share."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import re
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from placement.problem.names import MODES, ROUTERS, SHARING_MODES
-from placement.support.escaping import visible
-
-if TYPE_CHECKING:
-    from cli.waiting import Waiting
-    from placement.problem.cluster import Cluster
-    from placement.problem.names import SharingMode
-    from placement.problem.plan import Plan
-    from placement.problem.trace import Trace
-    from placement.problem.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-BEYOND_ASCII = re.compile("[^\n -~]")
 
 FINITE_LIMIT = 1e12
 
@@ -169,13 +150,6 @@ def gpu_sharing_option(function: F) -> F:
     )(function)
 
 
-def share_gpus(cluster: Cluster, mode: SharingMode | None) -> Cluster:
-    """Give the cluster with its GPUs shared as the option says, if it says anything."""
-    if mode is None:
-        return cluster
-    return replace(cluster, sharing=replace(cluster.sharing, mode=mode))
-
-
 def mode_option(function: F) -> F:
     """``--mode``."""
     return click.option(
@@ -289,139 +263,3 @@ def output_options(function: F) -> F:
             click.option("-q", "--quiet", is_flag=True, help="No progress, no tables."),
         ],
     )
-
-
-def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
-    """Read config and requests.
-
-    Raises
-    ------
-    InputError
-    """
-    from placement.files.config_file import read_config
-    from placement.files.request_file import read_requests
-
-    with waiting("reading the trace"):
-        workload = read_config(config)
-        return workload, read_requests(requests, workload)
-
-
-def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload, Trace]:
-    """Read a plan, and the config and requests that are to run over it.
-
-    Parameters
-    ----------
-    plan_file, config, requests : str
-        Paths; the plan is read as a claim, and held against the other two.
-
-    Raises
-    ------
-    InputError
-        As for each file; and where the plan cannot serve what the trace asks for.
-    """
-    from placement.files.plan_file import read_plan
-    from placement.support.faults import FaultList
-
-    plan = read_plan(plan_file)
-    workload, trace = load_inputs(config, requests)
-    faults = FaultList(plan_file)
-    for wrong in plan.mismatches(workload, trace):
-        faults.add("", wrong, "solve again with this config and trace")
-    faults.raise_if_any()
-    return plan, workload, trace
-
-
-def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | None] = ()) -> None:
-    """Refuse, before the work, what cannot be written or must not be overwritten.
-
-    Parameters
-    ----------
-    outputs : mapping of str to str or None
-        Files by the option that names them.
-    inputs : iterable of str or None
-        Files that the command reads.
-
-    Raises
-    ------
-    OSError
-        As `check_writable`.
-    click.UsageError
-        Where an output is an input, or two outputs are one file.
-    """
-    from placement.files.atomic import check_writable
-
-    taken = {_identity(path): "is an input; it would be lost" for path in inputs if path}
-    for option, path in outputs.items():
-        if path is None:
-            continue
-        check_writable(path)
-        where = Path(path)
-        if _identity(path) in taken:
-            raise click.UsageError(
-                f"{option} {visible(path)}: {taken[_identity(path)]}; name another file"
-            )
-        if where.is_file() or not where.exists():  # a pipe or terminal takes several
-            taken[_identity(path)] = f"is the file of {option} too"
-
-
-def _identity(path: str) -> object:
-    """Tell one file from another, whatever they are called: a file may have several names."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino
-
-
-def waiting(doing: str) -> Waiting:
-    """Say on a terminal what takes the time, unless the running command was told to be quiet."""
-    from cli.waiting import Waiting
-
-    context = click.get_current_context(silent=True)
-    asked = {} if context is None else context.params
-    return Waiting(doing, quiet=bool(asked.get("quiet") or asked.get("as_json")))
-
-
-def hash_inputs(**paths: str | None) -> dict[str, str]:
-    """SHA-256 of every file given, by its role.
-
-    Raises
-    ------
-    InputError
-        Where one is missing or is no file: /dev/zero has no end.
-    """
-    from placement.files.syntax.source import check_file
-
-    found = {}
-    for role, path in paths.items():
-        if path is not None:
-            check_file(path)
-            with Path(path).open("rb") as file:
-                found[role] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
-
-
-def _shown(data: Any) -> Any:
-    """The data with bytes that are no text as they are shown elsewhere."""
-    if isinstance(data, dict):
-        return {_shown(key): _shown(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_shown(value) for value in data]
-    if isinstance(data, str):
-        return data.encode("utf-8", "backslashreplace").decode()
-    return data
-
-
-def echo_json(data: Any) -> None:
-    """Print one JSON object; what is not finite becomes null."""
-    import orjson
-
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
-    try:
-        text = orjson.dumps(data, option=options).decode()
-    except TypeError:  # a file's name that is no UTF-8
-        text = orjson.dumps(_shown(data), option=options).decode()
-    # JSON lets into its texts what an 8-bit terminal obeys, and what other encodings lack.
-    utf8 = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    beyond = OBEYED if utf8 else BEYOND_ASCII
-    click.echo(beyond.sub(lambda found: json.dumps(found[0])[1:-1], text))

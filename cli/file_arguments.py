@@ -1,0 +1,120 @@
+"""Files that a command is given: inputs to read, outputs that must not take what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.waiting import waiting
+from placement.support.escaping import visible
+
+if TYPE_CHECKING:
+    from placement.problem.plan import Plan
+    from placement.problem.trace import Trace
+    from placement.problem.workload import Workload
+
+
+def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
+    """Read config and requests.
+
+    Raises
+    ------
+    InputError
+    """
+    from placement.files.config_file import read_config
+    from placement.files.request_file import read_requests
+
+    with waiting("reading the trace"):
+        workload = read_config(config)
+        return workload, read_requests(requests, workload)
+
+
+def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload, Trace]:
+    """Read a plan, and the config and requests that are to run over it.
+
+    Parameters
+    ----------
+    plan_file, config, requests : str
+        Paths; the plan is read as a claim, and held against the other two.
+
+    Raises
+    ------
+    InputError
+        As for each file; and where the plan cannot serve what the trace asks for.
+    """
+    from placement.files.plan_file import read_plan
+    from placement.support.faults import FaultList
+
+    plan = read_plan(plan_file)
+    workload, trace = load_inputs(config, requests)
+    faults = FaultList(plan_file)
+    for wrong in plan.mismatches(workload, trace):
+        faults.add("", wrong, "solve again with this config and trace")
+    faults.raise_if_any()
+    return plan, workload, trace
+
+
+def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | None] = ()) -> None:
+    """Refuse, before the work, what cannot be written or must not be overwritten.
+
+    Parameters
+    ----------
+    outputs : mapping of str to str or None
+        Files by the option that names them.
+    inputs : iterable of str or None
+        Files that the command reads.
+
+    Raises
+    ------
+    OSError
+        As `check_writable`.
+    click.UsageError
+        Where an output is an input, or two outputs are one file.
+    """
+    from placement.files.atomic import check_writable
+
+    taken = {_identity(path): "is an input; it would be lost" for path in inputs if path}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        check_writable(path)
+        where = Path(path)
+        if _identity(path) in taken:
+            raise click.UsageError(
+                f"{option} {visible(path)}: {taken[_identity(path)]}; name another file"
+            )
+        if where.is_file() or not where.exists():  # a pipe or terminal takes several
+            taken[_identity(path)] = f"is the file of {option} too"
+
+
+def _identity(path: str) -> object:
+    """Tell one file from another, whatever they are called: a file may have several names."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
+
+
+def hash_inputs(**paths: str | None) -> dict[str, str]:
+    """SHA-256 of every file given, by its role.
+
+    Raises
+    ------
+    InputError
+        Where one is missing or is no file: /dev/zero has no end.
+    """
+    from placement.files.syntax.source import check_file
+
+    found = {}
+    for role, path in paths.items():
+        if path is not None:
+            check_file(path)
+            with Path(path).open("rb") as file:
+                found[role] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
