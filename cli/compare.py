@@ -26,6 +26,7 @@ from cli.options import (
     sharing_options,
     time_limit_option,
 )
+from cli.waiting import RunProgress, SolveProgress
 from placement.problem.names import METHODS, ROUTERS, SHARING_MODES, SWITCHING
 from placement.support.escaping import visible
 
@@ -264,7 +265,6 @@ def _run(
     asked: Asked,
 ) -> None:
     """Find every row that is wanted."""
-    from cli.waiting import RunProgress, SolveProgress
     from placement.contest import Contest
     from placement.files.cluster_file import check_fits
     from placement.problem.instance import build_instance

@@ -23,7 +23,7 @@ from cli.options import (
     ray_option,
     routing_option,
 )
-from cli.waiting import waiting
+from cli.waiting import CallProgress, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -274,7 +274,7 @@ def _run(
         journal = _journal(asked, policy.name)
         if journal is not None:
             stack.enter_context(journal)
-        progress = stack.enter_context(_progress(asked))
+        progress = stack.enter_context(CallProgress(quiet=asked.silent))
         early = stack.enter_context(early_end(DRAINING, grace_s=float("inf")))
         early.stops(drain)
         if journal is not None:
@@ -305,21 +305,6 @@ def _journal(asked: Asked, routing: str) -> Journal | None:
         "time scale": repr(asked.time_scale),
     }
     return Journal(asked.journal, made_of)
-
-
-def _progress(asked: Asked) -> Any:
-    from cli.waiting import Waiting
-    from placement.support.described import percent
-
-    class Progress(Waiting):
-        """Live line of a run: executions answered, their share, the seconds since it began."""
-
-        def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
-            """Take the latest count."""
-            share = percent(done / total)
-            self.doing = f"{done:,} of {total:,} executions  {share}  after {now_s or 0.0:,.0f} s"
-
-    return Progress("calling", quiet=asked.silent)
 
 
 def details(live: LiveRun) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from cli.options import (
     sharing_options,
 )
 from cli.repeat import repeat_options, repeat_run, show_intervals
-from cli.waiting import waiting
+from cli.waiting import RunProgress, waiting
 from placement.problem.names import SCHEDULERS
 
 if TYPE_CHECKING:
@@ -116,7 +116,6 @@ def command(asked: Asked) -> None:
       gswarm-place simulate --scheduler baseline --gpus 8 --config configs/small.yaml \\
           --requests configs/small_requests.yaml
     """
-    from cli.waiting import RunProgress
     from placement.files.atomic import together
     from placement.support.escaping import visible
     from runtime.event_log import write_event_log

@@ -37,6 +37,7 @@ from cli.scenarios import (
     wants_scenarios,
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
+from cli.waiting import SolveProgress
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 from placement.support.escaping import visible
 
@@ -246,7 +247,6 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
 
     The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
     """
-    from cli.waiting import SolveProgress
     from placement.files.cluster_file import check_fits
     from placement.files.params_file import read_params
     from placement.params.search_params import DEFAULTS

@@ -157,3 +157,15 @@ class RunProgress(Waiting):
         self.doing = f"{done:,} of {total:,} executions  {percent(done / total)}"
         if now_s is not None:
             self.doing += f"  at {now_s:,.0f} s of the trace"
+
+
+class CallProgress(Waiting):
+    """Live line of a run on real servers: executions answered, their share, the seconds so far."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__("calling", quiet=quiet)
+
+    def __call__(self, done: int, total: int, now_s: float | None = None, /) -> None:
+        """Take the latest count."""
+        share = percent(done / total)
+        self.doing = f"{done:,} of {total:,} executions  {share}  after {now_s or 0.0:,.0f} s"

@@ -12,6 +12,7 @@ from cli.file_arguments import check_outputs, load_run
 from cli.json_output import echo_json
 from cli.missing import Complete
 from cli.options import Number, input_options, output_options, routing_option, time_limit_option
+from cli.waiting import SolveProgress
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ def command(asked: Asked) -> None:
       gswarm-place whatif plan.yaml --config configs/small.yaml \\
           --requests configs/small_requests.yaml --traffic 1.5 --without-server 1
     """
-    from cli.waiting import SolveProgress
     from placement.files.plan_file import check_plan_name, write_plan
     from placement.migration import migration, renumbered
     from placement.problem.outcome import SolveOptions
