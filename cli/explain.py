@@ -88,16 +88,13 @@ def explained(plan: Plan, asked: Asked) -> dict[str, list[Remark]]:
 
 
 def _show(found: dict[str, list[Remark]]) -> None:
-    from textwrap import wrap
-
     from rich.text import Text
 
-    from cli.terminal import output
+    from cli.terminal import output, sentence_lines
 
     console = output()
     for subject, remarks in found.items():
         console.print(Text(visible(subject), style="bold"))
         for remark in remarks:
-            text = f"  {visible(remark.text)}"
-            for line in wrap(text, console.width, subsequent_indent="    ", break_on_hyphens=False):
+            for line in sentence_lines(console, f"  {remark.text}"):
                 console.print(Text(line))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -125,6 +126,11 @@ def _server_text(
             g = start + k
         text.append(".".center(cell) * (gpus - g), style="dim")
     return text
+
+
+def sentence_lines(console: Console, text: str) -> list[str]:
+    """Break a sentence into lines of the terminal, later ones further in."""
+    return wrap(visible(text), console.width, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def plain(text: str) -> str:

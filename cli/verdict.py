@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from textwrap import wrap
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.text import Text
+
+from cli.terminal import sentence_lines
 from placement.problem.verdict import Level, Verdict
 from placement.support.escaping import visible
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 STYLES: dict[Level, str] = {"good": "green", "fair": "yellow", "poor": "red"}
 
@@ -26,31 +25,18 @@ def show_verdict(console: Console, verdict: Verdict, *commands: tuple[str, list[
     *commands : (why, words) pairs
         Each is printed as a line to paste.
     """
-    from rich.text import Text  # rich takes a while to import
-
     style = STYLES[verdict.level]
-    for i, line in enumerate(_lines(console, f"{verdict.level}: {verdict.headline}")):
+    for i, line in enumerate(sentence_lines(console, f"{verdict.level}: {verdict.headline}")):
         text = Text(line, style)
         if not i:
             text.stylize("bold", 0, len(verdict.level) + 1)
         console.print(text)
     for remark in verdict.remarks:
-        for line in _lines(console, f"  {remark.text} [{remark.known}]"):
+        for line in sentence_lines(console, f"  {remark.text} [{remark.known}]"):
             console.print(Text(line))
     for why, words in commands:
         # In one line, however long: it is there to be copied.
         console.print(Text(f"  {why}: ").append(paste(words), style="bold"), soft_wrap=True)
-
-
-def _lines(console: Console, text: str) -> list[str]:
-    """Break a sentence into lines of the terminal, later ones further in."""
-    return wrap(
-        visible(text),
-        console.width,
-        subsequent_indent="    ",
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )
 
 
 def paste(words: list[str]) -> str:
