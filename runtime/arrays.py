@@ -228,7 +228,6 @@ def build_problem(
     if any(m.max_concurrency > 1 for m in models) and cluster.sharing.mode == "time-sliced":
         prefill_s = prefill_times(workload, trace)
         prefill_s = prefill_s if prefill_s.any() else np.zeros(0)
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     return Problem(
         workload=workload,
         trace=trace,
@@ -258,7 +257,7 @@ def build_problem(
         replica_server=server,
         replica_first_gpu=first_gpu,
         replica_gpus=gpus,
-        replica_speed=speed[server],
+        replica_speed=cluster.server_speed[server],
         replica_slots=slots,
         slowdown=slowdown,
         replica_fraction=np.array([m.gpu_fraction for m in models], dtype=np.float64),

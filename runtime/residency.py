@@ -84,7 +84,6 @@ def empty_residency(workload: Workload, cluster: Cluster, models_per_gpu: int | 
         slowdown[m, len(model.slowdown) :] = model.slowdown[-1]
     server = np.asarray(cluster.gpu_server, dtype=np.int64)
     first = cluster.first_gpu[server]
-    kind = cluster.server_type[server]
     capacity = all_rooms_gb(cluster)
     return Residency(
         gpus_required=np.array([m.gpus_required for m in models], dtype=np.int64),
@@ -95,7 +94,7 @@ def empty_residency(workload: Workload, cluster: Cluster, models_per_gpu: int | 
         server=server,
         server_first=first,
         server_end=first + cluster.server_gpus[server],
-        speed=np.array([t.speed for t in cluster.server_types], dtype=np.float64)[kind],
+        speed=cluster.server_speed[server],
         capacity_gb=capacity,
         per_gpu=models_per_gpu or max(1, n_models * int(cluster.max_gpus_per_server)),
         free_s=np.zeros(n_gpus),

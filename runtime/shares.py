@@ -138,14 +138,13 @@ def spread_evenly(
     w : int
         The workflow.
     """
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     workflow = workload.workflows[w]
     share = np.zeros((len(workflow.nodes), cluster.n_servers))
     for v, node in enumerate(workflow.nodes):
         servers = placement.server[placement.model == node.model]
         if not len(servers):
             return None
-        share[v] = np.bincount(servers, minlength=cluster.n_servers) * speed
+        share[v] = np.bincount(servers, minlength=cluster.n_servers) * cluster.server_speed
     share /= share.sum(axis=1, keepdims=True)
     home = share.min(axis=0)
     return WorkflowRouting(home=_kept(home), spill=tuple(_kept(row) for row in share - home))

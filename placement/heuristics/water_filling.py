@@ -171,8 +171,7 @@ def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers
     column = np.arange(placement.n_replicas) - np.repeat(np.cumsum(size) - size, size)
     model[placement.server, column] = placement.model
     start[placement.server, column] = placement.start
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
-    return Servers(cluster.server_gpus, speed, size, model, start)
+    return Servers(cluster.server_gpus, cluster.server_speed, size, model, start)
 
 
 def water_fill(instance: Instance, placement: Placement) -> Filling:

@@ -220,6 +220,11 @@ class Cluster(Described):
         ]
 
     @cached_property
+    def server_speed(self) -> FloatArray:
+        """Speed of each server, shape (S,)."""
+        return np.array([t.speed for t in self.server_types], dtype=np.float64)[self.server_type]
+
+    @cached_property
     def first_gpu(self) -> IntArray:
         """Number of the first GPU of each server, shape (S,)."""
         return np.concatenate(([0], np.cumsum(self.server_gpus)[:-1])).astype(np.int64)

@@ -239,12 +239,11 @@ def settle(instance: Instance, solution: Solution, *, elastic: bool = False) -> 
     servers = instance.cluster.n_servers
     models = np.concatenate([w.node_model for w in instance.workflows])
     seconds = np.concatenate([w.work_s for w in instance.workflows])
-    speed = np.array([t.speed for t in instance.cluster.server_types])[instance.cluster.server_type]
     place, here = np.unique(placement.model * servers + placement.server, return_inverse=True)
     at = models[number] * servers + flows.server
     column = np.minimum(np.searchsorted(place, at), max(0, len(place) - 1))
     held = place[column] == at if len(place) else np.zeros(len(at), dtype=bool)
-    work = rate * seconds[number] / speed[flows.server]
+    work = rate * seconds[number] / instance.cluster.server_speed[flows.server]
     offered = np.bincount(column[held], work[held], len(place))
     load = np.maximum(solution.load, 0.0)
     carried = np.bincount(here, load, len(place))

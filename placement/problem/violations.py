@@ -151,7 +151,6 @@ def violations(instance: Instance, solution: Solution, tolerance: float = TOLERA
         faults.append("the load of a replica is negative")
     # Only pairs of a model and a server that occur: a plan may state millions of servers.
     servers = cluster.n_servers
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     nodes = np.array([len(w.node_model) for w in instance.workflows])
     number = (np.cumsum(nodes) - nodes)[flows.workflow] + flows.node
     models = np.concatenate([w.node_model for w in instance.workflows])[number]
@@ -160,7 +159,7 @@ def violations(instance: Instance, solution: Solution, tolerance: float = TOLERA
     at_replica = placement.model * servers + placement.server
     pairs = np.unique(np.concatenate((at_flow, at_replica)))
     held = np.isin(at_flow, at_replica)
-    work = flows.rate * seconds / speed[flows.server]
+    work = flows.rate * seconds / cluster.server_speed[flows.server]
     offered = np.bincount(np.searchsorted(pairs, at_flow), work, len(pairs))
     carried = np.bincount(np.searchsorted(pairs, at_replica), solution.load, len(pairs))
     parts = flows_by_workflow(instance, flows)

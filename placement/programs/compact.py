@@ -205,10 +205,9 @@ class CompactProgram:
     def scaled_demand(self) -> None:
         """Serve theta times the work of each model, wherever it is: all that a bottleneck asks."""
         instance = self.instance
-        speed = np.array([t.speed for t in instance.cluster.server_types])
         for m in instance.used_models:
             carried = [
-                (h, float(speed[instance.cluster.server_type[s]]))
+                (h, float(instance.cluster.server_speed[s]))
                 for s in self._servers(m)
                 for _, h, _ in self.replicas[m, s]
             ]

@@ -98,7 +98,7 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
         Relative loads; those of one model are scaled so that they do its work.
     """
     cluster = instance.cluster
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    speed = cluster.server_speed
     done = load * speed[placement.server]
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     # A solver sees no load where a model has next to none; its requests are routed all the same.
@@ -132,7 +132,7 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
 def _even_loads(instance: Instance, placement: Placement) -> FloatArray:
     """The same load for all replicas of a model."""
     cluster = instance.cluster
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
+    speed = cluster.server_speed
     power = np.bincount(placement.model, speed[placement.server], minlength=len(instance.model_ids))
     each = instance.model_work / np.where(power > 0, power, 1.0)
     # Where there is no work, there still are requests to be routed.

@@ -140,7 +140,6 @@ def observe(
     nodes = [{n.id: v for v, n in enumerate(w.nodes)} for w in workload.workflows]
     models = {m.id: i for i, m in enumerate(workload.models)}
     prefill = prefill_times(workload, trace)
-    speed = np.array([t.speed for t in cluster.server_types])[cluster.server_type]
     execution = np.empty(len(frame), dtype=np.int64)
     model_of = np.empty(len(frame), dtype=np.int64)
     blocks: dict[tuple[int, int, int], int] = {}
@@ -169,7 +168,7 @@ def observe(
     if servers.max() >= cluster.n_servers:
         wrong = f"name server {int(servers.max())}, and the plan has {cluster.n_servers}"
         raise input_error(where, "executions", wrong, "give the plan that the log was made with")
-    there = speed[servers]
+    there = cluster.server_speed[servers]
     block_of = np.array(list(blocks), dtype=np.int64).reshape(-1, 3)
     return Observed(
         execution=execution,
