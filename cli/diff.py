@@ -69,7 +69,8 @@ def command(asked: Asked) -> None:
     """
     from placement.files.config_file import read_config
     from placement.files.plan_file import check_plan_name, read_plan, write_plan
-    from placement.migration import load_seconds, migration, renumbered
+    from placement.migration import load_seconds, migration
+    from placement.renumbering import renumbered
 
     if asked.output is not None:
         check_plan_name(asked.output)

@@ -267,7 +267,8 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     earlier = None
     if asked.earlier is not None:
         from placement.files.plan_file import read_plan
-        from placement.migration import check_same_cluster, migration, renumbered
+        from placement.migration import check_same_cluster, migration
+        from placement.renumbering import renumbered
 
         earlier = read_plan(asked.earlier)
         check_same_cluster(earlier.cluster, cluster)

@@ -114,9 +114,10 @@ def command(asked: Asked) -> None:
           --requests configs/small_requests.yaml --traffic 1.5 --without-server 1
     """
     from placement.files.plan_file import check_plan_name, write_plan
-    from placement.migration import migration, renumbered
+    from placement.migration import migration
     from placement.problem.outcome import SolveOptions
     from placement.problem.plan import build_plan
+    from placement.renumbering import renumbered
     from placement.solve import solve_instance
     from placement.whatif import as_it_runs, changed_instance
 
