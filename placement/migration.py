@@ -31,6 +31,10 @@ class Block:
     model: str
     gpus: int
 
+    def overlaps(self, other: Block) -> bool:
+        """Whether two blocks of one server have a GPU in common."""
+        return self.start < other.start + other.gpus and other.start < self.start + self.gpus
+
 
 @dataclass(frozen=True)
 class Step:
@@ -153,6 +157,10 @@ def _ordered(
     free, count = room.copy(), np.zeros(len(room), dtype=np.int64)
     first_gpu = old.cluster.first_gpu
     alive: Counter[str] = Counter()
+    coming: dict[int, list[Block]] = defaultdict(list)
+    for block in loaded:
+        coming[block.server].append(block)
+    steps: list[Step] = []
 
     def gpus(block: Block) -> slice:
         at = int(first_gpu[block.server]) + block.start
@@ -163,51 +171,55 @@ def _ordered(
         count[gpus(block)] += by
         alive[block.model] += by
 
-    for block in blocks(old):
-        change(block, 1)
-    steps: list[Step] = []
-    interrupted: list[str] = []
-    coming, going = list(loaded), list(unloaded)
-
-    def load_what_fits() -> bool:
-        some = False
-        for block in list(coming):
+    def load_what_fits(server: int) -> None:
+        waiting = []
+        for block in coming.pop(server, ()):
             where = gpus(block)
             if (free[where] >= memory[block.model]).all() and (count[where] < limit).all():
                 change(block, 1)
-                coming.remove(block)
                 steps.append(Step("load", block))
-                some = True
-        return some
+            else:
+                waiting.append(block)
+        if waiting:
+            coming[server] = waiting
 
     def unload(block: Block) -> None:
         change(block, -1)
-        going.remove(block)
         steps.append(Step("unload", block))
 
+    def in_the_way(block: Block) -> bool:
+        return any(block.overlaps(other) for other in coming.get(block.server, ()))
+
+    for block in blocks(old):
+        change(block, 1)
+    for server in list(coming):
+        load_what_fits(server)
+    interrupted: set[str] = set()
+    gone: set[Block] = set()
+    going = iter(unloaded)
+    last_ones: list[Block] = []
     while coming:
-        if load_what_fits():
-            continue
-        wanted = _touched(coming)
-        in_the_way = [b for b in going if not wanted.isdisjoint(_cells(b))]
-        spare = [b for b in in_the_way if alive[b.model] > 1]
-        if not spare:
+        # Loads only take room away, so who is in nobody's way now never will be.
+        last_ones = [b for b in last_ones if b not in gone and in_the_way(b)]
+        spare = next((b for b in last_ones if alive[b.model] > 1), None)
+        for block in going if spare is None else ():
+            if in_the_way(block):
+                if alive[block.model] > 1:
+                    spare = block
+                    break
+                last_ones.append(block)
+        if spare is None:
             # Its place is needed by whoever else waits, so nothing comes before it goes.
-            spare = in_the_way[:1]
-            interrupted.append(spare[0].model)
-        unload(spare[0])
-    for block in list(going):
-        unload(block)
-    wanted_models = {b.model for b in blocks(new)}
-    return steps, sorted({m for m in interrupted if m in wanted_models})
-
-
-def _cells(block: Block) -> set[tuple[int, int]]:
-    return {(block.server, g) for g in range(block.start, block.start + block.gpus)}
-
-
-def _touched(wanted: list[Block]) -> set[tuple[int, int]]:
-    return {cell for block in wanted for cell in _cells(block)}
+            spare = last_ones[0]
+            interrupted.add(spare.model)
+        unload(spare)
+        gone.add(spare)
+        # An unload makes room on its own server, and nowhere else.
+        load_what_fits(spare.server)
+    for block in unloaded:
+        if block not in gone:
+            unload(block)
+    return steps, sorted(interrupted & {b.model for b in blocks(new)})
 
 
 def load_seconds(found: Migration, load_time_s: dict[str, float]) -> float:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linprog
+from scipy.sparse import eye_array, kron, vstack
 
 from placement.migration import blocks, check_same_cluster, likenesses, memory_gb
 from placement.problem.cluster import IntArray, ServerType
@@ -159,12 +160,12 @@ def _transport(
     gain = np.array([[worth[a, b][0] for b in columns] for a in rows])
     supply = np.array([len(old[a]) for a in rows])
     demand = np.array([len(new[b]) for b in columns])
-    per_row = np.kron(np.eye(len(rows)), np.ones(len(columns)))
-    per_column = np.kron(np.ones(len(rows)), np.eye(len(columns)))
+    per_row = kron(eye_array(len(rows)), np.ones((1, len(columns))))
+    per_column = kron(np.ones((1, len(rows))), eye_array(len(columns)))
     # A vertex of this polytope is whole: its matrix is totally unimodular.
-    solved = linprog(
+    solved = linprog(  # type: ignore[call-overload]  # the stubs know no sparse matrix
         -gain.ravel(),
-        A_eq=np.vstack([per_row, per_column]),
+        A_eq=vstack([per_row, per_column]),
         b_eq=np.concatenate([supply, demand]),
         method="highs-ds",
     )
