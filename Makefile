@@ -49,7 +49,7 @@ figures: $(VENV)/.test-ready
 # What needs Ray: its cluster takes the tests of a minute, so that it is no part of `make test`.
 ray: $(VENV)/.test-ready
 	@$(PIP) -e ".[ray]"
-	$(BIN)/python -m pytest -rs tests/cli/test_deploy.py tests/runtime/ray
+	$(BIN)/python -m pytest -rs tests/test_pins.py tests/cli/test_deploy.py tests/runtime/ray
 
 # What `export` writes, read by programs too large for every test run. They bring their own
 # versions of much, so they have a place of their own.
