@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,46 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | None
             )
         if where.is_file() or not where.exists():  # a pipe or terminal takes several
             taken[_identity(path)] = f"is the file of {option} too"
+
+
+def ask_before_replacing(output: str, inputs: Mapping[str, str | None], *, quiet: bool) -> None:
+    """Ask on a terminal whether a plan of other inputs may go; say elsewhere that it goes.
+
+    Parameters
+    ----------
+    output : str
+        Where the new plan is to be written.
+    inputs : mapping of str to str or None
+        Files that it is made from, by their role.
+    quiet : bool
+        Say nothing.
+
+    Raises
+    ------
+    click.Abort
+        It may not.
+    """
+    from placement.files.plan_file import inputs_of_plan
+    from placement.support.faults import InputError
+
+    if not Path(output).is_file():
+        return
+    try:
+        now = hash_inputs(**inputs)
+    except InputError:
+        return  # whoever reads them says so
+    there = inputs_of_plan(output)
+    if there is None:
+        text = f"{visible(output)} is no plan"
+    else:
+        other = sorted(role for role in {*there, *now} if there.get(role) != now.get(role))
+        if not other:
+            return
+        text = f"{visible(output)} is the plan of another {' and another '.join(other)}"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm(f"{text}; replace it?", abort=True, err=True)
+    elif not quiet:
+        click.echo(f"{text}; it is replaced", err=True)
 
 
 def _identity(path: str) -> object:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
-from cli.file_arguments import check_outputs, hash_inputs, load_inputs
+from cli.file_arguments import ask_before_replacing, check_outputs, hash_inputs, load_inputs
 from cli.interruption import EarlyEnd, early_end
 from cli.json_output import echo_json
 from cli.missing import Complete
@@ -27,25 +26,25 @@ from cli.options import (
     solver_option,
     time_limit_option,
 )
-from cli.refine import TRAINING, UNSEEN, refine_options, refine_plan, show_refinement
+from cli.refine import TRAINING, UNSEEN, refine_options, refine_plan
 from cli.scenarios import (
     Scenarios,
     demands_of,
     scenario_options,
     scenario_summary,
-    show_scenarios,
     wants_scenarios,
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
+from cli.solve_report import Solved, show_solved, summary
 from cli.waiting import SolveProgress
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
-from placement.support.escaping import visible
 
 if TYPE_CHECKING:
     from placement.problem.names import Form, Method, Mode, Objective, Router
-    from placement.problem.outcome import SolveResult
+    from placement.problem.outcome import SolveOptions, SolveResult
     from placement.problem.plan import Plan
     from placement.problem.trace import Demand
+    from runtime.judge import Judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,63 +189,19 @@ def command(asked: Asked) -> None:
         ),
     )
     if not asked.force:
-        ask_before_replacing(asked)
+        inputs = {"config": asked.config, "requests": asked.requests, "cluster": asked.cluster_file}
+        ask_before_replacing(asked.output, inputs, quiet=asked.silent)
     with early_end("stopping with the best plan so far; once more to quit") as end:
-        plan, result, extra = run(end, asked)
-        _write(plan, result, asked)
-    reasons = extra.pop("doubts", [])
+        solved = run(end, asked)
+        _write(solved, asked)
     if asked.as_json:
-        from placement.problem.verdict import plan_verdict
-
-        echo_json(summary(result) | {"verdict": plan_verdict(plan).as_dict()} | extra)
+        echo_json(summary(solved))
     elif not asked.quiet:
-        _show(plan, result, asked, reasons)
-        if "refined" in extra:
-            show_refinement(extra["refined"])
-        if "migration" in extra:
-            click.echo(f"from {visible(asked.earlier or '')}: {extra['migration']['headline']}")
-        if "scenarios" in extra:
-            show_scenarios(extra["scenarios"])
+        show_solved(solved, next_step(solved.plan, asked), asked.output, asked.earlier)
 
 
-def ask_before_replacing(asked: Asked) -> None:
-    """Ask on a terminal whether a plan of other inputs may go; say elsewhere that it goes.
-
-    Raises
-    ------
-    click.Abort
-        It may not.
-    """
-    from pathlib import Path
-
-    from placement.files.plan_file import inputs_of_plan
-    from placement.support.faults import InputError
-
-    if not Path(asked.output).is_file():
-        return
-    try:
-        now = hash_inputs(config=asked.config, requests=asked.requests, cluster=asked.cluster_file)
-    except InputError:
-        return  # whoever reads them says so
-    there = inputs_of_plan(asked.output)
-    if there is None:
-        text = f"{visible(asked.output)} is no plan"
-    else:
-        other = sorted(role for role in {*there, *now} if there.get(role) != now.get(role))
-        if not other:
-            return
-        text = f"{visible(asked.output)} is the plan of another {' and another '.join(other)}"
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        click.confirm(f"{text}; replace it?", abort=True, err=True)
-    elif not asked.silent:
-        click.echo(f"{text}; it is replaced", err=True)
-
-
-def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]:
-    """Read, solve for one demand or several, refine where asked for, and build the plan.
-
-    The dictionary is what these add to ``--json``: ``scenarios``, ``refined``.
-    """
+def run(end: EarlyEnd, asked: Asked) -> Solved:
+    """Read, solve for one demand or several, refine where asked for, and build the plan."""
     from placement.files.cluster_file import check_fits
     from placement.files.params_file import read_params
     from placement.params.search_params import DEFAULTS
@@ -267,8 +222,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     earlier = None
     if asked.earlier is not None:
         from placement.files.plan_file import read_plan
-        from placement.migration import check_same_cluster, migration
-        from placement.renumbering import renumbered
+        from placement.migration import check_same_cluster
 
         earlier = read_plan(asked.earlier)
         check_same_cluster(earlier.cluster, cluster)
@@ -285,13 +239,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     if several:
         demand, named = demands_of(workload, trace, asked.scenarios, asked.windows)
     instance, *instances = (
-        build_instance(
-            workload,
-            d,
-            cluster,
-            rules,
-        )
-        for d in (demand, *(d for _, d in named))
+        build_instance(workload, d, cluster, rules) for d in (demand, *(d for _, d in named))
     )
     if not asked.allow_partial:
         check_fits(asked.config, workload, instance.cluster, instance.used_models)
@@ -344,18 +292,7 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
             TRAINING,
             UNSEEN,
         )
-        budget = Budget(asked.refine_budget)
-        end.stops(budget)
-        with SolveProgress(quiet=asked.silent, limit_s=asked.refine_budget) as progress:
-            result, extra["refined"] = refine_plan(
-                result,
-                solve_options,
-                judge,
-                evaluations=asked.refine_evaluations,
-                loss=asked.refine_loss,
-                budget=budget,
-                progress=progress,
-            )
+        result, extra["refined"] = _refined(result, solve_options, judge, end, asked)
     more = {f"scenario {i + 2}": path for i, path in enumerate(asked.scenarios)}
     inputs = hash_inputs(
         config=asked.config,
@@ -366,62 +303,60 @@ def run(end: EarlyEnd, asked: Asked) -> tuple[Plan, SolveResult, dict[str, Any]]
     )
     plan = build_plan(result, workload, inputs=inputs)
     if earlier is not None:
-        plan = renumbered(plan, earlier)
-        found = migration(earlier, plan)
-        extra["migration"] = {
-            "kept": len(found.kept),
-            "loaded": len(found.loaded),
-            "unloaded": len(found.unloaded),
-            "loaded_gb": found.loaded_gb,
-            "headline": found.headline,
-        }
+        plan, extra["migration"] = _renumbered(plan, earlier)
     if borne:
         budget = Budget(rest)
         end.stops(budget)
         plan = with_headroom(plan, workload, trace, budget)
     if SIMULATED_HEADROOM in plan.expected:
         extra[SIMULATED_HEADROOM] = plan.expected[SIMULATED_HEADROOM]
-        extra["doubts"] = doubts(plan, workload)
-    return plan, result, extra
+    return Solved(plan, result, doubts(plan, workload), extra)
 
 
-def summary(result: SolveResult) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    certificate, evaluation = result.certificate, result.evaluation
-    cluster = result.instance.cluster
-    return {
-        "method": certificate.method,
-        "form": certificate.form,
-        "status": certificate.status,
-        "objective": evaluation.objective,
-        "best_bound": certificate.best_bound,
-        "gap": certificate.gap,
-        "proof": certificate.proof,
-        "server_efficiency": evaluation.server_efficiency,
-        "edge_locality": evaluation.edge_locality,
-        "headroom": evaluation.headroom,
-        "max_utilization": evaluation.max_utilization,
-        "load_cap": certificate.load_cap,
-        "headroom_slack": certificate.headroom_slack,
-        "bottleneck": [certificate.bottleneck_lower, certificate.bottleneck_upper],
-        "seconds": certificate.seconds,
-        "gpus": cluster.n_gpus,
-        "servers": cluster.n_servers,
-        "replicas": result.solution.placement.n_replicas,
-        "dropped_models": [result.instance.model_ids[m] for m in result.dropped_models],
-        "dropped_workflows": [result.instance.workflows[w].id for w in result.dropped_workflows],
-        "search_params": result.options.params.differences(),
+def _refined(
+    result: SolveResult, options: SolveOptions, judge: Judge, end: EarlyEnd, asked: Asked
+) -> tuple[SolveResult, dict[str, Any]]:
+    """Let the simulator correct the plan, within a limit of its own."""
+    from placement.solver.budget import Budget
+
+    budget = Budget(asked.refine_budget)
+    end.stops(budget)
+    with SolveProgress(quiet=asked.silent, limit_s=asked.refine_budget) as progress:
+        return refine_plan(
+            result,
+            options,
+            judge,
+            evaluations=asked.refine_evaluations,
+            loss=asked.refine_loss,
+            budget=budget,
+            progress=progress,
+        )
+
+
+def _renumbered(plan: Plan, earlier: Plan) -> tuple[Plan, dict[str, Any]]:
+    """Number servers so that most of an earlier plan stays, and say what moves."""
+    from placement.migration import migration
+    from placement.renumbering import renumbered
+
+    plan = renumbered(plan, earlier)
+    found = migration(earlier, plan)
+    return plan, {
+        "kept": len(found.kept),
+        "loaded": len(found.loaded),
+        "unloaded": len(found.unloaded),
+        "loaded_gb": found.loaded_gb,
+        "headline": found.headline,
     }
 
 
-def _write(plan: Plan, result: SolveResult, asked: Asked) -> None:
+def _write(solved: Solved, asked: Asked) -> None:
     import orjson
 
     from placement.files.atomic import together, write_atomically
     from placement.files.plan_file import write_plan
 
     with together():
-        write_plan(asked.output, plan)
+        write_plan(asked.output, solved.plan)
         if asked.history is not None:
             events = [
                 {
@@ -431,33 +366,9 @@ def _write(plan: Plan, result: SolveResult, asked: Asked) -> None:
                     "best_bound": p.best_bound,
                     "detail": p.detail,
                 }
-                for p in result.history
+                for p in solved.result.history
             ]
             write_atomically(asked.history, orjson.dumps(events, option=orjson.OPT_INDENT_2))
-
-
-def _show(plan: Plan, result: SolveResult, asked: Asked, reasons: list[str]) -> None:
-    from cli.terminal import output, placement_map, plain, table
-    from cli.verdict import show_verdict
-    from placement.problem.verdict import Remark, plan_verdict
-
-    console = output()
-    verdict = plan_verdict(plan)
-    if reasons:
-        factor = plan.expected[SIMULATED_HEADROOM]
-        text = f"the trace may come {factor:.2f} times as fast, less than the mean loads say: "
-        remark = Remark(text + "; ".join(reasons), "simulated")
-        verdict = replace(verdict, remarks=(*verdict.remarks, remark))
-    show_verdict(console, verdict, next_step(plan, asked))
-    facts = table("plan", "", left=2)
-    for name, value in plan.facts():
-        facts.add_row(name, plain(value))
-    console.print(facts)
-    for w in result.dropped_workflows:
-        name = result.instance.workflows[w].id
-        console.print(f"not served: workflow {plain(name)}", style="bold red")
-    console.print(placement_map(plan))
-    console.print(f"written to {plain(asked.output)}")
 
 
 def next_step(plan: Plan, asked: Asked) -> tuple[str, list[str]]:
