@@ -195,6 +195,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "runtime.arrays": (
         ("runtime.test_engine", "runtime.test_simpy"), "what the engines run on",
     ),
+    "runtime.calibration.parameters": (
+        ("runtime.calibration.test_fit",), "what is fitted is seen in what is found",
+    ),
     "runtime.engines.*": (
         ("runtime.test_engine", "runtime.test_simpy", "runtime.test_sharing",
          "runtime.test_queueing"),

@@ -4,9 +4,8 @@ For the true laws the work that a call was given is its time alone (`runtime.cal
 so the residuals are  work done / scale - time alone,  over the root of the model's mean time alone:
 what disturbs a call adds up over its time. They are smooth in all that is fitted, and no queue has
 to be simulated: who was in service when is in the log. Residuals beyond `OUTLIER` count for less
-(soft L1): a log of real calls has a few that something else held up.
-
-What the log cannot tell stays as it is: a law needs `LEAST_CALLS` calls that it concerns.
+(soft L1): a log of real calls has a few that something else held up. What the log cannot tell stays
+as it is (`runtime.calibration.parameters`).
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from placement.problem.cluster import Cluster, FloatArray, GpuSharing, IntArray
+from placement.problem.cluster import Cluster, FloatArray
 from placement.problem.workload import Model, Workload
 from runtime.calibration.observed import Observed
-from runtime.calibration.service import Course, Laws, courses, work_done
-
-BoolArray = NDArray[np.bool_]
-
-LEAST_CALLS = 20
-"""Calls that must have been served under a law before anything is said of it."""
-
-SEEN, ALONE = 0.01, 0.5
-"""Part of a call's time in which a law must have held for the call to count; alone, half of it, or
-the scale and the losses would be the same thing."""
+from runtime.calibration.parameters import (
+    LEAST_CALLS,
+    BoolArray,
+    Parameter,
+    knots,
+    laws_by,
+    seen_parameters,
+    slowdown_at,
+    stretches,
+)
+from runtime.calibration.service import Laws, courses, work_done
 
 OUTLIER = 0.2
 """Residual from which a call counts for less, in mean times alone of a model that is average."""
@@ -87,20 +86,6 @@ class Calibration:
     spread_after: float
 
 
-@dataclass
-class _Parameter:
-    """A stretch of the vector that is fitted, and what it is part of."""
-
-    name: str
-    model: int | None
-    start: FloatArray
-    lower: float
-    upper: float
-    calls: int
-    most: int = 1
-    """Of a slowdown, the most calls that were seen in service at once."""
-
-
 def stated_laws(workload: Workload, cluster: Cluster) -> Laws:
     """The laws as config and cluster state them."""
     models = workload.models
@@ -125,18 +110,15 @@ def calibrate(
     """
     layout = courses(observed)
     given = stated_laws(workload, cluster)
-    parameters = _parameters(observed, layout, workload, given, gpu_fraction=gpu_fraction)
+    parameters = seen_parameters(observed, layout, workload, given, gpu_fraction=gpu_fraction)
     model = observed.model[observed.replica]
     calls = np.bincount(model, minlength=len(workload.models))
     total = np.bincount(model, observed.alone_s, minlength=len(workload.models))
     mean = total / np.maximum(1, calls)
     unit = np.sqrt(np.maximum(mean[model], 1e-12) * max(float(observed.alone_s.mean()), 1e-12))
 
-    def unpacked(x: FloatArray) -> tuple[Laws, FloatArray]:
-        return _unpack(x, parameters, given, workload)
-
     def residuals(x: FloatArray) -> FloatArray:
-        laws, scale = unpacked(x)
+        laws, scale = laws_by(x, parameters, given)
         # Over the scale: else no work at all, by a scale of nothing, would fit.
         over = work_done(observed, layout, laws) / scale[model] - observed.alone_s
         return np.asarray(over / unit)
@@ -148,7 +130,7 @@ def calibrate(
     for free in (~np.array(held, dtype=bool), np.ones(len(x), dtype=bool)):
         if free.any():
             x[free], error[free] = _fitted(residuals, x, free, _bounds(parameters))
-    laws, scale = unpacked(x)
+    laws, scale = laws_by(x, parameters, given)
     start = np.ones(len(workload.models))
     return Calibration(
         estimates=_estimates(parameters, observed, workload, given, laws, scale, error),
@@ -159,7 +141,7 @@ def calibrate(
     )
 
 
-def _bounds(parameters: Sequence[_Parameter]) -> tuple[FloatArray, FloatArray]:
+def _bounds(parameters: Sequence[Parameter]) -> tuple[FloatArray, FloatArray]:
     size = [len(p.start) for p in parameters]
     lower = np.repeat([p.lower for p in parameters], size)
     return lower, np.repeat([p.upper for p in parameters], size)
@@ -218,138 +200,6 @@ def _model(model: Model, index: int, found: Calibration) -> Model:
     )
 
 
-def _parameters(
-    observed: Observed,
-    layout: Sequence[Course],
-    workload: Workload,
-    given: Laws,
-    *,
-    gpu_fraction: bool,
-) -> list[_Parameter]:
-    """What the log has seen often enough."""
-    n_models = len(workload.models)
-    shared = _calls(observed, layout, lambda c: _crowd(c)[c.company] > 1)
-    alone = _calls(
-        observed, layout, lambda c: (_crowd(c)[c.company] == 1) & (c.in_service == 1), ALONE
-    )
-    batched = _calls(observed, layout, lambda c: c.in_service > 1)
-    found = []
-    if shared.sum() >= LEAST_CALLS:
-        if not gpu_fraction:
-            start = np.array([GpuSharing(efficiency=given.efficiency).kept(2)])
-            found.append(
-                _Parameter("sharing_efficiency", None, start, 0.05, 2.0, int(shared.sum()))
-            )
-        else:
-            found += [
-                _Parameter(
-                    "gpu_fraction", m, np.array([min(given.fraction[m], 0.9)]), 0.01, 1.0,
-                    int(shared[m]),
-                )
-                for m in range(n_models) if shared[m] >= LEAST_CALLS
-            ]  # fmt: skip
-    for m, model in enumerate(workload.models):
-        if alone[m] >= LEAST_CALLS:
-            found.append(_Parameter("service_time", m, np.ones(1), 0.01, 100.0, int(alone[m])))
-        if model.max_concurrency > 1 and batched[m] >= LEAST_CALLS:
-            most_seen = _most_seen(layout, observed, m)
-            knots = _knots(most_seen)
-            steps = np.diff([1.0, *(_at(given.slowdown[m], n) for n in knots)])
-            found.append(
-                _Parameter(
-                    "slowdown", m, np.maximum(steps, 0.0), 0.0, 50.0, int(batched[m]), most_seen
-                )
-            )
-            if not model.chunked_prefill:
-                mine = observed.model[observed.replica] == m
-                mean = float(observed.prefill_s[mine].mean())
-                most = float(observed.alone_s[mine].mean())
-                found.append(
-                    _Parameter("prefill_time_seconds", m, np.array([mean]), 0.0, most,
-                               int(batched[m]))
-                )  # fmt: skip
-    return found
-
-
-def _crowd(course: Course) -> IntArray:
-    """Most replicas with work in service on any of the GPUs, by company."""
-    return np.array([max(len(gpu) for gpu in company) for company in course.companies])
-
-
-def _calls(
-    observed: Observed,
-    layout: Sequence[Course],
-    held: Callable[[Course], BoolArray],
-    least: float = SEEN,
-) -> IntArray:
-    """Calls of each model for which something held during a part of their time."""
-    count = np.zeros(int(observed.model.max()) + 1, dtype=np.int64)
-    for p, course in enumerate(layout):
-        part = np.where(held(course), course.length_s, 0.0)
-        clock = np.concatenate(([0.0], np.cumsum(part)))
-        took = observed.end_s[course.calls] - observed.start_s[course.calls]
-        enough = clock[course.ends] - clock[course.begins] > least * took
-        count[observed.model[p]] += int(enough.sum())
-    return count
-
-
-def _most_seen(layout: Sequence[Course], observed: Observed, model: int) -> int:
-    return max(
-        int(c.in_service.max(initial=1)) for p, c in enumerate(layout) if observed.model[p] == model
-    )
-
-
-def _knots(most: int) -> list[int]:
-    """Numbers in service at which the slowdown is fitted: powers of two up to the most seen."""
-    return [2**i for i in range(1, int(np.ceil(np.log2(max(2, most)))) + 1)]
-
-
-def _at(slowdown: Sequence[float], n: int) -> float:
-    return slowdown[min(n, len(slowdown)) - 1]
-
-
-def _curve(steps: FloatArray) -> tuple[float, ...]:
-    """Slowdown for n = 1, 2, ...: straight between powers of two, never decreasing."""
-    knots = [1, *(2 ** (i + 1) for i in range(len(steps)))]
-    values = np.concatenate(([1.0], 1.0 + np.cumsum(steps)))
-    return tuple(np.interp(np.arange(1, knots[-1] + 1), knots, values).tolist())
-
-
-def _as_stated_beyond(
-    most: int, fitted: tuple[float, ...], stated: tuple[float, ...]
-) -> tuple[float, ...]:
-    """The fitted slowdown up to the most seen in service; beyond, the stated, never decreasing.
-
-    Else a log of few calls at once would promise full batches at the pace of small ones.
-    """
-    return (*fitted[:most], *(max(fitted[most - 1], s) for s in stated[most:]))
-
-
-def _unpack(
-    x: FloatArray, parameters: Sequence[_Parameter], given: Laws, workload: Workload
-) -> tuple[Laws, FloatArray]:
-    efficiency, scale = given.efficiency, np.ones(len(workload.models))
-    slowdown, prefill = list(given.slowdown), list(given.prefill_s)
-    fraction = list(given.fraction)
-    at = 0
-    for p in parameters:
-        part = x[at : at + len(p.start)]
-        at += len(p.start)
-        if p.name == "sharing_efficiency":
-            efficiency = (float(part[0]),)
-            continue
-        assert p.model is not None
-        if p.name == "service_time":
-            scale[p.model] = part[0]
-        elif p.name == "slowdown":
-            slowdown[p.model] = _as_stated_beyond(p.most, _curve(part), given.slowdown[p.model])
-        elif p.name == "prefill_time_seconds":
-            prefill[p.model] = float(part[0])
-        else:
-            fraction[p.model] = float(part[0])
-    return Laws(efficiency, tuple(slowdown), tuple(prefill), tuple(fraction)), scale
-
-
 def _errors(jacobian: FloatArray, residual: FloatArray) -> FloatArray:
     """Standard errors by the Gauss-Newton covariance."""
     free = max(1, len(residual) - jacobian.shape[1])
@@ -364,7 +214,7 @@ def _spread(done: FloatArray, observed: Observed, scale: FloatArray) -> float:
 
 
 def _estimates(
-    parameters: Sequence[_Parameter],
+    parameters: Sequence[Parameter],
     observed: Observed,
     workload: Workload,
     given: Laws,
@@ -372,10 +222,8 @@ def _estimates(
     scale: FloatArray,
     error: FloatArray,
 ) -> tuple[Estimate, ...]:
-    found, at = [], 0
-    for p in parameters:
-        own = error[at : at + len(p.start)]
-        at += len(p.start)
+    found = []
+    for p, own in stretches(error, parameters):
         name = None if p.model is None else workload.models[p.model].id
         if p.name == "sharing_efficiency":
             before, after = given.efficiency, laws.efficiency
@@ -384,9 +232,9 @@ def _estimates(
             before, after = (1.0,), (float(scale[p.model]),)
         elif p.name == "slowdown":
             assert p.model is not None
-            knots = [2 ** (i + 1) for i in range(len(p.start))]
-            before = tuple(_at(given.slowdown[p.model], n) for n in knots)
-            after = tuple(_at(laws.slowdown[p.model], n) for n in knots)
+            fitted_at = knots(len(p.start))
+            before = tuple(slowdown_at(given.slowdown[p.model], n) for n in fitted_at)
+            after = tuple(slowdown_at(laws.slowdown[p.model], n) for n in fitted_at)
             own = np.sqrt(np.cumsum(own**2))
         elif p.name == "prefill_time_seconds":
             assert p.model is not None
