@@ -17,8 +17,8 @@ from cli.waiting import waiting
 
 if TYPE_CHECKING:
     from runtime.live.inference import Device
+    from runtime.ray.blueprint import Blueprint
     from runtime.ray.deploy import State
-    from runtime.ray.keeper import Blueprint
 
 DEPLOYING = ("plan", "config", "requests", "node", "real", "own")
 """Options that say what to deploy."""
@@ -139,7 +139,7 @@ def _blueprint(asked: Asked) -> Blueprint:
     from placement.support.faults import suggest
     from runtime.live.answers import ServiceTimes
     from runtime.live.inference import is_inferred
-    from runtime.ray.keeper import Blueprint
+    from runtime.ray.blueprint import Blueprint
     from runtime.ray.own_model import MEND, own_model
     from runtime.simulate import match_plan
 

@@ -16,7 +16,7 @@ from runtime.live.templates import TemplateError, look_up
 from runtime.live.transport import SHOWN, CallError
 from runtime.ray.connection import NAMESPACE
 from runtime.ray.deploy import State
-from runtime.ray.keeper import replica_name
+from runtime.ray.replica import replica_name
 
 
 def endpoints_of(state: State, problem: Problem, timeout_s: float) -> Endpoints:

@@ -8,9 +8,12 @@ from typing import Any
 
 from placement.problem.outcome import Infeasible
 from placement.support.equality import ByContent
+from runtime.ray.blueprint import Blueprint
 from runtime.ray.connection import NAMESPACE
-from runtime.ray.keeper import Blueprint, Keeper, clear_groups, groups_of, sentence
+from runtime.ray.failures import own_words
+from runtime.ray.keeper import Keeper
 from runtime.ray.nodes import assign_all, gpu_nodes
+from runtime.ray.reservations import clear_groups, groups_of
 from runtime.ray.seats import seats_of
 
 DEPLOY_LOOK_S = 0.2
@@ -130,7 +133,7 @@ def state_of(name: str) -> State:
         said = ray.get(keeper.state.remote())
     except RayError as error:
         raise ValueError(
-            f"the keeper of deployment {name!r} does not answer ({sentence(error)}); every node "
+            f"the keeper of deployment {name!r} does not answer ({own_words(error)}); every node "
             "needs the same gswarm-place"
         ) from None
     return State(said["name"], said["time_scale"], said["fault"], tuple(said["replicas"]))

@@ -7,102 +7,28 @@ where only its own process ends, Ray starts it anew and it makes everything anew
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from placement.problem.plan import Plan
 from placement.problem.solution import Placement
-from placement.problem.workload import Model, Workload
-from placement.support.equality import ByContent
-from runtime.ray.nodes import NODE_ID_LABEL, Node, assign, gpu_nodes, missing
-from runtime.ray.replica import LEFT_ALONE, ReplicaActor, Serving
+from runtime.ray.blueprint import Blueprint
+from runtime.ray.failures import own_words, why_ended
+from runtime.ray.nodes import Node, assign, gpu_nodes, missing
+from runtime.ray.replica import LEFT_ALONE, ReplicaActor, Serving, replica_name
+from runtime.ray.reservations import accounted, clear_groups, reserve
 from runtime.ray.seats import Seat, gpus_of, is_free, nowhere, place_anew, seats_of
 
 if TYPE_CHECKING:
-    from runtime.live.answers import ServiceTimes
     from runtime.live.emulation import Emulator
-    from runtime.live.inference import Device
-    from runtime.ray.own_model import OwnModel
 
 KEEPER_LOOK_S = 1.0
 """How often the nodes are looked at where no replica ends: a new one may have come."""
 
 PAUSES_S = (1.0, 60.0)
 """Pause before a replica that ended is started again, doubling from the first to the last."""
-
-FRACTION = 1e-4
-"""Smallest part of a GPU that Ray accounts for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Blueprint(ByContent):
-    """All that a deployment is made of.
-
-    Parameters
-    ----------
-    name : str
-    plan : Plan
-    workload : Workload
-    times : ServiceTimes or None
-        How long emulated calls take.
-    device : {"cpu", "gpu"} or None
-        What is to infer.
-    own : mapping of str to OwnModel
-        Classes of the user's, by model.
-    time_scale : float
-        Seconds that a second of the trace takes on emulated replicas.
-    pinned : mapping of int to str
-        Nodes of single servers.
-    """
-
-    name: str
-    plan: Plan
-    workload: Workload
-    times: ServiceTimes | None
-    device: Device | None = None
-    own: Mapping[str, OwnModel] = field(default_factory=dict)
-    time_scale: float = 1.0
-    pinned: Mapping[int, str] = field(default_factory=dict)
-
-    def model(self, seat: Seat) -> Model:
-        """Model of a replica."""
-        return self.workload.models[self.workload.model_index[self.plan.model_ids[seat.model]]]
-
-
-def replica_name(deployment: str, replica: int) -> str:
-    """Name of a replica's actor."""
-    return f"{deployment}/replica/{replica}"
-
-
-def group_name(deployment: str, server: int) -> str:
-    """Name of a server's placement group."""
-    return f"{deployment}/server/{server}"
-
-
-def clear_groups(deployment: str) -> None:
-    """Give back all that a deployment has reserved."""
-    from ray.util import get_placement_group, remove_placement_group
-
-    for group in groups_of(deployment):
-        with suppress(ValueError):  # it was removed meanwhile
-            remove_placement_group(get_placement_group(group["name"]))
-
-
-def groups_of(deployment: str) -> list[dict[str, Any]]:
-    """Give what Ray knows of each placement group of a deployment."""
-    from ray.util import placement_group_table
-
-    mine = group_name(deployment, 0).removesuffix("0")
-    return [
-        group
-        for group in placement_group_table().values()
-        if group["name"].startswith(mine) and group["state"] != "REMOVED"
-    ]
 
 
 @dataclass
@@ -263,7 +189,7 @@ class Keeper:
         for p, running in list(self._running.items()):
             over, _ = ray.wait([running.end], timeout=0)
             if over:
-                self._fault[p] = _reason(running.end)
+                self._fault[p] = why_ended(running.end)
                 self._hold_back(p)
                 del self._running[p]
                 continue
@@ -274,7 +200,7 @@ class Keeper:
                     self._fault.pop(p, None)
                     self._pause.pop(p, None)
                 except Exception as error:
-                    self._fault[p] = sentence(error)
+                    self._fault[p] = own_words(error)
 
     def _hold_back(self, replica: int) -> None:
         """Let a replica that ended rest, longer each time it does so before it is ready."""
@@ -317,22 +243,11 @@ class Keeper:
             plan.cluster, rest, [n for n in nodes if n.id not in taken], self._blueprint.pinned
         )
         for server, node in found.items():
-            self._held[server] = _Held(node, self._reserve(server, node))
+            self._held[server] = _Held(node, reserve(self._blueprint.name, server, node))
 
     def _homeless(self) -> set[int]:
         """Servers to which replicas that stand nowhere belong."""
         return {home.server for p, home in self._home.items() if p not in self._seat}
-
-    def _reserve(self, server: int, node: Node) -> Any:
-        """Take all GPUs of a node, a bundle each: Ray, too, can then give none to others."""
-        from ray.util import placement_group
-
-        return placement_group(
-            [{"GPU": 1}] * node.gpus,
-            strategy="STRICT_PACK",
-            name=group_name(self._blueprint.name, server),
-            bundle_label_selector=[{NODE_ID_LABEL: node.id}] * node.gpus,
-        )
 
     def _find_seats(self) -> None:
         """Seat those without a node: at home where the server is back, else where there is room."""
@@ -389,34 +304,3 @@ class Keeper:
             .remote(serving, self._times)
         )
         self._running[seat.replica] = _Running(actor, actor.ready.remote(), actor.stand.remote())
-
-
-def accounted(plan: Plan, seat: Seat) -> float:
-    """Part of a GPU that Ray accounts a replica for: its memory on its first GPU.
-
-    By memory they add up to at most one on every GPU, whatever the plan puts there, and a replica
-    that has to move fits wherever its memory does.
-    """
-    instance = plan.instance
-    kind = plan.cluster.server_types[plan.cluster.server_type[seat.server]]
-    part = float(instance.memory_per_gpu_gb[seat.model]) / kind.gpu_memory_gb
-    return min(1.0, int(part / FRACTION) * FRACTION)
-
-
-def _reason(reference: Any) -> str:
-    """Say why an actor ended."""
-    import ray
-
-    try:
-        ray.get(reference)
-    except Exception as error:
-        return sentence(error)
-    return "it ended"
-
-
-def sentence(error: Exception) -> str:
-    """Give an error's own words, without those of Ray around it."""
-    cause = getattr(error, "cause", None)
-    text = str(cause if isinstance(cause, Exception) else error)
-    raised = re.findall(r"(?m)^(?:ValueError|\w*Error): (.+)$", text)
-    return " ".join((raised[-1] if raised else text.splitlines()[0]).split())

@@ -46,6 +46,11 @@ class Serving:
     keeper: str
 
 
+def replica_name(deployment: str, replica: int) -> str:
+    """Name of a replica's actor."""
+    return f"{deployment}/replica/{replica}"
+
+
 def visible_devices(gpus: Sequence[int], on_node: str | None) -> str:
     """Name a replica's GPUs as the driver is told them.
 
