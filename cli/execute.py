@@ -245,7 +245,7 @@ def _run(
     from runtime.live.backoff import RetryParams
     from runtime.live.execute import Drain, Followed, execute, scaled
     from runtime.live.station import Patience
-    from runtime.simulate import match_plan, prepare_run
+    from runtime.simulate import Dispatch, match_plan, prepare_run
 
     placement, routing = match_plan(plan, workload)
 
@@ -256,8 +256,7 @@ def _run(
             plan.cluster,
             placement,
             routing,
-            mode=asked.mode,
-            policy=asked.routing,
+            dispatch=Dispatch(mode=asked.mode, policy=asked.routing),
         )
 
     problem, policy = prepared(trace)

@@ -40,15 +40,8 @@ class Dispatch:
 
     Parameters
     ----------
-    mode : {"online", "offline"}
-        Requests at their timestamps, or all at time 0.
-    policy : str or RoutingPolicy
-        ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
-        `choose` (see `runtime.policies`), which runs on the reference engine.
-    spill_patience : float
-        A node leaves its home server when it would start there later than elsewhere by more
-        than this many times the mean service time of its whole request and its wait elsewhere
-        (`locality` only).
+    mode, policy, spill_patience
+        As `simulate` takes them.
     """
 
     mode: Mode = "online"
@@ -102,17 +95,7 @@ def simulate_placement(
     ValueError
         Where the policy is unknown or chooses a wrong replica.
     """
-    dispatch = dispatch or Dispatch()
-    problem, policy = prepare_run(
-        workload,
-        trace,
-        cluster,
-        placement,
-        routing,
-        mode=dispatch.mode,
-        policy=dispatch.policy,
-        spill_patience=dispatch.spill_patience,
-    )
+    problem, policy = prepare_run(workload, trace, cluster, placement, routing, dispatch=dispatch)
     built_in = BUILT_IN.get(policy.name) is policy
     if engine == "compiled" and not built_in:
         raise ValueError(
@@ -145,9 +128,7 @@ def prepare_run(
     placement: Placement,
     routing: Routings | None = None,
     *,
-    mode: Mode = "online",
-    policy: str | RoutingPolicy = "locality",
-    spill_patience: float = SPILL_PATIENCE,
+    dispatch: Dispatch | None = None,
 ) -> tuple[Problem, RoutingPolicy]:
     """Lay out what a run needs, simulated or live.
 
@@ -157,10 +138,9 @@ def prepare_run(
         Models and workflows.
     trace : Trace
         The requests.
-    cluster, placement, routing
-        Where replicas stand and which shares servers have, as in `simulate_placement`.
-    mode, policy, spill_patience
-        As in `Dispatch`.
+    cluster, placement, routing, dispatch
+        Where replicas stand, which shares servers have, and where calls go, as in
+        `simulate_placement`.
 
     Returns
     -------
@@ -173,6 +153,8 @@ def prepare_run(
     ValueError
         Where the policy is unknown.
     """
+    dispatch = dispatch or Dispatch()
+    mode, policy = dispatch.mode, dispatch.policy
     if isinstance(policy, str):
         if policy not in BUILT_IN:
             raise ValueError(f"no routing policy {policy!r}; there are {', '.join(BUILT_IN)}")
@@ -183,7 +165,7 @@ def prepare_run(
     else:
         shares = routing or (None,) * len(workload.workflows)
         target = assign_targets(workload, trace, placement, cluster, shares)
-    patience_s = spill_patience * _mean_request_s(workload, trace)
+    patience_s = dispatch.spill_patience * _mean_request_s(workload, trace)
     problem = build_problem(workload, trace, cluster, placement, mode, target, patience_s)
     return problem, policy
 

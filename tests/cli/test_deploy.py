@@ -26,7 +26,7 @@ from runtime.live.execute import Followed, execute
 from runtime.live.inputs import read_inputs
 from runtime.live.station import Patience
 from runtime.metrics import measure
-from runtime.simulate import match_plan, prepare_run
+from runtime.simulate import Dispatch, match_plan, prepare_run
 from tests.cli.inputs import gswarm, write_inputs
 from tests.cli.live_runs import ROOT
 from tests.runtime.ray.plans import plan_with, written
@@ -230,7 +230,11 @@ def test_a_plan_survives_the_loss_of_a_node(rig: Rig, tmp_path: Path) -> None:
     trace = read_requests(inputs["requests"], workload)
     plan = read_plan(inputs["plan"])
     problem, policy = prepare_run(
-        workload, trace, plan.cluster, *match_plan(plan, workload), mode="offline", policy="plan"
+        workload,
+        trace,
+        plan.cluster,
+        *match_plan(plan, workload),
+        dispatch=Dispatch(mode="offline", policy="plan"),
     )
     deaths = []
 

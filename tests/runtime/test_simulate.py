@@ -26,7 +26,7 @@ class Named:
 def prepared(case: Case, policy: object, patience: float = 0.3) -> object:
     return prepare_run(
         case.workload, case.trace, case.cluster, case.placement, case.routing,
-        mode=case.mode, policy=policy, spill_patience=patience,  # type: ignore[arg-type]
+        dispatch=Dispatch(case.mode, policy, patience),  # type: ignore[arg-type]
     )  # fmt: skip
 
 

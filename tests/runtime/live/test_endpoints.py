@@ -20,7 +20,7 @@ from runtime.arrays import Problem
 from runtime.live.calls import CallMaker
 from runtime.live.endpoints import read_endpoints
 from runtime.live.inputs import RequestInput
-from runtime.simulate import prepare_run
+from runtime.simulate import Dispatch, prepare_run
 from tests.runtime.cases import chain, model, trace_of
 
 
@@ -30,7 +30,7 @@ def problem() -> Problem:
     trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=int), np.ones(2))
     cluster = Cluster.homogeneous(3, 1, 80.0)
     placement = Placement.sorted(np.array([0, 0, 1]), np.array([0, 1, 2]), np.zeros(3, dtype=int))
-    return prepare_run(workload, trace, cluster, placement, policy="earliest")[0]
+    return prepare_run(workload, trace, cluster, placement, dispatch=Dispatch(policy="earliest"))[0]
 
 
 def written(folder: Path, **content: Any) -> Path:

@@ -19,7 +19,7 @@ from runtime.live.journal import Done, Failed, Past
 from runtime.live.station import Patience
 from runtime.live.transport import CallError
 from runtime.result import Course
-from runtime.simulate import prepare_run
+from runtime.simulate import Dispatch, prepare_run
 from tests.runtime.cases import chain, model, random_case, trace_of, without_ties
 from tests.runtime.live.virtual import (
     FunctionTransport,
@@ -96,7 +96,7 @@ def two_replicas(requests: int, *, slots: int = 1, gap_s: float = 1.0) -> tuple[
     )
     cluster = Cluster.homogeneous(2, 1, 80.0)
     placement = Placement.sorted(np.array([0, 0]), np.array([0, 1]), np.array([0, 0]))
-    return prepare_run(workload, trace, cluster, placement, policy="earliest")
+    return prepare_run(workload, trace, cluster, placement, dispatch=Dispatch(policy="earliest"))
 
 
 def failing(problem: Problem, when: Any) -> FunctionTransport:
@@ -169,7 +169,9 @@ def test_a_model_of_which_no_replica_answers_fails_its_requests_and_no_others() 
     trace = trace_of(workload, np.arange(20.0), np.arange(20) % 2, np.full(20, 0.4))
     cluster = Cluster.homogeneous(2, 2, 80.0)
     placement = Placement.sorted(np.array([0, 1]), np.array([0, 0]), np.array([0, 1]))
-    problem, rule = prepare_run(workload, trace, cluster, placement, policy="earliest")
+    problem, rule = prepare_run(
+        workload, trace, cluster, placement, dispatch=Dispatch(policy="earliest")
+    )
 
     def when(execution: int, replica: int, now_s: float, earlier: int) -> CallError | None:
         return gone() if replica == 0 else None

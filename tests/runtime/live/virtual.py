@@ -14,7 +14,7 @@ from runtime.live.endpoints import Endpoint, Endpoints
 from runtime.live.executor import Executor
 from runtime.live.inputs import NOTHING
 from runtime.policies import RoutingPolicy
-from runtime.simulate import prepare_run
+from runtime.simulate import Dispatch, prepare_run
 from tests.runtime.cases import Case
 
 
@@ -102,5 +102,5 @@ def make_executor(
 def problem_of(case: Case, policy: str) -> tuple[Problem, Any]:
     return prepare_run(
         case.workload, case.trace, case.cluster, case.placement, case.routing,
-        mode=case.mode, policy=policy,
+        dispatch=Dispatch(mode=case.mode, policy=policy),
     )  # fmt: skip
