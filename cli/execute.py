@@ -161,6 +161,7 @@ def command(asked: Asked) -> None:
     from runtime.live.record import check_record_name, write_record
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
+    from runtime.run_verdict import run_verdict
     from runtime.timeline import write_timeline
 
     names = ("plan", "config", "requests", "endpoints")
@@ -192,7 +193,7 @@ def command(asked: Asked) -> None:
     if asked.as_json:
         echo_json({"summary": summarize(live.run, metrics), "live": details(live)})
     elif not asked.quiet:
-        show_run(live.run, metrics)
+        show_run(live.run, metrics, run_verdict(live.run, metrics, "measured"))
         _show_details(live, asked.journal)
         for name in ("log", "trace", "record"):
             if getattr(asked, name) is not None:

@@ -6,10 +6,10 @@ from rich.console import Console
 
 from cli.terminal import output, plain, table
 from cli.verdict import show_verdict
+from placement.problem.verdict import Verdict
 from runtime.metrics import Metrics, workflow_metrics
 from runtime.result import RunResult
 from runtime.run import run_facts
-from runtime.run_verdict import run_verdict
 
 MOST_GPUS = 32
 """GPUs shown; the log lists them all."""
@@ -20,19 +20,25 @@ MOST_WORKFLOWS = 16
 
 
 def show_run(
-    run: RunResult, metrics: Metrics, next_step: tuple[str, list[str]] | None = None
+    run: RunResult,
+    metrics: Metrics,
+    verdict: Verdict,
+    next_step: tuple[str, list[str]] | None = None,
 ) -> None:
     """Print the console report, the verdict first.
 
     Parameters
     ----------
+    run : RunResult
+    metrics : Metrics
+        Of this run, and so is the verdict.
+    verdict : Verdict
     next_step : (why, words), optional
         A command to paste.
     """
     console = output()
     m = metrics
     steps = () if next_step is None else (next_step,)
-    verdict = run_verdict(run, m, "simulated" if run.simulated else "measured")
     show_verdict(console, verdict, *steps)
     router = "" if run.routing == "none" else f", routing {run.routing}"
     facts = table(plain(f"{run.scheduler}{router}, {run.problem.mode}"), "", left=2)

@@ -165,7 +165,8 @@ def command(asked: Asked) -> None:
     elif not asked.quiet:
         from cli.run_report import show_run  # and with it rich
 
-        show_run(run, metrics, next_step(asked, run_verdict(run, metrics)))
+        verdict = run_verdict(run, metrics)
+        show_run(run, metrics, verdict, next_step(asked, verdict))
         _say_difference(run, metrics, expected)
         if intervals is not None and asked.repeat is not None:
             show_intervals(intervals, asked.repeat)
