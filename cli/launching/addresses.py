@@ -70,6 +70,13 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def reached_at(listen: str) -> str:
+    """Give the address by which a server is called from its own machine."""
+    if listen in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{listen}]" if ":" in listen else listen
+
+
 def endpoints_file(
     served: Sequence[ServedReplica], hosts: Sequence[str], workload: Workload | None
 ) -> str:

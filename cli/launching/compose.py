@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cli.launching.addresses import reached_at
 from cli.launching.served import ServedReplica, need_images
-from cli.launching.shell import reached_at
 from placement.files.syntax.yaml_writer import block
 
 HEAD = """\

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from itertools import groupby
 
+from cli.launching.addresses import reached_at
 from cli.launching.served import ServedReplica
 
 HEAD = r"""#!/bin/sh
@@ -151,10 +152,3 @@ def launch_script(served: Sequence[ServedReplica], listen: str) -> str:
             lines.append("  until_healthy")
         lines.append("  ;;")
     return HEAD + "\n".join([*lines, TAIL])
-
-
-def reached_at(listen: str) -> str:
-    """Give the address by which a server is called from its own machine."""
-    if listen in ("0.0.0.0", "::"):
-        return "127.0.0.1"
-    return f"[{listen}]" if ":" in listen else listen

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from cli.launching.addresses import reached_at
 from cli.launching.served import ServedReplica
-from cli.launching.shell import reached_at
 from placement.support.escaping import visible
 
 TARGET = "gswarm-place.target"
