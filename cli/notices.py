@@ -31,6 +31,5 @@ def notices() -> Iterator[None]:
 
     with warnings.catch_warnings():
         before = warnings.showwarning
-        warnings.filterwarnings("always", module=r"placement\.reading\.")
         warnings.showwarning = show
         yield
