@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from benchmarks.kept import keep
 from benchmarks.suite_cases import Case, inputs_of, suite
@@ -23,7 +24,7 @@ from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from placement.contest import SAME_CAP, Contest
 from placement.problem.instance import build_instance
-from placement.problem.names import SHARING_MODES, Method
+from placement.problem.names import SHARING_MODES, SWITCHING, Method
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
@@ -69,17 +70,20 @@ def rows_of(case: Case, time_limit_s: float) -> list[Row]:
         except Infeasible as error:
             rows.append({**about, "method": method, "infeasible": str(error)})
             continue
-        rows += [{**about, **comparison.static_row(plans[method], p)} for p in BUILT_IN]
+        rows += _measured(comparison, plans[method], about)
     for rival, plan in _at_equal_headroom(contest, plans, time_limit_s):
         more = {**about, "at_cap_of": rival}
-        rows += [{**more, **comparison.static_row(plan, p)} for p in BUILT_IN]
+        rows += _measured(comparison, plan, more)
     for rival, plan in _for_whole_workflows(contest, rows, time_limit_s):
         more = {**about, "at_cap_of": rival, "whole_workflows": True}
-        rows += [{**more, **comparison.static_row(plan, p)} for p in BUILT_IN]
-    rows.append({**about, **comparison.switching_row("baseline")})
-    if case.mode == "offline":
-        rows.append({**about, **comparison.switching_row("offline")})
-    return rows
+        rows += _measured(comparison, plan, more)
+    schedulers = SWITCHING if case.mode == "offline" else SWITCHING[:1]
+    return rows + [about | row for row in comparison.rows(schedulers)]
+
+
+def _measured(comparison: Comparison, plan: SolveResult, about: dict[str, Any]) -> list[Row]:
+    """Run a plan under every policy."""
+    return [about | row for row in comparison.rows([(plan, policy) for policy in BUILT_IN])]
 
 
 def _options(method: Method, time_limit_s: float) -> SolveOptions:

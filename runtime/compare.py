@@ -98,28 +98,6 @@ class Comparison:
                 yield self._row(entrants[e], found)
                 found = []
 
-    def static_row(
-        self, result: SolveResult, routing: str, progress: ProgressCallback | None = None
-    ) -> Row:
-        """Run the trace over a solved placement under one routing policy.
-
-        Parameters
-        ----------
-        result : SolveResult
-            The placement, and what is proven of it.
-        routing : str
-            Name of the policy.
-        progress : callable, optional
-            Called with executions done and their total over all traces.
-        """
-        return next(self.rows([(result, routing)], progress))
-
-    def switching_row(
-        self, scheduler: SwitchingScheduler, progress: ProgressCallback | None = None
-    ) -> Row:
-        """Run the trace on GPUs that switch models."""
-        return next(self.rows([scheduler], progress))
-
     def _runner(self, entrant: Entrant) -> Runner:
         if isinstance(entrant, tuple):
             result, routing = entrant
