@@ -20,7 +20,7 @@ from runtime.engines.layout import (
 )
 from runtime.result import Course
 
-CALLED_EXECUTIONS = 500_000
+REPORTED_EXECUTIONS = 500_000
 """Executions between two reports of progress."""
 
 POLICIES = {
@@ -36,7 +36,7 @@ def run_compiled(
     policy: str,
     progress: ProgressCallback | None = None,
     *,
-    chunk: int = CALLED_EXECUTIONS,
+    chunk: int = REPORTED_EXECUTIONS,
 ) -> Course:
     """Simulate a static plan under a built-in routing policy.
 
