@@ -28,7 +28,7 @@ class Asked(InputFiles, Shown):
     """What `gswarm-place calibrate` was asked for."""
 
     log: str
-    plan: str
+    plan_file: str
     mode: Mode
     routing: str | RoutingPolicy
     gpu_fraction: bool
@@ -99,15 +99,14 @@ def command(asked: Asked) -> None:
     from runtime.calibration.observed import observe, read_log
     from runtime.simulate import simulate
 
-    needed = ("log", "plan", "config", "requests")
-    inputs = tuple(getattr(asked, name) for name in needed)
+    inputs = (asked.log, asked.plan_file, asked.config, asked.requests)
     outputs = {
         "-o": asked.output,
         "--cluster-out": asked.cluster_out,
         "--plot": asked.plot,
     }
     check_outputs(outputs, inputs)
-    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
+    plan, workload, trace = load_run(asked.plan_file, asked.config, asked.requests)
     with waiting("reading the log"):
         observed = observe(read_log(asked.log), workload, trace, plan.cluster, asked.log)
     with waiting("fitting"):

@@ -12,7 +12,13 @@ from cli.asked import Shown, takes
 from cli.interruption import last_words
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import Number, deployment_option, output_options, ray_option
+from cli.options import (
+    deployment_option,
+    emulated_scale_option,
+    output_options,
+    ray_option,
+    service_times_option,
+)
 from cli.waiting import waiting
 
 if TYPE_CHECKING:
@@ -46,12 +52,7 @@ class Asked(Shown):
 @click.option(
     "--config", type=click.Path(), metavar="FILE", help="Models and workflows (JSON, YAML)."
 )
-@click.option(
-    "--requests",
-    type=click.Path(),
-    metavar="FILE",
-    help="Trace that says how long each emulated call takes; without it the config does.",
-)
+@service_times_option
 @ray_option("HOST:PORT of the cluster's head; auto for the one on this machine.", required=True)
 @deployment_option
 @click.option(
@@ -74,13 +75,7 @@ class Asked(Shown):
     help="Serve a model by a class of your own: module:Class or path/to/file.py:Class "
     "(docs/running.md); may be given many times.",
 )
-@click.option(
-    "--time-scale",
-    type=Number(above_low=True, high=1e6),
-    default=1.0,
-    show_default=True,
-    help="Seconds that an emulated second takes: 0.1 is ten times as fast.",
-)
+@emulated_scale_option
 @click.option("--status", is_flag=True, help="Say where every replica stands, and what is missing.")
 @click.option("--down", is_flag=True, help="Take the deployment down; none there is no error.")
 @output_options

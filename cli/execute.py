@@ -50,7 +50,7 @@ DRAINING = "finishing the requests that have begun; once more to stop at once"
 class Asked(InputFiles, Shown):
     """What `gswarm-place execute` was asked for."""
 
-    plan: str
+    plan_file: str
     endpoints: str | None
     ray: str | None
     name: str
@@ -164,7 +164,6 @@ def command(asked: Asked) -> None:
     from runtime.run_verdict import run_verdict
     from runtime.timeline import write_timeline
 
-    names = ("plan", "config", "requests", "endpoints")
     if asked.endpoints is not None and asked.ray is not None:
         raise click.UsageError(
             "--endpoints and --ray both say whom to call; take --ray where `deploy` has deployed "
@@ -172,11 +171,11 @@ def command(asked: Asked) -> None:
         )
     check_outputs(
         {f"--{name}": getattr(asked, name) for name in ("log", "trace", "journal", "record")},
-        [getattr(asked, name) for name in names],
+        (asked.plan_file, asked.config, asked.requests, asked.endpoints),
     )
     if asked.record is not None:
         check_record_name(asked.record)
-    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
+    plan, workload, trace = load_run(asked.plan_file, asked.config, asked.requests)
     inputs = read_inputs(asked.requests, trace.request_ids)
     with _driver(asked.ray):
         live = _run(plan, workload, trace, inputs, asked)
@@ -297,9 +296,8 @@ def _journal(asked: Asked, routing: str) -> Journal | None:
 
     if asked.journal is None:
         return None
-    files = {name: getattr(asked, name) for name in ("plan", "config", "requests")}
     made_of = {
-        **hash_inputs(**files),
+        **hash_inputs(plan=asked.plan_file, config=asked.config, requests=asked.requests),
         "mode": asked.mode,
         "routing": routing,
         "time scale": repr(asked.time_scale),

@@ -15,6 +15,7 @@ from cli.file_arguments import check_outputs, load_inputs
 from cli.json_output import echo_json
 from cli.launching import ENGINES, LAUNCH_FORMS, EngineName
 from cli.missing import Complete
+from cli.options import plan_option
 from placement.problem.names import MODES, ROUTERS
 
 if TYPE_CHECKING:
@@ -52,14 +53,7 @@ class Asked(Shown):
 
 
 @click.command(cls=Complete)
-@click.option(
-    "--plan",
-    "plan_file",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="Plan made by solve.",
-)
+@plan_option()
 @click.option(
     "--format",
     "form",

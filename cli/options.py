@@ -99,7 +99,30 @@ def input_options(function: F) -> F:
 
 def plan_option(text: str = "The plan that `solve` wrote.") -> Callable[[F], F]:
     """``--plan``, without which the command has nothing to do."""
-    return click.option("--plan", required=True, type=click.Path(), metavar="FILE", help=text)
+    return click.option(
+        "--plan", "plan_file", required=True, type=click.Path(), metavar="FILE", help=text
+    )
+
+
+def service_times_option(function: F) -> F:
+    """``--requests`` of what emulates calls, which can do without."""
+    return click.option(
+        "--requests",
+        type=click.Path(),
+        metavar="FILE",
+        help="Trace that says how long each emulated call takes; without it the config does.",
+    )(function)
+
+
+def emulated_scale_option(function: F) -> F:
+    """``--time-scale`` of what emulates calls."""
+    return click.option(
+        "--time-scale",
+        type=Number(above_low=True, high=1e6),
+        default=1.0,
+        show_default=True,
+        help="Seconds that an emulated second takes: 0.1 is ten times as fast.",
+    )(function)
 
 
 def routing_option(text: str) -> Callable[[F], F]:

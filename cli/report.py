@@ -12,7 +12,7 @@ from cli.asked import InputFiles, Shown, takes
 from cli.file_arguments import check_outputs, hash_inputs, load_run
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import input_options, output_options
+from cli.options import input_options, output_options, plan_option
 from cli.waiting import waiting
 from placement.problem.names import MODES, ROUTERS
 
@@ -39,14 +39,7 @@ class Asked(InputFiles, Shown):
 
 
 @click.command(cls=Complete)
-@click.option(
-    "--plan",
-    "plan_file",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="Plan made by solve.",
-)
+@plan_option()
 @input_options
 @click.option(
     "--mode",

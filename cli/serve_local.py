@@ -11,7 +11,7 @@ from cli.asked import Shown, takes
 from cli.file_arguments import check_outputs
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import Number, output_options, plan_option
+from cli.options import emulated_scale_option, output_options, plan_option, service_times_option
 from cli.waiting import waiting
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Asked(Shown):
     """What `gswarm-place serve-local` was asked for."""
 
-    plan: str
+    plan_file: str
     config: str
     requests: str | None
     endpoints: str
@@ -41,12 +41,7 @@ class Asked(Shown):
     metavar="FILE",
     help="Models and workflows (JSON, YAML).",
 )
-@click.option(
-    "--requests",
-    type=click.Path(),
-    metavar="FILE",
-    help="Trace that says how long each emulated call takes; without it the config does.",
-)
+@service_times_option
 @click.option(
     "-o",
     "--endpoints",
@@ -69,13 +64,7 @@ class Asked(Shown):
     show_default=True,
     help="Of replica 0, the next for replica 1 and so on; 0 takes any that are free.",
 )
-@click.option(
-    "--time-scale",
-    type=Number(above_low=True, high=1e6),
-    default=1.0,
-    show_default=True,
-    help="Seconds that an emulated second takes: 0.1 is ten times as fast.",
-)
+@emulated_scale_option
 @click.option(
     "--real",
     type=click.Choice(["cpu", "gpu"]),
@@ -112,9 +101,9 @@ def command(asked: Asked) -> None:
         write_endpoints,
     )
 
-    inputs = [getattr(asked, name) for name in ("plan", "config", "requests")]
+    inputs = (asked.plan_file, asked.config, asked.requests)
     check_outputs({"--endpoints": asked.endpoints}, inputs)
-    plan = read_plan(asked.plan)
+    plan = read_plan(asked.plan_file)
     workload = read_config(asked.config)
     trace = None
     if asked.requests is not None:
