@@ -13,7 +13,7 @@ from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
 from cli.file_arguments import check_outputs, load_inputs
 from cli.interruption import last_words
 from cli.json_output import echo_json
-from cli.missing import Complete
+from cli.missing import Complete, needs_cluster
 from cli.options import (
     cluster_options,
     headroom_options,
@@ -66,7 +66,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
         return [next((mode for mode in SHARING_MODES if mode == self.sharing), None)]
 
 
-@click.command(cls=Complete)
+@click.command(cls=Complete, needs=needs_cluster)
 @input_options
 @cluster_options
 @click.option(

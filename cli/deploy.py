@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,8 @@ from cli.options import (
 from cli.waiting import waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtime.live.inference import Device
     from runtime.ray.blueprint import Blueprint
     from runtime.ray.deploy import State
@@ -47,7 +49,14 @@ class Asked(Shown):
     status: bool
 
 
-@click.command(cls=Complete)
+def _needs(found: Mapping[str, Any]) -> list[str]:
+    """What to deploy, where something is."""
+    if found.get("down") or found.get("status"):
+        return []
+    return [f"--{name}" for name in ("plan", "config") if found.get(name) is None]
+
+
+@click.command(cls=Complete, needs=_needs)
 @click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
 @click.option(
     "--config", type=click.Path(), metavar="FILE", help="Models and workflows (JSON, YAML)."

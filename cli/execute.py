@@ -26,7 +26,7 @@ from cli.options import (
 from cli.waiting import CallProgress, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from placement.problem.names import Mode
@@ -67,7 +67,12 @@ class Asked(InputFiles, Shown):
     trace: str | None
 
 
-@click.command(cls=Complete)
+def _needs(found: Mapping[str, Any]) -> list[str]:
+    """Somebody to call."""
+    return [] if found.get("endpoints") or found.get("ray") else ["--endpoints"]
+
+
+@click.command(cls=Complete, needs=_needs)
 @plan_option()
 @input_options
 @click.option(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from cli.asked import Shown, takes
 from cli.file_arguments import check_outputs
 from cli.json_output import echo_json
-from cli.missing import Complete
+from cli.missing import INPUT, Complete
 from cli.options import Number, output_options, seed_option
 from cli.waiting import waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from placement.problem.cluster import FloatArray
 
 DEFAULT_REQUESTS = 1000
@@ -41,7 +43,13 @@ class Asked(Shown):
     requests_out: str
 
 
-@click.command(cls=Complete)
+def _needs(found: Mapping[str, Any]) -> list[str]:
+    """A config, whether it is there or to be made."""
+    made_for = found.get("config") or found.get("config_out")
+    return [INPUT] if made_for is None else []
+
+
+@click.command(cls=Complete, needs=_needs)
 @click.option(
     "--config",
     type=click.Path(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,28 @@ INPUT = "--config FILE or --config-out FILE"
 FILES = ("--config", "--requests", "--plan", "--requests-out", "--endpoints", "--log")
 
 
+Needs = Callable[[Mapping[str, Any]], list[str]]
+"""Names what a command lacks, as the user would write it, by the values of its options."""
+
+
+def needs_cluster(found: Mapping[str, Any]) -> list[str]:
+    """Need a cluster, by either way of saying what it is."""
+    given = found.get("gpus") is not None or found.get("cluster_file") is not None
+    return [] if given else [CLUSTER]
+
+
 class Complete(click.Command):
     """Looks for all that is needed before it says that anything is missing.
 
-    Beside what click knows to be required there is what depends on other options: the cluster,
-    the plan of a simulation, the config of a new trace.
+    Parameters
+    ----------
+    needs : callable, optional
+        What depends on other options, beside what click knows to be required.
     """
+
+    def __init__(self, *args: Any, needs: Needs | None = None, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._needs = needs
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, or say what is missing and how the command would be whole."""
@@ -52,21 +68,7 @@ class Complete(click.Command):
             for p in self.params
             if p.required and found.get(p.name or "") is None
         ]
-        static = (found.get("scheduler") or "static") == "static"
-        if ctx.info_name == "simulate" and static and found.get("plan") is None:
-            lacking.append("--plan")
-        placing = ctx.info_name in ("solve", "compare")
-        placing = placing or (ctx.info_name == "simulate" and not static)
-        if placing and found.get("gpus") is None and found.get("cluster_file") is None:
-            lacking.append(CLUSTER)
-        if ctx.info_name == "execute" and not (found.get("endpoints") or found.get("ray")):
-            lacking.append("--endpoints")
-        if ctx.info_name == "deploy" and not (found.get("down") or found.get("status")):
-            lacking += [f"--{name}" for name in ("plan", "config") if found.get(name) is None]
-        made_for = found.get("config") or found.get("config_out")
-        if ctx.info_name == "generate" and made_for is None:
-            lacking.append(INPUT)
-        return lacking
+        return lacking if self._needs is None else lacking + self._needs(found)
 
     def _incomplete(
         self, ctx: click.Context, given: list[str], found: Mapping[str, Any]

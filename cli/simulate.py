@@ -10,7 +10,7 @@ import click
 from cli.asked import InputFiles, SharedCluster, Shown, share_gpus, takes
 from cli.file_arguments import check_outputs, load_inputs, load_run
 from cli.json_output import echo_json
-from cli.missing import Complete
+from cli.missing import Complete, needs_cluster
 from cli.options import (
     cluster_options,
     gpu_sharing_option,
@@ -26,7 +26,7 @@ from cli.waiting import RunProgress, waiting
 from placement.problem.names import SCHEDULERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from placement.problem.names import Mode, Scheduler
     from placement.problem.trace import Trace
@@ -55,7 +55,14 @@ class Asked(InputFiles, SharedCluster, Shown):
     ray: str | None
 
 
-@click.command(cls=Complete)
+def _needs(found: Mapping[str, Any]) -> list[str]:
+    """A plan, or for a scheduler without one the cluster."""
+    if (found.get("scheduler") or "static") != "static":
+        return needs_cluster(found)
+    return ["--plan"] if found.get("plan") is None else []
+
+
+@click.command(cls=Complete, needs=_needs)
 @click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
 @click.option(
     "--scheduler",

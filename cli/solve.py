@@ -11,7 +11,7 @@ from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
 from cli.file_arguments import ask_before_replacing, check_outputs, hash_inputs, load_inputs
 from cli.interruption import EarlyEnd, early_end
 from cli.json_output import echo_json
-from cli.missing import Complete
+from cli.missing import Complete, needs_cluster
 from cli.options import (
     Number,
     cluster_options,
@@ -75,7 +75,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     refine_budget: float
 
 
-@click.command(cls=Complete)
+@click.command(cls=Complete, needs=needs_cluster)
 @input_options
 @cluster_options
 @click.option(
