@@ -63,12 +63,7 @@ def test_intervals_keep_the_shape_of_the_summary_and_what_a_metric_can_be() -> N
     assert isinstance(found["request_latency"], dict) and set(found["request_latency"]) == {"p99"}
 
 
-ARRIVAL = 0.3
-
-
-SERVICE = 1.0
-
-
+ARRIVAL, SERVICE = 0.3, 1.0
 SOJOURN = 1.0 / (SERVICE - ARRIVAL)
 
 

@@ -9,7 +9,6 @@ import pytest
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.outcome import Infeasible
 from runtime.ray.nodes import Node, assign, assign_all
-from runtime.ray.replica import visible_devices
 
 FOUR = Cluster.homogeneous(12, 4)
 MIXED = Cluster((ServerType("old", 1, 4, 40.0), ServerType("new", 2, 4, 80.0)))
@@ -55,11 +54,3 @@ def test_types_of_one_size_are_not_guessed() -> None:
         assign_all(MIXED, [0, 1], [node("1"), node("2")])
     nodes = [node("1", kind="new"), node("2", kind="old")]
     assert chosen(assign_all(MIXED, [0, 1], nodes)) == {0: "2", 1: "1"}
-
-
-def test_gpus_are_named_as_the_node_names_them() -> None:
-    """A node that was started with some of its machine's GPUs counts its own."""
-    assert visible_devices([2, 3], None) == "2,3"
-    assert visible_devices([0, 1], "4,GPU-5ab,6") == "4,GPU-5ab"
-    with pytest.raises(ValueError, match="the plan uses GPU 3"):
-        visible_devices([2, 3], "4,5,6")
