@@ -93,6 +93,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.heuristics.random": (
         ("placement.heuristics.test_rules",), "all methods keep the rules, by name",
     ),
+    "placement.heuristics.search_arrays": (
+        ("placement.heuristics.test_water_filling", "placement.heuristics.test_local_search"),
+        "what the compiled heuristics run on",
+    ),
     "placement.heuristics.selective_replication": (
         ("placement.heuristics.test_rules", "placement.portfolio.test_starts"),
         "all methods keep the rules, by name",

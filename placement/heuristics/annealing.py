@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.heuristics import water_filling
-from placement.heuristics.water_filling import UNSERVED_PENALTY, Demands, Servers, fill_score
+from placement.heuristics import search_arrays, water_filling
+from placement.heuristics.search_arrays import Demands, Servers
+from placement.heuristics.water_filling import UNSERVED_PENALTY, fill_score
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
 
-CALLED = (water_filling.__file__,)
+CALLED = (water_filling.__file__, search_arrays.__file__)
 """Where the compiled functions live that those here call."""
 
 UNCOVERED_PENALTY = 100.0
@@ -28,7 +29,7 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
     Parameters
     ----------
     demand : Demands
-        Rates, work and links of all workflows, as `water_filling` has them.
+        Rates, work and links of all workflows, as `search_arrays` has them.
     servers : Servers
         What is placed where.
     used : int64

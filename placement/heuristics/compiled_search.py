@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from placement.heuristics.annealing import anneal, score_of
-from placement.heuristics.water_filling import flatten_demand, lay_out
+from placement.heuristics.search_arrays import flatten_demand, lay_out
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement

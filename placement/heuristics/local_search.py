@@ -11,13 +11,9 @@ import numpy as np
 from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.compiled_search import ready
 from placement.heuristics.greedy import greedy
+from placement.heuristics.search_arrays import Servers, flatten_demand, lay_out
 from placement.heuristics.tiling import repeat, shrink
-from placement.heuristics.water_filling import (
-    Servers,
-    flatten_demand,
-    lay_out,
-    water_fill,
-)
+from placement.heuristics.water_filling import water_fill
 from placement.params.heuristic_params import LocalSearchParams
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance

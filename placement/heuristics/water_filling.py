@@ -8,23 +8,28 @@ routing program would reach for the same placement.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from placement.heuristics import search_arrays
+from placement.heuristics.search_arrays import (
+    Demands,
+    Servers,
+    flatten_demand,
+    lay_out,
+    richest_first,
+)
 from placement.params.search_params import DEFAULTS, SearchParams
-from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.shared_capacity import MOST_TOGETHER, can_load, kept_at_least
 from placement.problem.solution import Flows, Placement, Solution, settle
-from placement.problem.space import BoolArray
 from placement.support.machine_code import compiled
+
+CALLED = (search_arrays.__file__,)
+"""What compiled code is made of, beside this file."""
 
 UNSERVED_PENALTY = 10.0
 """Score lost when nothing is served; far above any locality, so overload is mended first."""
-
-RARE = 1e-3
-"""Least weight of a node left unserved, over that of an average one."""
 
 SERVED_ROUNDING = 1e-8
 """Part of a node's rate that may be missing in a routing: the noise of repeated subtraction."""
@@ -33,145 +38,12 @@ SERVED_ROUNDING = 1e-8
 _EPS = 1e-9
 
 
-class Demands(NamedTuple):
-    """Active workflows end to end, richest in locality per GPU-second first.
-
-    Parameters
-    ----------
-    node_ptr, link_ptr : int64, shape (W + 1,)
-        Where the nodes and links of each workflow begin.
-    node_model, node_work : shape (sum of V,)
-    link_u, link_v : int64, shape (sum of E,)
-        Ends of each link, as positions in `node_model`.
-    rate, whole_value, link_value : float64, shape (W,)
-        lambda_w, and the values of a unit of rate of the whole workflow and of one local link.
-    missing : float64, shape (W,)
-        Share of all node executions that a unit of rate of one node is.
-    gpus_required : int64, shape (M,)
-    load_cap : float
-    counted : bool, shape (M,)
-        Models whose replicas can be loaded, on some server.
-    kept : float64, shape (Q,)
-        Part of the cap that 0, 1, 2, ... of these bear on one GPU together; the last is for more.
-    """
-
-    node_ptr: IntArray
-    node_model: IntArray
-    node_work: FloatArray
-    link_ptr: IntArray
-    link_u: IntArray
-    link_v: IntArray
-    rate: FloatArray
-    whole_value: FloatArray
-    link_value: FloatArray
-    missing: FloatArray
-    gpus_required: IntArray
-    load_cap: float
-    counted: BoolArray
-    kept: FloatArray
-
-
-class Servers(NamedTuple):
-    """GPUs and speed of each server, and the replicas laid out on it.
-
-    Parameters
-    ----------
-    gpus : int64, shape (S,)
-    speed : float64, shape (S,)
-    size : int64, shape (S,)
-        Replicas on each server.
-    model, start : int64, shape (S, K)
-        Model and first GPU of each replica; the first `size` entries of a row count.
-    """
-
-    gpus: IntArray
-    speed: FloatArray
-    size: IntArray
-    model: IntArray
-    start: IntArray
-
-
 @dataclass(frozen=True)
 class Filling:
     """Score of a placement: locality less the penalty, and the share of demand not served."""
 
     score: float
     unserved: float
-
-
-def flatten_demand(instance: Instance) -> Demands:
-    """Lay the active workflows end to end for the compiled kernels."""
-    k = instance.gpus_required
-    slowest = min(t.speed for t in instance.cluster.server_types)
-    order = _in_order(instance)
-    flows = [instance.workflows[w] for w in order]
-    node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
-    link_ptr = np.cumsum([0] + [len(f.links) for f in flows]).astype(np.int64)
-    links = [f.links + base for f, base in zip(flows, node_ptr, strict=False)]
-    ends = np.concatenate(links) if links else np.zeros((0, 2), dtype=np.int64)
-    rate = np.array([f.rate for f in flows])
-    unit = np.array([f.unit for f in flows])
-    nodes = np.diff(node_ptr)
-    # A rare workflow must be served too, whatever little it is worth.
-    share = np.maximum(rate * unit / (rate * unit * nodes).sum(), RARE / nodes.sum())
-    return Demands(
-        node_ptr=node_ptr,
-        node_model=np.concatenate([f.node_model for f in flows]).astype(np.int64),
-        node_work=np.concatenate([f.work_s for f in flows]).astype(np.float64),
-        link_ptr=link_ptr,
-        link_u=np.ascontiguousarray(ends[:, 0]).astype(np.int64),
-        link_v=np.ascontiguousarray(ends[:, 1]).astype(np.int64),
-        rate=rate,
-        whole_value=np.array([_value(instance, w) for w in order]),
-        link_value=np.array([instance.locality_weights(w)[1] for w in order]),
-        missing=share / rate,
-        gpus_required=k,
-        load_cap=instance.load_cap,
-        counted=np.array([can_load(instance, m, slowest) for m in range(len(k))], dtype=np.bool_),
-        kept=np.array(kept_at_least(instance, MOST_TOGETHER)),
-    )
-
-
-def _value(instance: Instance, w: int) -> float:
-    """Locality of a unit of rate of a workflow that is kept whole."""
-    whole, link = instance.locality_weights(w)
-    return whole + link * len(instance.workflows[w].links)
-
-
-def _in_order(instance: Instance) -> list[int]:
-    """Active workflows, richest in locality per GPU-second first."""
-    k = instance.gpus_required
-
-    def density(w: int) -> float:
-        f = instance.workflows[w]
-        gpu_seconds = float((f.work_s * k[f.node_model]).sum())
-        return _value(instance, w) / max(gpu_seconds, 1e-300)
-
-    return sorted(instance.active_workflows, key=lambda w: -density(w))
-
-
-def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers:
-    """Arrays of the placement, one row a server, with room for `width` replicas.
-
-    Parameters
-    ----------
-    instance : Instance
-        With the cluster.
-    placement : Placement
-        In its canonical order.
-    width : int
-        Replicas that a row has room for at least.
-    """
-    cluster = instance.cluster
-    size = np.bincount(placement.server, minlength=cluster.n_servers).astype(np.int64)
-    width = max(width, int(size.max(initial=1)))
-    model = np.zeros((cluster.n_servers, width), dtype=np.int64)
-    start = np.zeros((cluster.n_servers, width), dtype=np.int64)
-    # The canonical order of a placement is by server, so positions restart with each server.
-    column = np.arange(placement.n_replicas) - np.repeat(np.cumsum(size) - size, size)
-    model[placement.server, column] = placement.model
-    start[placement.server, column] = placement.start
-    return Servers(cluster.server_gpus, cluster.server_speed, size, model, start)
 
 
 def water_fill(instance: Instance, placement: Placement) -> Filling:
@@ -211,7 +83,7 @@ def filled_routing(
     asked = np.repeat(demand.rate, np.diff(demand.node_ptr))
     if (served.sum(axis=1) < asked * (1 - SERVED_ROUNDING)).any():
         return None
-    order = np.repeat(_in_order(instance), np.diff(demand.node_ptr))
+    order = np.repeat(richest_first(instance), np.diff(demand.node_ptr))
     position = np.arange(len(order)) - np.repeat(demand.node_ptr[:-1], np.diff(demand.node_ptr))
     node, server = np.nonzero(served)
     flows = Flows(order[node], position[node], server, served[node, server])
@@ -219,14 +91,14 @@ def filled_routing(
     return settle(instance, Solution(placement, flows, carried[placement.server, column]))
 
 
-@compiled()
+@compiled(calls=CALLED)
 def fill_score(demand: Demands, servers: Servers) -> tuple[float, float]:  # pragma: no cover
     """As `fill`, without a record of the rates."""
     found: tuple[float, float] = fill(demand, servers, np.zeros((0, 0)), np.zeros((0, 0)))
     return found
 
 
-@compiled()
+@compiled(calls=CALLED)
 def fill(
     demand: Demands, servers: Servers, served: FloatArray, carried: FloatArray
 ) -> tuple[float, float]:  # pragma: no cover
@@ -325,7 +197,7 @@ def fill(
     return value, unserved
 
 
-@compiled()
+@compiled(calls=CALLED)
 def _fill_links(demand, servers, s, w, active, left, free, need, has, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Serve groups of linked nodes of w on s, dropping nodes as they run out."""
     first, last = demand.node_ptr[w], demand.node_ptr[w + 1]
@@ -358,7 +230,7 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has, served, ca
     return value
 
 
-@compiled()
+@compiled(calls=CALLED)
 def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Replica of the model on s whose block has the most capacity left; -1 for none."""
     best, most = -1, _EPS
@@ -373,7 +245,7 @@ def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-d
     return best
 
 
-@compiled()
+@compiled(calls=CALLED)
 def _fill_group(demand, servers, s, first, last, active, left, free, need, served, carried):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Serve the active nodes in [first, last) on s at one common rate, as high as it goes."""
     total = 0.0
