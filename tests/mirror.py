@@ -60,9 +60,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.files.syntax.yaml_writer": (
         ("placement.files.test_names",), "any name is written, and read by two parsers",
     ),
-    "placement.files.workflow_edges": (
-        ("placement.files.test_config_file",), "edges are part of a config",
-    ),
     "placement.generate.trace_writer": (
         ("placement.generate.test_synthetic", "placement.files.test_names"),
         "what is generated is written and read in every format",

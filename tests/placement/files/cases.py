@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 import yaml
 
 from placement.files.config_file import read_config
 from placement.problem.workload import Workload
+from placement.support.faults import InputError
 
 CONFIG: dict[str, Any] = {
     "models": {
@@ -126,6 +128,17 @@ def line_of(path: Path, key: str) -> int:
             name, node = next(pair for pair in node.value if pair[0].value == part)
             line = name.start_mark.line
     return line + 1
+
+
+def fault_of_config(path: Path, key: str) -> str:
+    """The one fault of a config: it names file, dotted key and line, and says what to do."""
+    with pytest.raises(InputError) as caught:
+        read_config(path)
+    assert len(caught.value.faults) == 1
+    text = str(caught.value)
+    assert text.startswith(f"{path}: {key} (line {line_of(path, key)}): "), text
+    assert "; " in text
+    return text
 
 
 CLUSTER: dict[str, Any] = {
