@@ -59,8 +59,8 @@ def placement_map(plan: Plan) -> Table:
     colour = {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(used)}
     rows: dict[tuple[int, tuple[tuple[int, int], ...]], list[int]] = {}
     contents: list[list[tuple[int, int]]] = [[] for _ in range(cluster.n_servers)]
-    for m, s, i in zip(placement.model, placement.server, placement.start, strict=True):
-        contents[s].append((int(i), int(m)))
+    for m, s, i in placement.replicas():
+        contents[s].append((i, m))
     for s, content in enumerate(contents):
         rows.setdefault((int(cluster.server_gpus[s]), tuple(content)), []).append(s)
     kinds = list(rows.items())

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from placement.problem.plan import Plan
-from placement.problem.solution import Placement, evaluate
+from placement.problem.solution import evaluate
 from placement.problem.verdict import Remark
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
@@ -201,8 +201,7 @@ def _loss(plan: Plan, rows: Iterable[int], settings: SolverSettings) -> str:
     instance = plan.instance
     left = np.ones(plan.placement.n_replicas, dtype=bool)
     left[list(rows)] = False
-    p = plan.placement
-    without = Placement(p.model[left], p.server[left], p.start[left])
+    without = plan.placement.only(left)
     there = without.replicas_per_model(len(instance.model_ids))
     if not there[list(instance.used_models)].all():
         return "without it nobody serves the model"
@@ -245,9 +244,7 @@ def _alike(plan: Plan, servers: list[int]) -> list[list[int]]:
     """Groups of servers that hold the same and serve the same shares; who serves most first."""
     placement = plan.placement
     content: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for m, s, i in zip(
-        placement.model.tolist(), placement.server.tolist(), placement.start.tolist(), strict=True
-    ):
+    for m, s, i in placement.replicas():
         content[s].append((m, i))
     served = np.zeros(plan.cluster.n_servers)
     share: dict[int, list[tuple[int, float]]] = defaultdict(list)

@@ -79,9 +79,8 @@ class Migration:
 
 def blocks(plan: Plan) -> list[Block]:
     """Replicas of a plan, in its order."""
-    p, gpus = plan.placement, plan.instance.gpus_required
-    rows = zip(p.server.tolist(), p.start.tolist(), p.model.tolist(), strict=True)
-    return [Block(s, i, plan.model_ids[m], int(gpus[m])) for s, i, m in rows]
+    gpus = plan.instance.gpus_required
+    return [Block(s, i, plan.model_ids[m], int(gpus[m])) for m, s, i in plan.placement.replicas()]
 
 
 def migration(old: Plan, new: Plan) -> Migration:

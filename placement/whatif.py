@@ -169,4 +169,4 @@ def surviving(instance: Instance, placement: Placement) -> Placement:
     before = np.cumsum(dead, axis=1)
     end = placement.start + instance.gpus_required[placement.model]
     whole = before[placement.server, end] == before[placement.server, placement.start]
-    return Placement(placement.model[whole], placement.server[whole], placement.start[whole])
+    return placement.only(whole)

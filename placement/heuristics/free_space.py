@@ -6,7 +6,7 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement
+from placement.problem.solution import Placement, Replica
 from placement.problem.space import (
     BoolArray,
     cluster_rooms_gb,
@@ -38,7 +38,7 @@ class Room:
         self.count = np.zeros((len(instance.model_ids), servers), dtype=np.int64)
         self.empty = cluster.usable_gpus.copy()
         """Usable GPUs without a replica on each server, shape (S,)."""
-        self._placed: list[tuple[int, int, int]] = []
+        self._placed: list[Replica] = []
         self._starts: dict[int, list[tuple[int, int]]] = {}
         self._open: dict[int, BoolArray] = {}
         if not cluster.plain:
@@ -73,7 +73,7 @@ class Room:
             self._open[model] = cluster_starts(self.instance, model)
         return self._open[model]
 
-    def __contains__(self, replica: tuple[int, int, int]) -> bool:
+    def __contains__(self, replica: Replica) -> bool:
         """Whether a replica, as model, server and first GPU, stands."""
         return replica[1:] in self._starts.get(replica[0], ())
 
@@ -114,8 +114,7 @@ class Room:
 
     def placement(self) -> Placement:
         """Everything placed so far."""
-        columns = np.array(self._placed, dtype=np.int64).reshape(-1, 3).T
-        return Placement.sorted(columns[0], columns[1], columns[2])
+        return Placement.of(self._placed)
 
     def free_gpus(self) -> int:
         """GPUs that hold no replica."""

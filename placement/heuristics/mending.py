@@ -9,13 +9,10 @@ import numpy as np
 from placement.heuristics.free_space import Room
 from placement.problem.instance import Instance
 from placement.problem.placement_rules import no_requirements
-from placement.problem.solution import Placement
+from placement.problem.solution import Placement, Replica
 from placement.problem.space import ServerSpace, keep_what_fits, pins
 from placement.problem.violations import rule_violations
 from placement.solver.budget import tick
-
-Replica = tuple[int, int, int]
-"""Model, server, first GPU."""
 
 
 def mend(instance: Instance, placement: Placement) -> Placement | None:
@@ -49,8 +46,7 @@ class _Mending:
     def __init__(self, instance: Instance, placement: Placement) -> None:
         self.instance = instance
         self.wanted = instance.requirements or no_requirements(len(instance.model_ids))
-        columns = (placement.model, placement.server, placement.start)
-        self.rows: list[Replica] = list(zip(*(c.tolist() for c in columns), strict=True))
+        self.rows = placement.replicas()
         self.pinned: set[Replica] = set()
         if not instance.cluster.plain:
             self._clear()
@@ -169,5 +165,4 @@ class _Mending:
 
     def placement(self) -> Placement:
         """The replicas as they stand."""
-        columns = np.array(self.rows, dtype=np.int64).reshape(-1, 3).T
-        return Placement.sorted(columns[0], columns[1], columns[2])
+        return Placement.of(self.rows)

@@ -84,10 +84,10 @@ def _candidates(
     count = placement.replicas_per_model(len(instance.model_ids))
     share = instance.model_work / np.maximum(1, count)
     contents: dict[int, list[tuple[int, int]]] = {}
-    for m, s, i in zip(placement.model, placement.server, placement.start, strict=True):
-        if (int(m), int(s), int(i)) not in room:
-            room.put(int(m), int(s), int(i), float(share[m]))
-        contents.setdefault(int(s), []).append((int(m), int(i)))
+    for m, s, i in placement.replicas():
+        if (m, s, i) not in room:
+            room.put(m, s, i, float(share[m]))
+        contents.setdefault(s, []).append((m, i))
     kind = instance.cluster.server_type
     found = []
     for m in sorted(instance.used_models, key=lambda m: (-share[m], m))[: params.neediest]:

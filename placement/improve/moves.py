@@ -11,11 +11,10 @@ from placement.params.revision_params import RefineParams
 from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution
+from placement.problem.solution import Placement, Replica, Solution
 from placement.problem.violations import rule_violations
 
-Rows = list[tuple[int, int, int]]
-"""(model, server, first GPU) of replicas."""
+Rows = list[Replica]
 
 
 def random_neighbour(
@@ -38,10 +37,9 @@ def random_neighbour(
     rows = move(instance, solution, pressure, rng, params)
     if rows is None:
         return None
-    model, server, start = np.array(sorted(rows), dtype=np.int64).reshape(-1, 3).T
-    if set(instance.used_models) - set(model.tolist()):
+    if set(instance.used_models) - {m for m, _, _ in rows}:
         return None
-    placement = Placement.sorted(model, server, start)
+    placement = Placement.of(rows)
     return None if rule_violations(instance, placement) else placement
 
 
@@ -141,11 +139,8 @@ MOVES: tuple[Move, ...] = (_add, _add, _replace, _replace, _move, _swap, _drop, 
 
 
 def _rows(placement: Placement) -> Rows:
-    rows = zip(
-        placement.model.tolist(), placement.server.tolist(), placement.start.tolist(), strict=True
-    )
     # Two replicas of a model on one block are worth no more than one.
-    return list(dict.fromkeys(rows))
+    return list(dict.fromkeys(placement.replicas()))
 
 
 def _hot(instance: Instance, pressure: FloatArray, rng: np.random.Generator, idle: float) -> int:
@@ -187,11 +182,7 @@ def _with(
 
 def _room(instance: Instance, solution: Solution, rows: Rows) -> Room:
     room = Room(instance)
-    placed = solution.placement
-    load = {
-        (int(m), int(s), int(i)): float(h)
-        for m, s, i, h in zip(placed.model, placed.server, placed.start, solution.load, strict=True)
-    }
+    load = dict(zip(solution.placement.replicas(), solution.load.tolist(), strict=True))
     for m, s, i in rows:
         if (m, s, i) not in room:
             room.put(m, s, i, load[m, s, i])

@@ -173,7 +173,6 @@ def _pack(instance: Instance, counts: dict[tuple[int, int], int]) -> Placement |
             rows.append((m, int(servers[i]), int(used[i])))
             used[i] += k
             buckets[free - k].append(i)
-    model, server, start = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-    if set(instance.used_models) - set(model.tolist()):
+    if set(instance.used_models) - {m for m, _, _ in rows}:
         return None
-    return Placement.sorted(model, server, start)
+    return Placement.of(rows)

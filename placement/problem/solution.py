@@ -6,7 +6,7 @@ every method, of the plan file and of the tests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,11 @@ from numpy.typing import ArrayLike
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import kept_on_gpus, loaded, over_gpus
+from placement.problem.space import BoolArray
 from placement.support.equality import ByContent
+
+Replica = tuple[int, int, int]
+"""Model, server, first GPU within it."""
 
 TOLERANCE = 1e-6
 """Relative slack granted to solvers, which keep rows to about 1e-7."""
@@ -75,6 +79,21 @@ class Placement(ByContent):
         model, server, start = (np.asarray(a, dtype=np.int64) for a in (model, server, start))
         order = np.lexsort((model, start, server))
         return cls(model[order], server[order], start[order]), order
+
+    @classmethod
+    def of(cls, replicas: Iterable[Replica]) -> Placement:
+        """Build a placement of replicas in any order; of those that are the same, one stays."""
+        columns = np.array(list(replicas), dtype=np.int64).reshape(-1, 3).T
+        return cls.sorted(columns[0], columns[1], columns[2])
+
+    def replicas(self) -> list[Replica]:
+        """List the replicas, in order."""
+        columns = (self.model, self.server, self.start)
+        return list(zip(*(c.tolist() for c in columns), strict=True))
+
+    def only(self, kept: BoolArray) -> Placement:
+        """Leave out all replicas but those of a mask of shape (R,)."""
+        return Placement(self.model[kept], self.server[kept], self.start[kept])
 
     @property
     def n_replicas(self) -> int:

@@ -8,6 +8,7 @@ from placement.problem.instance import Instance
 from placement.problem.solution import (
     TOLERANCE,
     Placement,
+    Replica,
     Solution,
     effective_loads,
     flows_by_workflow,
@@ -57,9 +58,8 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
             for r in np.flatnonzero(outside)[:5]
         ]
     faults = []
-    first: dict[tuple[int, int, int], int] = {}
-    columns = (placement.model, placement.server, placement.start)
-    for r, place in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    first: dict[Replica, int] = {}
+    for r, place in enumerate(placement.replicas()):
         if first.setdefault(place, r) != r:
             faults.append(
                 f"replica {r} ({instance.model_ids[place[0]]}): stands on the same GPUs as "
@@ -105,8 +105,7 @@ def _misplaced(instance: Instance, placement: Placement) -> list[str]:
         for t, kind in enumerate(cluster.server_types)
         for m in instance.used_models
     }
-    columns = (placement.model, placement.server, placement.start)
-    rows = set(zip(*(c.tolist() for c in columns), strict=True))
+    rows = set(placement.replicas())
     for m, s, i in sorted(rows):
         if m in instance.used_models and i not in open_at[int(cluster.server_type[s]), m]:
             name = instance.model_ids[m]

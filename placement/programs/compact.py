@@ -257,13 +257,11 @@ class CompactProgram:
                 for _ in range(round(x.varValue or 0.0)):
                     held[s].append((m, int(free[s]) if start < 0 else start))
                     free[s] += self.instance.gpus_required[m]
-        rows = [
+        return Placement.of(
             (m, s, i)
             for s, content in held.items()
             for m, i in keep_what_fits(self.instance, self._kind(s), content)
-        ]
-        model, server, begin = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-        return Placement.sorted(model, server, begin)
+        )
 
     def _idle(self) -> frozenset[tuple[int, int, int]]:
         """Replicas without load whose model has one with load."""

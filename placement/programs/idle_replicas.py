@@ -24,11 +24,7 @@ def busy_replicas(instance: Instance, solution: Solution) -> Solution:
         mine = np.flatnonzero(placement.model == m)
         if not kept[mine].any():
             kept[mine[:1]] = True
-    return Solution(
-        Placement(placement.model[kept], placement.server[kept], placement.start[kept]),
-        solution.flows,
-        solution.load[kept],
-    )
+    return Solution(placement.only(kept), solution.flows, solution.load[kept])
 
 
 def loaded_placement(instance: Instance, solution: Solution) -> Placement:
@@ -39,8 +35,7 @@ def loaded_placement(instance: Instance, solution: Solution) -> Placement:
     placement = solution.placement
     if not (loses_by_sharing(instance) and instance.idle_are_spare):
         return placement
-    kept = carries(instance, placement, solution.load)
-    return Placement(placement.model[kept], placement.server[kept], placement.start[kept])
+    return placement.only(carries(instance, placement, solution.load))
 
 
 def may_carry(instance: Instance, placement: Placement, solution: Solution) -> BoolArray | None:
@@ -56,8 +51,8 @@ def may_carry(instance: Instance, placement: Placement, solution: Solution) -> B
     """
     if not loses_by_sharing(instance):
         return None
-    load_at = dict(zip(_places(solution.placement), solution.load.tolist(), strict=True))
-    load = np.array([load_at.get(place, 0.0) for place in _places(placement)])
+    load_at = dict(zip(solution.placement.replicas(), solution.load.tolist(), strict=True))
+    load = np.array([load_at.get(replica, 0.0) for replica in placement.replicas()])
     first = first_gpus(instance, placement)
     kept = kept_on_gpus(instance, placement.model, first, _counted(instance, placement))
     tight = gpu_loads(instance, placement, load) > instance.load_cap * kept
@@ -92,8 +87,3 @@ def _counted(instance: Instance, placement: Placement) -> BoolArray:
     speeds = [t.speed for t in instance.cluster.server_types]
     pairs = zip(placement.model.tolist(), kinds.tolist(), strict=True)
     return np.array([can_load(instance, m, speeds[t]) for m, t in pairs], dtype=np.bool_)
-
-
-def _places(placement: Placement) -> list[tuple[int, int, int]]:
-    columns = (placement.model.tolist(), placement.server.tolist(), placement.start.tolist())
-    return list(zip(*columns, strict=True))

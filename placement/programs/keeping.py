@@ -16,7 +16,7 @@ from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.placement_rules import no_requirements
-from placement.problem.solution import Placement
+from placement.problem.solution import Placement, Replica
 from placement.problem.violations import rule_violations
 from placement.programs.compact import CompactProgram
 from placement.programs.idle_servers import first_servers
@@ -202,11 +202,10 @@ def _nearest(
 def _kept(program: CompactProgram, placement: Placement | None, number: np.ndarray) -> Pairs:
     """Replicas that stay where they are, less a little for each that stands."""
     terms: Pairs = []
-    held: Counter[tuple[int, int, int]] = Counter()
+    held: Counter[Replica] = Counter()
     if placement is not None:
         own = {int(s): i for i, s in enumerate(number)}
-        columns = (placement.model, placement.server, placement.start)
-        for m, s, i in zip(*(c.tolist() for c in columns), strict=True):
+        for m, s, i in placement.replicas():
             held[m, own.get(s, -1), -1 if program.counts else i] += 1
     for (m, s), entries in program.replicas.items():
         for x, _, start in entries:

@@ -152,8 +152,7 @@ class DirectProgram:
         held: dict[int, list[tuple[int, int]]] = defaultdict(list)
         placed, busy = plan.placement, loaded(plan.instance, plan.load)
         seen = set(placed.model[busy].tolist())
-        columns = (placed.model.tolist(), placed.server.tolist(), placed.start.tolist())
-        for m, s, i, has_load in zip(*columns, busy.tolist(), strict=True):
+        for (m, s, i), has_load in zip(placed.replicas(), busy.tolist(), strict=True):
             # What is idle would count as loaded.
             if has_load or m not in seen or not plan.instance.idle_are_spare:
                 held[s].append((m, i))

@@ -36,9 +36,7 @@ class Seat:
 
 def seats_of(plan: Plan) -> list[Seat]:
     """Give every replica's seat as the plan has it, by replica."""
-    p = plan.placement
-    rows = zip(p.model.tolist(), p.server.tolist(), p.start.tolist(), strict=True)
-    return [Seat(replica, *row) for replica, row in enumerate(rows)]
+    return [Seat(replica, *row) for replica, row in enumerate(plan.placement.replicas())]
 
 
 def gpus_of(instance: Instance, seat: Seat) -> range:

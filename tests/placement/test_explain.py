@@ -32,7 +32,7 @@ def plan() -> Plan:
 def without(plan: Plan, model: str, server: int) -> Placement:
     p = plan.placement
     left = ~((p.model == plan.model_ids.index(model)) & (p.server == server))
-    return Placement(p.model[left], p.server[left], p.start[left])
+    return p.only(left)
 
 
 def test_what_is_lost_without_a_replica(plan: Plan) -> None:

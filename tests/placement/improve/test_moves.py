@@ -11,7 +11,7 @@ import pytest
 from placement.heuristics import HEURISTICS
 from placement.improve.moves import random_neighbour
 from placement.problem.instance import Instance
-from placement.problem.solution import Placement, Solution
+from placement.problem.solution import Replica, Solution
 from placement.problem.violations import placement_violations
 from placement.programs.routing import best_routing
 from placement.solver.milp import SolverSettings
@@ -20,11 +20,8 @@ from tests.placement.cases import contents, plain
 from tests.placement.heuristics.cases import random_instance
 
 
-def rows_of(solution: Solution) -> Counter[tuple[int, int, int]]:
-    placed = solution.placement
-    return Counter(
-        zip(placed.model.tolist(), placed.server.tolist(), placed.start.tolist(), strict=True)
-    )
+def rows_of(solution: Solution) -> Counter[Replica]:
+    return Counter(solution.placement.replicas())
 
 
 def start_of(seed: int, *, exclusive: bool) -> tuple[Instance, Solution]:
@@ -36,7 +33,7 @@ def start_of(seed: int, *, exclusive: bool) -> tuple[Instance, Solution]:
     keep = np.ones(full.n_replicas, dtype=bool)
     for r in rng.permutation(full.n_replicas):
         keep[r] = (full.model[keep] == full.model[r]).sum() == 1 or rng.random() < 0.6
-    placement = Placement(full.model[keep], full.server[keep], full.start[keep])
+    placement = full.only(keep)
     found = best_routing(instance, placement, SolverSettings(threads=1))
     assert found is not None
     return instance, found

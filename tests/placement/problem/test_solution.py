@@ -45,6 +45,15 @@ def test_a_workload_without_links_crosses_nothing() -> None:
     assert problem.locality_constant == pytest.approx(0.5)
 
 
+def test_a_placement_is_its_replicas_in_order() -> None:
+    """As rows and back, whatever their order; of equal ones, one."""
+    replicas = [(1, 0, 1), (0, 0, 0), (0, 1, 2), (0, 0, 0)]
+    placement = Placement.of(replicas)
+    assert placement.replicas() == [(0, 0, 0), (1, 0, 1), (0, 1, 2)]
+    assert placement.only(placement.model == 0).replicas() == [(0, 0, 0), (0, 1, 2)]
+    assert Placement.of([]).n_replicas == 0
+
+
 def test_gpu_loads_cover_every_gpu_of_a_block() -> None:
     """A replica on k GPUs makes all k of them busy, and shared GPUs add up."""
     problem = instance(gpus_required=np.array([1, 3]))

@@ -89,7 +89,7 @@ def at_the_edge(edge: str, seed: int) -> tuple[Instance, Placement]:
 
 def one_by_one(instance: Instance, placement: Placement) -> bool:
     room = Room(instance)
-    for m, s, i in zip(placement.model, placement.server, placement.start, strict=True):
+    for m, s, i in placement.replicas():
         if not room.fits(int(m))[s, i]:
             return False
         room.put(int(m), int(s), int(i))

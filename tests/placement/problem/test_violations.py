@@ -45,12 +45,7 @@ def test_a_used_model_without_replica_is_said() -> None:
     """Coverage: every used model has a replica."""
     solution = two_servers()
     keep = solution.placement.model == 0
-    bare = Placement(
-        *(
-            a[keep]
-            for a in (solution.placement.model, solution.placement.server, solution.placement.start)
-        )
-    )
+    bare = solution.placement.only(keep)
     faults = violations(instance(), replace(solution, placement=bare, load=solution.load[keep]))
     assert faults == ["model b: used, but without a replica"]
 
