@@ -22,7 +22,7 @@ from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
 
-def oscillates(instance: Instance, params: BeyondCapParams) -> bool:
+def goes_beyond_cap(instance: Instance, params: BeyondCapParams) -> bool:
     """Whether the instance is one that `search_beyond` is meant for."""
     return instance.models_per_gpu > 1 and instance.cluster.n_servers <= params.most_servers
 

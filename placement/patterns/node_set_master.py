@@ -18,7 +18,7 @@ from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns.pattern import Pattern
 from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.programs.fitting_sets import told
+from placement.programs.fitting_sets import has_set_rows
 from placement.solver.milp import linear
 
 
@@ -49,7 +49,7 @@ class SetsMaster(Master):
 
 def master_of(instance: Instance, params: SearchParams = DEFAULTS) -> type[Master]:
     """Return the form of the master for an instance: over sets on small shared clusters."""
-    return SetsMaster if told(instance, params) else Master
+    return SetsMaster if has_set_rows(instance, params) else Master
 
 
 def _sets(flow: WorkflowDemand, pattern: Pattern) -> Iterator[frozenset[int]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from placement.improve.beyond_cap import oscillates, search_beyond
+from placement.improve.beyond_cap import goes_beyond_cap, search_beyond
 from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
@@ -148,7 +148,7 @@ def _run(search: Search) -> None:
     search.knapsacks = knapsacks(normal, params)
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
-    anew = oscillates(instance, params.beyond_cap)
+    anew = goes_beyond_cap(instance, params.beyond_cap)
     if anew:
         kinds = range(len(instance.cluster.server_types))
         pricings = [PositionPricing(normal, t, pool.rows, params) for t in kinds]

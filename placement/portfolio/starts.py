@@ -17,7 +17,7 @@ from placement.heuristics.local_search import Judge, filled_worth, local_search
 from placement.heuristics.selective_replication import Score, selective_replication
 from placement.heuristics.tiling import repeated_greedy
 from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing
-from placement.improve.beyond_cap import oscillates
+from placement.improve.beyond_cap import goes_beyond_cap
 from placement.params.portfolio_params import PortfolioParams
 from placement.params.search_params import SearchParams
 from placement.patterns import pattern_bottleneck
@@ -227,7 +227,7 @@ def search_wider(
     params = placer.params
     once = (
         instance.models_per_gpu == 1
-        or oscillates(instance, params.beyond_cap)
+        or goes_beyond_cap(instance, params.beyond_cap)
         or instance.cluster.n_servers > params.portfolio.most_searched_servers
     )
     first: Placement | None = None

@@ -26,7 +26,7 @@ from placement.problem.placement_rules import NO_LIMIT, Requirements
 from placement.problem.shared_capacity import is_loaded, standing_kept
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
-from placement.programs.fitting_sets import apart, told
+from placement.programs.fitting_sets import has_set_rows, separating_prices
 from placement.programs.flows import (
     Place,
     add_demand,
@@ -218,7 +218,11 @@ class CompactProgram:
         """Add c and l, and return `scale` times the objective without its constant part."""
         instance = self.instance
         terms: Pairs = []
-        prices = apart(instance, self._params) if told(instance, self._params) else {}
+        prices = (
+            separating_prices(instance, self._params)
+            if has_set_rows(instance, self._params)
+            else {}
+        )
         for w in instance.active_workflows:
             parts = keepable(instance, w)
             for place in self.places:

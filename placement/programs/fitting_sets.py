@@ -39,7 +39,7 @@ Block = tuple[int, float]
 """GPUs of a model's block, and its memory on each."""
 
 
-def told(instance: Instance, params: SearchParams = DEFAULTS) -> bool:
+def has_set_rows(instance: Instance, params: SearchParams = DEFAULTS) -> bool:
     """Whether programs of this instance have rows on what does not fit together."""
     limits = params.fitting_sets
     if instance.models_per_gpu == 1 or instance.cluster.n_servers > limits.most_servers:
@@ -62,7 +62,7 @@ def node_prices(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int
     return prices
 
 
-def apart(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
+def separating_prices(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
     """Prices of the workflows whose models fit on no server together: only these say anything."""
     return {
         w: prices

@@ -45,7 +45,7 @@ from placement.problem.space import (
     most_replicas,
     total_room_gb,
 )
-from placement.programs.fitting_sets import apart, told
+from placement.programs.fitting_sets import has_set_rows, separating_prices
 from placement.programs.flows import Part, Place, keepable, kept_terms
 from placement.solver.budget import Budget
 from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
@@ -226,7 +226,7 @@ class Pricing:
     def _flows(self, speed: float, params: SearchParams) -> None:
         instance = self.instance
         place = Place(self.problem, instance, "", speed)
-        prices = apart(instance, params) if told(instance, params) else {}
+        prices = separating_prices(instance, params) if has_set_rows(instance, params) else {}
         for w in instance.active_workflows:
             flow = instance.workflows[w]
             for v, m in enumerate(flow.node_model.tolist()):

@@ -9,7 +9,7 @@ from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.programs import compact
 from placement.programs.compact import solve_compact
-from placement.programs.fitting_sets import apart, blocks_fit, node_prices
+from placement.programs.fitting_sets import blocks_fit, node_prices, separating_prices
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.oracle import best_locality, contents, random_instance
@@ -77,7 +77,7 @@ def test_rows_of_what_does_not_fit_cut_no_plan_off(monkeypatch: pytest.MonkeyPat
         random_instance(np.random.default_rng(seed), exclusive=False, load_cap=1.0)
         for seed in range(60)
     )
-    feasible = ((i, best_locality(i)) for i in drawn if apart(i))
+    feasible = ((i, best_locality(i)) for i in drawn if separating_prices(i))
     cases = list(islice(((i, b) for i, b in feasible if b > -1.0), 6))
     assert len(cases) == 6
     for instance, best in cases:
@@ -97,11 +97,11 @@ def test_prices_are_told_where_no_server_holds_the_whole_workflow() -> None:
         for w in instance.active_workflows:
             models = set(instance.workflows[w].node_model.tolist())
             together = any(models <= {m for m, _ in content} for content in every)
-            assert not (together and w in apart(instance)), seed
+            assert not (together and w in separating_prices(instance)), seed
             # Without a worth of the whole, links may all be kept although it is not.
-            assert together or w in apart(instance) or instance.alpha == 0, seed
+            assert together or w in separating_prices(instance) or instance.alpha == 0, seed
             all_kept = kept(instance, w, np.ones(len(instance.workflows[w].node_model)))
             if together:
                 assert sum(prices[w]) == pytest.approx(all_kept)
-            some += w in apart(instance)
+            some += w in separating_prices(instance)
     assert some > 10
