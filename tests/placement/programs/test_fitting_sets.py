@@ -82,7 +82,7 @@ def test_rows_of_what_does_not_fit_cut_no_plan_off(monkeypatch: pytest.MonkeyPat
     assert len(cases) == 6
     for instance, best in cases:
         for rows in (True, False):
-            monkeypatch.setattr(compact, "told", lambda _, rows=rows: rows)
+            monkeypatch.setattr(compact, "has_set_rows", lambda _, rows=rows: rows)
             found = solve_compact(instance, HIGHS, Budget(), start=None, gap=0.0)
             assert found.best_bound == pytest.approx(best, abs=1e-6)
 
