@@ -10,6 +10,7 @@ import click
 from cli.refine import show_refinement
 from cli.scenarios import show_scenarios
 from placement.problem.names import SIMULATED_HEADROOM
+from placement.support.equality import ByContent
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from placement.problem.plan import Plan
 
 
-@dataclass(frozen=True)
-class Solved:
+@dataclass(frozen=True, eq=False)
+class Solved(ByContent):
     """A plan, and what else came of making it.
 
     Parameters
