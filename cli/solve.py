@@ -35,11 +35,11 @@ from cli.scenarios import (
     wants_scenarios,
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
-from cli.solve_report import Solved, show_solved, summary
 from cli.waiting import SolveProgress
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 
 if TYPE_CHECKING:
+    from cli.solve_report import Solved
     from placement.problem.names import Form, Method, Mode, Objective, Router
     from placement.problem.outcome import SolveOptions, SolveResult
     from placement.problem.plan import Plan
@@ -178,6 +178,7 @@ def command(asked: Asked) -> None:
       gswarm-place solve --config configs/multimodal.yaml \\
           --requests configs/multimodal_requests.jsonl --gpus 32 --gpus-per-server 8
     """
+    from cli.solve_report import show_solved, summary
     from placement.files.plan_file import check_plan_name
 
     check_plan_name(asked.output)
@@ -202,6 +203,7 @@ def command(asked: Asked) -> None:
 
 def run(end: EarlyEnd, asked: Asked) -> Solved:
     """Read, solve for one demand or several, refine where asked for, and build the plan."""
+    from cli.solve_report import Solved
     from placement.files.cluster_file import check_fits
     from placement.files.params_file import read_params
     from placement.params.search_params import DEFAULTS
