@@ -68,6 +68,25 @@ class Routing(click.ParamType):  # type: ignore[type-arg]  # generic in newer cl
             self.fail(str(error), param, ctx)
 
 
+class Failure(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
+    """A server or GPU that is lost, and when."""
+
+    name = "failure"
+
+    def get_metavar(self, param: Any, ctx: Any = None) -> str:
+        """Show what can be written."""
+        return "server:S@T|gpu:S/G@T"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Parse and check."""
+        from runtime.outages import read_outage
+
+        try:
+            return read_outage(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _apply(function: F, options: list[Callable[[F], F]]) -> F:
     for option in reversed(options):
         function = option(function)

@@ -12,6 +12,7 @@ from cli.file_arguments import check_outputs, load_inputs, load_run
 from cli.json_output import echo_json
 from cli.missing import Complete, needs_cluster
 from cli.options import (
+    Failure,
     cluster_options,
     gpu_sharing_option,
     input_options,
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
     from placement.problem.verdict import Verdict
     from runtime.engines.events import ProgressCallback
     from runtime.metrics import Metrics
+    from runtime.outages import Outage
     from runtime.policies import RoutingPolicy
     from runtime.result import RunResult
 
     Runner = Callable[[Trace, ProgressCallback | None], RunResult]
+
+
+SLOW = 100_000
+"""Executions from which it is said that the plain engine serves them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +56,7 @@ class Asked(InputFiles, SharedCluster, Shown):
     log: str | None
     event_log: str | None
     trace: str | None
+    fail: tuple[Outage, ...]
     repeat: int | None
     seed: int
     ray: str | None
@@ -98,6 +105,13 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     type=click.Path(),
     metavar="FILE",
     help="Write a timeline for ui.perfetto.dev: a track per GPU (.json, or .json.gz).",
+)
+@click.option(
+    "--fail",
+    type=Failure(),
+    multiple=True,
+    help="Lose a server, or a GPU of one, at a second of the trace: server:3@120, gpu:3/1@120, or "
+    "server:3@120-180 if it is up again at 180 and loads its models. May repeat.",
 )
 @repeat_options
 @ray_option(
@@ -166,15 +180,18 @@ def command(asked: Asked) -> None:
             with waiting("writing the timeline"):
                 timeline = write_timeline(asked.trace, run)
     if asked.as_json:
-        extra = {} if intervals is None else {"intervals": intervals}
+        extra: dict[str, Any] = {} if intervals is None else {"intervals": intervals}
         verdict = run_verdict(run, metrics)
+        if run.interruptions is not None:
+            extra["failures"] = run.interruptions.as_dict(run.ran)
         echo_json({"summary": summarize(run, metrics), "verdict": verdict.as_dict(), **extra})
     elif not asked.quiet:
         from cli.run_report import show_run  # and with it rich
 
         verdict = run_verdict(run, metrics)
         show_run(run, metrics, verdict, next_step(asked, verdict))
-        _say_difference(run, metrics, expected)
+        if not asked.fail:
+            _say_difference(run, metrics, expected)
         if intervals is not None and asked.repeat is not None:
             show_intervals(intervals, asked.repeat)
         if asked.log is not None:
@@ -209,7 +226,7 @@ def _checked(asked: Asked) -> Asked:
                 "--scheduler baseline"
             )
         return asked
-    if wrong := explicit & {"plan", "routing", "gpu_sharing"}:
+    if wrong := explicit & {"plan", "routing", "gpu_sharing", "fail"}:
         raise click.UsageError(
             f"{_flags(wrong)}: the {asked.scheduler} scheduler has no plan; leave it out"
         )
@@ -241,9 +258,15 @@ def _planned(asked: Asked) -> tuple[Trace, Runner, float | None]:
             plan,
             mode=asked.mode,
             policy=asked.routing,
+            outages=asked.fail,
             progress=progress,
         )
 
+    if asked.fail and trace.n_executions >= SLOW and not asked.silent:
+        click.echo(
+            "runs with --fail take the plain engine: some ten thousand executions a second",
+            err=True,
+        )
     return trace, run, plan.expected.get("server_efficiency")
 
 

@@ -15,10 +15,10 @@ from runtime.result import RunResult
 MOST_LINES = 2_000_000
 """Default bound on the lines of a file: about 150 MB."""
 
-ARRIVAL, START, CROSSING, END, DONE = range(5)
+ARRIVAL, START, CROSSING, END, DONE, OUTAGE, CUT = range(7)
 """Kinds of events; of one instant, ends come first, then what they cause."""
 
-ORDER = np.array([2, 4, 3, 0, 1])
+ORDER = np.array([4, 6, 5, 0, 1, 2, 3])
 """Place of each kind among events of one instant."""
 
 CHUNK = 20_000
@@ -31,8 +31,8 @@ def write_event_log(
     """Write a line an event, with seconds since the first arrival.
 
     First the replicas, by server and GPU; then arrivals, starts, edges that cross servers (when
-    their data leave), ends, and requests that are done. A long run is sampled by whole requests,
-    evenly by arrival, and the file says so.
+    their data leave), ends, requests that are done, outages and the calls that they interrupt. A
+    long run is sampled by whole requests, evenly by arrival, and the file says so.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _lines(run: RunResult, requests: IntArray) -> Iterator[str]:
         [np.arange(problem.offset[r], problem.offset[r + 1]) for r in requests]
         or [np.zeros(0, dtype=np.int64)]
     )
-    executions = executions[run.ran[executions]]
+    every, executions = executions, executions[run.ran[executions]]
     add(START, run.start_s[executions], executions)
     add(END, run.end_s[executions], executions)
     done = requests[completed[requests]]
@@ -125,6 +125,10 @@ def _lines(run: RunResult, requests: IntArray) -> Iterator[str]:
             server = problem.replica_server
             crosses = server[run.replica[source]] != server[run.replica[target]]
             add(CROSSING, run.end_s[source[crosses]], target[crosses], source[crosses])
+    if run.interruptions is not None:
+        cut, calls = run.interruptions, np.isin(run.interruptions.execution, every)
+        add(OUTAGE, np.array([o.from_s for o in cut.outages]), np.arange(len(cut.outages)))
+        add(CUT, cut.time_s[calls], cut.execution[calls], cut.replica[calls])
     when, what, index, more = (np.concatenate(a) for a in (time, kind, number, other))
     order = np.lexsort((more, index, ORDER[what], when))
     for begin in range(0, len(order), CHUNK):
@@ -146,6 +150,11 @@ def _said(run: RunResult, kind: int, number: int, other: int) -> str:
         latency = run.end_s[rows].max() - problem.arrival_s[request]
         where = "on one server" if servers == 1 else f"on {servers} servers"
         return f"{name} is done {where}, latency {latency:.6f} s"
+    if kind == OUTAGE:
+        assert run.interruptions is not None
+        return f"{run.interruptions.outages[number].what} is lost"
+    if kind == CUT:
+        return f"{_node(run, number)} is interrupted on {_where(run, other)} (replica {other})"
     replica = int(run.replica[number])
     if kind == START:
         waited = run.start_s[number] - run.ready_s[number]

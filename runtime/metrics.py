@@ -52,6 +52,8 @@ class Metrics(ByContent):
         Executions each GPU took part in, and the time it was in service (loading not counted).
     switches, switch_time_s : int, float
         Models loaded during the run, and GPU seconds spent loading them, over all replicas.
+    interrupted_calls, lost_service_s : int, float
+        Calls that an outage ended, and the seconds that they had been in service by then.
     """
 
     total_requests: int
@@ -68,6 +70,8 @@ class Metrics(ByContent):
     node_response: Distribution
     gpu_executions: IntArray
     gpu_busy_s: FloatArray
+    interrupted_calls: int = 0
+    lost_service_s: float = 0.0
 
     @property
     def failed_requests(self) -> int:
@@ -178,6 +182,7 @@ def measure(run: RunResult) -> Metrics:
     switch = np.zeros(0) if run.switch_s is None else run.switch_s[ran]
     blocks = problem.replica_gpus[run.replica[ran][: len(switch)]]
     executions, busy = _gpu_use(run)
+    cut = run.interruptions
     return Metrics(
         total_requests=len(completed),
         completed_requests=int(completed.sum()),
@@ -193,6 +198,8 @@ def measure(run: RunResult) -> Metrics:
         node_response=distribution(end - ready),
         gpu_executions=executions,
         gpu_busy_s=busy,
+        interrupted_calls=0 if cut is None else len(cut.execution),
+        lost_service_s=0.0 if cut is None else float(cut.lost_s.sum()),
     )
 
 
@@ -204,6 +211,8 @@ def summarize(run: RunResult, metrics: Metrics | None = None) -> dict[str, objec
         "total_requests": m.total_requests,
         "completed_requests": m.completed_requests,
         "failed_requests": m.failed_requests,
+        "interrupted_calls": m.interrupted_calls,
+        "lost_service_time": m.lost_service_s,
         "total_nodes_executed": m.total_nodes_executed,
         "mode": run.problem.mode,
         "scheduler": run.scheduler,

@@ -7,6 +7,7 @@ policy of your own runs on the reference engine (``simulate(..., policy=YourPoli
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -47,12 +48,14 @@ class View:
         Replica of every execution routed so far, else -1.
     end_s : list of float, length N
         End of service of every execution that has ended, or is known to end then.
+    sent_s : dict of int to float
+        When the data of an execution that was interrupted is sent once more.
     """
 
     # A policy that means to keep something here is told so.
     __slots__ = (
         "_call_work", "_of_model", "_parents", "_server", "_service", "end_s", "execution",
-        "free_s", "model", "node", "now_s", "problem", "replica_of", "request", "share",
+        "free_s", "model", "node", "now_s", "problem", "replica_of", "request", "sent_s", "share",
         "stretch", "unfinished",
     )  # fmt: skip
 
@@ -67,6 +70,7 @@ class View:
         self.unfinished = [0] * n
         self.replica_of = replica_of
         self.end_s = end_s
+        self.sent_s: dict[int, float] = {}
         self._service = problem.service_s
         self._call_work = problem.call_work.tolist()
         self._server = problem.replica_server.tolist()
@@ -87,9 +91,19 @@ class View:
         ]
 
     def replicas(self) -> Sequence[int]:
-        """Replicas of the node's model, ascending."""
+        """Replicas of the node's model that are up, ascending."""
         replicas: list[int] = self._of_model[self.model]
         return replicas
+
+    def lose(self, replicas: Iterable[int]) -> None:
+        """Let replicas be none to choose (the engine does)."""
+        for p in replicas:
+            self._of_model[self.problem.placement.model[p]].remove(p)
+
+    def regain(self, replicas: Iterable[int]) -> None:
+        """Let replicas be chosen again (the engine does)."""
+        for p in replicas:
+            insort(self._of_model[self.problem.placement.model[p]], p)
 
     def replicas_on(self, server: int) -> list[int]:
         """Replicas of the node's model on one server, ascending."""
@@ -114,9 +128,11 @@ class View:
         """When the data of every parent would have arrived at a server; now without parents."""
         arrival = self.now_s
         first = int(self.problem.offset[self.request])
+        again = self.sent_s.get(self.execution, float("-inf"))
         for u, intra, inter in self._parents[self.node]:
             same = self._server[self.replica_of[first + u]] == server
-            arrival = max(arrival, self.end_s[first + u] + (intra if same else inter))
+            sent = max(self.end_s[first + u], again)
+            arrival = max(arrival, sent + (intra if same else inter))
         return arrival
 
     def start_s(self, replica: int) -> float:

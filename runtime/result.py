@@ -11,6 +11,7 @@ from placement.problem.cluster import FloatArray
 from placement.problem.names import Scheduler
 from placement.support.equality import ByContent
 from runtime.arrays import BoolArray, Int32Array, Problem
+from runtime.outages import Interruptions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +28,8 @@ class Course(ByContent):
         Begin and end of service, in seconds since the first arrival; NaN where it did not run.
     switch_s : float64 or None
         Seconds spent loading the model just before `start_s`; None where nothing switches.
+    interruptions : Interruptions or None
+        What outages did; None where there were none.
     """
 
     replica: Int32Array
@@ -34,6 +37,7 @@ class Course(ByContent):
     start_s: FloatArray
     end_s: FloatArray
     switch_s: FloatArray | None = None
+    interruptions: Interruptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -119,6 +119,16 @@ def run_facts(run: RunResult, m: Metrics) -> Facts:
             f"overhead {m.switch_overhead:.2f}%",
         ),
     ]
+    if run.interruptions is not None:
+        cut = run.interruptions.as_dict(run.ran)
+        facts[1:1] = [
+            ("lost", "; ".join(o.text for o in run.interruptions.outages)),
+            (
+                "interrupted calls",
+                f"{cut['interrupted_calls']:,}, of which {cut['served_after_all']:,} were served "
+                f"after all; {m.lost_service_s:,.1f} s of service lost",
+            ),
+        ]
     # Online the makespan is hardly more than the length of the trace.
     makespan = ("makespan", f"{m.makespan_s:,.3f} s")
     return [*facts, makespan] if run.problem.mode == "online" else [makespan, *facts]

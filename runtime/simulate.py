@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
@@ -18,6 +19,7 @@ from placement.problem.workload import Workload
 from runtime.arrays import NOWHERE, Problem, build_problem
 from runtime.engines.events import ProgressCallback
 from runtime.engines.reference import run_reference
+from runtime.outages import Outage, check_outages
 from runtime.policies import BUILT_IN, RoutingPolicy
 from runtime.result import Course
 from runtime.run import Run
@@ -30,8 +32,6 @@ COMPILED_FROM = 300_000
 
 The plain engine looks at the replicas of a model, and at those that share its GPUs, one by one.
 """
-SPILL_PATIENCE = 1.0
-"""Default of `simulate`'s `spill_patience`."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,18 @@ class Dispatch:
 
     Parameters
     ----------
-    mode, policy, spill_patience
+    mode, policy, outages
         As `simulate` takes them.
+    spill_patience : float
+        A node leaves its home server when it would start there later than elsewhere by more
+        than this many times the mean service time of its whole request and its wait elsewhere
+        (`locality` only).
     """
 
     mode: Mode = "online"
     policy: str | RoutingPolicy = "locality"
-    spill_patience: float = SPILL_PATIENCE
+    spill_patience: float = 1.0
+    outages: tuple[Outage, ...] = ()
 
 
 Routings = tuple[WorkflowRouting | None, ...]
@@ -82,6 +87,7 @@ def simulate_placement(
         When requests come, and where their calls go; by default online, by locality.
     engine : {"auto", "compiled", "reference"}
         Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
+        Policies in plain Python and outages run on the reference engine.
     progress : callable, optional
         Called now and then with executions committed, their total and the simulated time.
 
@@ -93,16 +99,21 @@ def simulate_placement(
     Raises
     ------
     ValueError
-        Where the policy is unknown or chooses a wrong replica.
+        Where the policy is unknown or chooses a wrong replica, or the cluster has no such part as
+        an outage names.
     """
+    outages = () if dispatch is None else dispatch.outages
+    check_outages(outages, cluster)
     problem, policy = prepare_run(workload, trace, cluster, placement, routing, dispatch=dispatch)
     built_in = BUILT_IN.get(policy.name) is policy
-    if engine == "compiled" and not built_in:
-        raise ValueError(
-            f"the policy {policy.name!r} is plain Python and runs on the reference engine only"
-        )
+    if engine == "compiled" and not (built_in and not outages):
+        what = "outages are" if outages else f"the policy {policy.name!r} is"
+        raise ValueError(f"{what} plain Python and runs on the reference engine only")
     compiled = engine == "compiled" or (
-        engine == "auto" and built_in and _worth_compiling(trace.n_executions * problem.n_replicas)
+        engine == "auto"
+        and built_in
+        and not outages
+        and _worth_compiling(trace.n_executions * problem.n_replicas)
     )
     if compiled:
         from runtime.engines.compiled import run_compiled  # numba takes half a second to import
@@ -110,7 +121,7 @@ def simulate_placement(
         course = run_compiled(problem, policy.name, progress)
     else:
         try:
-            course = run_reference(problem, policy, progress)
+            course = run_reference(problem, policy, progress, outages)
         except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
             if built_in:
                 raise
@@ -177,7 +188,7 @@ def simulate(
     *,
     mode: Mode = "online",
     policy: str | RoutingPolicy = "locality",
-    spill_patience: float = SPILL_PATIENCE,
+    outages: Sequence[Outage] = (),
     engine: Engine = "auto",
     progress: ProgressCallback | None = None,
 ) -> Run:
@@ -199,10 +210,9 @@ def simulate(
     policy : str or RoutingPolicy
         ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
         `choose` (see `runtime.policies`), which runs on the reference engine.
-    spill_patience : float
-        A node leaves its home server when it would start there later than elsewhere by more
-        than this many times the mean service time of its whole request and its wait elsewhere
-        (`locality` only).
+    outages : sequence of Outage
+        Servers and GPUs that are lost on the way, as `runtime.outages.read_outage` reads them.
+        They run on the reference engine.
     engine : {"auto", "compiled", "reference"}
         Both give the same run to the last bit; ``auto`` compiles where the trace is long enough.
     progress : callable, optional
@@ -216,8 +226,8 @@ def simulate(
     Raises
     ------
     ValueError
-        Where plan and workload do not belong together, or the policy is unknown or chooses a
-        wrong replica.
+        Where plan and workload do not belong together, the policy is unknown or chooses a wrong
+        replica, or the cluster has no such part as an outage names.
     """
     placement, routing = match_plan(plan, workload)
     return simulate_placement(
@@ -226,7 +236,7 @@ def simulate(
         plan.cluster,
         placement,
         routing,
-        dispatch=Dispatch(mode=mode, policy=policy, spill_patience=spill_patience),
+        dispatch=Dispatch(mode, policy, outages=tuple(outages)),
         engine=engine,
         progress=progress,
     )
@@ -296,7 +306,8 @@ def finished_run(problem: Problem, course: Course, scheduler: Scheduler, name: s
     Raises
     ------
     RuntimeError
-        Where a request that could be served did not complete: the run is wrong.
+        Where a request that could be served neither completed nor failed, or did both: the run is
+        wrong.
     """
     run = Run(
         replica=course.replica,
@@ -304,11 +315,15 @@ def finished_run(problem: Problem, course: Course, scheduler: Scheduler, name: s
         start_s=course.start_s,
         end_s=course.end_s,
         switch_s=course.switch_s,
+        interruptions=course.interruptions,
         problem=problem,
         scheduler=scheduler,
         routing=name,
     )
-    lost = int((problem.servable[problem.workflow] != run.completed).sum())
+    served = problem.servable[problem.workflow]
+    if course.interruptions is not None:
+        served = served & ~course.interruptions.failed
+    lost = int((served != run.completed).sum())
     if lost:
         raise RuntimeError(f"{lost} requests are not accounted for; this is a fault of the engine")
     return run

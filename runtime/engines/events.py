@@ -4,13 +4,17 @@
   arrives). At that instant it is routed.
 - It is *committed* where it was routed to when its data has arrived there: at once without a
   network.
-- At one instant, what ends comes first, then commitments and releases by number of the execution
-  (request by request in order of arrival, nodes in the order of the workflow).
+- At one instant, what ends comes first, then outages, then commitments and releases by number of
+  the execution (request by request in order of arrival, nodes in the order of the workflow).
+- An outage interrupts all calls that were routed to the replicas it takes. They are routed anew at
+  that instant and begin from nothing. Where no replica of a model is left, a call to it fails, and
+  with it its request: nothing of it is routed any more, and what was routed is served to its end.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +22,10 @@ import numpy as np
 from runtime.arrays import NOWHERE, Problem
 
 PROGRESS_EVERY = 20_000
+NEVER = float("inf")
+
+Interruption = tuple[float, Callable[[], list[int]]]
+"""An instant, and what happens then; it gives the executions to be routed anew."""
 
 
 class ProgressCallback(Protocol):
@@ -33,6 +41,8 @@ class Station(Protocol):
 
     def route(self, execution: int, request: int, node: int, now_s: float) -> float:
         """Choose where an execution will run; return when its data is there.
+
+        Infinity where nothing is left that could serve it.
 
         Parameters
         ----------
@@ -62,6 +72,10 @@ class KnownEnds:
     def __init__(self) -> None:
         self._ends: list[tuple[float, int]] = []
 
+    def forget(self) -> None:
+        """Expect nothing."""
+        self._ends = []
+
     def expect(self, end_s: float, execution: int) -> None:
         """Let an execution end at a time."""
         heapq.heappush(self._ends, (end_s, execution))
@@ -76,8 +90,11 @@ class KnownEnds:
 
 
 def run_events(
-    problem: Problem, station: Station, progress: ProgressCallback | None = None
-) -> None:
+    problem: Problem,
+    station: Station,
+    progress: ProgressCallback | None = None,
+    turns: Sequence[Interruption] = (),
+) -> list[int]:
     """Run every servable request of the problem through a station, event by event.
 
     Parameters
@@ -88,6 +105,14 @@ def run_events(
         Chooses and serves; told of every event in the order of time, then of number.
     progress : callable, optional
         Told now and then how many executions of how many are committed, and the simulated time.
+    turns : sequence of (float, callable)
+        When replicas go and come back, ascending, and what to call then: it gives the executions
+        that were interrupted.
+
+    Returns
+    -------
+    list of int
+        Requests that failed, ascending.
     """
     workflow = problem.workflow.tolist()
     offset = problem.offset.tolist()
@@ -113,12 +138,22 @@ def run_events(
     heapq.heapify(ready)
 
     routed = [False] * offset[-1]
+    travels: dict[int, float] = {}
+    failed: set[int] = set()
+    coming = list(reversed(turns))
     committed = 0
     while True:
         end_s = station.next_s()
         now_s = min(end_s, ready[0][0]) if ready else end_s
-        if now_s == float("inf"):
-            return
+        if now_s == NEVER:
+            return sorted(failed)
+        if coming and coming[-1][0] <= now_s and coming[-1][0] < end_s:
+            now_s, interrupt = coming.pop()
+            for execution in interrupt():
+                routed[execution] = False
+                travels.pop(execution, None)
+                heapq.heappush(ready, (now_s, execution))
+            continue
         if end_s == now_s:
             done = station.end(now_s)
             if done != NOWHERE:
@@ -134,11 +169,21 @@ def run_events(
         if not routed[execution]:
             routed[execution] = True
             request = request_of[execution]
+            if request in failed:
+                continue
             node = first_node[workflow[request]] + execution - offset[request]
             data_s = station.route(execution, request, node, now_s)
+            if data_s == NEVER:
+                failed.add(request)
+                continue
             if data_s > now_s:
+                travels[execution] = data_s
                 heapq.heappush(ready, (data_s, execution))
                 continue
+        elif travels.get(execution) != now_s:
+            continue  # it was on its way to a replica that has gone
+        else:
+            del travels[execution]
         station.commit(execution, now_s)
         committed += 1
         if progress and not committed % PROGRESS_EVERY:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
 from runtime.arrays import Problem
 from runtime.engines.events import ProgressCallback, run_events
+from runtime.engines.replicas import Replicas
 from runtime.engines.serial import SerialReplicas
 from runtime.engines.sliced import SlicedReplicas
+from runtime.outages import Interruptions, Outage, turns
 from runtime.policies import RoutingPolicy
 from runtime.result import Course
 
 
 def run_reference(
-    problem: Problem, policy: RoutingPolicy, progress: ProgressCallback | None = None
+    problem: Problem,
+    policy: RoutingPolicy,
+    progress: ProgressCallback | None = None,
+    outages: Sequence[Outage] = (),
 ) -> Course:
     """Simulate a static plan under a routing policy.
 
@@ -25,6 +33,8 @@ def run_reference(
         Built in, or the user's own.
     progress : callable, optional
         Told now and then how many executions of how many are committed, and the simulated time.
+    outages : sequence of Outage
+        Servers and GPUs of the problem's cluster that are lost on the way.
 
     Returns
     -------
@@ -38,10 +48,28 @@ def run_reference(
     """
     kind = SlicedReplicas if problem.sliced else SerialReplicas
     replicas = kind(problem, policy)
-    run_events(problem, replicas, progress)
+    moments = [(turn.time_s, partial(replicas.turn, turn)) for turn in turns(problem, outages)]
+    failed = run_events(problem, replicas, progress, moments)
     return Course(
         replica=np.array(replicas.replica, dtype=np.int32),
         ready_s=np.array(replicas.ready, dtype=np.float64),
         start_s=np.array(replicas.start, dtype=np.float64),
         end_s=np.array(replicas.end_s, dtype=np.float64),
+        interruptions=_interruptions(problem, replicas, outages, failed) if outages else None,
+    )
+
+
+def _interruptions(
+    problem: Problem, replicas: Replicas, outages: Sequence[Outage], failed: list[int]
+) -> Interruptions:
+    lost = np.zeros(len(problem.workflow), dtype=np.bool_)
+    lost[failed] = True
+    columns = list(zip(*replicas.interrupted, strict=True)) or [(), (), (), ()]
+    return Interruptions(
+        outages=tuple(outages),
+        failed=lost,
+        execution=np.array(columns[0], dtype=np.int64),
+        replica=np.array(columns[1], dtype=np.int32),
+        time_s=np.array(columns[2], dtype=np.float64),
+        lost_s=np.array(columns[3], dtype=np.float64),
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtime.arrays import NOWHERE, Problem
+from runtime.outages import Turn
 from runtime.policies import RoutingPolicy, View
 
 
@@ -10,7 +13,8 @@ class Replicas:
     """Replicas that never move, and a policy that routes to them.
 
     Arrays by execution: `replica`, `ready`, `start`, `end`. A subclass says what a call that was
-    routed to a replica makes of the estimates that the next decision is based on.
+    routed to a replica makes of the estimates that the next decision is based on. `interrupted`
+    holds execution, replica, time and seconds in service of every call that an outage ended.
     """
 
     def __init__(self, problem: Problem, policy: RoutingPolicy) -> None:
@@ -30,9 +34,12 @@ class Replicas:
         self.start = [float("nan")] * n
         self.end_s = [float("nan")] * n
         self.view = View(problem, replica_of=self.replica, end_s=self.end_s)
+        self.interrupted: list[tuple[int, int, float, float]] = []
 
     def route(self, execution: int, request: int, node: int, now_s: float) -> float:
         """Ask the policy for a replica; return when the execution's data is there.
+
+        Infinity where the node's model has no replica left.
 
         Parameters
         ----------
@@ -49,6 +56,8 @@ class Replicas:
         view = self.view
         view.now_s, view.execution, view.request, view.node = now_s, execution, request, node
         view.model = int(view.problem.node_model[node])
+        if not view.replicas():
+            return float("inf")
         chosen = int(self._policy.choose(view))
         if chosen not in view.replicas():
             raise ValueError(
@@ -74,6 +83,47 @@ class Replicas:
         travels : bool
             Its data is still on the way.
         """
+        raise NotImplementedError
+
+    def turn(self, turn: Turn) -> list[int]:
+        """Let replicas go and come back; return the executions that were interrupted, ascending.
+
+        Parameters
+        ----------
+        turn : Turn
+            What ends at its instant has ended.
+        """
+        view, gone, now_s = self.view, set(turn.gone), turn.time_s
+        view.lose(turn.gone)
+        view.regain(turn.back)
+        cut = [e for e, p in enumerate(self.replica) if p in gone and not self.end_s[e] <= now_s]
+        for e in cut:
+            served = max(0.0, now_s - self.start[e]) if self.start[e] <= now_s else 0.0
+            self.interrupted.append((e, self.replica[e], now_s, served))
+            view.sent_s[e] = now_s
+        self.take_away(turn.gone, cut, now_s)
+        for e in cut:
+            self.replica[e] = NOWHERE
+            self.ready[e] = self.start[e] = self.end_s[e] = float("nan")
+        self.give_back(turn.back, now_s)
+        return cut
+
+    def take_away(self, replicas: Sequence[int], cut: Sequence[int], now_s: float) -> None:
+        """Forget all that replicas had to do; it is gone from their neighbours' GPUs, too.
+
+        Parameters
+        ----------
+        replicas : sequence of int
+            Those that go.
+        cut : sequence of int
+            Executions routed to them that have not ended, ascending.
+        now_s : float
+            Simulated time.
+        """
+        raise NotImplementedError
+
+    def give_back(self, replicas: Sequence[int], now_s: float) -> None:
+        """Let replicas be idle from now on."""
         raise NotImplementedError
 
     def _stretch(self, replica: int) -> None:

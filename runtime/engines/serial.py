@@ -17,6 +17,8 @@ whose data still travels are added, as if they all could begin at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runtime.arrays import Problem
 from runtime.engines.events import KnownEnds
 from runtime.engines.replicas import Replicas
@@ -36,6 +38,8 @@ class SerialReplicas(Replicas, KnownEnds):
         self._travels = [False] * len(self.replica)
         self._coming = [0 for _ in replicas]
         self._coming_s = [0.0 for _ in replicas]
+        self._committed: list[int] = []  # in their order
+        self._back_s: dict[int, float] = {}  # of a replica that was gone
         for p in replicas:
             self._stretch(p)
 
@@ -62,26 +66,43 @@ class SerialReplicas(Replicas, KnownEnds):
 
     def commit(self, execution: int, now_s: float) -> None:
         """Append an execution to the queues of its replica's GPUs."""
-        replica, rivals = self.replica[execution], self._rivals[self.replica[execution]]
+        replica = self.replica[execution]
+        self.ready[execution] = now_s
+        self._committed.append(execution)
+        self._schedule(execution, now_s)
+        if self._travels[execution]:
+            self._arrived(execution)
+        for p in (replica, *self._rivals[replica]):
+            self._free(p, now_s)
+
+    def _schedule(self, execution: int, now_s: float) -> None:
+        """Let an execution begin when all that its GPUs have to do before it has ended."""
+        replica = self.replica[execution]
         work = self._service[execution] / self._speed[replica]
         slot_end = self._slot_end[replica]
-        earliest = min(slot_end)
-        start = max(now_s, earliest, self._rival_end[replica])
+        start = max(now_s, min(slot_end), self._rival_end[replica])
         in_service = 1 + sum(end > start for end in slot_end)
-        end = start + work * self._slowdown[replica][in_service - 1]
-        slot_end[slot_end.index(earliest)] = end
-        for p in rivals:
+        self.start[execution] = start
+        self.end_s[execution] = start + work * self._slowdown[replica][in_service - 1]
+        self._occupy(execution)
+        self.expect(self.end_s[execution], execution)
+
+    def _occupy(self, execution: int) -> None:
+        replica, end = self.replica[execution], self.end_s[execution]
+        slot_end = self._slot_end[replica]
+        slot_end[slot_end.index(min(slot_end))] = end
+        for p in self._rivals[replica]:
             self._rival_end[p] = max(self._rival_end[p], end)
-        if self._travels[execution]:
-            for p in (replica, *rivals):
-                self._coming[p] -= 1
-                # Nothing is exactly nothing, whatever was rounded on the way.
-                self._coming_s[p] = self._coming_s[p] - work if self._coming[p] else 0.0
-        for p in (replica, *rivals):
-            self._free(p, now_s)
-        self.ready[execution], self.start[execution] = now_s, start
-        self.end_s[execution] = end
-        self.expect(end, execution)
+
+    def _arrived(self, execution: int) -> None:
+        """Count the data of an execution as travelling no more."""
+        replica = self.replica[execution]
+        work = self._service[execution] / self._speed[replica]
+        for p in (replica, *self._rivals[replica]):
+            self._coming[p] -= 1
+            # Nothing is exactly nothing, whatever was rounded on the way.
+            self._coming_s[p] = self._coming_s[p] - work if self._coming[p] else 0.0
+        self._travels[execution] = False
 
     def end(self, now_s: float) -> int:
         """Take the execution that ends now off its replica's count."""
@@ -90,6 +111,58 @@ class SerialReplicas(Replicas, KnownEnds):
         self.view.unfinished[replica] -= 1
         self._stretch(replica)
         return execution
+
+    def take_away(self, replicas: Sequence[int], cut: Sequence[int], now_s: float) -> None:
+        """Schedule anew what has not begun: those before it may be gone.
+
+        Parameters
+        ----------
+        replicas : sequence of int
+            Those that go.
+        cut : sequence of int
+            Executions routed to them that have not ended, ascending.
+        now_s : float
+            Simulated time.
+        """
+        for e in cut:
+            if self._travels[e]:
+                self._arrived(e)
+        lost = set(cut)
+        self._committed = [e for e in self._committed if e not in lost]
+        self.forget()
+        idle = [float(p - self.problem.n_replicas) for p in range(self.problem.n_replicas)]
+        self._slot_end = [[idle[p]] * self._slots[p] for p in range(len(idle))]
+        self._rival_end = idle
+        for e in self._committed:
+            if self.start[e] > now_s:
+                self._schedule(e, now_s)
+                continue
+            self._occupy(e)
+            if self.end_s[e] > now_s:
+                self.expect(self.end_s[e], e)
+        for p in replicas:
+            self.view.unfinished[p] = 0
+            self._stretch(p)
+        for p, since in self._back_s.items():
+            self._slot_end[p] = [max(end, since) for end in self._slot_end[p]]
+        # Of the others nothing has changed, and what is said of them still holds.
+        for p in {q for r in replicas for q in self._beside(r)}:
+            self._free(p, now_s)
+
+    def _beside(self, replica: int) -> set[int]:
+        """Replicas that feel what another one does: its neighbours, their neighbours, and so on."""
+        found, new = {replica}, [replica]
+        while new:
+            new = [q for p in new for q in self._rivals[p] if q not in found]
+            found.update(new)
+        return found
+
+    def give_back(self, replicas: Sequence[int], now_s: float) -> None:
+        """Let replicas be idle from now on."""
+        for p in replicas:
+            self._back_s[p] = now_s
+            self._slot_end[p] = [now_s] * self._slots[p]
+            self._free(p, now_s)
 
     def _free(self, p: int, now_s: float) -> None:
         free = max(min(self._slot_end[p]), self._rival_end[p])

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 
 from placement.problem.gpu_sharing import paces
 from runtime.arrays import NOWHERE, Problem
@@ -130,6 +131,37 @@ class SlicedReplicas(Replicas):
             self._notice(p)
         self._estimate(p)
         return done
+
+    def take_away(self, replicas: Sequence[int], cut: Sequence[int], now_s: float) -> None:
+        """Empty queues, prefills and batches, and give the neighbours what is free now.
+
+        Parameters
+        ----------
+        replicas : sequence of int
+            Those that go.
+        cut : sequence of int
+            Executions routed to them that have not ended, ascending.
+        now_s : float
+            Simulated time.
+        """
+        for p in replicas:
+            self._waiting[p].clear()
+            self._prefilling[p].clear()
+            self._serving[p].clear()
+            self._clock[p] = 0.0
+            self._changed[p] = now_s
+            worked = self.view.unfinished[p] > 0
+            self.view.unfinished[p] = 0
+            self._admit(p, now_s)
+            if worked:
+                self._notice(p)
+            self._estimate(p)
+
+    def give_back(self, replicas: Sequence[int], now_s: float) -> None:
+        """Let replicas be idle from now on."""
+        for p in replicas:
+            self._changed[p] = now_s
+            self._estimate(p)
 
     def _work(self, execution: int) -> tuple[float, float]:
         """Seconds of prefill, and of what follows it, on the replica of an execution."""
