@@ -20,6 +20,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 COMMANDS = {
     "analyze": "What a trace asks for: usage, pairs of models, offered load.",
     "solve": "Place the models by an integer program, with a proven bound.",
+    "size": "The fewest servers that reach a goal, and what one more buys.",
     "explain": "Why a plan is as it is: what each replica serves, and what it is worth.",
     "diff": "What moves from one plan to another, and in which order.",
     "whatif": "A plan under other traffic, or on other servers.",

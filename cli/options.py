@@ -153,10 +153,15 @@ def routing_option(text: str) -> Callable[[F], F]:
 
 def cluster_options(function: F) -> F:
     """``--gpus`` with its companions, or ``--cluster``."""
+    gpus = click.option("--gpus", type=click.IntRange(1, 10_000_000), help="GPUs in the cluster.")
+    return gpus(server_options(function))
+
+
+def server_options(function: F) -> F:
+    """What one server is, or ``--cluster``."""
     return _apply(
         function,
         [
-            click.option("--gpus", type=click.IntRange(1, 10_000_000), help="GPUs in the cluster."),
             click.option(
                 "--gpus-per-server",
                 type=click.IntRange(1, 1024),
