@@ -125,7 +125,7 @@ def _show(a: Analysis) -> None:
             str(model.gpus_required),
             f"{a.offered_load[m]:.3f}",
         )
-    models.add_row("in sum", f"{a.executions.sum():,}", "", "", f"{a.offered_load.sum():.3f}")
+    models.add_row("all", f"{a.executions.sum():,}", "", "", f"{a.offered_load.sum():.3f}")
     console.print(models)
     flows = table("workflow", "requests", "per second", "nodes: mean seconds")
     nodes = flows.columns[3]

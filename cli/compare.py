@@ -16,6 +16,7 @@ from cli.json_output import echo_json
 from cli.missing import Complete, needs_cluster
 from cli.options import (
     cluster_options,
+    gap_option,
     headroom_options,
     input_options,
     mode_option,
@@ -52,6 +53,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
     repeat: int | None
     equal_headroom: bool
     time_limit: float
+    gap: float
     seed: int
     csv_file: str | None
     ray: str | None
@@ -107,6 +109,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
     "found a lower bottleneck may use the room that the others use. Without it each keeps its own.",
 )
 @time_limit_option("Of each solve.")
+@gap_option
 @seed_option
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE", help="Write the rows as CSV.")
 @ray_option(
@@ -300,6 +303,7 @@ def _run(
         max_utilization=asked.max_utilization,
         headroom_slack=asked.headroom_slack,
         time_limit_s=asked.time_limit,
+        gap=asked.gap,
     )
 
     def solve(method: Method) -> SolveResult | str:

@@ -197,7 +197,8 @@ def command(asked: Asked) -> None:
     if asked.as_json:
         echo_json({"summary": summarize(live.run, metrics), "live": details(live)})
     elif not asked.quiet:
-        show_run(live.run, metrics, run_verdict(live.run, metrics, "measured"))
+        verdict = run_verdict(live.run, metrics, "measured")
+        show_run(live.run, metrics, verdict, known="measured")
         _show_details(live, asked.journal)
         for name in ("log", "trace", "record"):
             if getattr(asked, name) is not None:

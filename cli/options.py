@@ -295,6 +295,18 @@ def time_limit_option(text: str) -> Callable[[F], F]:
     )
 
 
+def gap_option(function: F) -> F:
+    """``--gap``."""
+    return click.option(
+        "--gap",
+        type=Number(0, 1),
+        default=1e-4,
+        show_default=True,
+        metavar="FRACTION",
+        help="Stop when the plan is proven to be this close to the best: 0.05 is 5 %.",
+    )(function)
+
+
 def seed_option(function: F) -> F:
     """``--seed``."""
     bounds = click.IntRange(0, 2**31 - 1)

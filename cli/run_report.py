@@ -6,7 +6,7 @@ from rich.console import Console
 
 from cli.terminal import output, plain, table
 from cli.verdict import show_verdict
-from placement.problem.verdict import Verdict
+from placement.problem.verdict import Known, Verdict
 from runtime.metrics import Metrics, workflow_metrics
 from runtime.result import RunResult
 from runtime.run import run_facts
@@ -24,6 +24,7 @@ def show_run(
     metrics: Metrics,
     verdict: Verdict,
     next_step: tuple[str, list[str]] | None = None,
+    known: Known = "simulated",
 ) -> None:
     """Print the console report, the verdict first.
 
@@ -35,13 +36,16 @@ def show_run(
     verdict : Verdict
     next_step : (why, words), optional
         A command to paste.
+    known : {"simulated", "measured"}
+        Whether real servers answered.
     """
     console = output()
     m = metrics
     steps = () if next_step is None else (next_step,)
     show_verdict(console, verdict, *steps)
     router = "" if run.routing == "none" else f", routing {run.routing}"
-    facts = table(plain(f"{run.scheduler}{router}, {run.problem.mode}"), "", left=2)
+    what = f"{run.scheduler}{router}, {run.problem.mode}"
+    facts = table(known, "", title=plain(what), left=2)
     for name, value in run_facts(run, m):
         facts.add_row(name, plain(value))
     console.print(facts)

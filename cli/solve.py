@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
+from cli.asked import Headroom, Shown, takes
 from cli.file_arguments import ask_before_replacing, check_outputs, hash_inputs, load_inputs
 from cli.interruption import EarlyEnd, early_end
 from cli.json_output import echo_json
@@ -15,6 +15,7 @@ from cli.missing import Complete, needs_cluster
 from cli.options import (
     Number,
     cluster_options,
+    gap_option,
     gpu_sharing_option,
     headroom_options,
     input_options,
@@ -35,6 +36,7 @@ from cli.scenarios import (
     wants_scenarios,
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
+from cli.solve_step import Repeatable, next_step
 from cli.waiting import SolveProgress
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
+class Asked(Repeatable, Headroom, Scenarios, Shown):
     """What `gswarm-place solve` was asked for."""
 
     method: Method
@@ -57,7 +59,6 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     objective: Objective
     alpha: float | None
     solver: str
-    time_limit: float
     gap: float
     threads: int | None
     seed: int
@@ -65,7 +66,6 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
     simulate_headroom: bool
     history: str | None
     params: str | None
-    output: str
     force: bool
     earlier: str | None
     refine: str | None
@@ -111,13 +111,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Scenarios, Shown):
 @headroom_options
 @solver_option
 @time_limit_option("The best plan so far is written when it ends; Ctrl-C ends it at once.")
-@click.option(
-    "--gap",
-    type=Number(0, 1),
-    default=1e-4,
-    show_default=True,
-    help="Stop when the plan is proven to be this close to the best (a fraction).",
-)
+@gap_option
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="Threads of the solver; 1 if not given."
 )
@@ -371,21 +365,3 @@ def _write(solved: Solved, asked: Asked) -> None:
                 for p in solved.result.history
             ]
             write_atomically(asked.history, orjson.dumps(events, option=orjson.OPT_INDENT_2))
-
-
-def next_step(plan: Plan, asked: Asked) -> tuple[str, list[str]]:
-    """What to do about the gravest doubt, or with a plan that has none: why, and a command."""
-    from placement.problem.verdict import more_servers
-
-    solve = ["solve", *asked.input_words, *asked.cluster_words]
-    status, busiest = plan.certificate.status, plan.expected["max_utilization"]
-    more = more_servers(plan) if plan.mode == "online" else 0
-    if busiest >= 1 and more and asked.gpus is not None:
-        gpus = asked.gpus + more * asked.gpus_per_server
-        wider = replace(asked, gpus=gpus)
-        return "with about enough GPUs", ["solve", *asked.input_words, *wider.cluster_words]
-    if status == "heuristic":
-        return "with a proof", solve
-    if status not in ("optimal", "gap", "refined"):
-        return "given longer", [*solve, "--time-limit", f"{4 * asked.time_limit:g}"]
-    return "run the trace over it", ["simulate", "--plan", asked.output, *asked.input_words]

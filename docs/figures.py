@@ -18,6 +18,7 @@ README = ROOT / "README.md"
 CASE = (
     "--config", "configs/studio.yaml", "--requests", "configs/studio_requests.jsonl",
     "--cluster", "configs/studio_cluster.yaml", "--max-models-per-gpu", "2",
+    "--max-utilization", "0.73", "--gap", "0.1",
 )  # fmt: skip
 METHODS = "ilp,local-search,greedy"
 ROUTING = "plan"

@@ -11,6 +11,7 @@ import numpy as np
 from placement.problem.cluster import Cluster
 from placement.problem.plan import Plan
 from placement.problem.space import all_rooms_gb
+from placement.support.described import counted
 
 
 @dataclass(frozen=True, order=True)
@@ -135,7 +136,7 @@ def likenesses(cluster: Cluster) -> list[tuple[object, ...]]:
 
 
 def _described(cluster: Cluster) -> str:
-    return f"{cluster.n_servers:,} servers, {cluster.n_gpus:,} GPUs"
+    return f"{counted(cluster.n_servers, 'server')}, {counted(cluster.n_gpus, 'GPU')}"
 
 
 def memory_gb(plan: Plan) -> dict[str, float]:

@@ -114,6 +114,7 @@ def test_the_headrooms_in_the_readme_are_those_of_the_run(tmp_path: Path) -> Non
     done = CliRunner().invoke(main, ["solve", *CASE, "--json", "-o", str(tmp_path / "p.yaml")])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
+    assert said["verdict"]["level"] == "good"
     text = " ".join((ROOT / "README.md").read_text().split())
     assert (
         f"bear {said['headroom_simulated']:.2f} times this rate where mean loads promise "

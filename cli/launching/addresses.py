@@ -13,6 +13,7 @@ from cli.launching.served import EMBEDDERS, GENERATORS, ServedReplica
 from placement.files.syntax.yaml_writer import block
 from placement.files.unread_fields import InputWarning
 from placement.problem.workload import Workload
+from placement.support.described import counted
 from runtime.live.kinds import KIND_OF_TYPE
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -44,7 +45,8 @@ def read_hosts(text: str | None, servers: int) -> tuple[str, ...]:
         check_host(name, "--hosts")
     if len(found) != servers:
         raise ValueError(
-            f"--hosts: names {len(found)} of the plan's {servers} servers; name all, in order"
+            f"--hosts: names {len(found)} of the plan's {counted(servers, 'server')}; name "
+            "all, in order"
         )
     return tuple(found)
 

@@ -16,6 +16,7 @@ from cli.launching.shell import launch_script
 from cli.launching.systemd import systemd_units
 from placement.problem.plan import Plan
 from placement.problem.workload import Workload
+from placement.support.described import counted
 
 
 def launch_files(
@@ -77,7 +78,7 @@ def _reached(plan: Plan, options: LaunchOptions, hosts: str | None) -> tuple[str
         return (reached_at(options.listen).strip("[]"),)
     if hosts is None:
         raise ValueError(
-            f"--hosts: the plan has {plan.cluster.n_servers} servers; say where each is, as A,B,C "
-            "or @FILE with one a line"
+            f"--hosts: the plan has {counted(plan.cluster.n_servers, 'server')}; say where "
+            "each is, as A,B,C or @FILE with one a line"
         )
     return read_hosts(hosts, plan.cluster.n_servers)

@@ -117,7 +117,7 @@ def _card(
     where = f"{group.type.name}: {ranges(group.servers)}" if len(group.servers) > 1 else ""
     words = " ".join(f"server {s}" for s in group.servers[:2000])
     svg = picture(
-        f"{group.title}: {len(replica)} replicas on {gpus} GPUs",
+        f"{group.title}: {counted(len(replica), 'replica')} on {counted(gpus, 'GPU')}",
         LEFT + gpus * width + 2,
         bottom,
         [

@@ -11,6 +11,7 @@ from cli.views.palette import HEAT_STEPS, heat_legend
 from cli.views.scales import percent, plain, seconds, ticks
 from cli.views.servers import group_servers
 from placement.problem.cluster import FloatArray
+from placement.support.described import counted
 from placement.support.equality import ByContent
 from runtime.figures import gpu_busy
 from runtime.scene import Scene
@@ -62,7 +63,7 @@ def utilization_heat(scene: Scene, *, bins: int = BINS, most_rows: int = MOST_RO
         rows.append(per_server[group.servers].mean(axis=0))
     rest = [s for group in groups[most_rows - 1 :] for s in group.servers]
     if rest:
-        names.append(f"{len(rest)} other servers")
+        names.append(counted(len(rest), "other server"))
         rows.append(per_server[rest].mean(axis=0))
     return Heat("group of like servers", names, edges, np.array(rows))
 

@@ -12,6 +12,7 @@ data="--config configs/studio.yaml --requests configs/studio_requests.jsonl"
 # shellcheck disable=SC2086  # $data is several words
 {
     "$tool" solve $data --cluster configs/studio_cluster.yaml --max-models-per-gpu 2 \
+        --max-utilization 0.73 --gap 0.1 \
         --history "$work/history.json" -o "$work/plan.yaml" --quiet
     for picture in map comparison latency utilization course pairs flows; do
         "$tool" export --plan "$work/plan.yaml" --format $picture $data --routing plan \

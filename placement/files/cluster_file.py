@@ -24,6 +24,7 @@ from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
 from placement.problem.names import SharingMode
 from placement.problem.space import block_starts, room_gb
 from placement.problem.workload import Workload
+from placement.support.described import counted
 from placement.support.faults import FaultList
 
 MAX_GPUS = 10_000_000
@@ -73,7 +74,7 @@ def _excluded_faults(file: ClusterFile) -> list[PlacedFault]:
         faults += [
             PlacedFault(
                 ("server_types", name, "excluded_gpus", i),
-                f"is {gpu}, and the servers have {kind.gpus} GPUs",
+                f"is {gpu}, and the servers have {counted(kind.gpus, 'GPU')}",
                 f"use numbers from 0 to {kind.gpus - 1}",
             )
             for i, gpu in enumerate(kind.excluded_gpus)
@@ -158,8 +159,9 @@ def check_fits(
         if not wide:
             faults.add(
                 f"models.{model.id}.gpus_required",
-                f"is {model.gpus_required}, and the largest server has {largest} GPUs",
-                f"use servers of at least {model.gpus_required} GPUs (--gpus-per-server)",
+                f"is {model.gpus_required}, and the largest server has {counted(largest, 'GPU')}",
+                f"use servers of at least {counted(model.gpus_required, 'GPU')} "
+                "(--gpus-per-server)",
             )
             continue
         room = max(t.gpu_memory_gb for t in wide)
@@ -169,8 +171,8 @@ def check_fits(
         ):
             faults.add(
                 f"models.{model.id}",
-                f"needs {model.gpus_required} consecutive GPUs of {need:g} GB, and rules leave no "
-                "server on which a replica may stand",
+                f"needs {counted(model.gpus_required, 'consecutive GPU')} of {need:g} GB, and "
+                "rules leave no server on which a replica may stand",
                 "loosen excluded_gpus, domains, allowed or forbidden, or add servers",
             )
             continue
@@ -178,11 +180,11 @@ def check_fits(
             spread = model.memory_gb / room
             wider = ""
             if spread <= MAX_GPUS_PER_SERVER:
-                wider = f"spread it over {math.ceil(spread)} GPUs (gpus_required) or "
+                wider = f"spread it over {counted(math.ceil(spread), 'GPU')} (gpus_required) or "
             faults.add(
                 f"models.{model.id}.memory_gb",
                 f"is {model.memory_gb:g}, {model.memory_per_gpu_gb:g} GB on each of its "
-                f"{model.gpus_required} GPUs, and the GPUs have {room:g} GB",
+                f"{counted(model.gpus_required, 'GPU')}, and the GPUs have {room:g} GB",
                 f"{wider}use GPUs of {model.memory_per_gpu_gb:g} GB (--gpu-memory-gb)",
             )
     faults.raise_if_any()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from placement.files.syntax.document import PlacedFault
+from placement.support.described import counted
 from placement.support.faults import Place
 
 
@@ -30,7 +31,9 @@ def domain_faults(place: Place, groups: Sequence[Sequence[int]], gpus: int) -> l
     list of PlacedFault
     """
     faults = [
-        PlacedFault((*place, i, j), f"is {g}, and the servers have {gpus} GPUs", "leave it out")
+        PlacedFault(
+            (*place, i, j), f"is {g}, and the servers have {counted(gpus, 'GPU')}", "leave it out"
+        )
         for i, group in enumerate(groups)
         for j, g in enumerate(group)
         if g >= gpus

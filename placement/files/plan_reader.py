@@ -21,6 +21,7 @@ from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import METRICS, Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.violations import gpu_violations
+from placement.support.described import counted
 from placement.support.faults import suggest
 
 _NUMBER = (int, float)
@@ -218,7 +219,9 @@ class PlanReader:
             m = self._model((*place, "model"), replica.model)
             length = int(instance.gpus_required[m])
             if not 0 <= replica.server < cluster.n_servers:
-                wrong = f"is {replica.server}; the cluster has {cluster.n_servers} servers"
+                wrong = (
+                    f"is {replica.server}; the cluster has {counted(cluster.n_servers, 'server')}"
+                )
                 self._fault((*place, "server"), wrong)
                 continue
             first = int(cluster.first_gpu[replica.server])

@@ -15,6 +15,7 @@ from placement.problem.placement_rules import PlacementRules, merged_rules
 from placement.problem.server_kinds import apply_rules
 from placement.problem.space import block_starts
 from placement.problem.workload import Workload
+from placement.support.described import counted
 from placement.support.faults import Place, suggest
 
 
@@ -86,7 +87,7 @@ def _model_faults(file: RulesFile, cluster: Cluster, workload: Workload) -> list
             continue
         faults += model_rule_faults(place, model_rules(entry).over(known[name]))
         if entry.spread is not None and entry.spread > cluster.n_servers:
-            wrong = f"is {entry.spread}, and the cluster has {cluster.n_servers} servers"
+            wrong = f"is {entry.spread}, and the cluster has {counted(cluster.n_servers, 'server')}"
             faults.append(PlacedFault((*place, "spread"), wrong, "lower it, or add servers"))
         for key, sites in (("allowed", entry.allowed), ("forbidden", entry.forbidden)):
             if sites is not None:
@@ -130,7 +131,7 @@ def _pin_faults(file: RulesFile, applied: Cluster, workload: Workload) -> list[P
             kind = applied.server_types[applied.server_type[pin.server]]
             if gpus != list(range(gpus[0], gpus[0] + k)):
                 wrong = f"is {pin.gpus}, and a replica takes {k} consecutive GPUs"
-                faults.append(PlacedFault(place, wrong, f"name {k} GPUs in a row"))
+                faults.append(PlacedFault(place, wrong, f"name {counted(k, 'GPU')} in a row"))
             elif gpus[0] not in block_starts(kind, k, model.memory_per_gpu_gb, name):
                 wrong = f"is {pin.gpus}, where none of its replicas may stand or fit"
                 mend = "look at excluded_gpus, domains, allowed, forbidden and the GPUs' memory"
@@ -153,14 +154,14 @@ def gpu_faults(place: Place, entry: ServerGpus, cluster: Cluster) -> list[Placed
     list of PlacedFault
     """
     if entry.server >= cluster.n_servers:
-        wrong = f"is {entry.server}; the cluster has {cluster.n_servers} servers"
+        wrong = f"is {entry.server}; the cluster has {counted(cluster.n_servers, 'server')}"
         mend = f"use a number from 0 to {cluster.n_servers - 1}"
         return [PlacedFault((*place, "server"), wrong, mend)]
     gpus = int(cluster.server_gpus[entry.server])
     return [
         PlacedFault(
             (*place, "gpus", j),
-            f"is {gpu}; server {entry.server} has {gpus} GPUs",
+            f"is {gpu}; server {entry.server} has {counted(gpus, 'GPU')}",
             f"use numbers from 0 to {gpus - 1}, counted in the server",
         )
         for j, gpu in enumerate(entry.gpus)

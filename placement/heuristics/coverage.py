@@ -10,6 +10,7 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import effective_loads
 from placement.problem.space import can_hold
+from placement.support.described import counted
 
 
 def cover(room: Room) -> bool:
@@ -60,7 +61,7 @@ def cover_anew(instance: Instance, params: CoverageParams) -> Room:
         order.insert(0, stuck)
     raise Infeasible(
         f"no place found for a replica of model {instance.model_ids[stuck]} "
-        f"({instance.gpus_required[stuck]} GPUs, "
+        f"({counted(int(instance.gpus_required[stuck]), 'GPU')}, "
         f"{instance.memory_per_gpu_gb[stuck]:g} GB on each) beside the other used models; "
         "add servers or memory, or allow more models on a GPU"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from placement.problem.names import SharingMode
-from placement.support.described import Described, Facts
+from placement.support.described import Described, Facts, counted
 
 LAST_SERVER = "last-server"
 """Name of the smaller server that is left where GPUs are no multiple of those of a server."""
@@ -188,14 +188,14 @@ class Cluster(Described):
     @property
     def headline(self) -> str:
         """How many GPUs there are, on how many servers."""
-        return f"{self.n_gpus:,} GPUs on {self.n_servers:,} servers"
+        return f"{counted(self.n_gpus, 'GPU')} on {counted(self.n_servers, 'server')}"
 
     def facts(self) -> Facts:
         """Each server type with what its servers have."""
         return [
             (
                 t.name,
-                f"{t.count:,} x {t.gpus} GPUs of {t.gpu_memory_gb:g} GB"
+                f"{t.count:,} x {counted(t.gpus, 'GPU')} of {t.gpu_memory_gb:g} GB"
                 + (f", speed {t.speed:g}" if t.speed != 1 else "")
                 + (f", without GPU {numbers(t.excluded_gpus)}" if t.excluded_gpus else ""),
             )

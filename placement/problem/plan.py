@@ -24,7 +24,7 @@ from placement.problem.solution import (
 from placement.problem.space import room_gb
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
-from placement.support.described import Described, Facts, percent
+from placement.support.described import Described, Facts, counted, percent
 from placement.support.equality import ByContent
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class Plan(ByContent, Described):
     def headline(self) -> str:
         """How many replicas there are, and how good that is."""
         return (
-            f"{self.placement.n_replicas:,} replicas on {self.cluster.n_gpus:,} GPUs, locality "
+            f"{counted(self.placement.n_replicas, 'replica')} on "
+            f"{counted(self.cluster.n_gpus, 'GPU')}, locality "
             f"{self.certificate.objective:.5f}, {self._proven}"
         )
 
@@ -134,24 +135,25 @@ class Plan(ByContent, Described):
         cap, slack = certificate.load_cap, certificate.headroom_slack
         least = certificate.bottleneck_upper
         borne = expected.get(SIMULATED_HEADROOM)
-        simulated = "" if borne is None else f" by mean rates, {borne:.2f} simulated"
+        by = "expected" if borne is None else f"by mean rates, {borne:.2f} simulated"
+        bound = "above any plan" if certificate.status == "heuristic" else "proven"
         above = abs(cap - (1 + slack) * least) <= 1e-9 * least
         facts = [
             ("locality", f"{certificate.objective:.5f}, {self._proven}"),
-            ("best bound", f"{certificate.best_bound:.5f}"),
+            ("best bound", f"{certificate.best_bound:.5f}, {bound}"),
             ("status", certificate.status),
             ("server efficiency", f"{percent(expected['server_efficiency'])} expected"),
             ("edges kept", f"{percent(expected['edge_locality'])} expected"),
             (
                 "busiest GPU",
-                f"{percent(expected['max_utilization'])} (cap {percent(cap)}"
+                f"{percent(expected['max_utilization'])} expected (cap {percent(cap)}"
                 + (f", {percent(slack)} above the least attained)" if above else ")"),
             ),
-            ("headroom", f"{expected['headroom']:.2f} x the trace's rate{simulated}"),
+            ("headroom", f"{expected['headroom']:.2f} x the trace's rate {by}"),
             (
                 "replicas",
-                f"{self.placement.n_replicas} on {cluster.n_gpus} GPUs, "
-                f"{cluster.n_servers} servers",
+                f"{self.placement.n_replicas:,} on {counted(cluster.n_gpus, 'GPU')}, "
+                f"{counted(cluster.n_servers, 'server')}",
             ),
         ]
         if certificate.seconds is not None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, floor, isfinite
 from typing import Literal
 
 import numpy as np
 
+from placement.problem.cluster import GpuSharing
 from placement.problem.names import SIMULATED_HEADROOM
 from placement.problem.plan import Plan
 from placement.problem.solution import evaluate
-from placement.support.described import listed, percent
+from placement.support.described import counted, listed, percent
 
 Level = Literal["good", "fair", "poor"]
-Known = Literal["proven", "expected", "simulated", "measured"]
+Known = Literal["proven", "expected", "simulated", "measured", "assumed"]
 """How a statement is known: by proof; at mean rates, where nobody queues; from a simulation; from
-servers that really answered."""
+servers that really answered; by a default that nobody has measured here."""
 
 NARROW = 1.05
 """Headroom below which a little more traffic is too much: what two simulations differ by."""
@@ -177,32 +178,78 @@ def _remarks(plan: Plan) -> list[Remark]:
                     "expected",
                 )
             )
+    if _shares_by_default(plan):
+        share = percent(plan.cluster.sharing.kept(2), 0)
+        found.append(
+            Remark(
+                f"replicas that share a GPU keep {share} of it together; `calibrate` measures it",
+                "assumed",
+            )
+        )
     empty = plan.cluster.n_gpus - int(covered(plan).sum())
     spare = int((plan.load <= SPARE).sum())
     if empty or spare:
-        words = [f"{empty:,} GPUs hold nothing"] if empty else []
-        words += [f"{spare:,} replicas are spare"] if spare else []
+        words = [f"{counted(empty, 'GPU')} {'holds' if empty == 1 else 'hold'} nothing"]
+        words = words if empty else []
+        if spare:
+            words.append(f"{counted(spare, 'replica')} {'is' if spare == 1 else 'are'} spare")
         found.append(Remark(" and ".join(words), "expected"))
     return found
 
 
+def _shares_by_default(plan: Plan) -> bool:
+    """Whether loaded replicas share a GPU, at a cost that the cluster does not state."""
+    sharing = plan.cluster.sharing
+    loaded = plan.load > SPARE
+    return sharing == GpuSharing() and bool((_held(plan, loaded) > 1).any())
+
+
 def covered(plan: Plan) -> np.ndarray:
     """Whether each GPU holds a replica, bool of shape (N,)."""
+    return np.asarray(_held(plan, np.ones(len(plan.load), dtype=bool)) > 0)
+
+
+def _held(plan: Plan, which: np.ndarray) -> np.ndarray:
+    """Count these replicas on each GPU, int64 of shape (N,)."""
     length = plan.instance.gpus_required[plan.placement.model]
     edges = np.zeros(plan.cluster.n_gpus + 1, dtype=np.int64)
-    np.add.at(edges, plan.first_gpu, 1)
-    np.add.at(edges, plan.first_gpu + length, -1)
-    return np.asarray(np.cumsum(edges[:-1]) > 0)
+    np.add.at(edges, plan.first_gpu[which], 1)
+    np.add.at(edges, (plan.first_gpu + length)[which], -1)
+    return np.asarray(np.cumsum(edges[:-1]))
 
 
-def more_servers(plan: Plan) -> int:
+def more_servers(plan: Plan, busiest: float, target: float) -> int:
     """Servers to add, of the mix there is, until the busiest GPU keeps its target; 0 where it does.
 
     A whole multiple of the cluster may repeat the plan, and divides every load by that multiple;
     between two multiples this is a guess.
+
+    Parameters
+    ----------
+    plan : Plan
+    busiest : float
+        Its load on the servers there are.
+    target : float
+        What it should be, above 0.
     """
-    busiest = plan.expected["max_utilization"]
-    target = plan.max_utilization or 1.0
     if busiest <= target or not isfinite(busiest):
         return 0
     return ceil(plan.cluster.n_servers * (busiest / target - 1))
+
+
+def roomier_target(plan: Plan) -> float | None:
+    """Target for the busiest GPU under which queues should stay short; None where they do.
+
+    Loads by mean rates say less than queues do by the factor between the two headrooms, so a
+    target that is lower by what the simulated headroom lacks to `NARROW` should leave it. Two
+    digits, rounded down: the simulation knows no more.
+
+    Parameters
+    ----------
+    plan : Plan
+        Whose simulated headroom may be below 1.
+    """
+    borne = plan.expected.get(SIMULATED_HEADROOM)
+    if borne is None or borne >= 1:
+        return None
+    return floor(100 * plan.expected["max_utilization"] * borne / NARROW) / 100

@@ -25,6 +25,7 @@ from placement.programs.keeping import ensure_rules
 from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, Stop, linear, solve_program
+from placement.support.described import counted
 
 LEAST_VALUE = 1e-6
 """Share of all requests that a workflow counts for at least where some have to go."""
@@ -264,7 +265,8 @@ def _explain(
     ids, k, memory = instance.model_ids, instance.gpus_required, instance.memory_per_gpu_gb
     if homeless:
         parts = [
-            f"model {ids[m]} needs {k[m]} GPUs of one server with {memory[m]:g} GB on each"
+            f"model {ids[m]} needs {counted(k[m], 'GPU')} of one server with "
+            f"{memory[m]:g} GB on each"
             for m in homeless
         ]
         gpus = max(int(k[m]) for m in homeless)
@@ -272,9 +274,9 @@ def _explain(
         largest = max(cluster.server_types, key=lambda t: (t.gpus, t.gpu_memory_gb))
         return (
             f"no server can hold {_names(instance, homeless)}: {'; '.join(parts)}; the largest "
-            f"server has {largest.gpus} GPUs of {largest.gpu_memory_gb:g} GB; use servers with at "
-            f"least {gpus} GPUs of at least {gb:g} GB, or remove the workflows that call them "
-            "(--allow-partial drops them)"
+            f"server has {counted(largest.gpus, 'GPU')} of {largest.gpu_memory_gb:g} GB; use "
+            f"servers with at least {counted(gpus, 'GPU')} of at least {gb:g} GB, or remove the "
+            "workflows that call them (--allow-partial drops them)"
         )
     need = sum(int(k[m]) for m in instance.used_models)
     gb = sum(float(memory[m] * k[m]) for m in instance.used_models)
@@ -282,15 +284,15 @@ def _explain(
     short = []
     usable = int(cluster.usable_gpus.sum())
     if instance.exclusive and need > usable:
-        short.append(f"{need - usable} GPUs are missing ({need} of {usable})")
+        short.append(f"{counted(need - usable, 'GPU')} missing ({need} of {usable})")
     if gb > has_gb:
         short.append(f"{gb - has_gb:g} GB of GPU memory are missing ({gb:g} of {has_gb:g})")
     if not short:
-        short.append("GPUs and memory would do in sum, but the blocks do not fit the servers")
+        short.append("GPUs and memory would do on one server, but the blocks do not fit these")
     t = max(range(len(cluster.server_types)), key=lambda i: cluster.server_types[i].gpus)
     advice = _advice(instance, t, settings, budget)
     return (
-        f"the used models do not fit on {usable} GPUs together: no room for "
+        f"the used models do not fit on {counted(usable, 'GPU')} together: no room for "
         f"{_names(instance, list(dropped))}; {', '.join(short)}; {advice}, "
         f"{'share GPUs (leave out --exclusive), ' if instance.exclusive else ''}"
         "or drop the least used workflows with --allow-partial"
@@ -304,16 +306,18 @@ def _advice(instance: Instance, t: int, settings: SolverSettings, budget: Budget
     needed = _servers_needed(instance, t, others, settings, budget)
     kind = types[t]
     if needed is None:
-        return f"use servers with more than {kind.gpus} GPUs or {kind.gpu_memory_gb:g} GB"
+        return (
+            f"use servers with more than {counted(kind.gpus, 'GPU')} or {kind.gpu_memory_gb:g} GB"
+        )
     servers, proven = needed
     smallest = "the smallest cluster that would do" if proven else "a cluster that would do"
     if not others:
         return (
-            f"{smallest} has {servers * kind.gpus} GPUs "
-            f"({servers} servers of {kind.gpus} x {kind.gpu_memory_gb:g} GB)"
+            f"{smallest} has {counted(servers * kind.gpus, 'GPU')} "
+            f"({counted(servers, 'server')} of {kind.gpus} x {kind.gpu_memory_gb:g} GB)"
         )
     return (
-        f"{smallest} has {servers} servers of type {kind.name} "
+        f"{smallest} has {counted(servers, 'server')} of type {kind.name} "
         f"({kind.gpus} x {kind.gpu_memory_gb:g} GB) in place of {kind.count}"
     )
 

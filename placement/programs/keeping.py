@@ -22,6 +22,7 @@ from placement.programs.compact import CompactProgram
 from placement.programs.idle_servers import first_servers
 from placement.solver.budget import Budget
 from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
+from placement.support.described import counted
 
 
 def keep_rules(
@@ -85,7 +86,8 @@ def ensure_rules(
     one = len(conflict) == 1
     which = "this rule cannot be kept" if one else "these rules cannot hold together"
     raise Infeasible(
-        f"{which} on {instance.cluster.n_gpus} GPUs of {instance.cluster.n_servers} servers: "
+        f"{which} on {counted(instance.cluster.n_gpus, 'GPU')} of "
+        f"{counted(instance.cluster.n_servers, 'server')}: "
         f"{'; '.join(conflict)}; loosen {'it' if one else 'one of them'}, or add servers or memory"
     )
 

@@ -120,7 +120,7 @@ def test_models_larger_than_any_server_are_named_together(tmp_path: Path) -> Non
     with pytest.raises(InputError) as caught:
         check_fits("config.json", flows, cluster, [0, 1, 2])
     wide, heavy = str(caught.value).splitlines()
-    assert "models.writer.gpus_required: is 2, and the largest server has 1 GPUs" in wide
+    assert "models.writer.gpus_required: is 2, and the largest server has 1 GPU" in wide
     assert "--gpus-per-server" in wide
     assert "models.painter.memory_gb: is 20.5" in heavy
     assert "the GPUs have 16 GB" in heavy

@@ -11,7 +11,7 @@ import pytest
 
 import placement
 from placement.problem.plan import Plan
-from placement.problem.verdict import Verdict, covered, more_servers, plan_verdict
+from placement.problem.verdict import Verdict, covered, more_servers, plan_verdict, roomier_target
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -113,5 +113,22 @@ def replace_first(plan: Plan) -> Any:
 def test_servers_that_are_missing(plan: Plan, busiest: float, more: int) -> None:
     """Twice the servers halve every load."""
     assert plan.cluster.n_servers == 2
-    loaded = replace(plan, expected=plan.expected | {"max_utilization": busiest})
-    assert more_servers(loaded) == more
+    assert more_servers(plan, busiest, 0.8) == more
+
+
+@pytest.mark.parametrize(
+    ("busiest", "borne", "target"),
+    [(0.8, 0.97, 0.73), (0.9, 0.5, 0.42), (0.8, 1.0, None), (0.8, 1.4, None), (0.8, None, None)],
+)
+def test_a_target_that_leaves_room_for_queues(
+    plan: Plan, busiest: float, borne: float | None, target: float | None
+) -> None:
+    """The load at which the simulated headroom, were it in proportion, would be narrow, or none."""
+    expected = {k: v for k, v in plan.expected.items() if k != "headroom_simulated"}
+    expected["max_utilization"] = busiest
+    if borne is not None:
+        expected["headroom_simulated"] = borne
+    found = roomier_target(replace(plan, expected=expected))
+    assert found == target
+    if found is not None and borne is not None:
+        assert busiest * borne / found >= 1.05

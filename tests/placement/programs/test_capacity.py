@@ -64,7 +64,7 @@ def test_partial_plans_keep_the_most_used_and_say_what_is_lost() -> None:
 
 def test_a_model_larger_than_any_server_is_named_with_what_it_needs() -> None:
     """More memory or GPUs than a server has: no number of servers helps, and the text says so."""
-    with pytest.raises(Infeasible, match=r"model-0 needs 1 GPUs .* 90 GB"):
+    with pytest.raises(Infeasible, match=r"model-0 needs 1 GPU .* 90 GB"):
         ensure_coverage(instance(2, 2, [1], memory_gb=90.0), HIGHS)
     with pytest.raises(Infeasible, match="at least 4 GPUs"):
         ensure_coverage(instance(2, 2, [4, 1]), HIGHS)
