@@ -13,6 +13,7 @@ from cli.asked import Shown, share_gpus, takes
 from cli.file_arguments import hash_inputs, load_inputs
 from cli.json_output import echo_json
 from cli.missing import Complete
+from cli.notices import say
 from cli.options import output_options, solver_option, time_limit_option
 from cli.waiting import waiting
 from placement.support.escaping import visible
@@ -169,7 +170,7 @@ def _say(name: str, proof: dict[str, Any], quiet: bool) -> None:
     if proof["holds"] and not quiet:
         known = f"{proof['recomputed']:.9g} is proven ({how})"
         line = f"{name} holds: {stated} is stated, {known}"
-        click.echo(click.wrap_text(line, width=80, subsequent_indent="  "))
+        say(line)
     if proof["holds"] is None:
         click.echo(
             f"not decided: whether {name} of {stated} holds: {proof['why']} ({how}); give it more "

@@ -13,8 +13,11 @@ from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
 from cli.file_arguments import check_outputs, load_inputs
 from cli.interruption import last_words
 from cli.json_output import echo_json
-from cli.missing import Complete, needs_cluster
+from cli.missing import needs_cluster
+from cli.notices import say
+from cli.option_groups import Grouped
 from cli.options import (
+    Count,
     cluster_options,
     gap_option,
     headroom_options,
@@ -68,7 +71,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
         return [next((mode for mode in SHARING_MODES if mode == self.sharing), None)]
 
 
-@click.command(cls=Complete, needs=needs_cluster)
+@click.command(cls=Grouped, needs=needs_cluster)
 @input_options
 @cluster_options
 @click.option(
@@ -96,7 +99,7 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
 )
 @click.option(
     "--repeat",
-    type=click.IntRange(2, 100_000),
+    type=Count(2, 100_000),
     metavar="N",
     help="Also run N resampled traces and say where each figure falls on another trace of this "
     "traffic, 95 times of 100; every row sees the same traces.",
@@ -228,7 +231,7 @@ def _say_unfinished(found: Findings, asked: Asked) -> None:
         _say(found, asked)
     missing = found.missing
     unwritten = f"; {visible(asked.csv_file)} is not written" if asked.csv_file else ""
-    click.echo(
+    say(
         f"missing, {len(missing)} of {len(found.wanted)} rows: {', '.join(missing)}{unwritten}",
         err=True,
     )
@@ -332,7 +335,7 @@ def _run(
             cap = max(plan.certificate.load_cap for plan in plans.values())
 
             def solve_again(method: Method) -> SolveResult:
-                what = f"{method} once more"
+                what = f"{list(plans).index(method) + 1} of {len(plans)} {method}"
                 with SolveProgress(quiet=quiet, limit_s=asked.time_limit, what=what) as progress:
                     options = replace(solving, method=method)
                     return contest.solve_at_cap(options, plans[method], cap, progress)

@@ -12,8 +12,9 @@ import click
 from cli.asked import InputFiles, Shown, takes
 from cli.file_arguments import check_outputs, hash_inputs, load_run
 from cli.json_output import echo_json
-from cli.missing import Complete
+from cli.option_groups import Grouped
 from cli.options import (
+    Count,
     Number,
     deployment_option,
     input_options,
@@ -72,7 +73,7 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     return [] if found.get("endpoints") or found.get("ray") else ["--endpoints"]
 
 
-@click.command(cls=Complete, needs=_needs)
+@click.command(cls=Grouped, needs=_needs)
 @plan_option()
 @input_options
 @click.option(
@@ -105,7 +106,7 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
 )
 @click.option(
     "--retries",
-    type=click.IntRange(0, 1000),
+    type=Count(0, 1000),
     default=4,
     show_default=True,
     help="Further tries of a call that failed, after growing waits.",

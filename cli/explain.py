@@ -10,7 +10,7 @@ import click
 from cli.asked import Shown, takes
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import output_options
+from cli.options import Count, output_options
 from cli.waiting import waiting
 from placement.support.escaping import visible
 
@@ -36,7 +36,7 @@ class Asked(Shown):
 )
 @click.option(
     "--server",
-    type=click.IntRange(0),
+    type=Count(0),
     multiple=True,
     metavar="S",
     help="What runs on it, which GPUs are at the cap, what each of its models is worth.",

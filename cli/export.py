@@ -15,7 +15,7 @@ from cli.file_arguments import check_outputs, load_inputs
 from cli.json_output import echo_json
 from cli.launching import ENGINES, LAUNCH_FORMS, EngineName
 from cli.missing import Complete
-from cli.options import plan_option
+from cli.options import Count, plan_option
 from placement.problem.names import MODES, ROUTERS
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Asked(Shown):
 )
 @click.option(
     "--first-port",
-    type=click.IntRange(1, 60_000),
+    type=Count(1, 60_000),
     default=8000,
     show_default=True,
     help="Port of the first replica on each server, the next for the second and so on.",

@@ -11,7 +11,7 @@ from cli.asked import Shown, takes
 from cli.file_arguments import check_outputs
 from cli.json_output import echo_json
 from cli.missing import INPUT, Complete
-from cli.options import Number, output_options, seed_option
+from cli.options import Count, Number, output_options, seed_option
 from cli.waiting import waiting
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     metavar="FILE",
     help="Make a trace for this config instead of a new one.",
 )
-@click.option("--models", type=click.IntRange(1, 10_000), default=9, show_default=True)
-@click.option("--workflows", type=click.IntRange(1, 10_000), default=3, show_default=True)
+@click.option("--models", type=Count(1, 10_000), default=9, show_default=True)
+@click.option("--workflows", type=Count(1, 10_000), default=3, show_default=True)
 @click.option(
     "--largest-block",
     type=click.Choice(["1", "2", "4", "8"]),
@@ -67,7 +67,7 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
 )
 @click.option(
     "--requests",
-    type=click.IntRange(1, 100_000_000),
+    type=Count(1, 100_000_000),
     show_default="1000, or all of --arrivals-file",
     help="How many.",
 )
@@ -97,7 +97,7 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     type=Number(above_low=True, high=1000),
     help="Instead of --rate: offered load as a fraction of --gpus.",
 )
-@click.option("--gpus", type=click.IntRange(1, 10_000_000), default=32, show_default=True)
+@click.option("--gpus", type=Count(1, 10_000_000), default=32, show_default=True)
 @seed_option
 @click.option(
     "--config-out",

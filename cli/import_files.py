@@ -14,7 +14,7 @@ from cli.asked import Shown, takes
 from cli.file_arguments import check_outputs
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import Number, output_options, seed_option
+from cli.options import Count, Number, output_options, seed_option
 
 if TYPE_CHECKING:
     from placement.files.input_schema import ConfigFile
@@ -58,9 +58,7 @@ class Asked(Shown):
     "stands under its models.",
 )
 @click.option("--memory-gb", type=Number(high=1e6), help="Memory of models of which none is told.")
-@click.option(
-    "--gpus-required", type=click.IntRange(1, 1024), help="GPUs of models of which none is told."
-)
+@click.option("--gpus-required", type=Count(1, 1024), help="GPUs of models of which none is told.")
 @click.option(
     "--load-time", type=Number(high=1e9), help="Seconds to load a model of which none is told."
 )
@@ -78,7 +76,7 @@ class Asked(Shown):
 )
 @click.option(
     "--count",
-    type=click.IntRange(1, 10_000_000),
+    type=Count(1, 10_000_000),
     default=100,
     show_default=True,
     help="How many requests are made up.",

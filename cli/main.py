@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from importlib import import_module
 from textwrap import fill
@@ -11,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.notices import notices
+from cli.notices import broken, notices, say
 from placement.support.escaping import visible
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -42,20 +43,24 @@ COMMANDS = {
 APART = {"import": "cli.import_files"}
 """Modules of commands whose name is none that a module can have."""
 
-PURPOSE = """\
-Decides which GPUs of which server hold which model, proves how good that is,
-and runs your request trace over it.
-"""
+PURPOSE = (
+    "Decides which GPUs of which server hold which model, proves how good that is, and runs your "
+    "request trace over it."
+)
 
 FIRST_STEPS = """\
-Start here, in the project's folder (no data yet? gswarm-place generate --help):
-  gswarm-place solve --gpus 8 --config configs/small.yaml \\
+Start here, in the project's folder:
+  gswarm-place solve --gpus 8 \\
+      --config configs/small.yaml \\
       --requests configs/small_requests.yaml
-  gswarm-place simulate --plan plan.yaml --config configs/small.yaml \\
+  gswarm-place simulate --plan plan.yaml \\
+      --config configs/small.yaml \\
       --requests configs/small_requests.yaml
+No data yet? gswarm-place generate --help
 """
 
 HELP = f"""{PURPOSE}
+
 \b
 {FIRST_STEPS}
 Every command has --help with an example. Exit codes: 0 done, 1 the work failed (no feasible
@@ -152,7 +157,8 @@ def _explain(error: BaseException) -> int:
 
     match error:
         case click.ClickException():
-            error.message = visible(error.message, keep="\n")  # type: ignore[misc]
+            message = f"Error: {visible(error.message, keep=chr(10))}"
+            error.message = broken(message, sys.stderr).removeprefix("Error: ")  # type: ignore[misc]
             error.show()
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
@@ -190,7 +196,7 @@ def _about_file(error: OSError) -> str:
 
 def _say(text: str, code: int) -> int:
     for line in text.split("\n"):
-        click.echo(f"error: {visible(line)}", err=True)
+        say(f"error: {visible(line)}", err=True)
     return code
 
 
@@ -207,9 +213,11 @@ def _say(text: str, code: int) -> int:
 def main(ctx: click.Context) -> None:
     """Entry point; without a command it says what to do first."""
     if ctx.invoked_subcommand is None:
-        click.echo(f"{PURPOSE}\n{FIRST_STEPS}\nCommands, each with --help and an example:")
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 78
+        click.echo(fill(PURPOSE, width))
+        click.echo(f"\n{FIRST_STEPS}\nCommands, each with --help and an example:")
         names = fill(
-            ", ".join(COMMANDS), 78, initial_indent="  ", subsequent_indent="  ",
+            ", ".join(COMMANDS), width, initial_indent="  ", subsequent_indent="  ",
             break_on_hyphens=False,
         )  # fmt: skip
         click.echo(f"{names}\n\nWhat each is for: gswarm-place --help")

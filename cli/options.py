@@ -14,6 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FINITE_LIMIT = 1e12
 
+MANY = 100_000
+"""Upper bounds beyond it are there against slips, and of no interest to a reader."""
+
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
     """A finite number within bounds: click's own ranges let NaN pass."""
@@ -37,6 +40,29 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
             upper = f" and at most {self.high:g}"
             self.fail(f"{value} must be a number of {sign} {self.low:g}{upper}", param, ctx)
         return number
+
+
+class Count(click.IntRange):
+    """A whole number within bounds, which the help writes as N and the bounds in words."""
+
+    def get_metavar(self, param: Any, ctx: Any = None) -> str:
+        """Show what can be written."""
+        return "N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Parse and check."""
+        number: int = click.INT.convert(value, param, ctx)
+        least, most = self.min, self.max
+        if (least is not None and number < least) or (most is not None and number > most):
+            upper = "" if most is None else f" and at most {most:,}"
+            self.fail(f"{number} must be a whole number of at least {least:,}{upper}", param, ctx)
+        return number
+
+    def _describe_range(self) -> str:
+        upper = None if self.max is None or self.max > MANY else self.max
+        if upper is None:
+            return "" if self.min in (None, 0, 1) else f"{self.min:,} or more"
+        return f"{self.min:,} to {upper:,}"
 
 
 class Routing(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks
@@ -153,7 +179,7 @@ def routing_option(text: str) -> Callable[[F], F]:
 
 def cluster_options(function: F) -> F:
     """``--gpus`` with its companions, or ``--cluster``."""
-    gpus = click.option("--gpus", type=click.IntRange(1, 10_000_000), help="GPUs in the cluster.")
+    gpus = click.option("--gpus", type=Count(1, 10_000_000), help="GPUs in the cluster.")
     return gpus(server_options(function))
 
 
@@ -164,7 +190,7 @@ def server_options(function: F) -> F:
         [
             click.option(
                 "--gpus-per-server",
-                type=click.IntRange(1, 1024),
+                type=Count(1, 1024),
                 default=4,
                 show_default=True,
                 help="GPUs of one server; the last is smaller where --gpus is no multiple.",
@@ -216,7 +242,7 @@ def sharing_options(function: F) -> F:
             click.option("--exclusive", is_flag=True, help="A GPU holds at most one replica."),
             click.option(
                 "--max-models-per-gpu",
-                type=click.IntRange(1, 1_000_000),
+                type=Count(1, 1_000_000),
                 help="Most replicas on one GPU; without it, memory alone decides.",
             ),
         ],
@@ -309,7 +335,7 @@ def gap_option(function: F) -> F:
 
 def seed_option(function: F) -> F:
     """``--seed``."""
-    bounds = click.IntRange(0, 2**31 - 1)
+    bounds = Count(0, 2**31 - 1)
     return click.option("--seed", type=bounds, default=0, show_default=True)(function)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.options import Number
+from cli.options import Count, Number
 from placement.problem.names import ROUTERS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def refine_options(function: F) -> F:
         ),
         click.option(
             "--refine-evaluations",
-            type=click.IntRange(1, 1_000_000),
+            type=Count(1, 1_000_000),
             default=100,
             show_default=True,
             metavar="N",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.options import Count
+
 if TYPE_CHECKING:
     from placement.problem.trace import Trace
     from runtime.engines.events import ProgressCallback
@@ -34,14 +36,14 @@ def repeat_options(function: F) -> F:
     for option in (
         click.option(
             "--seed",
-            type=click.IntRange(0, 2**31 - 1),
+            type=Count(0, 2**31 - 1),
             default=0,
             show_default=True,
             help="Of the resampling; equal seeds give equal traces.",
         ),
         click.option(
             "--repeat",
-            type=click.IntRange(1, 100_000),
+            type=Count(1, 100_000),
             metavar="N",
             help="Also run N resampled traces (stationary block bootstrap of arrivals and "
             "requests) and say where each metric falls on another trace of this traffic, "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.options import Count
 from placement.problem.names import CRITERIA
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def scenario_options(function: F) -> F:
         ),
         click.option(
             "--windows",
-            type=click.IntRange(2, 1000),
+            type=Count(2, 1000),
             metavar="N",
             help="Place for N windows of the trace at once, of equal duration, not for its mean.",
         ),

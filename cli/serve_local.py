@@ -11,7 +11,13 @@ from cli.asked import Shown, takes
 from cli.file_arguments import check_outputs
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import emulated_scale_option, output_options, plan_option, service_times_option
+from cli.options import (
+    Count,
+    emulated_scale_option,
+    output_options,
+    plan_option,
+    service_times_option,
+)
 from cli.waiting import waiting
 
 if TYPE_CHECKING:
@@ -59,7 +65,7 @@ class Asked(Shown):
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Count(0, 65535),
     default=0,
     show_default=True,
     help="Of replica 0, the next for replica 1 and so on; 0 takes any that are free.",

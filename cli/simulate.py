@@ -10,7 +10,9 @@ import click
 from cli.asked import InputFiles, SharedCluster, Shown, share_gpus, takes
 from cli.file_arguments import check_outputs, load_inputs, load_run
 from cli.json_output import echo_json
-from cli.missing import Complete, needs_cluster
+from cli.missing import needs_cluster
+from cli.notices import say
+from cli.option_groups import Grouped
 from cli.options import (
     Failure,
     cluster_options,
@@ -69,7 +71,7 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     return ["--plan"] if found.get("plan") is None else []
 
 
-@click.command(cls=Complete, needs=_needs)
+@click.command(cls=Grouped, needs=_needs)
 @click.option("--plan", type=click.Path(), metavar="FILE", help="The plan that `solve` wrote.")
 @click.option(
     "--scheduler",
@@ -263,7 +265,7 @@ def _planned(asked: Asked) -> tuple[Trace, Runner, float | None]:
         )
 
     if asked.fail and trace.n_executions >= SLOW and not asked.silent:
-        click.echo(
+        say(
             "runs with --fail take the plain engine: some ten thousand executions a second",
             err=True,
         )
@@ -309,4 +311,4 @@ def _say_difference(run: RunResult, metrics: Metrics, expected: float | None) ->
 
     said = expected is not None and difference(expected, metrics.server_efficiency, run.routing)
     if said:
-        click.echo(said)
+        say(said)

@@ -10,8 +10,9 @@ import click
 from cli.asked import InputFiles, RuledCluster, Shown, takes
 from cli.file_arguments import load_inputs
 from cli.json_output import echo_json
-from cli.missing import Complete
+from cli.option_groups import Grouped
 from cli.options import (
+    Count,
     Number,
     gpu_sharing_option,
     input_options,
@@ -61,7 +62,7 @@ class Asked(InputFiles, RuledCluster, Shown):
         return replace(self, gpus=self.gpus_per_server).cluster()
 
 
-@click.command(cls=Complete)
+@click.command(cls=Grouped)
 @input_options
 @server_options
 @click.option(
@@ -91,13 +92,13 @@ class Asked(InputFiles, RuledCluster, Shown):
 )
 @click.option(
     "--max-servers",
-    type=click.IntRange(1, 1_000_000),
+    type=Count(1, 1_000_000),
     metavar="N",
     help=f"Most servers to try.  [default: {WIDER} times what the work alone needs]",
 )
 @click.option(
     "--curve",
-    type=click.IntRange(0, 1000),
+    type=Count(0, 1000),
     default=3,
     show_default=True,
     metavar="N",
@@ -105,7 +106,7 @@ class Asked(InputFiles, RuledCluster, Shown):
 )
 @click.option(
     "--repeat",
-    type=click.IntRange(2, 10_000),
+    type=Count(2, 10_000),
     default=5,
     show_default=True,
     metavar="N",

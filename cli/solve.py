@@ -11,8 +11,10 @@ from cli.asked import Headroom, Shown, takes
 from cli.file_arguments import ask_before_replacing, check_outputs, hash_inputs, load_inputs
 from cli.interruption import EarlyEnd, early_end
 from cli.json_output import echo_json
-from cli.missing import Complete, needs_cluster
+from cli.missing import needs_cluster
+from cli.option_groups import Grouped
 from cli.options import (
+    Count,
     Number,
     cluster_options,
     gap_option,
@@ -75,7 +77,7 @@ class Asked(Repeatable, Headroom, Scenarios, Shown):
     refine_budget: float
 
 
-@click.command(cls=Complete, needs=needs_cluster)
+@click.command(cls=Grouped, needs=needs_cluster)
 @input_options
 @cluster_options
 @click.option(
@@ -112,9 +114,7 @@ class Asked(Repeatable, Headroom, Scenarios, Shown):
 @solver_option
 @time_limit_option("The best plan so far is written when it ends; Ctrl-C ends it at once.")
 @gap_option
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Threads of the solver; 1 if not given."
-)
+@click.option("--threads", type=Count(1, 1024), help="Threads of the solver; 1 if not given.")
 @seed_option
 @click.option(
     "--allow-partial", is_flag=True, help="Drop the least used workflows if not all models fit."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -22,16 +24,57 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "bright_cyan", "
            "bright_yellow", "bright_green", "bright_blue", "bright_red")  # fmt: skip
 MAP_LINES = 32
 
+FEWEST = 2
+"""Columns that are shown however narrow the terminal is."""
+
+WIDEST = 10_000
+"""Characters in which any table has room."""
+
+WORD = 24
+"""Characters of a name that are kept together; longer ones are broken before a column goes."""
+
+LISTED = 3
+"""Servers alike whose numbers are all written; of more, the first two and a count."""
+
 
 def output(*, quiet: bool = False) -> Console:
     """Console of results, on stdout; plain text when it is piped."""
     return Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
+class _Whole(Table):
+    """A table that breaks no word: what a narrow terminal has no room for, it names below."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = list(self.columns)
+        if not console.is_terminal:
+            options = options.update(width=max(options.max_width, self._needed(console, options)))
+        while self._needed(console, options) > options.max_width and len(self.columns) > FEWEST:
+            self.columns = self.columns[:-1]
+        yield from super().__rich_console__(console, options)
+        missing = ", ".join(str(column.header) for column in columns[len(self.columns) :])
+        self.columns = columns
+        if missing:
+            for line in sentence_lines(console, f"no room for: {missing}; --json has all"):
+                yield Text(line, "dim")
+
+    def _needed(self, console: Console, options: ConsoleOptions) -> int:
+        """Characters in which numbers are whole, and so are words but for the longest names."""
+        wide = options.update(width=WIDEST)
+        least = most = 0
+        for column in self.columns:
+            sizes = [Measurement.get(console, wide, c) for c in (column.header, *column.cells)]
+            whole = max(size.maximum for size in sizes)
+            least += whole if column.no_wrap else min(WORD, max(size.minimum for size in sizes))
+            most += whole
+        frame = Table.__rich_measure__(self, console, wide).maximum - most
+        return least + frame
+
+
 def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     """Make a table whose first `left` columns are text and whose others are numbers.
 
-    Where the terminal is too narrow, text goes on below and numbers stay whole.
+    Where the terminal is too narrow, text goes on below, and what then has no room is named.
 
     Parameters
     ----------
@@ -42,7 +85,7 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     left : int
         Columns of text.
     """
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    made = _Whole(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):
         if i < left:
             made.add_column(name, overflow="fold")
@@ -71,12 +114,13 @@ def placement_map(plan: Plan) -> Table:
     shown.add_column("GPUs: a letter is a model, [AA] one block over two GPUs", overflow="fold")
     lines = 0
     for n, ((gpus, held), servers) in enumerate(kinds):
-        name = str(servers[0]) if len(servers) == 1 else f"{servers[0]}.. x{len(servers)}"
+        name = servers_alike(servers)
         blocks = _server_text(plan, gpus, held, letter, colour)
         lines += len(blocks.split())
         if n and lines > MAP_LINES:
             left = len(kinds) - n
-            shown.add_row("...", f"{left} more kinds of servers, all in the plan file")
+            kind = "one more kind" if left == 1 else f"{left} more kinds"
+            shown.add_row("...", f"{kind} of servers, all in the plan file")
             break
         shown.add_row(name, blocks)
     legend = Text()
@@ -86,6 +130,24 @@ def placement_map(plan: Plan) -> Table:
         legend.append(visible(plan.model_ids[m]).replace(" ", "\u00a0") + "   ")
     shown.add_row("", legend)
     return shown
+
+
+def servers_alike(servers: Sequence[int]) -> str:
+    """Name servers in ascending order: ``0 to 3``, ``0 and 3``, ``0, 3 and 5 more``.
+
+    Parameters
+    ----------
+    servers : sequence of int
+        At least one.
+    """
+    first, *rest = servers
+    if not rest:
+        return str(first)
+    if len(rest) > 1 and rest[-1] - first == len(rest):
+        return f"{first} to {rest[-1]}"
+    if len(rest) < LISTED:
+        return f"{', '.join(map(str, servers[:-1]))} and {rest[-1]}"
+    return f"{first}, {rest[0]} and {len(rest) - 1} more"
 
 
 def _letter(i: int) -> str:

@@ -131,13 +131,15 @@ class SolveProgress(Waiting):
         parts = [self._bar()] if self._limit_s else []
         if event is None:
             return " ".join([*parts, self.doing])
-        parts.append((self._what or event.phase)[:PHASE].ljust(PHASE))
-        if event.incumbent is not None:
-            parts.append(f"{event.incumbent:.4f}")
-        if event.incumbent is not None and event.best_bound is not None:
-            gap = relative_gap(event.incumbent, event.best_bound)
-            parts.append(f"of {event.best_bound:.4f}, gap {percent(gap, 2)}")
-        return " ".join([*parts, event.detail]).rstrip()
+        parts.append(self._what or event.phase[:PHASE].ljust(PHASE))
+        if event.incumbent is None:
+            return " ".join([*parts, event.detail]).rstrip()
+        found = f"{event.incumbent:.4f}"
+        if event.best_bound is not None:
+            gap = percent(relative_gap(event.incumbent, event.best_bound), 2)
+            # Which of several solves this is takes the place of the bound, which the gap says too.
+            found += f", gap {gap}" if self._what else f" of {event.best_bound:.4f}, gap {gap}"
+        return " ".join([*parts, found, event.detail]).rstrip()
 
     def _bar(self) -> str:
         assert self._limit_s is not None

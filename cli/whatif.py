@@ -11,7 +11,14 @@ from cli.asked import InputFiles, Shown, takes
 from cli.file_arguments import check_outputs, load_run
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.options import Number, input_options, output_options, routing_option, time_limit_option
+from cli.options import (
+    Count,
+    Number,
+    input_options,
+    output_options,
+    routing_option,
+    time_limit_option,
+)
 from cli.waiting import SolveProgress
 from placement.support.escaping import visible
 
@@ -66,21 +73,21 @@ class Asked(InputFiles, Shown):
 )
 @click.option(
     "--without-server",
-    type=click.IntRange(0),
+    type=Count(0),
     multiple=True,
     metavar="S",
     help="A server that is lost; may repeat.",
 )
 @click.option(
     "--without-gpu",
-    type=click.IntRange(0),
+    type=Count(0),
     multiple=True,
     metavar="G",
     help="A GPU that is lost, by its number in the cluster; may repeat.",
 )
 @click.option(
     "--add-servers",
-    type=click.IntRange(0, 1_000_000),
+    type=Count(0, 1_000_000),
     default=0,
     metavar="N",
     help="Servers more, of the last type.",

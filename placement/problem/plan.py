@@ -136,7 +136,7 @@ class Plan(ByContent, Described):
         least = certificate.bottleneck_upper
         borne = expected.get(SIMULATED_HEADROOM)
         by = "expected" if borne is None else f"by mean rates, {borne:.2f} simulated"
-        bound = "above any plan" if certificate.status == "heuristic" else "proven"
+        bound = "proven" if certificate.best_bound < 1 or certificate.gap == 0 else "above any plan"
         above = abs(cap - (1 + slack) * least) <= 1e-9 * least
         facts = [
             ("locality", f"{certificate.objective:.5f}, {self._proven}"),

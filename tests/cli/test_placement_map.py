@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from cli.terminal import placement_map
+from cli.terminal import placement_map, servers_alike
 from tests.runtime.scenes import make_scene, make_workload
 
 
@@ -29,10 +29,26 @@ def test_map_fits_eighty_columns_without_colour(servers, models):
 
 
 def test_servers_alike_share_a_row():
-    """37 servers with one content take one row that says 37."""
+    """37 servers with one content take one row that names the first and the last."""
     text = drawn(make_scene(37, contents=1, requests=4).plan)
-    assert "x37" in text
+    assert "0 to 36" in text
     assert len(text.splitlines()) < 12
+
+
+@pytest.mark.parametrize(
+    ("servers", "name"),
+    [
+        ([4], "4"),
+        ([0, 1], "0 and 1"),
+        ([0, 3], "0 and 3"),
+        ([2, 3, 4], "2 to 4"),
+        ([0, 2, 5], "0, 2 and 5"),
+        ([0, 2, 5, 6], "0, 2 and 2 more"),
+    ],
+)
+def test_servers_alike_are_named_in_words(servers, name):
+    """A run by its ends, few by their numbers, many by two and how many more there are."""
+    assert servers_alike(servers) == name
 
 
 @pytest.mark.parametrize(("models", "cell"), [(24, 3), (130, 4)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -13,8 +14,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from cli.main import COMMANDS, main
+from cli.terminal import table
 from tests.cli.inputs import gswarm, solve_plan, write_inputs
 from tests.cli.live_runs import emulated
 from tests.cli.terminals import run_in_terminal
@@ -213,3 +216,41 @@ def test_the_first_screen_fits() -> None:
     assert len(lines) < 24
     assert max(map(len, lines)) <= 80
     assert any("gswarm-place solve" in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_tables_break_no_word(columns: int) -> None:
+    """Numbers and words stay whole; what has no room is named, from the right."""
+    console = Console(file=io.StringIO(), width=columns, force_terminal=True, no_color=True)
+    made = table("placement", "router", *(f"figure {i}" for i in range(6)), left=2)
+    made.add_row("local-search", "least-loaded", *(str(12345 + i) for i in range(6)))
+    console.print(made)
+    text = ESCAPE.sub("", console.file.getvalue())  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= columns
+    assert "local-search" in text
+    assert "least-loaded" in text
+    shown = [i for i in range(6) if str(12345 + i) in text]
+    assert shown == list(range(len(shown)))
+    missing = " ".join(text.partition("no room for:")[2].split())
+    assert [i for i in range(6) if f"figure {i}" in missing] == list(range(len(shown), 6))
+    assert bool(missing) == (columns < 100)
+
+
+def test_a_long_name_costs_no_column() -> None:
+    """Names that no terminal has room for are broken, and the figures beside them are shown."""
+    console = Console(file=io.StringIO(), width=60, force_terminal=True, no_color=True)
+    made = table("model", "calls", "share")
+    made.add_row(LONG, "12345", "67.8%")
+    console.print(made)
+    text = ESCAPE.sub("", console.file.getvalue())  # type: ignore[attr-defined]
+    assert "12345" in text
+    assert "67.8%" in text
+
+
+def test_sentences_are_broken_between_words(tmp_path: Path) -> None:
+    """An error on a narrow terminal, whose command to paste stays in one piece."""
+    command = [sys.executable, "-m", "cli", "solve", "--gpus", "4", "|| true"]
+    text = run_in_terminal(["sh", "-c", f"{' '.join(command)}"], columns=50)
+    sentence = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert max(map(len, sentence)) <= 50
+    assert any(line.startswith("  gswarm-place ") for line in text.splitlines())
