@@ -19,6 +19,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Faults of a disk, not of what was asked for."""
 
 COMMANDS = {
+    "demo": "See it work on a small example that comes along.",
     "analyze": "What a trace asks for: usage, pairs of models, offered load.",
     "solve": "Place the models by an integer program, with a proven bound.",
     "size": "The fewest servers that reach a goal, and what one more buys.",
@@ -56,7 +57,7 @@ Start here, in the project's folder:
   gswarm-place simulate --plan plan.yaml \\
       --config configs/small.yaml \\
       --requests configs/small_requests.yaml
-No data yet? gswarm-place generate --help
+Not there, or no data yet? gswarm-place demo
 """
 
 HELP = f"""{PURPOSE}

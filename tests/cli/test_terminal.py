@@ -41,8 +41,10 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     assert gswarm("simulate", *inputs, "--plan", plan, "--log", log, "--quiet").exit_code == 0
     made = {
         "analyze": inputs,
+        "demo": [folder / "demo"],
         "solve": [*inputs, "--gpus", 8, "--method", "greedy", "-o", folder / "new.yaml"],
         "check": [plan, "--bound"],
+        "size": [*inputs, "--curve", 0, "--time-limit", 5],
         "diff": [plan, plan, "--config", config],
         "explain": [plan, "--server", 0],
         "whatif": [plan, *inputs, "--traffic", 1.5, "--no-solve"],
@@ -90,7 +92,7 @@ def test_json_is_one_object_and_nothing_else(command: str, calls: dict[str, list
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if c not in ("completion", "schema", *ENDLESS)]
+    "command", [c for c in COMMANDS if c not in ("completion", "schema", "demo", *ENDLESS)]
 )
 def test_tables_fit_into_80_columns_with_every_number_whole(
     command: str, calls: dict[str, list[str]]

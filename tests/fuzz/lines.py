@@ -70,7 +70,7 @@ def commands() -> Mapping[str, click.Command]:
     return {
         name: import_module(module_of(name)).command
         for name in COMMANDS
-        if name not in ("serve-local", "execute", "import")
+        if name not in ("demo", "serve-local", "execute", "import")
     }
 
 
