@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +15,6 @@ from cli.asked import Shown, share_gpus, takes
 from cli.file_arguments import hash_inputs, load_inputs
 from cli.json_output import echo_json
 from cli.missing import Complete
-from cli.notices import say
 from cli.options import output_options, solver_option, time_limit_option
 from cli.waiting import waiting
 from placement.support.escaping import visible
@@ -170,7 +171,8 @@ def _say(name: str, proof: dict[str, Any], quiet: bool) -> None:
     if proof["holds"] and not quiet:
         known = f"{proof['recomputed']:.9g} is proven ({how})"
         line = f"{name} holds: {stated} is stated, {known}"
-        say(line)
+        width = shutil.get_terminal_size().columns
+        click.echo(fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
     if proof["holds"] is None:
         click.echo(
             f"not decided: whether {name} of {stated} holds: {proof['why']} ({how}); give it more "
