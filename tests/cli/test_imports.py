@@ -18,8 +18,8 @@ INPUTS = [
     "--requests", str(ROOT / "configs" / "small_requests.yaml"),
 ]  # fmt: skip
 SOLVERS = {"highspy", "pulp", "scipy"}
-TABLES, GRAPHS, COMPILERS, PICTURES = "polars", "networkx", "numba", {"plotly", "matplotlib"}
-HEAVY = {*SOLVERS, TABLES, GRAPHS, COMPILERS, *PICTURES, "numpy", "pydantic", "rich", "yaml"}
+TABLES, GRAPHS, COMPILERS, PICTURES = "polars", "networkx", "numba", "matplotlib"
+HEAVY = {*SOLVERS, TABLES, GRAPHS, COMPILERS, PICTURES, "numpy", "pydantic", "rich", "yaml"}
 
 
 def loaded(*arguments: str, module: bool = True) -> set[str]:
