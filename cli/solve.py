@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +39,7 @@ from cli.scenarios import (
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
 from cli.solve_step import Repeatable, next_step
+from cli.until_borne import Attempt, check_goes_with, until_borne
 from cli.waiting import SolveProgress
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
 
@@ -66,6 +67,7 @@ class Asked(Repeatable, Headroom, Scenarios, Shown):
     seed: int
     allow_partial: bool
     simulate_headroom: bool
+    until_borne: bool
     history: str | None
     params: str | None
     force: bool
@@ -124,6 +126,12 @@ class Asked(Repeatable, Headroom, Scenarios, Shown):
     default=True,
     show_default=True,
     help="Find, by simulation and within the time limit, how much faster the trace may come.",
+)
+@click.option(
+    "--until-borne",
+    is_flag=True,
+    help="Let the simulation set the cap: lower --max-utilization and solve again while the "
+    "simulated GPUs do not bear the trace.",
 )
 @click.option(
     "--history",
@@ -213,6 +221,13 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     several = wants_scenarios(
         asked, method=asked.method, refine=asked.refine, allow_partial=asked.allow_partial
     )
+    if asked.until_borne:
+        check_goes_with(
+            mode=asked.mode,
+            refine=asked.refine,
+            simulates=asked.simulate_headroom,
+            several=several,
+        )
     params = DEFAULTS if asked.params is None else read_params(asked.params)
     cluster = asked.cluster()
     earlier = None
@@ -297,13 +312,35 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         rules=asked.rules_file,
         **more,
     )
-    plan = build_plan(result, workload, inputs=inputs)
+
+    def planned(result: SolveResult, seconds: float | None) -> tuple[Plan, Budget]:
+        """Write down a result, with what the simulation says of it; and what time is left."""
+        plan, limit = build_plan(result, workload, inputs=inputs), Budget(seconds)
+        end.stops(limit)
+        if earlier is not None:
+            from placement.renumbering import renumbered
+
+            plan = renumbered(plan, earlier)
+        return (with_headroom(plan, workload, trace, limit) if borne else plan), limit
+
+    plan, left = planned(result, rest)
+    if asked.until_borne:
+
+        def solved_under(target: float) -> Attempt | None:
+            nonlocal left
+            if end.asked or left.expired:
+                return None
+            limit = Budget(left.limit_s)
+            end.stops(limit)
+            lower = replace(solve_options, max_utilization=target)
+            with SolveProgress(quiet=asked.silent, limit_s=limit.limit_s) as progress:
+                found = solve_instance(instance, lower, progress=progress, budget=limit)
+            plan, left = planned(found, limit.limit_s)
+            return found, plan
+
+        result, plan = until_borne((result, plan), solved_under)
     if earlier is not None:
-        plan, extra["migration"] = _renumbered(plan, earlier)
-    if borne:
-        budget = Budget(rest)
-        end.stops(budget)
-        plan = with_headroom(plan, workload, trace, budget)
+        extra["migration"] = _moves(earlier, plan)
     if SIMULATED_HEADROOM in plan.expected:
         extra[SIMULATED_HEADROOM] = plan.expected[SIMULATED_HEADROOM]
     return Solved(plan, result, doubts(plan, workload), extra)
@@ -329,14 +366,12 @@ def _refined(
         )
 
 
-def _renumbered(plan: Plan, earlier: Plan) -> tuple[Plan, dict[str, Any]]:
-    """Number servers so that most of an earlier plan stays, and say what moves."""
+def _moves(earlier: Plan, plan: Plan) -> dict[str, Any]:
+    """What ``--json`` prints as ``migration``."""
     from placement.migration import migration
-    from placement.renumbering import renumbered
 
-    plan = renumbered(plan, earlier)
     found = migration(earlier, plan)
-    return plan, {
+    return {
         "kept": len(found.kept),
         "loaded": len(found.loaded),
         "unloaded": len(found.unloaded),
