@@ -15,7 +15,7 @@ CLUSTER := --cluster configs/studio_cluster.yaml --max-models-per-gpu 2
 # With room for queues: at the default of 0.8 the simulated GPUs do not bear the whole trace.
 ROOM := --max-utilization 0.73 --gap 0.1
 
-.PHONY: run test lint types pytest ray targets docs figures results format clean
+.PHONY: run test lint types pytest ray targets docs site figures results format clean
 
 run: $(VENV)/.run-ready
 	@mkdir -p $(OUT)
@@ -43,6 +43,11 @@ pytest: $(VENV)/.test-ready
 docs: $(VENV)/.test-ready
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m docs.notebook
+
+# The documents as pages, in build/site; whoever wants the search: python -m http.server -d build/site
+site: $(VENV)/.run-ready
+	@$(PIP) -e ".[site]"
+	$(BIN)/python -m docs.website
 
 figures: $(VENV)/.test-ready
 	$(BIN)/python -m docs.figures
