@@ -25,6 +25,7 @@ COMMANDS = {
     "size": "The fewest servers that reach a goal, and what one more buys.",
     "explain": "Why a plan is as it is: what each replica serves, and what it is worth.",
     "diff": "What moves from one plan to another, and in which order.",
+    "rebalance": "A plan for new demand that moves few replicas of the one that runs.",
     "whatif": "A plan under other traffic, or on other servers.",
     "check": "Verify a plan, and its bound, without trusting whoever wrote it.",
     "simulate": "Run a trace over a plan, event by event.",

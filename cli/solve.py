@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.asked import Headroom, Shown, takes
+from cli.earlier import FREE, Earlier, earlier_options, follow, moved, read_earlier
 from cli.file_arguments import ask_before_replacing, check_outputs, hash_inputs, load_inputs
 from cli.interruption import EarlyEnd, early_end
 from cli.json_output import echo_json
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(Repeatable, Headroom, Scenarios, Shown):
+class Asked(Repeatable, Headroom, Earlier, Scenarios, Shown):
     """What `gswarm-place solve` was asked for."""
 
     method: Method
@@ -71,7 +72,6 @@ class Asked(Repeatable, Headroom, Scenarios, Shown):
     history: str | None
     params: str | None
     force: bool
-    earlier: str | None
     refine: str | None
     refine_routing: Router
     refine_loss: float
@@ -154,13 +154,7 @@ class Asked(Repeatable, Headroom, Scenarios, Shown):
     show_default=True,
     help="The plan (YAML or JSON).",
 )
-@click.option(
-    "--from",
-    "earlier",
-    type=click.Path(),
-    metavar="PLAN",
-    help="A plan that runs: servers that are alike are numbered so that most of it stays.",
-)
+@earlier_options
 @click.option(
     "--force", is_flag=True, help="Replace a plan of other inputs without a question or a word."
 )
@@ -230,13 +224,16 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         )
     params = DEFAULTS if asked.params is None else read_params(asked.params)
     cluster = asked.cluster()
-    earlier = None
-    if asked.earlier is not None:
-        from placement.files.plan_file import read_plan
-        from placement.migration import check_same_cluster
-
-        earlier = read_plan(asked.earlier)
-        check_same_cluster(earlier.cluster, cluster)
+    earlier = read_earlier(
+        asked,
+        cluster,
+        refine=asked.refine is not None,
+        allow_partial=asked.allow_partial,
+        method=asked.method != "ilp",
+        windows=asked.windows is not None,
+        scenarios=bool(asked.scenarios),
+        until_borne=asked.until_borne,
+    )
     workload, trace = load_inputs(asked.config, asked.requests)
     rules = Rules(
         asked.objective,
@@ -273,6 +270,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         begin_compiling()
     budget = Budget(asked.time_limit)
     end.stops(budget)
+    free = budget if asked.max_moves is None else budget.part(FREE)
     extra: dict[str, Any] = {}
     with SolveProgress(quiet=asked.silent, limit_s=asked.time_limit) as progress:
         if several:
@@ -287,7 +285,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
             result = outcome.result
             extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
         else:
-            result = solve_instance(instance, solve_options, progress=progress, budget=budget)
+            result = solve_instance(instance, solve_options, progress=progress, budget=free)
     # What comes of the limit is for the headroom: refining has a limit of its own.
     rest = budget.limit_s
     if asked.refine is not None and not end.asked:
@@ -313,17 +311,15 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         **more,
     )
 
-    def planned(result: SolveResult, seconds: float | None) -> tuple[Plan, Budget]:
+    def planned(result: SolveResult, seconds: float | None) -> tuple[SolveResult, Plan, Budget]:
         """Write down a result, with what the simulation says of it; and what time is left."""
         plan, limit = build_plan(result, workload, inputs=inputs), Budget(seconds)
         end.stops(limit)
         if earlier is not None:
-            from placement.renumbering import renumbered
+            result, plan = follow(earlier, plan, result, asked, workload, limit)
+        return result, (with_headroom(plan, workload, trace, limit) if borne else plan), limit
 
-            plan = renumbered(plan, earlier)
-        return (with_headroom(plan, workload, trace, limit) if borne else plan), limit
-
-    plan, left = planned(result, rest)
+    result, plan, left = planned(result, rest)
     if asked.until_borne:
 
         def solved_under(target: float) -> Attempt | None:
@@ -335,12 +331,12 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
             lower = replace(solve_options, max_utilization=target)
             with SolveProgress(quiet=asked.silent, limit_s=limit.limit_s) as progress:
                 found = solve_instance(instance, lower, progress=progress, budget=limit)
-            plan, left = planned(found, limit.limit_s)
+            found, plan, left = planned(found, limit.limit_s)
             return found, plan
 
         result, plan = until_borne((result, plan), solved_under)
     if earlier is not None:
-        extra["migration"] = _moves(earlier, plan)
+        extra["migration"] = moved(earlier, plan)
     if SIMULATED_HEADROOM in plan.expected:
         extra[SIMULATED_HEADROOM] = plan.expected[SIMULATED_HEADROOM]
     return Solved(plan, result, doubts(plan, workload), extra)
@@ -364,20 +360,6 @@ def _refined(
             budget=budget,
             progress=progress,
         )
-
-
-def _moves(earlier: Plan, plan: Plan) -> dict[str, Any]:
-    """What ``--json`` prints as ``migration``."""
-    from placement.migration import migration
-
-    found = migration(earlier, plan)
-    return {
-        "kept": len(found.kept),
-        "loaded": len(found.loaded),
-        "unloaded": len(found.unloaded),
-        "loaded_gb": found.loaded_gb,
-        "headline": found.headline,
-    }
 
 
 def _write(solved: Solved, asked: Asked) -> None:

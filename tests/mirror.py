@@ -171,6 +171,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.heuristics.test_rules",), "what rules mean is seen in what keeps them",
     ),
     "placement.problem.score": (("placement.test_refine",), "a type"),
+    "placement.improve.few_moves": (
+        ("placement.test_rebalance",), "the best within a limit, against brute force",
+    ),
+    "placement.programs.move_limit": (("placement.test_rebalance",), "one row of that search"),
     "placement.programs.demands": (
         ("placement.test_robust",), "several demands against brute force",
     ),

@@ -67,11 +67,10 @@ def search_beyond(
             continue
         found = search_servers(
             instance,
-            replace(settings, seed=seed),
+            replace(settings, seed=seed, params=replace(settings.params, neighbourhood=one)),
             phase,
             start,
             goal,
-            params=one,
             report=lambda _: None,
             met=met,
         )

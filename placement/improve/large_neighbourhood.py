@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.params.improvement_params import NeighbourhoodParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, all_dense_flows, dense_flows, evaluate
 from placement.programs.compact import CompactProgram
 from placement.programs.idle_replicas import loaded_placement
+from placement.programs.move_limit import MoveLimit, limit_moves
 from placement.programs.routing import SHORTFALL_PRICE, best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
 from placement.solver.milp import Manner, SolverSettings, Stop, linear, solve_program
@@ -48,9 +48,9 @@ def search_servers(
     solution: Solution,
     goal: Goal,
     *,
-    params: NeighbourhoodParams | None = None,
     report: Callable[[Solution], None],
     met: Met | None = None,
+    limit: MoveLimit | None = None,
 ) -> Solution:
     """Improve a solution until it is as good as the goal or the rounds are over.
 
@@ -60,15 +60,15 @@ def search_servers(
 
     Parameters
     ----------
-    params : NeighbourhoodParams, optional
-        How long servers are freed and how many at a time; those of the settings by default.
     report : callable
         Told every better solution.
     met : callable, optional
         Called with the number of a freed server and its (model, first GPU) of each replica, for
         every better content that branch and bound meets (HiGHS).
+    limit : MoveLimit, optional
+        How far what is found may be from what runs; the solution keeps it.
     """
-    params = params or settings.params.neighbourhood
+    params = settings.params.neighbourhood
     rng = np.random.default_rng(settings.seed)
     worth = worth_of(instance, solution)
     servers = instance.cluster.n_servers
@@ -96,7 +96,7 @@ def search_servers(
         tried.add(frozenset(chosen))
         found = None
         with budget.bounded():
-            found = _replace(instance, settings, budget, solution, chosen, node_limit, met)
+            found = _replace(instance, settings, budget, solution, chosen, node_limit, met, limit)
         value = worth_of(instance, found) if found is not None else worth
         if found is not None and value > worth + params.least_gain:
             solution, worth, draws = found, value, 0
@@ -148,12 +148,17 @@ def _replace(
     free: list[int],
     node_limit: int,
     met: Met | None,
+    limit: MoveLimit | None,
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
     short = shortfall(instance, solution) > 0
     placed = loaded_placement(instance, solution)
     held = placed, kept
-    program = CompactProgram(instance, kept=held, cautious=True, params=settings.params)
+    program = CompactProgram(
+        instance, kept=held, cautious=True, positions=limit is not None, params=settings.params
+    )
+    if limit is not None:
+        limit_moves(program, limit)
     program.round_up()
     program.route(elastic=short)
     prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]

@@ -56,6 +56,8 @@ class CompactProgram:
     cautious : bool
         Where what replicas keep of a GPU together depends on which they are, count the least: what
         is found is then a plan, and nothing is proven of others (`BlockRows`).
+    positions : bool
+        Decide on blocks even where the counts would do.
     params : SearchParams
         Of its `fitting_sets`.
 
@@ -76,6 +78,7 @@ class CompactProgram:
         theta: pulp.LpVariable | None = None,
         kept: tuple[Placement, Set[int]] | None = None,
         cautious: bool = False,
+        positions: bool = False,
         params: SearchParams = DEFAULTS,
     ) -> None:
         self._params = params
@@ -94,7 +97,7 @@ class CompactProgram:
         self.unserved: Pairs = []
         self._cautious = cautious
         self.few: dict[int, list[Few]] = {}
-        self.counts = instance.counts_suffice
+        self.counts = instance.counts_suffice and not positions
         for s in range(instance.cluster.n_servers):
             if kept is not None and s in kept[1]:
                 self._keep_server(s, kept[0])

@@ -7,6 +7,7 @@ import pytest
 from placement.heuristics import HEURISTICS
 from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.params.improvement_params import NeighbourhoodParams
+from placement.params.search_params import DEFAULTS
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, evaluate
 from placement.problem.violations import violations
@@ -18,16 +19,16 @@ from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
 
 HIGHS = SolverSettings(threads=1)
+FEW_ROUNDS = replace(DEFAULTS, neighbourhood=NeighbourhoodParams(rounds=12))
 
 
 def search(instance: Instance, start: Solution) -> Solution:
     return search_servers(
         instance,
-        HIGHS,
+        replace(HIGHS, params=FEW_ROUNDS),
         Budget(),
         start,
         Goal(best_bound=1.0, gap=0.0),
-        params=NeighbourhoodParams(rounds=12),
         report=lambda _: None,
     )
 
