@@ -91,7 +91,12 @@ class Asked(InputFiles, RuledCluster, Headroom, Shown):
     show_default=True,
     help=f"Placement methods, of: {', '.join(METHODS)}; or all.",
 )
-@click.option("--routings", default=",".join(ROUTERS), show_default=True, help="Routing policies.")
+@click.option(
+    "--routings",
+    default=",".join(r for r in ROUTERS if r != "sticky"),
+    show_default=True,
+    help="Routing policies.",
+)
 @click.option(
     "--schedulers",
     help="Schedulers without a plan to run beside them: baseline and, in mode offline, offline; "

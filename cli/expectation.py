@@ -11,6 +11,7 @@ REASONS = {
     "than crossing takes",
     "earliest": "this router looks for the replica that is free first, whatever its server",
     "least-loaded": "this router looks for the replica with the least to do, whatever its server",
+    "sticky": "this router keeps the turns of a session together, and routes all else by locality",
 }
 
 

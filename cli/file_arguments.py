@@ -29,10 +29,12 @@ def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
     """
     from placement.files.config_file import read_config
     from placement.files.request_file import read_requests
+    from placement.problem.variants import as_run
 
     with waiting("reading the trace"):
         workload = read_config(config)
-        return workload, read_requests(requests, workload)
+        trace = read_requests(requests, workload)
+        return as_run(workload, trace), trace
 
 
 def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload, Trace]:

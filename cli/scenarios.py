@@ -88,8 +88,10 @@ def wants_scenarios(
 
 def demands_of(
     workload: Workload, trace: Trace, scenarios: tuple[str, ...], windows: int | None
-) -> tuple[Demand, list[tuple[str, Demand]]]:
+) -> tuple[Workload, Demand, list[tuple[str, Demand]]]:
     """Mean demand, and the demand of each scenario with a name for it.
+
+    The workload has the variants of all traces.
 
     Parameters
     ----------
@@ -109,16 +111,19 @@ def demands_of(
     """
     from placement.files.request_file import read_requests
     from placement.problem.trace import measure_demand
+    from placement.problem.variants import as_run
     from placement.programs.demands import mean_demand, window_demands
 
     if windows is not None:
         parts = window_demands(workload, trace, windows)
         named = [(f"window {i + 1}", d) for i, d in enumerate(parts)]
-        return measure_demand(workload, trace), named
-    named = [("--requests", measure_demand(workload, trace))]
+        return workload, measure_demand(workload, trace), named
+    traces = [("--requests", trace)]
     for path in scenarios:
-        named.append((path, measure_demand(workload, read_requests(path, workload))))
-    return mean_demand([d for _, d in named]), named
+        traces.append((path, read_requests(path, workload)))
+        workload = as_run(workload, traces[-1][1])
+    named = [(path, measure_demand(workload, t)) for path, t in traces]
+    return workload, mean_demand([d for _, d in named]), named
 
 
 def scenario_summary(outcome: RobustOutcome, names: list[str]) -> dict[str, Any]:

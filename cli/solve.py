@@ -245,7 +245,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     demand = measure_demand(workload, trace)
     named: list[tuple[str, Demand]] = []
     if several:
-        demand, named = demands_of(workload, trace, asked.scenarios, asked.windows)
+        workload, demand, named = demands_of(workload, trace, asked.scenarios, asked.windows)
     instance, *instances = (
         build_instance(workload, d, cluster, rules) for d in (demand, *(d for _, d in named))
     )

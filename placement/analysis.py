@@ -13,6 +13,7 @@ from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.instance import Instance, build_instance
 from placement.problem.space import can_hold
 from placement.problem.trace import Demand, Trace, measure_demand
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.support.described import Described, Facts
 from placement.support.equality import ByContent
@@ -143,6 +144,7 @@ def analyze(workload: Workload, trace: Trace, cluster: Cluster) -> Analysis:
     -------
     Analysis
     """
+    workload = as_run(workload, trace)
     demand = measure_demand(workload, trace)
     n = len(workload.models)
     executions = np.zeros(n, dtype=np.int64)
@@ -160,7 +162,7 @@ def analyze(workload: Workload, trace: Trace, cluster: Cluster) -> Analysis:
             pairs[a, b] += count
             if a != b:
                 pairs[b, a] += count
-        for e in flow.edges:
+        for e in workload.crossing_edges(w):
             edges[models[e.source], models[e.target]] += count
     instance = build_instance(workload, demand, cluster)
     return Analysis(

@@ -15,10 +15,11 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.problem.plan import Plan, expected_metrics
+from placement.problem.plan import Plan, expected_metrics, placed_nodes
 from placement.problem.rules import Rules
 from placement.problem.solution import TOLERANCE, evaluate
 from placement.problem.trace import Trace
+from placement.problem.variants import as_run
 from placement.problem.violations import violations
 from placement.problem.workload import Workload
 
@@ -175,10 +176,11 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         A sentence for each difference.
     """
     mine = plan.instance
+    workload = as_run(workload, trace)
     theirs = build_instance(workload, trace, plan.cluster, Rules(plan.objective))
     if mine.model_ids != theirs.model_ids:
         return ["models: the plan and the config list different ones"]
-    node_ids = tuple(tuple(n.id for n in w.nodes) for w in workload.workflows)
+    node_ids = placed_nodes(workload)
     if plan.workflow_ids != tuple(w.id for w in theirs.workflows) or plan.node_ids != node_ids:
         return ["workflows: the plan and the config list different ones, or different nodes"]
     faults = [

@@ -17,6 +17,7 @@ from placement.problem.outcome import (
 from placement.problem.plan import Plan, build_plan
 from placement.problem.rules import Rules
 from placement.problem.trace import Trace
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.solve import solve_instance
 
@@ -136,6 +137,7 @@ def rival_plan(method: Method, plan: Plan, workload: Workload, trace: Trace) -> 
         The method finds no place for every used model.
     """
     rules = plan.instance
+    workload = as_run(workload, trace)
     instance = build_instance(
         workload,
         trace,

@@ -40,6 +40,7 @@ from placement.problem.plan import Plan, build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Solution, evaluate
 from placement.problem.trace import Demand, Trace
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.programs.balance import balance
 from placement.programs.capacity import Coverage, ensure_coverage
@@ -104,6 +105,8 @@ def solve(
             f"SolveOptions: max_utilization is {options.max_utilization:g}, and no GPU can be busy "
             "more than all the time; give it a number above 0 and at most 1"
         )
+    if isinstance(demand, Trace):
+        workload = as_run(workload, demand)
     instance = build_instance(workload, demand, cluster, rules)
     return build_plan(solve_instance(instance, options, progress=progress, score=score), workload)
 

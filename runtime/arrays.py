@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.cluster import Cluster, FloatArray, IntArray, Network
 from placement.problem.names import Mode
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace, prefill_times
@@ -38,6 +38,8 @@ class Problem(ByContent):
         Arrival of each request; all 0 offline.
     workflow : int64, shape (R,)
         Workflow of each request.
+    session : int64, shape (R,) or (0,)
+        Number of the session of each request, -1 for none; empty where there is none at all.
     offset : int64, shape (R + 1,)
         Request r owns the executions ``offset[r] : offset[r + 1]``.
     service_s : float64, shape (N,)
@@ -48,6 +50,9 @@ class Problem(ByContent):
         Template numbers of each workflow.
     node_model : int64, shape (V,)
         Model of each template node.
+    node_step : bool, shape (V,)
+        Whether a template node needs no GPU. Such steps "run" on the last of the replicas, which
+        is on no server and has no GPU, whenever they are ready and however many they are.
     child_start, child : int64, shapes (V + 1,) and (E,)
         Children of template node v, as positions inside its workflow, ascending.
     parent_start, parent : int64, shapes (V + 1,) and (E,)
@@ -91,11 +96,13 @@ class Problem(ByContent):
     mode: Mode
     arrival_s: FloatArray
     workflow: IntArray
+    session: IntArray
     offset: IntArray
     service_s: FloatArray
     servable: BoolArray
     first_node: IntArray
     node_model: IntArray
+    node_step: BoolArray
     child_start: IntArray
     child: IntArray
     parent_start: IntArray
@@ -214,6 +221,10 @@ def build_problem(
         sorted(set(range(len(w.nodes))) - {e.target for e in w.edges}) for w in workload.workflows
     ]
     network = cluster.network
+    node_step = np.array(
+        [not workload.models[n.model].on_gpus for w in workload.workflows for n in w.nodes],
+        dtype=bool,
+    )
     models = [workload.models[m] for m in model]
     slots = np.array([m.max_concurrency for m in models], dtype=np.int64)
     slowdown = np.ones((len(models), int(slots.max(initial=1))))
@@ -222,6 +233,13 @@ def build_problem(
         slowdown[p, len(m.slowdown) :] = m.slowdown[-1]
     first_gpu = cluster.first_gpu[server] + placement.start
     gpus = np.array([m.gpus_required for m in models], dtype=np.int64)
+    speed = cluster.server_speed[server]
+    fraction = np.array([m.gpu_fraction for m in models], dtype=np.float64)
+    if node_step.any():  # one more, of no GPU and on no server, for the steps without one
+        server, first_gpu = np.append(server, NOWHERE), np.append(first_gpu, cluster.n_gpus)
+        gpus, slots = np.append(gpus, 0), np.append(slots, 1)
+        speed, fraction = np.append(speed, 1.0), np.append(fraction, 1.0)
+        slowdown = np.vstack([slowdown, np.ones(slowdown.shape[1])])
     rival_start, rival = _rivals(first_gpu, gpus)
     crowd = int(np.bincount(covered_gpus(first_gpu, gpus), minlength=1).max())
     prefill_s = np.zeros(0)
@@ -236,19 +254,25 @@ def build_problem(
         mode=mode,
         arrival_s=np.zeros_like(trace.arrival_s) if mode == "offline" else trace.arrival_s,
         workflow=np.asarray(trace.workflow, dtype=np.int64),
+        session=np.zeros(0, dtype=np.int64) if trace.sessions is None else trace.sessions,
         offset=np.asarray(trace.offset, dtype=np.int64),
         service_s=trace.service_s,
         servable=np.array(
-            [not absent[[n.model for n in w.nodes]].any() for w in workload.workflows], dtype=bool
+            [
+                not absent[[n.model for n in w.nodes if workload.models[n.model].on_gpus]].any()
+                for w in workload.workflows
+            ],
+            dtype=bool,
         ),
         first_node=_starts([len(w.nodes) for w in workload.workflows]),
         node_model=np.array([n.model for w in workload.workflows for n in w.nodes], dtype=np.int64),
+        node_step=node_step,
         child_start=child_start,
         child=child,
         parent_start=parent_start,
         parent=parent,
-        parent_intra_s=np.array([network.delay_s(mb, same_server=True) for mb in payload]),
-        parent_inter_s=np.array([network.delay_s(mb, same_server=False) for mb in payload]),
+        parent_intra_s=_delays(network, payload, same_server=True),
+        parent_inter_s=_delays(network, payload, same_server=False),
         source_start=_starts([len(s) for s in sources]),
         source=np.array([v for s in sources for v in s], dtype=np.int64),
         model_start=model_start,
@@ -257,10 +281,10 @@ def build_problem(
         replica_server=server,
         replica_first_gpu=first_gpu,
         replica_gpus=gpus,
-        replica_speed=cluster.server_speed[server],
+        replica_speed=speed,
         replica_slots=slots,
         slowdown=slowdown,
-        replica_fraction=np.array([m.gpu_fraction for m in models], dtype=np.float64),
+        replica_fraction=fraction,
         kept=np.array([cluster.sharing.kept(n) for n in range(crowd + 1)]),
         prefill_s=prefill_s,
         rival_start=rival_start,
@@ -274,15 +298,30 @@ def _starts(counts: Sequence[int] | IntArray) -> IntArray:
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
+def _delays(network: Network, payload: list[float], *, same_server: bool) -> FloatArray:
+    """Seconds that each payload takes; NaN is none, where there is nothing to move."""
+    return np.array(
+        [0.0 if np.isnan(mb) else network.delay_s(mb, same_server=same_server) for mb in payload]
+    )
+
+
 def _neighbours(workload: Workload, *, of: str) -> tuple[IntArray, IntArray, list[float]]:
-    """Children (`of="source"`) or parents of every template node, and the payloads."""
+    """Children (`of="source"`) or parents of every template node, and the payloads.
+
+    NaN stands for an edge over which nothing moves: one end is a step without a GPU, or was not
+    run.
+    """
     counts: list[int] = []
     far: list[int] = []
     payload: list[float] = []
-    for workflow in workload.workflows:
+    for w, workflow in enumerate(workload.workflows):
+        moving = set(workload.crossing_edges(w))
         for v in range(len(workflow.nodes)):
             mine = sorted(
-                (e.target if of == "source" else e.source, e.payload_mb)
+                (
+                    e.target if of == "source" else e.source,
+                    e.payload_mb if e in moving else float("nan"),
+                )
                 for e in workflow.edges
                 if (e.source if of == "source" else e.target) == v
             )

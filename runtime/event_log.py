@@ -87,6 +87,8 @@ def _head(run: RunResult, notice: str | None) -> Iterator[str]:
 
 def _where(run: RunResult, replica: int) -> str:
     problem = run.problem
+    if problem.replica_server[replica] < 0:
+        return "no GPU"
     first, gpus = int(problem.replica_first_gpu[replica]), int(problem.replica_gpus[replica])
     block = f"GPU {first}" if gpus == 1 else f"GPUs {first} to {first + gpus - 1}"
     return f"server {problem.replica_server[replica]}, {block}"
@@ -116,9 +118,9 @@ def _lines(run: RunResult, requests: IntArray) -> Iterator[str]:
     if len(done):
         last = np.maximum.reduceat(run.end_s, problem.offset[:-1])
         add(DONE, last[done], done)
-    for w, workflow in enumerate(problem.workload.workflows):
+    for w in range(len(problem.workload.workflows)):
         first = problem.offset[requests[problem.workflow[requests] == w]]
-        for edge in workflow.edges:
+        for edge in problem.workload.crossing_edges(w):
             source, target = first + edge.source, first + edge.target
             both = run.ran[source] & run.ran[target]
             source, target = source[both], target[both]
@@ -146,7 +148,8 @@ def _said(run: RunResult, kind: int, number: int, other: int) -> str:
             workflow = problem.workload.workflows[problem.workflow[request]]
             return f"{name} arrives ({visible(workflow.id)})"
         rows = slice(problem.offset[request], problem.offset[request + 1])
-        servers = len(np.unique(problem.replica_server[run.replica[rows]]))
+        at = problem.replica_server[run.replica[rows]]
+        servers = max(1, len(np.unique(at[at >= 0])))
         latency = run.end_s[rows].max() - problem.arrival_s[request]
         where = "on one server" if servers == 1 else f"on {servers} servers"
         return f"{name} is done {where}, latency {latency:.6f} s"

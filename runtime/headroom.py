@@ -26,6 +26,7 @@ from placement.problem.cluster import Cluster, FloatArray
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from runtime.policies import RoutingPolicy
 from runtime.resample import take
@@ -192,6 +193,7 @@ def headroom_of_plan(
     ValueError
         Where plan and workload do not belong together.
     """
+    workload = as_run(workload, trace)
     placement, routing = match_plan(plan, workload)
     return simulated_headroom(
         workload,

@@ -98,8 +98,8 @@ class Judge(ByContent):
 
         def score(solution: Solution) -> SolutionScore:
             run = self._run(result, solution, self.trace)
-            waited = (run.start_s - run.ready_s)[run.ran]
-            model = solution.placement.model[run.replica[run.ran]]
+            waited = (run.start_s - run.ready_s)[run.served]
+            model = solution.placement.model[run.replica[run.served]]
             pressure = np.bincount(model, waited, models).astype(np.float64)
             own = self.value(measure(run))
             if own > plain:

@@ -110,10 +110,10 @@ def execution_frame(run: RunResult, rows: IntArray, estimates: FloatArray) -> pl
     return pl.DataFrame(
         {
             "request_id": pl.Series([ids[r] for r in request.tolist()], dtype=pl.String),
-            "workflow_id": named([w.id for w in workload.workflows], workflow),
+            "workflow_id": named([w.asked_as for w in workload.workflows], workflow),
             "node_id": named([n.id for w in workload.workflows for n in w.nodes], node),
             "model_name": named([m.id for m in workload.models], problem.node_model[node]),
-            "gpu_id": gpu,
+            "gpu_id": np.where(gpus > 0, gpu, -1),
             "gpu_ids": pl.select(pl.int_ranges(pl.lit(gpu), pl.lit(gpu + gpus))).to_series(),
             "server_id": problem.replica_server[replica],
             "start_time": start,

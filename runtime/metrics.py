@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.equality import ByContent
-from runtime.arrays import Int32Array, covered_gpus
+from runtime.arrays import BoolArray, Int32Array, covered_gpus
 from runtime.result import RunResult
 
 
@@ -140,23 +140,24 @@ class WorkflowMetrics:
 
 
 def workflow_metrics(run: RunResult) -> list[WorkflowMetrics]:
-    """Measure each workflow that was asked for, in the order of the config."""
+    """Measure each workflow of the config that was asked for, in its order."""
     problem = run.problem
     latency = np.full(len(problem.workflow), np.nan)
     latency[run.completed] = request_latency(run)
-    whole = request_server(run) >= 0
-    order = np.argsort(problem.workflow, kind="stable")
-    ends = np.searchsorted(problem.workflow[order], np.arange(len(problem.workload.workflows) + 1))
+    whole = request_whole(run)
+    names = list(dict.fromkeys(w.asked_as for w in problem.workload.workflows))
+    number = {name: i for i, name in enumerate(names)}
+    asked = np.array([number[w.asked_as] for w in problem.workload.workflows])[problem.workflow]
+    order = np.argsort(asked, kind="stable")
+    ends = np.searchsorted(asked[order], np.arange(len(names) + 1))
     found = []
-    for workflow, first, last in zip(
-        problem.workload.workflows, ends[:-1].tolist(), ends[1:].tolist(), strict=True
-    ):
+    for name, first, last in zip(names, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         mine = order[first:last]
         if len(mine):
             done = mine[run.completed[mine]]
             found.append(
                 WorkflowMetrics(
-                    workflow.id,
+                    name,
                     len(mine),
                     len(done),
                     percent(int(whole[done].sum()), len(done)),
@@ -262,12 +263,27 @@ def request_latency(run: RunResult) -> FloatArray:
 
 
 def request_server(run: RunResult) -> IntArray:
-    """Server on which each request ran whole, shape (R,); -1 where it crossed or did not end."""
-    problem = run.problem
-    at = np.where(run.ran, problem.replica_server[run.replica], -1).astype(np.int64)
-    first = problem.offset[:-1]
-    least, greatest = np.minimum.reduceat(at, first), np.maximum.reduceat(at, first)
+    """Server on which each request ran whole, shape (R,); -1 where it crossed or did not end.
+
+    Steps without a GPU are at no server.
+    """
+    least, greatest = _server_range(run)
     return np.asarray(np.where((least == greatest) & run.completed, least, -1))
+
+
+def request_whole(run: RunResult) -> BoolArray:
+    """Whether each request completed on one server, or needed none, shape (R,)."""
+    least, greatest = _server_range(run)
+    return np.asarray((least >= greatest) & run.completed)
+
+
+def _server_range(run: RunResult) -> tuple[IntArray, IntArray]:
+    """Lowest and highest server of each request, shape (R,); of none: more than any, and -1."""
+    problem, first = run.problem, run.problem.offset[:-1]
+    at = np.where(run.ran, problem.replica_server[run.replica], -1).astype(np.int64)
+    step = at < 0
+    least = np.minimum.reduceat(np.where(step, problem.cluster.n_servers, at), first)
+    return least, np.maximum.reduceat(at, first)
 
 
 def distribution(seconds: FloatArray) -> Distribution:
@@ -287,16 +303,17 @@ def distribution(seconds: FloatArray) -> Distribution:
 def _locality(run: RunResult) -> tuple[int, int]:
     """Requests that ran whole on one server, and edges that crossed servers."""
     problem = run.problem
-    server = problem.replica_server
+    server, workload = problem.replica_server, problem.workload
     intra = crossings = 0
-    for w, workflow in enumerate(problem.workload.workflows):
+    for w in range(len(workload.workflows)):
         first = problem.offset[:-1][(problem.workflow == w) & run.completed]
-        at = [server[run.replica[first + v]] for v in range(len(workflow.nodes))]
+        at = {v: server[run.replica[first + v]] for v in workload.on_gpus(w)}
         whole = np.ones(len(first), dtype=bool)
-        for other in at[1:]:
-            whole &= other == at[0]
+        for other in at.values():
+            whole &= other == next(iter(at.values()))
         intra += int(whole.sum())
-        crossings += sum(int((at[e.source] != at[e.target]).sum()) for e in workflow.edges)
+        edges = workload.crossing_edges(w)
+        crossings += sum(int((at[e.source] != at[e.target]).sum()) for e in edges)
     return intra, crossings
 
 

@@ -1,6 +1,6 @@
 """Routing policies: which replica serves a node, as plain Python that the reference engine runs.
 
-A policy is any object with a `name` and a method ``choose(view) -> replica``. The four built in
+A policy is any object with a `name` and a method ``choose(view) -> replica``. The five built in
 here are also compiled into the fast engine, which must choose the same replica every time; a
 policy of your own runs on the reference engine (``simulate(..., policy=YourPolicy())``).
 """
@@ -46,6 +46,8 @@ class View:
         Executions routed to each replica and not yet finished.
     replica_of : list of int, length N
         Replica of every execution routed so far, else -1.
+    session_server : list of int
+        Server to which the first call of each session went, -1 where none has come.
     end_s : list of float, length N
         End of service of every execution that has ended, or is known to end then.
     sent_s : dict of int to float
@@ -55,8 +57,8 @@ class View:
     # A policy that means to keep something here is told so.
     __slots__ = (
         "_call_work", "_of_model", "_parents", "_server", "_service", "end_s", "execution",
-        "free_s", "model", "node", "now_s", "problem", "replica_of", "request", "sent_s", "share",
-        "stretch", "unfinished",
+        "free_s", "model", "node", "now_s", "problem", "replica_of", "request", "sent_s",
+        "session_server", "share", "stretch", "unfinished",
     )  # fmt: skip
 
     def __init__(self, problem: Problem, replica_of: list[int], end_s: list[float]) -> None:
@@ -71,6 +73,7 @@ class View:
         self.replica_of = replica_of
         self.end_s = end_s
         self.sent_s: dict[int, float] = {}
+        self.session_server = [NOWHERE] * (int(problem.session.max(initial=NOWHERE)) + 1)
         self._service = problem.service_s
         self._call_work = problem.call_work.tolist()
         self._server = problem.replica_server.tolist()
@@ -117,6 +120,18 @@ class View:
     def target(self) -> int:
         """Server that the plan's shares give to this execution, or -1."""
         return int(self.problem.target[self.execution])
+
+    @property
+    def session(self) -> int:
+        """Session of the request, or -1."""
+        sessions = self.problem.session
+        return int(sessions[self.request]) if len(sessions) else NOWHERE
+
+    def note_session(self, replica: int) -> None:
+        """Keep the server of a session's first call, which has been given a replica."""
+        session = self.session
+        if session >= 0 and self.session_server[session] < 0:
+            self.session_server[session] = self.server(replica)
 
     @property
     def parents(self) -> list[int]:
@@ -240,7 +255,26 @@ class Locality:
         return view.target
 
 
+class Sticky:
+    """The server that served the first call of the session, where the model is there.
+
+    All else, the first call of a session too, is routed as by `Locality`.
+    """
+
+    name = "sticky"
+
+    def choose(self, view: View) -> int:
+        """Return the first to finish on the session's server, or what locality says."""
+        if (session := view.session) >= 0:
+            kept = view.replicas_on(view.session_server[session])
+            if kept:
+                return view.first_to_finish(kept)
+        return LOCALITY.choose(view)
+
+
+LOCALITY = Locality()
+
 BUILT_IN: dict[str, RoutingPolicy] = {
-    policy.name: policy for policy in (Locality(), PlanShares(), Earliest(), LeastLoaded())
+    policy.name: policy for policy in (LOCALITY, PlanShares(), Earliest(), LeastLoaded(), Sticky())
 }
 """The policies that both engines know, by name."""

@@ -9,6 +9,8 @@ succession of workflows stay as they were; a trend over the whole trace (a rush 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
@@ -46,14 +48,15 @@ def take(trace: Trace, drawn: IntArray, arrival_s: FloatArray) -> Trace:
     offset = np.concatenate(([0], np.cumsum(sizes)))
     execution = np.arange(offset[-1]) + np.repeat(trace.offset[drawn] - offset[:-1], sizes)
     stated = trace.stated_prefill_s
-    return Trace(
+    return replace(
+        trace,
         request_ids=[str(r) for r in range(len(drawn))],
         arrival_s=arrival_s,
         workflow=trace.workflow[drawn],
         service_s=trace.service_s[execution],
         offset=offset,
-        start=trace.start,
         stated_prefill_s=None if stated is None else stated[execution],
+        sessions=None if trace.sessions is None else trace.sessions[drawn],
     )
 
 

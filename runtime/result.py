@@ -69,6 +69,11 @@ class RunResult(Course):
         """Whether each execution ran, shape (N,)."""
         return np.asarray(self.replica >= 0)
 
+    @property
+    def served(self) -> BoolArray:
+        """Whether a GPU served each execution, shape (N,): steps without one ran, too."""
+        return np.asarray((self.replica >= 0) & (self.problem.replica_server[self.replica] >= 0))
+
     @cached_property
     def completed(self) -> BoolArray:
         """Whether all nodes of each request ran, shape (R,)."""

@@ -74,7 +74,7 @@ class Run(Described, RunResult):
         import polars as pl  # a fifth of a second that only tables need
 
         problem = self.problem
-        names = pl.Series([w.id for w in problem.workload.workflows], dtype=pl.String)
+        names = pl.Series([w.asked_as for w in problem.workload.workflows], dtype=pl.String)
         end = np.where(self.completed, np.maximum.reduceat(self.end_s, problem.offset[:-1]), np.nan)
         server = request_server(self)
         frame = pl.DataFrame(

@@ -52,16 +52,19 @@ def assign_targets(
         first = np.asarray(trace.offset[rows], dtype=np.int64)
         home = draw_homes(shares.home, len(rows))
         whole = home != NOWHERE
-        for v in range(len(workflow.nodes)):
+        nodes = set(workload.on_gpus(w))
+        for v in sorted(nodes):
             target[first[whole] + v] = home[whole]
         spilled = first[~whole]
         if not len(spilled):
             continue
         parent = dict.fromkeys(range(len(workflow.nodes)), -1)
-        for edge in sorted(workflow.edges, key=lambda e: -e.source):
+        for edge in sorted(workload.crossing_edges(w), key=lambda e: -e.source):
             parent[edge.target] = edge.source
         chosen: dict[int, IntArray] = {}
         for v in workflow.topological_order:
+            if v not in nodes:
+                continue
             u = parent[v]
             spill = shares.spill[v]
             if u < 0:
@@ -140,13 +143,17 @@ def spread_evenly(
     """
     workflow = workload.workflows[w]
     share = np.zeros((len(workflow.nodes), cluster.n_servers))
-    for v, node in enumerate(workflow.nodes):
-        servers = placement.server[placement.model == node.model]
+    nodes = list(workload.on_gpus(w))
+    if not nodes:
+        return None
+    for v in nodes:
+        servers = placement.server[placement.model == workflow.nodes[v].model]
         if not len(servers):
             return None
         share[v] = np.bincount(servers, minlength=cluster.n_servers) * cluster.server_speed
-    share /= share.sum(axis=1, keepdims=True)
-    home = share.min(axis=0)
+        share[v] /= share[v].sum()
+    home = share[nodes].min(axis=0)
+    share[[v for v in range(len(share)) if v not in nodes]] = home
     return WorkflowRouting(home=_kept(home), spill=tuple(_kept(row) for row in share - home))
 
 

@@ -15,6 +15,7 @@ from placement.problem.names import Mode, Scheduler
 from placement.problem.plan import Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace, measure_demand
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from runtime.arrays import NOWHERE, Problem, build_problem
 from runtime.engines.events import ProgressCallback
@@ -208,8 +209,8 @@ def simulate(
     mode : {"online", "offline"}
         Requests at their timestamps, or all at time 0.
     policy : str or RoutingPolicy
-        ``locality``, ``plan``, ``earliest``, ``least-loaded``, or an object with `name` and
-        `choose` (see `runtime.policies`), which runs on the reference engine.
+        ``locality``, ``plan``, ``earliest``, ``least-loaded``, ``sticky``, or an object with
+        `name` and `choose` (see `runtime.policies`), which runs on the reference engine.
     outages : sequence of Outage
         Servers and GPUs that are lost on the way, as `runtime.outages.read_outage` reads them.
         They run on the reference engine.
@@ -229,6 +230,7 @@ def simulate(
         Where plan and workload do not belong together, the policy is unknown or chooses a wrong
         replica, or the cluster has no such part as an outage names.
     """
+    workload = as_run(workload, trace)
     placement, routing = match_plan(plan, workload)
     return simulate_placement(
         workload,
@@ -271,20 +273,20 @@ def match_plan(plan: Plan, workload: Workload) -> tuple[Placement, Routings]:
         )
     index = {name: i for i, name in enumerate(plan.workflow_ids)}
     routing: list[WorkflowRouting | None] = []
-    for workflow in workload.workflows:
+    for w, workflow in enumerate(workload.workflows):
         known = index.get(workflow.id, NOWHERE)
         shares = plan.routing[known] if known != NOWHERE else None
         if shares is None:
             routing.append(None)
             continue
         place = {node: v for v, node in enumerate(plan.node_ids[known])}
-        missing = [n.id for n in workflow.nodes if n.id not in place]
-        if missing or len(place) != len(workflow.nodes):
+        if place.keys() != {workflow.nodes[v].id for v in workload.on_gpus(w)}:
             raise ValueError(
                 f"workflow {workflow.id!r} has other nodes in the config than in the plan; "
                 "solve again with this config"
             )
-        spill: list[Shares] = [shares.spill[place[n.id]] for n in workflow.nodes]
+        none = Shares(np.zeros(0, dtype=np.int64), np.zeros(0))
+        spill = [shares.spill[place[n.id]] if n.id in place else none for n in workflow.nodes]
         routing.append(WorkflowRouting(home=shares.home, spill=tuple(spill)))
     return placement, tuple(routing)
 

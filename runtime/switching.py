@@ -130,6 +130,7 @@ class SwitchingGpus(KnownEnds):
         self._arrival_s = np.empty(problem.cluster.n_servers)
         self._network = problem.has_network
         held = places(state)
+        held |= np.array([not m.on_gpus for m in problem.workload.models])
         self.servable: BoolArray = np.array(
             [held[[v.model for v in w.nodes]].all() for w in problem.workload.workflows], dtype=bool
         )
@@ -157,6 +158,11 @@ class SwitchingGpus(KnownEnds):
         """Queue an execution on its block."""
         self.expect(self.serve(execution, now_s), execution)
 
+    def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
+        """Take note of a step that needs no GPU, and of when it will have ended."""
+        self.ready_s[execution] = self.start_s[execution] = now_s
+        self.end_s[execution] = end_s
+
     def serve(self, execution: int, now_s: float) -> float:
         """Find an execution's place behind what its block serves already; return when it ends."""
         start, end, load = serve(
@@ -183,6 +189,7 @@ class SwitchingGpus(KnownEnds):
         server = np.asarray(cluster.gpu_server, dtype=np.int64)[gpu]
         replica = np.full(len(model), NOWHERE, dtype=np.int64)
         replica[ran] = index
+        replica[(model == NOWHERE) & ~np.isnan(self.end_s)] = len(keys)  # steps without a GPU
         return Placement(used, server, gpu - cluster.first_gpu[server]), replica
 
     def _await_data(self, arrival: FloatArray, request: int, node: int) -> None:
@@ -218,8 +225,12 @@ def _run_by_level(
         rows = np.flatnonzero((group == key) & servable)
         for e in rows[np.argsort(ready[rows], kind="stable")].tolist():
             r, v = int(request[e]), int(node[e])
-            data_s = station.route(e, r, v, float(ready[e]))
-            end = station.serve(e, data_s)
+            if problem.node_step[v]:
+                end = float(ready[e] + problem.service_s[e])
+                station.pass_by(e, float(ready[e]), end)
+            else:
+                data_s = station.route(e, r, v, float(ready[e]))
+                end = station.serve(e, data_s)
             begin = int(problem.offset[r])
             for child in problem.child[problem.child_start[v] : problem.child_start[v + 1]]:
                 ready[begin + child] = max(ready[begin + child], end)

@@ -148,9 +148,8 @@ def _events(run: RunResult, requests: IntArray) -> Iterator[Event]:
     edge_id = 0
     for r in requests.tolist():
         yield from _slices(run, r, lane, threads)
-        workflow = run.problem.workload.workflows[run.problem.workflow[r]]
         first = int(run.problem.offset[r])
-        for edge in workflow.edges:
+        for edge in run.problem.workload.crossing_edges(int(run.problem.workflow[r])):
             ends = first + edge.source, first + edge.target
             if min(run.replica[list(ends)]) < 0 or not all(_duration(run, n) for n in ends):
                 continue
@@ -244,7 +243,7 @@ def _slices(run: RunResult, r: int, lane: dict[int, int], threads: _Threads) -> 
     first = int(problem.offset[r])
     for v, node in enumerate(workflow.nodes):
         n = first + v
-        if run.replica[n] < 0:
+        if run.replica[n] < 0 or not len(_gpus(run, n)):
             continue
         gpus = _gpus(run, n)
         model = problem.workload.models[node.model].id

@@ -52,7 +52,9 @@ def run_scene(
         Where plan and workload do not belong together.
     """
     run = simulate(workload, trace, plan, mode=mode, policy=routing, progress=progress)
-    done = Executions(run.replica.astype(np.int64), run.start_s, run.end_s)
+    # Steps without a GPU are at no replica of the plan.
+    replica = np.where(run.served, run.replica, -1).astype(np.int64)
+    done = Executions(replica, run.start_s, run.end_s)
     verdict = run_verdict(run, run.metrics)
     return Scene(name, plan, workload, trace, run.problem.arrival_s, done, verdict)
 

@@ -192,9 +192,10 @@ class ModelEntry(ModelRulesEntry):
         "weights_gb is given",
     )
     gpus_required: int = Field(
-        ge=1,
+        ge=0,
         le=MAX_GPUS_PER_SERVER,
-        description="GPUs of one replica, consecutive GPUs of one server",
+        description="GPUs of one replica, consecutive GPUs of one server; 0: a step that needs no "
+        "GPU, which takes its time, waits for nobody and crosses nothing",
     )
     load_time_seconds: Seconds = Field(
         description="seconds to load a replica; only schedulers that switch models pay it"
@@ -366,15 +367,21 @@ class RequestEntry(Entry):
         "requests stand in order of arrival"
     )
     workflow_id: Identifier = Field(description="key of the workflow")
-    node_execution_times: dict[str, Seconds] | None = Field(
+    node_execution_times: dict[str, Seconds | list[Seconds] | None] | None = Field(
         default=None,
         description="seconds of each node by its id; a node left out takes token_mean / "
-        "tokens_per_second of its model, else its inference_time_mean",
+        "tokens_per_second of its model, else its inference_time_mean; null: the node did not "
+        "run; a list: it ran so often, one after the other",
     )
     node_prefill_times: dict[str, Seconds] | None = Field(
         default=None,
         description="seconds of prefill of each node by its id, part of its execution time; a "
         "node left out takes prefill_time_seconds of its model",
+    )
+    session_id: Identifier | int | None = Field(
+        default=None,
+        description="session of which the request is a turn; `--routing sticky` keeps the turns "
+        "of one on a server",
     )
     input_data: Any = Field(
         default=None, description="what the request brings along; `execute` sends it"

@@ -98,7 +98,7 @@ class PlanModel(Entry):
     """A model as the plan counts it."""
 
     id: str = Field(description="key of the model in the config")
-    gpus_required: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one replica")
+    gpus_required: int = Field(ge=0, le=MAX_GPUS_PER_SERVER, description="GPUs of one replica")
     memory_per_gpu_gb: float = Field(ge=0, description="memory of a replica on each of its GPUs")
     gpu_fraction: float = Field(
         default=1.0,

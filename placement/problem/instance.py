@@ -19,6 +19,7 @@ from placement.problem.placement_rules import (
 from placement.problem.rules import Rules
 from placement.problem.server_kinds import apply_rules
 from placement.problem.trace import Demand, Trace, measure_demand
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 
@@ -34,7 +35,7 @@ class WorkflowDemand(ByContent):
     rate : float
         Arrival rate lambda_w; 0 for a workflow that no request asks for.
     node_model : int64, shape (V,)
-        Model of each node.
+        Model of each node; steps without a GPU are none (`Workload.on_gpus`).
     work_s : float64, shape (V,)
         Busy seconds t_wv that one execution costs each GPU of the replica at speed 1.
     links : int64, shape (E, 2)
@@ -235,26 +236,30 @@ def build_instance(
     """
     rules = rules or Rules()
     if isinstance(demand, Trace):
+        workload = as_run(workload, demand)
         demand = measure_demand(workload, demand)
     placement_rules = merged_rules(workload, rules.placement)
     workflows = []
     for w, workflow in enumerate(workload.workflows):
-        models = np.array([n.model for n in workflow.nodes], dtype=np.int64)
+        nodes = list(workload.on_gpus(w))
+        models = np.array([workflow.nodes[v].model for v in nodes], dtype=np.int64)
         if rules.objective == "cooccurrence":
-            links = list(combinations(range(len(workflow.nodes)), 2))
+            links = list(combinations(range(len(nodes)), 2))
         else:
-            links = [(e.source, e.target) for e in workflow.edges]
+            place = {v: i for i, v in enumerate(nodes)}
+            links = [(place[e.source], place[e.target]) for e in workload.crossing_edges(w)]
         busy = np.array([workload.models[m].busy_factor for m in models])
-        work = demand.service_s[w] * busy
+        service = demand.service_s[w][nodes]
+        work = service * busy
         if demand.prefill_s and cluster.sharing.mode == "time-sliced":
             # While a call is in its prefill, the others of its replica stand still.
             batching = np.array([workload.models[m].max_concurrency > 1 for m in models])
-            prefill = np.where(batching, demand.prefill_s[w], 0.0)
-            work = np.where(prefill > 0, prefill + (demand.service_s[w] - prefill) * busy, work)
+            prefill = np.where(batching, demand.prefill_s[w][nodes], 0.0)
+            work = np.where(prefill > 0, prefill + (service - prefill) * busy, work)
         workflows.append(
             WorkflowDemand(
                 id=workflow.id,
-                rate=float(demand.rate[w]),
+                rate=float(demand.rate[w]) if nodes else 0.0,
                 node_model=models,
                 work_s=work,
                 links=np.array(links, dtype=np.int64).reshape(-1, 2),

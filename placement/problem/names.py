@@ -27,7 +27,7 @@ Objective = Literal["mixed", "workflow", "edges", "cooccurrence"]
 Criterion = Literal["worst", "average"]
 """What of the localities under several demands is maximised."""
 
-Router = Literal["locality", "plan", "earliest", "least-loaded"]
+Router = Literal["locality", "plan", "earliest", "least-loaded", "sticky"]
 """Built-in routing policies."""
 
 SwitchingScheduler = Literal["baseline", "offline"]

@@ -23,6 +23,7 @@ from placement.problem.solution import (
 )
 from placement.problem.space import room_gb
 from placement.problem.trace import Trace
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.support.described import Described, Facts, counted, percent
 from placement.support.equality import ByContent
@@ -248,6 +249,7 @@ class Plan(ByContent, Described):
         Workflows that the plan has dropped, and says so, are no mismatch.
         """
         placed = {self.model_ids[m]: int(m) for m in np.unique(self.placement.model)}
+        workload = as_run(workload, trace)
         faults = []
         for name, i in placed.items():
             if name not in workload.model_index:
@@ -267,7 +269,8 @@ class Plan(ByContent, Described):
         asked = np.bincount(trace.workflow, minlength=len(workload.workflows))
         for w in np.flatnonzero(asked):
             flow = workload.workflows[w]
-            absent = {workload.models[v.model].id for v in flow.nodes} - placed.keys()
+            called = (workload.models[v.model] for v in flow.nodes)
+            absent = {m.id for m in called if m.on_gpus} - placed.keys()
             if absent and flow.id not in self.dropped:
                 faults.append(
                     f"holds no replica of {', '.join(sorted(absent))}, which {asked[w]:,} requests "
@@ -298,6 +301,14 @@ class Plan(ByContent, Described):
         return Solution(self.placement, flows, self.load)
 
 
+def placed_nodes(workload: Workload) -> tuple[tuple[str, ...], ...]:
+    """Ids of the nodes of each workflow that need a GPU: those that a plan has."""
+    return tuple(
+        tuple(flow.nodes[v].id for v in workload.on_gpus(w))
+        for w, flow in enumerate(workload.workflows)
+    )
+
+
 METRICS = ("server_efficiency", "edge_locality", "csc_rate", "max_utilization", "headroom")
 """What a plan promises, by `expected_metrics`."""
 
@@ -320,7 +331,7 @@ def build_plan(
     instance = result.instance
     plan = Plan(
         instance=instance,
-        node_ids=tuple(tuple(n.id for n in w.nodes) for w in workload.workflows),
+        node_ids=placed_nodes(workload),
         placement=result.solution.placement,
         load=result.solution.load,
         routing=route(instance, result.solution.flows),

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from placement.problem.cluster import FloatArray, IntArray
-from placement.problem.workload import Workload
+from placement.problem.workload import Workflow, Workload
 from placement.support.described import Described, Facts
 from placement.support.equality import ByContent
 
@@ -37,6 +37,12 @@ class Trace(ByContent, Described):
     stated_prefill_s : float64, shape (N,), or None
         Prefill that the trace states for a node execution, NaN where it states none; None where
         it states none at all.
+    variants : tuple of Workflow
+        Workflows that requests ask for and the config does not have: `variants.as_run` adds them.
+        Numbers in `workflow` count them as behind those of the workload that the trace was read
+        with.
+    sessions : int64, shape (R,), or None
+        Number of the session that each request belongs to, -1 for none; None where there is none.
     """
 
     request_ids: Sequence[str]
@@ -46,6 +52,8 @@ class Trace(ByContent, Described):
     offset: IntArray
     start: datetime
     stated_prefill_s: FloatArray | None = None
+    variants: tuple[Workflow, ...] = ()
+    sessions: IntArray | None = None
 
     @property
     def headline(self) -> str:

@@ -47,7 +47,8 @@ class Model:
         Memory of a whole replica, split evenly over its GPUs; where `weights_gb` is given, that
         and `kv_gb_per_sequence` for each of `max_concurrency` executions.
     gpus_required : int
-        Tensor-parallel degree k: a replica holds k consecutive GPUs of one server.
+        Tensor-parallel degree k: a replica holds k consecutive GPUs of one server. 0: a step that
+        needs no GPU. It takes its time, waits for nobody, and is at no server.
     load_time_s : float
         Seconds to load a replica; only schedulers that switch models pay it.
     tokens_per_second, token_mean, token_std : float, optional
@@ -97,9 +98,14 @@ class Model:
     rules: ModelRules = field(default_factory=ModelRules)
 
     @property
+    def on_gpus(self) -> bool:
+        """Whether its calls need a GPU."""
+        return self.gpus_required > 0
+
+    @property
     def memory_per_gpu_gb(self) -> float:
         """Memory a replica takes on each GPU of its block."""
-        return self.memory_gb / self.gpus_required
+        return self.memory_gb / max(1, self.gpus_required)
 
     @property
     def service_time_s(self) -> float | None:
@@ -128,21 +134,35 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Data passed between two nodes of a workflow, by their indices in `Workflow.nodes`."""
+    """Data passed between two nodes of a workflow, by their indices in `Workflow.nodes`.
+
+    Without `carries` it says no more than what comes first: one end stood for a step that was not
+    run.
+    """
 
     source: int
     target: int
     payload_mb: float = 0.0
+    carries: bool = True
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A DAG of nodes; edges are unique and acyclic (the reader has checked)."""
+    """A DAG of nodes; edges are unique and acyclic (the reader has checked).
+
+    `base` is the id of the workflow of the config of which this is a variant (`variants`), else "".
+    """
 
     id: str
     name: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...] = ()
+    base: str = ""
+
+    @property
+    def asked_as(self) -> str:
+        """Id of the workflow of the config that requests name."""
+        return self.base or self.id
 
     @cached_property
     def topological_order(self) -> tuple[int, ...]:
@@ -186,6 +206,20 @@ class Workload(Described):
             (f"workflow {w.id}", f"{len(w.nodes)} nodes, {len(w.edges)} edges")
             for w in self.workflows
         ]
+
+    def on_gpus(self, w: int) -> tuple[int, ...]:
+        """Nodes of a workflow whose calls need a GPU, ascending."""
+        nodes = self.workflows[w].nodes
+        return tuple(v for v, n in enumerate(nodes) if self.models[n.model].on_gpus)
+
+    def crossing_edges(self, w: int) -> tuple[Edge, ...]:
+        """Edges of a workflow that can cross servers: data passes, and both ends need a GPU."""
+        there = set(self.on_gpus(w))
+        return tuple(
+            e
+            for e in self.workflows[w].edges
+            if e.carries and e.source in there and e.target in there
+        )
 
     @cached_property
     def model_index(self) -> Mapping[str, int]:

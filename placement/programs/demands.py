@@ -64,14 +64,15 @@ def split_windows(trace: Trace, windows: int) -> list[Trace]:
         arrival = trace.arrival_s[first:last]
         executions = slice(trace.offset[first], trace.offset[last])
         found.append(
-            Trace(
+            replace(
+                trace,
                 request_ids=trace.request_ids[first:last],
                 arrival_s=arrival - arrival[0],
                 workflow=trace.workflow[first:last],
                 service_s=trace.service_s[executions],
                 offset=trace.offset[first : last + 1] - trace.offset[first],
-                start=trace.start,
                 stated_prefill_s=None if stated is None else stated[executions],
+                sessions=None if trace.sessions is None else trace.sessions[first:last],
             )
         )
     return found

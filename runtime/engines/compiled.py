@@ -28,6 +28,7 @@ POLICIES = {
     "locality": choices.LOCALITY,
     "earliest": choices.EARLIEST,
     "least-loaded": choices.LEAST_LOADED,
+    "sticky": choices.STICKY,
 }
 
 

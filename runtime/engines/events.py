@@ -2,7 +2,8 @@
 
 - A node is *released* when its last parent has finished (a node without parents when its request
   arrives). At that instant it is routed.
-- It is *committed* where it was routed to when its data has arrived there: at once without a
+- A step that needs no GPU begins when it is released, and ends after its time.
+- Any other is *committed* where it was routed to when its data has arrived there: at once without a
   network.
 - At one instant, what ends comes first, then outages, then commitments and releases by number of
   the execution (request by request in order of arrival, nodes in the order of the workflow).
@@ -65,6 +66,10 @@ class Station(Protocol):
         """Take the first of what ends now; return the execution that is done, or `NOWHERE`."""
         ...
 
+    def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
+        """Take note of a step that needs no GPU, and of when it will have ended."""
+        ...
+
 
 class KnownEnds:
     """The end of every execution is known when it is committed: the first is kept in a heap."""
@@ -124,6 +129,7 @@ def run_events(
     ]
     request_of = np.repeat(np.arange(len(workflow)), np.diff(problem.offset)).tolist()
     servable = problem.servable.tolist()
+    step, service = problem.node_step.tolist(), problem.service_s.tolist()
 
     ready: list[tuple[float, int]] = []
     missing = [0] * offset[-1]
@@ -136,6 +142,15 @@ def run_events(
                 if not missing[execution]:
                     ready.append((arrival, execution))
     heapq.heapify(ready)
+
+    def release_children(done: int, now_s: float) -> None:
+        request = request_of[done]
+        first = offset[request]
+        for child in children[first_node[workflow[request]] + done - first]:
+            waiting = first + child
+            missing[waiting] -= 1
+            if not missing[waiting]:
+                heapq.heappush(ready, (now_s, waiting))
 
     routed = [False] * offset[-1]
     travels: dict[int, float] = {}
@@ -157,22 +172,20 @@ def run_events(
         if end_s == now_s:
             done = station.end(now_s)
             if done != NOWHERE:
-                request = request_of[done]
-                first = offset[request]
-                for child in children[first_node[workflow[request]] + done - first]:
-                    waiting = first + child
-                    missing[waiting] -= 1
-                    if not missing[waiting]:
-                        heapq.heappush(ready, (now_s, waiting))
+                release_children(done, now_s)
             continue
         _, execution = heapq.heappop(ready)
+        request = request_of[execution]
+        node = first_node[workflow[request]] + execution - offset[request]
         if not routed[execution]:
             routed[execution] = True
-            request = request_of[execution]
             if request in failed:
                 continue
-            node = first_node[workflow[request]] + execution - offset[request]
-            data_s = station.route(execution, request, node, now_s)
+            if step[node]:
+                data_s = now_s + service[execution]
+                station.pass_by(execution, now_s, data_s)
+            else:
+                data_s = station.route(execution, request, node, now_s)
             if data_s == NEVER:
                 failed.add(request)
                 continue
@@ -184,7 +197,10 @@ def run_events(
             continue  # it was on its way to a replica that has gone
         else:
             del travels[execution]
-        station.commit(execution, now_s)
+        if step[node]:
+            release_children(execution, now_s)
+        else:
+            station.commit(execution, now_s)
         committed += 1
         if progress and not committed % PROGRESS_EVERY:
             progress(committed, len(missing), now_s)

@@ -21,11 +21,13 @@ class Tables(NamedTuple):
 
     arrival: FloatArray
     workflow: IntArray
+    session: IntArray
     offset: IntArray
     service: FloatArray
     servable: BoolArray
     first_node: IntArray
     node_model: IntArray
+    node_step: BoolArray
     child_start: IntArray
     child: IntArray
     parent_start: IntArray
@@ -82,6 +84,7 @@ class SerialState(NamedTuple):
     free: FloatArray
     cost: FloatArray
     stack: IntArray
+    session_server: IntArray
     unfinished: IntArray
     slot_end: FloatArray
     slot_head: Int32Array
@@ -115,6 +118,7 @@ class SlicedState(NamedTuple):
     free: FloatArray
     cost: FloatArray
     stack: IntArray
+    session_server: IntArray
     tag: FloatArray
     serving: Int32Array
     work: FloatArray
@@ -135,11 +139,13 @@ def make_tables(problem: Problem) -> Tables:
     return Tables(
         arrival=_fixed(problem.arrival_s),
         workflow=_fixed(problem.workflow),
+        session=_fixed(problem.session),
         offset=_fixed(problem.offset),
         service=_fixed(problem.service_s),
         servable=_fixed(problem.servable),
         first_node=_fixed(problem.first_node),
         node_model=_fixed(problem.node_model),
+        node_step=_fixed(problem.node_step),
         child_start=_fixed(problem.child_start),
         child=_fixed(problem.child),
         parent_start=_fixed(problem.parent_start),
@@ -148,7 +154,7 @@ def make_tables(problem: Problem) -> Tables:
         inter=_fixed(problem.parent_inter_s),
         source_start=_fixed(problem.source_start),
         source=_fixed(problem.source),
-        tree_base=_fixed(trees.start[problem.placement.model]),
+        tree_base=_fixed(np.append(trees.start[problem.placement.model], 0)[: problem.n_replicas]),
         server=_fixed(problem.replica_server),
         speed=_fixed(problem.replica_speed),
         slots=_fixed(slots),
@@ -292,6 +298,7 @@ def _common(problem: Problem, tables: Tables, *, load: bool) -> dict[str, Any]:
         "free": _tree(tables, _never_used(replicas)),
         "cost": _tree(tables, alone),
         "stack": np.zeros(64, dtype=np.int64),
+        "session_server": np.full(int(problem.session.max(initial=-1)) + 1, NOWHERE, np.int64),
     }
 
 

@@ -65,11 +65,18 @@ class Replicas:
                 f"{view.problem.workload.models[view.model].id!r}, whose replicas are "
                 f"{list(view.replicas())}"
             )
+        view.note_session(chosen)
         data_s = view.data_arrival_s(view.server(chosen))
         self.replica[execution] = chosen
         view.unfinished[chosen] += 1
         self.routed(execution, chosen, now_s, travels=data_s > now_s)
         return data_s
+
+    def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
+        """Take note of a step that needs no GPU, and of when it will have ended."""
+        self.replica[execution] = self.problem.n_replicas - 1
+        self.ready[execution] = self.start[execution] = now_s
+        self.end_s[execution] = end_s
 
     def routed(self, execution: int, replica: int, now_s: float, *, travels: bool) -> None:
         """Take note that an execution will come to a replica, at once or when its data is there.

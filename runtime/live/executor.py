@@ -128,6 +128,7 @@ class Executor:
         self._arrived = False
         self._draining = False
         self._finished = asyncio.Event()
+        self._steps: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Course:
         """Serve every request; return when and where every execution ran.
@@ -151,9 +152,10 @@ class Executor:
                     if not task.cancelled():
                         task.result()
         finally:
-            for task in (arrivals, broken, finished):
+            ended = (arrivals, broken, finished, *self._steps)
+            for task in ended:
                 task.cancel()
-            await asyncio.gather(arrivals, broken, finished, return_exceptions=True)
+            await asyncio.gather(*ended, return_exceptions=True)
             await self._station.close()
         return self._course()
 
@@ -254,7 +256,23 @@ class Executor:
         )
         self._on_their_way[request] += 1
         node = self._first_node[request] + execution - first
-        self._station.submit(execution, request, node, ready_s)
+        if self._problem.node_step[node]:
+            step = asyncio.ensure_future(self._pass_by(execution, ready_s))
+            self._steps.add(step)
+            step.add_done_callback(self._steps.discard)
+        else:
+            self._station.submit(execution, request, node, ready_s)
+
+    async def _pass_by(self, execution: int, ready_s: float) -> None:
+        """Let a step that needs no GPU take its time: nobody is called for it."""
+        station = self._station
+        station.begun.add(self._request_of[execution])
+        station.replica[execution] = self._problem.n_replicas - 1
+        station.ready_s[execution] = station.start_s[execution] = ready_s
+        end_s = ready_s + float(self._problem.service_s[execution])
+        await asyncio.sleep(max(0.0, end_s - self._clock.now_s()))
+        station.end_s[execution] = max(end_s, self._clock.now_s())
+        self._answered(execution, None)
 
     def _leave(self, request: int) -> None:
         """Take note that one execution of a request is no longer on its way."""
@@ -295,7 +313,7 @@ class Executor:
                     ready_s=station.ready_s[execution],
                     start_s=station.start_s[execution],
                     end_s=station.end_s[execution],
-                    tries=station.tries[execution],
+                    tries=station.tries.get(execution, 0),
                     output=output,
                 )
             )

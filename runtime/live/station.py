@@ -206,6 +206,7 @@ class Station:
                 f"{self._problem.workload.models[view.model].id!r}, whose replicas are "
                 f"{self._of_model[view.model]}"
             )
+        view.note_session(replica)
         self.replica[execution] = replica
         self._backlog.queue(execution, replica, now_s)
         self._queue[replica].append(execution)

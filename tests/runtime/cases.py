@@ -96,6 +96,7 @@ def random_case(
         prefill = float(more.choice([0.0, 0.25, 1.0]))
         details = {"gpu_fraction": fraction, "prefill_time_s": prefill}
         models.append(model(f"m{m}", gpus, tuple(slowdown.tolist()), **details))
+    steps = np.random.default_rng([seed, 2])
     workflows = []
     for w in range(int(rng.integers(1, 4))):
         nodes = int(rng.integers(1, 6))
@@ -113,6 +114,18 @@ def random_case(
                 ),
             )
         )
+    if steps.random() < 0.3:  # some nodes need no GPU, and some edges carry nothing
+        models.append(replace(model("step"), gpus_required=0))
+        workflows = [
+            replace(
+                w,
+                nodes=tuple(
+                    replace(n, model=n_models) if steps.random() < 0.3 else n for n in w.nodes
+                ),
+                edges=tuple(replace(e, carries=bool(steps.random() < 0.8)) for e in w.edges),
+            )
+            for w in workflows
+        ]
     workload = Workload(tuple(models), tuple(workflows))
     with_network = bool(rng.random() < 0.5) if network is None else network
     wires = Network(*rng.choice([0.0, 0.25, 1.5], 1), 2.0, 0.5, 1.0) if with_network else Network()
@@ -132,7 +145,9 @@ def random_case(
     service = rng.choice([0.0, 0.5, 1.0, 2.0], total) if grid else rng.exponential(1.0, total)
     arrival = np.cumsum(gaps)
     trace = trace_of(workload, arrival - arrival[0], workflow, service)
-    routing = tuple(_random_shares(rng, w, placement) for w in workload.workflows)
+    if steps.random() < 0.5:
+        trace = replace(trace, sessions=steps.integers(-1, 4, count))
+    routing = tuple(_random_shares(rng, workload, w, placement) for w in workload.workflows)
     if more.random() < 0.5:
         part = np.where(more.random(total) < 0.5, np.nan, more.random(total))
         trace = replace(trace, stated_prefill_s=np.minimum(part, service))
@@ -145,7 +160,7 @@ def _random_placement(rng: np.random.Generator, workload: Workload, cluster: Clu
     share = rng.random() < 0.5
     held = np.zeros(cluster.n_gpus, dtype=int)
     for _ in range(int(rng.integers(1, 12))):
-        m = int(rng.integers(len(workload.models)))
+        m = int(rng.integers(sum(m.on_gpus for m in workload.models)))
         s = int(rng.integers(cluster.n_servers))
         k = workload.models[m].gpus_required
         i = int(rng.integers(cluster.server_gpus[s] - k + 1))
@@ -158,20 +173,27 @@ def _random_placement(rng: np.random.Generator, workload: Workload, cluster: Clu
 
 
 def _random_shares(
-    rng: np.random.Generator, workflow: Workflow, placement: Placement
+    rng: np.random.Generator, workload: Workload, workflow: Workflow, placement: Placement
 ) -> WorkflowRouting | None:
     """Home shares on any server that holds all models, and spills on any that holds one."""
     if rng.random() < 0.2:
         return None
-    where = [np.unique(placement.server[placement.model == n.model]) for n in workflow.nodes]
-    if any(not len(w) for w in where):
+    on_gpus = [workload.models[n.model].on_gpus for n in workflow.nodes]
+    where = [
+        np.unique(placement.server[placement.model == n.model])
+        for n, needed in zip(workflow.nodes, on_gpus, strict=True)
+        if needed
+    ]
+    if any(not len(w) for w in where) or not where:
         return None
     common = where[0]
     for other in where[1:]:
         common = np.intersect1d(common, other)
     total = rng.choice([0.0, 0.6, 1.0]) if len(common) else 0.0
     home = rng.dirichlet(np.ones(len(common))) * total if len(common) else np.zeros(0)
-    spill = tuple(Shares(w, rng.dirichlet(np.ones(len(w))) * (1 - total)) for w in where)
+    spills = iter([Shares(w, rng.dirichlet(np.ones(len(w))) * (1 - total)) for w in where])
+    nothing = Shares(np.zeros(0, dtype=np.int64), np.zeros(0))
+    spill = tuple(next(spills) if needed else nothing for needed in on_gpus)
     return WorkflowRouting(Shares(common, home), spill)
 
 

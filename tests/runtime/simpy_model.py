@@ -46,7 +46,7 @@ class Execution:
     prefill: float
     target: int
     patience: float
-    parents: list[tuple[Execution, float]] = field(default_factory=list)
+    parents: list[tuple[Execution, float | None]] = field(default_factory=list)
     children: list[Execution] = field(default_factory=list)
     missing: int = 0
     replica: Replica | None = None
@@ -76,6 +76,8 @@ class Model(ABC):
             block = range(first, first + case.workload.models[m].gpus_required)
             speed = float(cluster.server_types[cluster.server_type[s]].speed)
             self.replicas.append(Replica(p, int(m), int(s), block, speed, float(p - len(rows))))
+        self.no_gpu = Replica(len(rows), -1, -1, range(0), 1.0, 0.0)
+        self.session_server: dict[int, int] = {}
         self.executions: list[Execution] = []
         for r, w in enumerate(case.trace.workflow.tolist()):
             self._request(r, w, targets, patience[w])
@@ -97,11 +99,13 @@ class Model(ABC):
                 )
             )
         for edge in sorted(workflow.edges, key=lambda e: (e.source, e.target)):
-            mine[edge.target].parents.append((mine[edge.source], edge.payload_mb))
+            moved = edge.payload_mb if edge.carries else None
+            mine[edge.target].parents.append((mine[edge.source], moved))
             mine[edge.source].children.append(mine[edge.target])
         self.executions += mine
         held = {replica.model for replica in self.replicas}
-        if any(node.model not in held for node in workflow.nodes):
+        called = {n.model for n in workflow.nodes if self.case.workload.models[n.model].on_gpus}
+        if called - held:
             return
         arrival = 0.0 if self.case.mode == "offline" else float(self.case.trace.arrival_s[r])
         for e in mine:
@@ -120,7 +124,16 @@ class Model(ABC):
     def _life(self, e: Execution, arrival: float) -> Generator[Any, Any, None]:
         turn = COMPLETIONS_FIRST + 1 + e.number
         yield self.at(arrival, turn)
+        if not self.case.workload.models[self._model(e)].on_gpus:
+            e.replica, e.ready, e.start = self.no_gpu, self.env.now, self.env.now
+            e.end = self.env.now + e.service
+            if e.service > 0:
+                yield self.at(e.end, turn)
+            self._finish(e)
+            return
         e.replica = self._route(e)
+        if (session := self._session(e)) >= 0:
+            self.session_server.setdefault(session, e.replica.server)
         data = self._data(e, e.replica.server)
         self.coming(e, data > self.env.now)
         if data > self.env.now:
@@ -128,6 +141,13 @@ class Model(ABC):
         e.ready = self.env.now
         self.order.append(e)
         yield self.commit(e)
+        self._finish(e)
+
+    def _session(self, e: Execution) -> int:
+        sessions = self.case.trace.sessions
+        return -1 if sessions is None else int(sessions[e.request])
+
+    def _finish(self, e: Execution) -> None:
         e.done = True
         for child in e.children:
             child.missing -= 1
@@ -171,6 +191,9 @@ class Model(ABC):
         arrivals = [self.env.now]
         for parent, payload_mb in e.parents:
             assert parent.replica is not None
+            if payload_mb is None or parent.replica is self.no_gpu:
+                arrivals.append(parent.end)
+                continue
             near = parent.replica.server == server
             latency = network.intra_latency_s if near else network.inter_latency_s
             width = network.intra_bandwidth_gb_per_s if near else network.inter_bandwidth_gb_per_s
@@ -207,8 +230,12 @@ class Model(ABC):
         first = self._first(able, finish)
         if self.policy == "earliest":
             return first
+        if self.policy == "sticky" and (session := self._session(e)) >= 0:
+            kept = [p for p in able if p.server == self.session_server.get(session, -1)]
+            if kept:
+                return self._first(kept, finish)
         home = e.target
-        if self.policy == "locality" and e.parents:
+        if self.policy in ("locality", "sticky") and e.parents:
             parent = e.parents[0][0]
             assert parent.replica is not None
             at = parent.replica.server

@@ -109,6 +109,8 @@ def test_dependencies_and_data_are_waited_for(policy: str, sharing: SharingMode)
                         u = first + edge.source
                         same = problem.replica_server[case.replica[u]] == at
                         delay = cluster.network.delay_s(edge.payload_mb, same_server=bool(same))
+                        if edge not in problem.workload.crossing_edges(int(problem.workflow[r])):
+                            delay = 0.0
                         there.append(float(case.end_s[u] + delay))
                 assert case.ready_s[first + v] == pytest.approx(max(there), abs=1e-12)
                 assert case.start_s[first + v] >= case.ready_s[first + v]

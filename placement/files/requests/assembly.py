@@ -13,6 +13,7 @@ import numpy as np
 
 from placement.files.input_schema import MAX_SECONDS
 from placement.files.requests.batch import PREFILLS, TIMES, Batch
+from placement.files.requests.steps import Steps, Variants, of_config, session_numbers, times_of
 from placement.files.requests.timestamps import Clock
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.trace import Trace
@@ -32,7 +33,8 @@ class TraceBuilder:
         self.workload = workload
         self.faults = FaultList(path)
         self.clock = Clock(self.faults)
-        self.index = dict(workload.workflow_index)
+        self.index = of_config(workload.workflow_index, workload)
+        self.variants = Variants(workload)
         self.nodes_of = np.array([len(w.nodes) for w in workload.workflows], dtype=np.int64)
         self.ids: list[str] = []
         self.seen: set[str] = set()
@@ -41,6 +43,9 @@ class TraceBuilder:
         self.services: list[FloatArray] = []
         self.prefills: list[FloatArray | None] = []
         self.missing: set[tuple[int, int]] = set()
+        self.session_names: dict[object, int] = {}
+        self.sessions: list[IntArray] = []
+        self.steps: Steps = {}  # of the batch that is being read
         self.ordered = True  # as long as every stamp could be read
 
     def add(self, batch: Batch) -> None:
@@ -51,12 +56,19 @@ class TraceBuilder:
         self.ordered = self.ordered and len(self.faults) == before
         self._check_order(batch, ids, micros)
         workflow = self._read_workflows(batch)
+        self.steps = {}
         service = self._read_services(batch, workflow)
+        prefill = self._read_prefills(batch, workflow, service)
+        if self.steps and not self.faults:
+            workflow, service, prefill = self.variants.lay_out(
+                workflow, service, prefill, self.steps
+            )
         self.ids.extend(ids)
         self.micros.append(micros)
         self.workflows.append(workflow)
         self.services.append(service)
-        self.prefills.append(self._read_prefills(batch, workflow, service))
+        self.prefills.append(prefill)
+        self.sessions.append(self._read_sessions(batch))
 
     def build(self) -> Trace:
         """Give the trace.
@@ -72,7 +84,8 @@ class TraceBuilder:
             self.faults.raise_if_any()
         micros = np.concatenate(self.micros)
         workflow = np.concatenate(self.workflows)
-        offset = np.concatenate(([0], np.cumsum(self.nodes_of[workflow]))).astype(np.int64)
+        nodes_of = np.array([len(w.nodes) for w in self.variants.workflows], dtype=np.int64)
+        offset = np.concatenate(([0], np.cumsum(nodes_of[workflow]))).astype(np.int64)
         return Trace(
             request_ids=self.ids,
             arrival_s=(micros - micros[0]) / 1e6,
@@ -81,6 +94,24 @@ class TraceBuilder:
             offset=offset,
             start=self.clock.start(int(micros[0])),
             stated_prefill_s=self._stated_prefills(),
+            variants=tuple(self.variants.added),
+            sessions=np.concatenate(self.sessions) if self.session_names else None,
+        )
+
+    def _read_sessions(self, batch: Batch) -> IntArray:
+        names = batch.sessions
+        if names is None:
+            return np.full(len(batch.request_ids), -1, dtype=np.int64)
+        for i, name in enumerate(names):
+            if name is None or type(name) in (str, int):
+                continue
+            if self.faults.full:
+                self.faults.count()
+                continue
+            place = batch.place(i, "session_id")
+            _note(self.faults, place, name, "text or a number", "name the session, or leave it out")
+        return session_numbers(
+            [n if type(n) in (str, int) else None for n in names], self.session_names
         )
 
     def _stated_prefills(self) -> FloatArray | None:
@@ -274,6 +305,13 @@ class TraceBuilder:
                 v = column.get(name)
                 if v is None:
                     self._unknown_node(batch, i, field, name, names)
+                elif (
+                    field == TIMES
+                    and (seconds is None or isinstance(seconds, list))
+                    and (ran := times_of(seconds, MAX_SECONDS)) is not None
+                ):
+                    self.steps.setdefault(i, {})[v] = ran
+                    values[r, v] = min(ran, default=MAX_SECONDS)
                 elif seconds is None:
                     continue
                 elif type(seconds) not in (float, int) or not 0 <= seconds <= MAX_SECONDS:
@@ -281,6 +319,13 @@ class TraceBuilder:
                     values[r, v] = 0.0
                 else:
                     values[r, v] = seconds
+            steps = self.steps.get(i, {}) if field == TIMES else {}
+            if len(steps) == len(names) and not any(steps.values()):
+                if self.faults.full:
+                    self.faults.count()
+                    continue
+                wrong, mend = "says of every node that it did not run", "give one of them a time"
+                self.faults.add(batch.place(i, field), wrong, mend)
         return values
 
     def _from_columns(

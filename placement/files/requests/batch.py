@@ -41,6 +41,8 @@ class Batch(ByContent):
         Gives the `times` that were decoded, for sentences about them.
     prefills, prefill_columns
         ``node_prefill_times``, likewise; without both, the file states no prefill.
+    sessions : sequence of length B, or None
+        ``session_id`` of each request.
     place : callable
         ``place(i, field)`` names a field of request i of the batch.
     """
@@ -56,3 +58,4 @@ class Batch(ByContent):
     mappings: Callable[[], Sequence[Any]] | None = None
     prefills: Sequence[Any] | None = None
     prefill_columns: Mapping[str, FloatArray] = field(default_factory=dict)
+    sessions: Sequence[Any] | None = None

@@ -19,7 +19,8 @@ from placement.support.equality import ByContent
 from placement.support.faults import FaultList, Place, Spot, input_error, nearest, show
 
 REQUIRED = ("request_id", "timestamp", "workflow_id")
-OPTIONAL = (TIMES, PREFILLS, "input_data", "node_configs", "metadata")
+SESSION = "session_id"
+OPTIONAL = (TIMES, PREFILLS, SESSION, "input_data", "node_configs", "metadata")
 CHUNK_BYTES = 2**25
 FAST_FROM = 20_000
 """Lines from which it is worth loading polars to read them."""
@@ -196,6 +197,7 @@ def _batch(records: list[dict[str, Any]], place: Any) -> Batch:
         workflow_ids=[r["workflow_id"] for r in records],
         times=[r.get(TIMES) for r in records],
         prefills=prefills if any(p is not None for p in prefills) else None,
+        sessions=[r.get(SESSION) for r in records] if any(SESSION in r for r in records) else None,
         place=place,
     )
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from placement.files.requests.batch import PREFILLS, TIMES, Batch
 from placement.files.requests.decoding import decode_seconds
-from placement.files.requests.records import OPTIONAL, REQUIRED
+from placement.files.requests.records import OPTIONAL, REQUIRED, SESSION
 from placement.files.schema_faults import close_field
 from placement.files.syntax.csv_text import (
     check_widths,
@@ -101,7 +101,7 @@ def read_parquet_batches(
     try:
         with silenced(2):
             names = list(pl.read_parquet_schema(Path(path)))
-        wanted = [n for n in names if n in (*REQUIRED, *FIELDS) or n.startswith(DOTTED)]
+        wanted = [n for n in names if n in (*REQUIRED, *FIELDS, SESSION) or n.startswith(DOTTED)]
         _check_columns(path, names)
         with silenced(2):
             table = pl.read_parquet(Path(path), columns=wanted)
@@ -222,6 +222,7 @@ def _batch(
         mappings=(lambda: _mappings(path, table, TIMES, place)) if decoded else None,
         prefills=prefills,
         prefill_columns=prefill_columns,
+        sessions=table[SESSION].to_list() if SESSION in table.columns else None,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from runtime.engines.kernel.native import inlined
 from runtime.engines.kernel.trees import first_finish, least_cost, lowest_leaf, set_leaf
 
-PLAN, LOCALITY, EARLIEST, LEAST_LOADED = 0, 1, 2, 3
+PLAN, LOCALITY, EARLIEST, LEAST_LOADED, STICKY = 0, 1, 2, 3, 4
 NO_NETWORK, NETWORK, ODD_NETWORK = 0, 1, 2
 """Odd is a network on which some edge takes longer inside a server than across servers."""
 BACKLOG_PATIENCE = 1.0
@@ -85,7 +85,7 @@ def first_of_all(e, m, now, network, alike, t, s):  # type: ignore[no-untyped-de
             there = data_arrival(e, at, now, t, s)
         else:
             at = t.server[s.replica[first + t.parent[i]]]
-            node = t.server_node[m, at]
+            node = t.server_node[m, at] if at >= 0 else 0
             if not node:
                 continue
             there = data_arrival(e, at, now, t, s)
@@ -113,13 +113,22 @@ def choose(e, now, policy, network, alike, t, s):  # type: ignore[no-untyped-def
     service = t.service[e]
     node = 0
     home = -1
+    if policy == STICKY and len(t.session):
+        session = t.session[s.request[e]]
+        if session >= 0 and s.session_server[session] >= 0:
+            home = s.session_server[session]
+            node = t.server_node[m, home]
+            if node:
+                arrival = data_arrival(e, home, now, t, s) if network else now
+                return t.leaf_replica[base + first_under(m, node, arrival, service, alike, t, s)]
+            home = -1
     if policy != EARLIEST:
         home = t.target[e]
-        if policy == LOCALITY and t.parent_start[v] < t.parent_start[v + 1]:
+        if policy != PLAN and t.parent_start[v] < t.parent_start[v + 1]:
             parent = t.offset[s.request[e]] + t.parent[t.parent_start[v]]
             at = t.server[s.replica[parent]]
             meant = t.target[parent]
-            if meant >= 0 and at != meant and t.server_node[m, at]:
+            if meant >= 0 and at >= 0 and at != meant and t.server_node[m, at]:
                 home = at
         if home >= 0:
             node = t.server_node[m, home]
@@ -140,3 +149,12 @@ def choose(e, now, policy, network, alike, t, s):  # type: ignore[no-untyped-def
         if later <= t.patience[v] + BACKLOG_PATIENCE * (start - now):
             other = stay
     return t.leaf_replica[base + other]
+
+
+@inlined
+def note_session(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Keep the server of a session's first call."""
+    if len(t.session):
+        session = t.session[s.request[e]]
+        if session >= 0 and s.session_server[session] < 0:
+            s.session_server[session] = t.server[p]

@@ -31,6 +31,21 @@ def release_children(e, now, t, s):  # type: ignore[no-untyped-def]  # pragma: n
 
 
 @inlined
+def pass_by(e, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Begin a step that needs no GPU, or end it: whether it has ended."""
+    if s.replica[e] < 0:
+        s.replica[e] = len(t.gpus) - 1
+        s.ready[e] = s.start[e] = now
+        s.end[e] = now + t.service[e]
+        if s.end[e] > now:
+            make_ready(e, s.end[e], s)
+            return False
+    s.tally[COMMITTED] += 1
+    release_children(e, now, t, s)
+    return True
+
+
+@inlined
 def open_request(t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Prepare the next request that can be served; those before it fail."""
     r = s.tally[REQUEST]

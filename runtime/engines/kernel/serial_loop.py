@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.engines.kernel.choices import choose, data_arrival, set_cost, set_free
+from runtime.engines.kernel.choices import (
+    choose,
+    data_arrival,
+    note_session,
+    set_cost,
+    set_free,
+)
 from runtime.engines.kernel.native import inlined, loop
 from runtime.engines.kernel.releases import (
     COMMITTED,
@@ -18,6 +24,7 @@ from runtime.engines.kernel.releases import (
     next_instant,
     next_ready,
     open_request,
+    pass_by,
     release_children,
 )
 from runtime.engines.kernel.trees import lower_leaf, raise_leaf
@@ -146,17 +153,22 @@ def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
                 if e < 0:
                     break
                 travelled = s.replica[e] >= 0
-                if not travelled:
-                    p = choose(e, now, policy, network, alike, t, s)
-                    arrival = data_arrival(e, t.server[p], now, t, s) if network else now
-                    s.replica[e] = p
-                    if counted:
-                        count(p, 1, policy, t, s)
-                    if arrival > now:
-                        depart(e, now, t, s)
-                        make_ready(e, arrival, s)
+                if t.node_step[s.node[e]]:
+                    if not pass_by(e, now, t, s):
                         continue
-                commit(e, now, travelled, counted, network, t, s)
+                else:
+                    if not travelled:
+                        p = choose(e, now, policy, network, alike, t, s)
+                        note_session(e, p, t, s)
+                        arrival = data_arrival(e, t.server[p], now, t, s) if network else now
+                        s.replica[e] = p
+                        if counted:
+                            count(p, 1, policy, t, s)
+                        if arrival > now:
+                            depart(e, now, t, s)
+                            make_ready(e, arrival, s)
+                            continue
+                    commit(e, now, travelled, counted, network, t, s)
                 if s.tally[COMMITTED] >= limit:
                     s.clock[0] = now
                     return False

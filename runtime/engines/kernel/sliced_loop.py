@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.engines.kernel.choices import NO_NETWORK, choose, data_arrival, set_cost, set_free
+from runtime.engines.kernel.choices import (
+    NO_NETWORK,
+    choose,
+    data_arrival,
+    note_session,
+    set_cost,
+    set_free,
+)
 from runtime.engines.kernel.native import called, inlined, loop
 from runtime.engines.kernel.releases import (
     COMMITTED,
@@ -17,6 +24,7 @@ from runtime.engines.kernel.releases import (
     next_instant,
     next_ready,
     open_request,
+    pass_by,
     release_children,
 )
 from runtime.engines.kernel.trees import drop_first, lowest_leaf, push, set_leaf
@@ -257,10 +265,16 @@ def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
                     if now == np.inf:
                         return True
                     continue
+                if t.node_step[s.node[e]]:
+                    if pass_by(e, now, t, s) and s.tally[COMMITTED] >= limit:
+                        s.clock[0] = now
+                        return False
+                    continue
                 joined = True
                 p = s.replica[e]
                 if p < 0:
                     p = choose(e, now, policy, network, False, t, s)
+                    note_session(e, p, t, s)
                     arrival = data_arrival(e, t.server[p], now, t, s) if network else now
                     s.replica[e] = p
                     s.calls[p, UNFINISHED] += 1
