@@ -15,6 +15,7 @@ from cli.waiting import waiting
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
+    from placement.problem.cluster import Cluster
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
@@ -37,25 +38,42 @@ def load_inputs(config: str, requests: str) -> tuple[Workload, Trace]:
         return as_run(workload, trace), trace
 
 
-def load_run(plan_file: str, config: str, requests: str) -> tuple[Plan, Workload, Trace]:
+def load_run(
+    plan_file: str, config: str, requests: str, cluster: Cluster | None = None
+) -> tuple[Plan, Workload, Trace]:
     """Read a plan, and the config and requests that are to run over it.
 
     Parameters
     ----------
     plan_file, config, requests : str
-        Paths; the plan is read as a claim, and held against the other two.
+        Paths; the plan is read as a claim, and held against the other two. A list of replicas in
+        place of a plan is routed by the linear program.
+    cluster : Cluster, optional
+        Where such a list stands.
 
     Raises
     ------
     InputError
         As for each file; and where the plan cannot serve what the trace asks for.
     """
+    from placement.files.placement_file import is_placement, read_placement
     from placement.files.plan_file import read_plan
     from placement.support.faults import FaultList
 
+    faults = FaultList(plan_file)
+    if is_placement(plan_file):
+        from placement.own_placement import missing_models, plan_of
+
+        workload, trace = load_inputs(config, requests)
+        placement, cluster = read_placement(plan_file, workload, cluster)
+        for name in missing_models(placement, workload, trace):
+            wrong = f"has no replica of model {name!r}, which requests call"
+            faults.add("replicas", wrong, "add one")
+        faults.raise_if_any()
+        with waiting("routing the placement"):
+            return plan_of(placement, workload, trace, cluster), workload, trace
     plan = read_plan(plan_file)
     workload, trace = load_inputs(config, requests)
-    faults = FaultList(plan_file)
     for wrong in plan.mismatches(workload, trace):
         faults.add("", wrong, "solve again with this config and trace")
     faults.raise_if_any()

@@ -222,7 +222,10 @@ def _checked(asked: Asked) -> Asked:
             "gpus", "gpus_per_server", "gpu_memory_gb", "cluster_file", "exclusive",
             "max_models_per_gpu",
         }  # fmt: skip
-        if wrong:
+        from placement.files.placement_file import is_placement
+
+        placed = wrong <= {"gpus", "gpus_per_server", "gpu_memory_gb", "cluster_file"}
+        if wrong and not (placed and is_placement(asked.plan)):
             raise click.UsageError(
                 f"{_flags(wrong)}: a plan says what the cluster is; leave it out, or choose "
                 "--scheduler baseline"
@@ -249,7 +252,9 @@ def _planned(asked: Asked) -> tuple[Trace, Runner, float | None]:
     from runtime.simulate import simulate
 
     assert asked.plan is not None
-    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests)
+    own = asked.gpus is not None or asked.cluster_file is not None
+    stands_on = asked.cluster() if own else None
+    plan, workload, trace = load_run(asked.plan, asked.config, asked.requests, stands_on)
     cluster = share_gpus(plan.cluster, asked.gpu_sharing)
     plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
 

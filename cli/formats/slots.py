@@ -65,7 +65,7 @@ def list_slots(plan: Plan) -> list[Slot]:
                 local_gpus=tuple(range(start, start + k)),
                 gpus=tuple(range(first, first + k)),
                 memory_per_gpu_gb=memory,
-                memory_share=memory / kind.gpu_memory_gb,
+                memory_share=memory / min(kind.memories_gb[start : start + k]),
                 load=float(plan.load[r]),
             )
         )

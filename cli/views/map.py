@@ -107,7 +107,7 @@ def _card(
     blocks = [_block(scene, group, b, int(lane[b]), width) for b in range(len(replica))]
     top = rows * LANE + 4
     slots = [
-        _gpu(g, width, top, mean_memory[g], group.type.gpu_memory_gb, mean_load[g])
+        _gpu(g, width, top, mean_memory[g], group.type.memories_gb[g], mean_load[g])
         for g in range(gpus)
     ]
     bottom = top + 3 * BAR + 14

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+MAX_MEMORY_GB = 1e6
 MAX_SERVERS = 10_000_000
 MAX_GPUS_PER_SERVER = 1024
 """More than any server has; methods try every position of every model."""
@@ -15,6 +17,25 @@ GpuNumber = Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]
 ServerNumber = Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]
 Domains = Annotated[list[Annotated[list[GpuNumber], Field(min_length=1)]], Field(min_length=1)]
 Replicas = Annotated[int, Field(ge=1, le=MAX_SERVERS)]
+
+
+def _check_memory(value: Any) -> Any:
+    """Take the memory of all GPUs, or of each; a sentence tells what else it is."""
+    numbers = value if isinstance(value, list) else [value]
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise ValueError("must be a number, without quotes, or a list of them, one for each GPU")
+    if not numbers or not 0 < min(numbers) <= max(numbers) <= MAX_MEMORY_GB:
+        raise ValueError(f"must be more than 0 and at most {MAX_MEMORY_GB:g}")
+    return value
+
+
+_ONE_GPU = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MEMORY_GB}
+GpuMemory = Annotated[
+    Any,
+    BeforeValidator(_check_memory),
+    WithJsonSchema({"anyOf": [_ONE_GPU, {"type": "array", "items": _ONE_GPU, "minItems": 1}]}),
+]
+"""GB of memory of every GPU of a server, or a list of that of each."""
 
 
 class Entry(BaseModel):

@@ -20,7 +20,7 @@ from placement.files.syntax.document import (
 )
 from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import block
-from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType, memories
 from placement.problem.names import SharingMode
 from placement.problem.space import block_starts, room_gb
 from placement.problem.workload import Workload
@@ -46,6 +46,10 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
         faults.append(PlacedFault(("server_types",), wrong, f"keep to {MAX_GPUS:,}"))
     faults += _excluded_faults(file)
     for name, kind in file.server_types.items():
+        if isinstance(kind.gpu_memory_gb, list) and len(kind.gpu_memory_gb) != kind.gpus:
+            place = ("server_types", name, "gpu_memory_gb")
+            wrong = f"has {len(kind.gpu_memory_gb)} numbers, and the servers have {kind.gpus} GPUs"
+            faults.append(PlacedFault(place, wrong, "give one for each, or one for all"))
         faults += domain_faults(("server_types", name, "domains"), kind.domains or (), kind.gpus)
     raise_faults(document, faults)
     intra, inter = file.network.intra_server, file.network.inter_server
@@ -55,10 +59,11 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
                 name,
                 t.count,
                 t.gpus,
-                t.gpu_memory_gb,
+                memories(t.gpu_memory_gb)[0],
                 t.speed,
                 excluded_gpus=tuple(sorted(set(t.excluded_gpus))),
                 domains=as_domains(t.domains or ()),
+                gpu_memories_gb=memories(t.gpu_memory_gb)[1],
             )
             for name, t in file.server_types.items()
         ),
@@ -108,7 +113,7 @@ def write_cluster(path: str | os.PathLike[str], cluster: Cluster) -> None:
             t.name: {
                 "count": t.count,
                 "gpus": t.gpus,
-                "gpu_memory_gb": t.gpu_memory_gb,
+                "gpu_memory_gb": list(t.gpu_memories_gb) or t.gpu_memory_gb,
                 "speed": t.speed,
             }
             | ({"excluded_gpus": list(t.excluded_gpus)} if t.excluded_gpus else {})

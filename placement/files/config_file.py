@@ -6,8 +6,8 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from placement.files.base_entry import MAX_MEMORY_GB
 from placement.files.input_schema import (
-    MAX_MEMORY_GB,
     ConfigFile,
     ModelEntry,
     ServeEntry,

@@ -20,9 +20,11 @@ from pydantic_core import PydanticCustomError
 
 from placement.files.base_entry import (
     MAX_GPUS_PER_SERVER,
+    MAX_MEMORY_GB,
     MAX_SERVERS,
     Domains,
     Entry,
+    GpuMemory,
     GpuNumber,
     Identifier,
     ModelRulesEntry,
@@ -33,7 +35,6 @@ from placement.problem.names import SharingMode
 DEFAULT_EFFICIENCY = GpuSharing().efficiency[0]
 MAX_SECONDS = 1e9
 """Longest time a file may state: thirty years, far beyond any service or load time."""
-MAX_MEMORY_GB = 1e6
 MIN_SPEED = 1e-9
 """Slower servers would take longer for a call than numbers can say."""
 
@@ -307,8 +308,9 @@ class ServerTypeEntry(Entry):
 
     count: int = Field(ge=1, le=MAX_SERVERS, description="number of servers of the type")
     gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
-    gpu_memory_gb: Annotated[float, Field(gt=0, le=MAX_MEMORY_GB)] = Field(
-        default=80.0, description="memory of one GPU in GB"
+    gpu_memory_gb: GpuMemory = Field(
+        default=80.0,
+        description="memory of one GPU in GB; of a server of different cards a list, one for each",
     )
     speed: Annotated[float, Field(ge=MIN_SPEED, le=1e6)] = Field(
         default=1.0, description="an execution of t seconds takes t / speed here"

@@ -218,6 +218,8 @@ def _document(plan: Plan) -> dict[str, Any]:
 def _server_type(kind: ServerType) -> dict[str, Any]:
     """The fields of a server type; what only rules give is left out where there is none."""
     values = {f.name: getattr(kind, f.name) for f in fields(ServerType)}
+    each = values.pop("gpu_memories_gb")
+    values["gpu_memory_gb"] = list(each) or kind.gpu_memory_gb
     values["closed_gpus"] = dict(kind.closed_gpus)
     values["pinned"] = {
         name: [i for other, i in kind.pinned if other == name] for name, _ in kind.pinned

@@ -14,7 +14,7 @@ from placement.files.domains import as_domains
 from placement.files.plan_schema import PlanDocument, PlanServerType, PlanWorkflow
 from placement.files.stated_rules import model_rules
 from placement.files.syntax.document import PlacedFault
-from placement.problem.cluster import Cluster, IntArray, Network, ServerType
+from placement.problem.cluster import Cluster, IntArray, Network, ServerType, memories
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Certificate
 from placement.problem.placement_rules import PlacementRules
@@ -148,16 +148,21 @@ class PlanReader:
             *(g for gpus in (*entry.closed_gpus.values(), *entry.pinned.values()) for g in gpus),
             *(g for group in entry.domains for g in group),
         ]
+        largest, each = memories(entry.gpu_memory_gb)
+        if each and len(each) != entry.gpus:
+            self._fault(place, f"states the memory of {len(each)} GPUs, and has {entry.gpus}")
+            each = ()
         if any(g not in range(entry.gpus) for g in numbers) or [] in entry.domains:
             self._fault(place, f"names GPUs that a server of {entry.gpus} lacks, or none")
-            return ServerType(entry.name, entry.count, entry.gpus, entry.gpu_memory_gb, entry.speed)
+            return ServerType(entry.name, entry.count, entry.gpus, largest, entry.speed)
         for name in (*entry.closed_gpus, *entry.pinned):
             self._model(place, name)
         return ServerType(
             name=entry.name,
             count=entry.count,
             gpus=entry.gpus,
-            gpu_memory_gb=entry.gpu_memory_gb,
+            gpu_memory_gb=largest,
+            gpu_memories_gb=each,
             speed=entry.speed,
             excluded_gpus=tuple(sorted(set(entry.excluded_gpus))),
             closed_gpus=tuple(

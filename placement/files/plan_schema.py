@@ -6,7 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from placement.files.base_entry import MAX_GPUS_PER_SERVER, MAX_SERVERS, Entry, ModelRulesEntry
+from placement.files.base_entry import (
+    MAX_GPUS_PER_SERVER,
+    MAX_SERVERS,
+    Entry,
+    GpuMemory,
+    ModelRulesEntry,
+)
 from placement.files.input_schema import (
     DEFAULT_EFFICIENCY,
     MIN_SPEED,
@@ -25,7 +31,9 @@ class PlanServerType(Entry):
     name: str = Field(description="name of the type")
     count: int = Field(ge=0, le=MAX_SERVERS, description="servers of the type")
     gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one server")
-    gpu_memory_gb: float = Field(gt=0, description="memory of one GPU in GB")
+    gpu_memory_gb: GpuMemory = Field(
+        description="memory of one GPU in GB, or a list of that of each"
+    )
     speed: float = Field(ge=MIN_SPEED, description="an execution of t seconds takes t / speed here")
     excluded_gpus: list[int] = Field(
         default=[], description="numbers in the server of GPUs on which no replica may stand"
@@ -123,7 +131,7 @@ class PlanWorkflow(Entry):
 
     id: str = Field(description="key of the workflow in the config")
     rate: float = Field(ge=0, description="requests a second")
-    nodes: list[PlanNode] = Field(min_length=1, description="its steps")
+    nodes: list[PlanNode] = Field(description="its steps that need a GPU")
     links: Pairs = Field(description="pairs of node ids that count as links")
 
 

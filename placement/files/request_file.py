@@ -6,8 +6,8 @@ import os
 
 from placement.files.requests.assembly import TraceBuilder
 from placement.files.requests.records import read_document_batch, read_jsonl_batches
-from placement.files.syntax.document import DOCUMENT_FORMATS
-from placement.files.syntax.source import find_format
+from placement.files.syntax.document import DOCUMENT_FORMATS, load_document
+from placement.files.syntax.source import TRACE_LIMIT_BYTES, find_format
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.support.garbage import uncollected
@@ -22,7 +22,7 @@ TRACE_FORMATS = {
 
 
 def read_requests(path: str | os.PathLike[str], workload: Workload) -> Trace:
-    """Read a trace of requests to the workflows of `workload`.
+    """Read a trace of requests to the workflows of `workload`, or draw one from rates.
 
     The service time of a node is the trace's; else token_mean / tokens_per_second of its model;
     else its inference_time_mean (docs/configuration.md, "Requests").
@@ -46,7 +46,12 @@ def read_requests(path: str | os.PathLike[str], workload: Workload) -> Trace:
             read_csv_batches(path, nodes) if form == "csv" else read_parquet_batches(path, nodes)
         )
     else:
-        batches = iter([read_document_batch(path)])
+        document = load_document(path, TRACE_LIMIT_BYTES)
+        if isinstance(document.data, dict) and {"rates"} <= document.data.keys() - {"requests"}:
+            from placement.files.requests.rates import read_rates  # as few files have them
+
+            return read_rates(document, workload)
+        batches = iter([read_document_batch(path, document)])
     with uncollected():
         for batch in batches:
             builder.add(batch)

@@ -32,7 +32,7 @@ class ServerType:
     gpus : int
         GPUs on one server (G_s).
     gpu_memory_gb : float
-        Memory of one GPU (C_s).
+        Memory of one GPU (C_s); of the largest where they differ.
     speed : float
         Service rates scale with it: an execution of t seconds takes t / speed here.
     excluded_gpus : tuple of int
@@ -44,6 +44,8 @@ class ServerType:
     domains : tuple of tuple of int
         Groups of GPUs, such as NVLink pairs, within which a block must stay; a GPU that is in none
         is a group by itself. Empty: blocks stand anywhere.
+    gpu_memories_gb : tuple of float
+        Memory of each GPU in order, where they differ; else empty.
     family : str
         Type that the servers belong to, where rules tell servers of one type apart; "" where the
         type is one by itself.
@@ -59,6 +61,12 @@ class ServerType:
     pinned: tuple[tuple[str, int], ...] = ()
     domains: tuple[tuple[int, ...], ...] = ()
     family: str = ""
+    gpu_memories_gb: tuple[float, ...] = ()
+
+    @property
+    def memories_gb(self) -> tuple[float, ...]:
+        """Memory of each GPU."""
+        return self.gpu_memories_gb or (self.gpu_memory_gb,) * self.gpus
 
     @property
     def usable_gpus(self) -> int:
@@ -72,8 +80,8 @@ class ServerType:
 
     @property
     def plain(self) -> bool:
-        """Whether no rule says what may stand where."""
-        return not (self.excluded_gpus or self.closed_gpus or self.pinned or self.domains)
+        """Whether no rule says what may stand where, and the GPUs are alike."""
+        return not (self.closed_gpus or self.pinned) and self._alike
 
     @property
     def uniform(self) -> bool:
@@ -82,7 +90,11 @@ class ServerType:
         Those that fit can then be laid end to end.
         """
         whole = all(len(gpus) == self.gpus for _, gpus in self.closed_gpus)
-        return whole and not (self.excluded_gpus or self.pinned or self.domains)
+        return whole and not self.pinned and self._alike
+
+    @property
+    def _alike(self) -> bool:
+        return not (self.excluded_gpus or self.domains or self.gpu_memories_gb)
 
     def closed_to(self, model_id: str) -> tuple[int, ...]:
         """GPUs on which no replica of a model may stand, but for excluded ones."""
@@ -195,7 +207,8 @@ class Cluster(Described):
         return [
             (
                 t.name,
-                f"{t.count:,} x {counted(t.gpus, 'GPU')} of {t.gpu_memory_gb:g} GB"
+                f"{t.count:,} x {counted(t.gpus, 'GPU')} of "
+                f"{numbers(t.gpu_memories_gb or (t.gpu_memory_gb,))} GB"
                 + (f", speed {t.speed:g}" if t.speed != 1 else "")
                 + (f", without GPU {numbers(t.excluded_gpus)}" if t.excluded_gpus else ""),
             )
@@ -260,6 +273,14 @@ class Cluster(Described):
         return max(t.gpus for t in self.server_types)
 
 
-def numbers(of: tuple[int, ...]) -> str:
+def memories(stated: float | list[float]) -> tuple[float, tuple[float, ...]]:
+    """Memory of the largest GPU, and that of each where they differ, of what a file states."""
+    if not isinstance(stated, list):
+        return float(stated), ()
+    largest = float(max(stated))
+    return largest, () if min(stated) == largest else tuple(map(float, stated))
+
+
+def numbers(of: tuple[float, ...]) -> str:
     """List a few numbers in a sentence."""
-    return ", ".join(map(str, of))
+    return ", ".join(f"{n:g}" for n in of)

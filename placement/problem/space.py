@@ -43,7 +43,7 @@ def room_gb(memory_gb: float) -> float:
 
 def gpu_rooms_gb(kind: ServerType) -> FloatArray:
     """Room on each GPU of a server of a type, shape (G,); less than none where it is excluded."""
-    rooms = np.full(kind.gpus, room_gb(kind.gpu_memory_gb))
+    rooms = np.array([room_gb(memory) for memory in kind.memories_gb])
     rooms[list(kind.excluded_gpus)] = -np.inf
     return rooms
 

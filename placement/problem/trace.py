@@ -43,6 +43,8 @@ class Trace(ByContent, Described):
         with.
     sessions : int64, shape (R,), or None
         Number of the session that each request belongs to, -1 for none; None where there is none.
+    rates : float64, shape (W,), or None
+        Requests a second of each workflow where the trace was drawn from them.
     """
 
     request_ids: Sequence[str]
@@ -54,6 +56,7 @@ class Trace(ByContent, Described):
     stated_prefill_s: FloatArray | None = None
     variants: tuple[Workflow, ...] = ()
     sessions: IntArray | None = None
+    rates: FloatArray | None = None
 
     @property
     def headline(self) -> str:
@@ -143,7 +146,11 @@ def measure_demand(workload: Workload, trace: Trace) -> Demand:
     prefill: tuple[FloatArray, ...] = ()
     if trace.stated_prefill_s is not None or any(m.prefill_time_s for m in workload.models):
         prefill = _node_means(workload, trace, prefill_times(workload, trace))
-    return Demand(requests, requests / span_s, service, span_s, prefill)
+    rate = requests / span_s
+    if trace.rates is not None:
+        rate = np.zeros(len(requests))
+        rate[: len(trace.rates)] = trace.rates
+    return Demand(requests, rate, service, span_s, prefill)
 
 
 def _node_means(workload: Workload, trace: Trace, value: FloatArray) -> tuple[FloatArray, ...]:

@@ -30,7 +30,8 @@ def gpu_violations(instance: Instance, placement: Placement) -> list[str]:
         if g - cluster.first_gpu[server] in kind.excluded_gpus:
             faults.append(f"GPU {g}: is excluded, and {count[g]:.0f} replicas stand on it")
         else:
-            faults.append(f"GPU {g}: {memory[g]:.8g} GB placed, {kind.gpu_memory_gb:.8g} GB there")
+            there = kind.memories_gb[g - cluster.first_gpu[server]]
+            faults.append(f"GPU {g}: {memory[g]:.8g} GB placed, {there:.8g} GB there")
     if instance.exclusive or instance.max_models_per_gpu:
         limit = instance.models_per_gpu
         for g in np.flatnonzero(count > limit + 0.5)[:5]:

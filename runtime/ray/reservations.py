@@ -68,5 +68,5 @@ def accounted(plan: Plan, seat: Seat) -> float:
     """
     instance = plan.instance
     kind = plan.cluster.server_types[plan.cluster.server_type[seat.server]]
-    part = float(instance.memory_per_gpu_gb[seat.model]) / kind.gpu_memory_gb
+    part = float(instance.memory_per_gpu_gb[seat.model]) / kind.memories_gb[seat.start]
     return min(1.0, int(part / FRACTION) * FRACTION)

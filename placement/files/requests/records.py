@@ -11,9 +11,9 @@ from typing import Any
 
 from placement.files.requests.batch import PREFILLS, TIMES, Batch
 from placement.files.schema_faults import close_field
-from placement.files.syntax.document import Document, PlacedFault, load_document, raise_faults
+from placement.files.syntax.document import Document, PlacedFault, raise_faults
 from placement.files.syntax.json_text import parse_apart, parse_json
-from placement.files.syntax.source import TRACE_LIMIT_BYTES, check_file, decode
+from placement.files.syntax.source import check_file, decode
 from placement.files.unread_fields import UnreadFields
 from placement.support.equality import ByContent
 from placement.support.faults import FaultList, Place, Spot, input_error, nearest, show
@@ -28,15 +28,20 @@ MOST_GUESSED = 1000
 """Sets of fields for which is looked up what a misspelt one was meant to be."""
 
 
-def read_document_batch(path: str | os.PathLike[str]) -> Batch:
+def read_document_batch(path: str | os.PathLike[str], document: Document) -> Batch:
     """Read the requests of a YAML or JSON file: a list, or a mapping with the key `requests`.
+
+    Parameters
+    ----------
+    path : path-like
+    document : Document
+        What stands there.
 
     Raises
     ------
     InputError
         Where the file is no such document or a request is no mapping with the required fields.
     """
-    document = load_document(path, TRACE_LIMIT_BYTES)
     base: tuple[str, ...] = ()
     records = document.data
     if isinstance(records, dict):
