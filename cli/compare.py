@@ -278,6 +278,7 @@ def _run(
     """Find every row that is wanted."""
     from placement.contest import Contest
     from placement.files.cluster_file import check_fits
+    from placement.files.rules_file import check_config_rules
     from placement.problem.instance import build_instance
     from placement.problem.outcome import Infeasible, SolveOptions
     from placement.problem.rules import Rules
@@ -287,6 +288,7 @@ def _run(
 
     cluster = asked.cluster()
     workload, trace = load_inputs(asked.config, asked.requests)
+    check_config_rules(asked.config, workload, cluster)
     instance = build_instance(
         workload,
         trace,

@@ -202,6 +202,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     from cli.solve_report import Solved
     from placement.files.cluster_file import check_fits
     from placement.files.params_file import read_params
+    from placement.files.rules_file import check_config_rules
     from placement.params.search_params import DEFAULTS
     from placement.problem.instance import build_instance
     from placement.problem.outcome import SolveOptions
@@ -235,6 +236,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         until_borne=asked.until_borne,
     )
     workload, trace = load_inputs(asked.config, asked.requests)
+    check_config_rules(asked.config, workload, cluster)
     rules = Rules(
         asked.objective,
         asked.alpha,

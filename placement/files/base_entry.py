@@ -63,6 +63,26 @@ class ServerGpus(Entry):
     gpus: list[GpuNumber] = Field(min_length=1, description="numbers of GPUs in it, from 0")
 
 
+class Pin(Entry):
+    """GPUs on which a replica stands."""
+
+    server: ServerNumber | None = Field(
+        default=None, description="number of the server; without it the GPUs count in the cluster"
+    )
+    gpus: list[Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]] = Field(
+        min_length=1, description="numbers of GPUs, from 0"
+    )
+
+
+def _check_pins(value: Any) -> Any:
+    """Take a list of numbers for the GPUs of one replica."""
+    numbers = isinstance(value, list) and value and all(type(g) is int for g in value)
+    return [{"gpus": value}] if numbers else value
+
+
+Pins = Annotated[list[Pin], BeforeValidator(_check_pins)]
+
+
 class ModelRulesEntry(Entry):
     """What must hold of the replicas of a model."""
 
@@ -77,6 +97,14 @@ class ModelRulesEntry(Entry):
     forbidden: SitesEntry | None = Field(
         default=None, description="none of its replicas stands there"
     )
-    pinned: list[ServerGpus] | None = Field(
-        default=None, description="a replica stands on these GPUs of the server"
+    pinned: Pins | None = Field(
+        default=None,
+        description="a replica stands on these GPUs of the server; without one, or as a list of "
+        "numbers alone, of these numbers in the cluster",
+    )
+    apart_from: list[Identifier] | None = Field(
+        default=None, description="models of which no server holds one and this model"
+    )
+    together_with: list[Identifier] | None = Field(
+        default=None, description="models of which every server with this model holds one, too"
     )

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping, Sequence
 
-from placement.files.base_entry import ServerGpus, SitesEntry
 from placement.files.domains import as_domains, domain_faults
 from placement.files.rules_schema import RulesFile
 from placement.files.schema_faults import check_shape
 from placement.files.stated_rules import model_rule_faults, model_rules
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
+from placement.files.syntax.yaml_text import dotted_place
 from placement.problem.cluster import Cluster
+from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.placement_rules import PlacementRules, merged_rules
-from placement.problem.server_kinds import apply_rules
+from placement.problem.server_kinds import apply_rules, located
 from placement.problem.space import block_starts
 from placement.problem.workload import Workload
 from placement.support.described import counted
-from placement.support.faults import Place, suggest
+from placement.support.faults import FaultList, Place, suggest
 
 
 def read_rules(
@@ -44,7 +46,7 @@ def read_rules(
     faults += [
         f
         for i, e in enumerate(file.excluded_gpus)
-        for f in gpu_faults(("excluded_gpus", i), e, cluster)
+        for f in gpu_faults(("excluded_gpus", i), e.server, e.gpus, cluster)
     ]
     faults += _domain_faults(file, cluster) + _model_faults(file, cluster, workload)
     raise_faults(document, faults)
@@ -57,7 +59,7 @@ def read_rules(
     if not applied.usable_gpus.any():
         wrong, mend = "leaves no GPU of the cluster", "leave at least one to place on"
         raise_faults(document, [PlacedFault(("excluded_gpus",), wrong, mend)])
-    raise_faults(document, _pin_faults(file, applied, workload))
+    raise_faults(document, _pin_faults(rules.models, cluster, applied, workload))
     return rules
 
 
@@ -85,19 +87,67 @@ def _model_faults(file: RulesFile, cluster: Cluster, workload: Workload) -> list
             mend = suggest(name, known, "model")
             faults.append(PlacedFault(place, "is no model of the config", mend))
             continue
-        faults += model_rule_faults(place, model_rules(entry).over(known[name]))
-        if entry.spread is not None and entry.spread > cluster.n_servers:
-            wrong = f"is {entry.spread}, and the cluster has {counted(cluster.n_servers, 'server')}"
-            faults.append(PlacedFault((*place, "spread"), wrong, "lower it, or add servers"))
-        for key, sites in (("allowed", entry.allowed), ("forbidden", entry.forbidden)):
-            if sites is not None:
-                faults += _site_faults((*place, key), sites, cluster)
-        for i, pin in enumerate(entry.pinned or ()):
-            faults += gpu_faults((*place, "pinned", i), pin, cluster)
+        stated = model_rules(entry)
+        faults += model_rule_faults(place, stated.over(known[name]))
+        faults += _cluster_faults(place, name, stated, cluster, known)
     return faults
 
 
-def _site_faults(place: Place, sites: SitesEntry, cluster: Cluster) -> list[PlacedFault]:
+def check_config_rules(path: str | os.PathLike[str], workload: Workload, cluster: Cluster) -> None:
+    """Hold the rules that a config states against the cluster they are for.
+
+    Parameters
+    ----------
+    path : path-like
+        The config.
+    workload : Workload
+    cluster : Cluster
+
+    Raises
+    ------
+    InputError
+        With every server, GPU, server type and model that there is not, and every pin that is no
+        block of its model.
+    """
+    known = [m.id for m in workload.models]
+    faults = FaultList(path)
+    found: list[PlacedFault] = []
+    for model in workload.models:
+        found += _cluster_faults(("models", model.id), model.id, model.rules, cluster, known)
+    if not found:
+        applied = apply_rules(cluster, merged_rules(workload, PlacementRules()))
+        rules = {m.id: m.rules for m in workload.models}
+        found = _pin_faults(rules, cluster, applied, workload)
+    for fault in found:
+        faults.add(dotted_place(fault.place), fault.wrong, fault.mend)
+    faults.raise_if_any()
+
+
+def _cluster_faults(
+    place: Place, name: str, rules: ModelRules, cluster: Cluster, known: Collection[str]
+) -> list[PlacedFault]:
+    """What the rules of a model name and there is not, or what cannot be on this cluster."""
+    faults = []
+    if rules.spread is not None and rules.spread > cluster.n_servers:
+        wrong = f"is {rules.spread}, and the cluster has {counted(cluster.n_servers, 'server')}"
+        faults.append(PlacedFault((*place, "spread"), wrong, "lower it, or add servers"))
+    for key, sites in (("allowed", rules.allowed), ("forbidden", rules.forbidden)):
+        if sites is not None:
+            faults += _site_faults((*place, key), sites, cluster)
+    for i, (server, gpus) in enumerate(rules.pinned or ()):
+        faults += gpu_faults((*place, "pinned", i), server, gpus, cluster)
+    for key, others in (("apart_from", rules.apart_from), ("together_with", rules.together_with)):
+        for i, other in enumerate(others or ()):
+            if other == name:
+                wrong, mend = f"names {name!r} itself", "name another model, or leave it out"
+                faults.append(PlacedFault((*place, key, i), wrong, mend))
+            elif other not in known:
+                wrong, mend = f"{other!r} is no model of the config", suggest(other, known, "model")
+                faults.append(PlacedFault((*place, key, i), wrong, mend))
+    return faults
+
+
+def _site_faults(place: Place, sites: Sites, cluster: Cluster) -> list[PlacedFault]:
     types = {t.type_name for t in cluster.server_types}
     faults = [
         PlacedFault(
@@ -120,50 +170,64 @@ def _site_faults(place: Place, sites: SitesEntry, cluster: Cluster) -> list[Plac
     return faults
 
 
-def _pin_faults(file: RulesFile, applied: Cluster, workload: Workload) -> list[PlacedFault]:
+def _pin_faults(
+    rules: Mapping[str, ModelRules], cluster: Cluster, applied: Cluster, workload: Workload
+) -> list[PlacedFault]:
     """Pins that are no block of the model, or on which none of its replicas may stand."""
     faults = []
-    for name, entry in file.models.items():
+    for name, mine in rules.items():
         model = workload.models[workload.model_index[name]]
-        for i, pin in enumerate(entry.pinned or ()):
+        for i, (server, named) in enumerate(mine.pinned or ()):
             place: Place = ("models", name, "pinned", i, "gpus")
-            gpus, k = sorted(pin.gpus), model.gpus_required
-            kind = applied.server_types[applied.server_type[pin.server]]
+            server, found = located(cluster, server, named)
+            gpus, k = sorted(found), model.gpus_required
+            kind = applied.server_types[applied.server_type[server]]
             if gpus != list(range(gpus[0], gpus[0] + k)):
-                wrong = f"is {pin.gpus}, and a replica takes {k} consecutive GPUs"
+                wrong = f"is {list(named)}, and a replica takes {k} consecutive GPUs"
                 faults.append(PlacedFault(place, wrong, f"name {counted(k, 'GPU')} in a row"))
             elif gpus[0] not in block_starts(kind, k, model.memory_per_gpu_gb, name):
-                wrong = f"is {pin.gpus}, where none of its replicas may stand or fit"
+                wrong = f"is {list(named)}, where none of its replicas may stand or fit"
                 mend = "look at excluded_gpus, domains, allowed, forbidden and the GPUs' memory"
                 faults.append(PlacedFault(place, wrong, mend))
     return faults
 
 
-def gpu_faults(place: Place, entry: ServerGpus, cluster: Cluster) -> list[PlacedFault]:
-    """A server that the cluster lacks, or GPUs that the server lacks.
+def gpu_faults(
+    place: Place, server: int | None, numbers: Sequence[int], cluster: Cluster
+) -> list[PlacedFault]:
+    """A server that the cluster lacks, or GPUs that the server or the cluster lacks.
 
     Parameters
     ----------
     place : tuple
         Of the entry in the file.
-    entry : ServerGpus
+    server : int or None
+        None where GPUs are numbered through the cluster.
+    numbers : sequence of int
+        The GPUs.
     cluster : Cluster
 
     Returns
     -------
     list of PlacedFault
     """
-    if entry.server >= cluster.n_servers:
-        wrong = f"is {entry.server}; the cluster has {counted(cluster.n_servers, 'server')}"
+    if server is not None and server >= cluster.n_servers:
+        wrong = f"is {server}; the cluster has {counted(cluster.n_servers, 'server')}"
         mend = f"use a number from 0 to {cluster.n_servers - 1}"
         return [PlacedFault((*place, "server"), wrong, mend)]
-    gpus = int(cluster.server_gpus[entry.server])
-    return [
+    gpus = cluster.n_gpus if server is None else int(cluster.server_gpus[server])
+    what = "the cluster" if server is None else f"server {server}"
+    faults = [
         PlacedFault(
             (*place, "gpus", j),
-            f"is {gpu}; server {entry.server} has {counted(gpus, 'GPU')}",
-            f"use numbers from 0 to {gpus - 1}, counted in the server",
+            f"is {gpu}; {what} has {counted(gpus, 'GPU')}",
+            f"use numbers from 0 to {gpus - 1}"
+            + ("" if server is None else ", counted in the server"),
         )
-        for j, gpu in enumerate(entry.gpus)
+        for j, gpu in enumerate(numbers)
         if gpu >= gpus
     ]
+    if server is None and not faults and len({cluster.gpu_server[g] for g in numbers}) > 1:
+        wrong = f"is {list(numbers)}, on several servers"
+        faults.append(PlacedFault((*place, "gpus"), wrong, "name GPUs of one server"))
+    return faults

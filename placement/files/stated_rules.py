@@ -21,6 +21,8 @@ def model_rules(entry: ModelRulesEntry) -> ModelRules:
         allowed=_sites(entry.allowed),
         forbidden=_sites(entry.forbidden),
         pinned=None if pinned is None else tuple((p.server, tuple(sorted(p.gpus))) for p in pinned),
+        apart_from=None if entry.apart_from is None else tuple(entry.apart_from),
+        together_with=None if entry.together_with is None else tuple(entry.together_with),
     )
 
 
@@ -48,6 +50,10 @@ def model_rule_faults(place: Place, rules: ModelRules) -> list[PlacedFault]:
         if least is not None and most is not None and least > most:
             wrong = f"asks for {least} replicas, and max_replicas is {most}"
             faults.append(PlacedFault((*place, key), wrong, "ask for less, or raise max_replicas"))
+    both = sorted({*(rules.apart_from or ())} & {*(rules.together_with or ())})
+    if both:
+        wrong = f"names {', '.join(map(repr, both))}, as together_with does"
+        faults.append(PlacedFault((*place, "apart_from"), wrong, "keep one of the two"))
     for key, sites in (("allowed", rules.allowed), ("forbidden", rules.forbidden)):
         if sites == Sites():
             mend = "give server_types, servers or gpus, or leave it out"

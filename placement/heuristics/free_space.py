@@ -65,6 +65,8 @@ class Room:
         found = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
         for server, start in self._starts.get(model, ()) if limit > 1 else ():
             found[server, start] = False
+        for other in self.instance.company.foes(model):
+            found[self.count[other] > 0] = False
         return found if self.instance.cluster.plain else found & self._open_to(model)
 
     def _open_to(self, model: int) -> BoolArray:
@@ -134,6 +136,8 @@ class Room:
         None as well where the rules allow no more replicas.
         """
         if not self.allows(model):
+            return None
+        if any(self.count[other, server] for other in self.instance.company.foes(model)):
             return None
         vacant = self.replicas[server] == 0
         able = open_blocks(self.instance, model, self.memory_gb[server], vacant)

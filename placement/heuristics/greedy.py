@@ -155,7 +155,8 @@ class RoundRobinChooser:
     @staticmethod
     def _free(room: Room, model: int) -> BoolArray:
         """Servers with a block of free GPUs for the model, shape (S,)."""
-        if room.instance.cluster.uniform and room.allows(model):
+        foes = room.instance.company.foes(model)
+        if room.instance.cluster.uniform and room.allows(model) and not foes:
             return (room.empty > 0) & room.holding(model)
         return np.asarray(room.fits(model, empty=True).any(axis=1))
 

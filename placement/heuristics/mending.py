@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from placement.heuristics.free_space import Room
+from placement.problem.company import Company
 from placement.problem.instance import Instance
 from placement.problem.placement_rules import no_requirements
 from placement.problem.solution import Placement, Replica
@@ -51,6 +52,8 @@ class _Mending:
         if not instance.cluster.plain:
             self._clear()
         self._count()
+        if instance.company:
+            self._part()
 
     def _clear(self) -> None:
         """Keep on every server what may stand there beside what is pinned."""
@@ -69,6 +72,56 @@ class _Mending:
         self.on = Counter((m, s) for m, s, _ in self.rows)
         self.servers = Counter(m for m, _ in self.on)
 
+    def _part(self) -> None:
+        """Keep models apart that have to be; who lacks company gets it, or goes."""
+        instance, cluster, company = self.instance, self.instance.cluster, self.instance.company
+        held: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for m, s, i in self.rows:
+            held[s].append((m, i))
+        self.rows = []
+        for s, content in sorted(held.items()):
+            kind = cluster.server_types[cluster.server_type[s]]
+            fixed = pins(instance, kind)
+            # Of two apart the one that is harder to place elsewhere stays.
+            content.sort(key=lambda row: (self.replicas[row[0]], row))
+            space = ServerSpace(instance, kind, Company(company.apart).kept(content, fixed))
+            for _, m, o in Company((), company.together).broken({m for m, _ in space.content}):
+                fits = space.fits(o)
+                if any(r[0] == m for r in space.content) and fits.any():
+                    space.put(o, int(fits.argmax()))
+            self.rows += [(m, s, i) for m, i in company.kept(space.content, fixed)]
+        self._count()
+
+    def _lonely(self, m: int, s: int) -> list[int]:
+        """Models that have to stand on a server with m, and do not."""
+        return [o for o in self.instance.company.needs(m) if not self.on[o, s]]
+
+    def _add_with_company(self, m: int) -> bool:
+        """Place m, and before it what it needs, on a server that has room for all."""
+        cluster = self.instance.cluster
+        for s in np.flatnonzero(self._elsewhere(m)).tolist():
+            kind = cluster.server_types[cluster.server_type[s]]
+            space = ServerSpace(self.instance, kind, [(o, i) for o, at, i in self.rows if at == s])
+            stand = len(space.content)
+            todo, seen = [*self._lonely(m, s), m], {m}
+            while todo:
+                o = todo[0]
+                more = [x for x in self._lonely(o, s) if x not in seen and x not in todo]
+                if more:
+                    todo = more + todo
+                    seen |= set(more)
+                    continue
+                fits = space.fits(todo.pop(0))
+                if not fits.any():
+                    break
+                space.put(o, int(fits.argmax()))
+            else:
+                if all(self.replicas[o] < self.wanted.most[o] for o, _ in space.content[stand:]):
+                    self.rows += [(o, s, i) for o, i in space.content[stand:]]
+                    self._count()
+                    return True
+        return False
+
     def short(self, m: int) -> bool:
         """Whether replicas of a model are missing, or servers that hold one."""
         return bool(
@@ -81,6 +134,9 @@ class _Mending:
         if row in self.pinned:
             return False
         if self.replicas[m] <= self.wanted.least[m]:
+            return False
+        company = self.instance.company.together
+        if self.on[m, s] == 1 and any(self.on[o, s] for o, needed in company if needed == m):
             return False
         return bool(self.on[m, s] > 1 or self.servers[m] > self.wanted.spread[m])
 
@@ -114,8 +170,11 @@ class _Mending:
                 room.put(o, s, i, 1.0)
         fits = room.fits(m)
         fits[~self._elsewhere(m)] = False
+        if self.instance.company.needs(m):
+            alone = [s for s in range(len(fits)) if self._lonely(m, s)]
+            fits[alone] = False
         if not fits.any():
-            return False
+            return bool(self.instance.company.needs(m)) and self._add_with_company(m)
         crowd = np.where(fits, room.block_load(m), np.inf)
         # A server without the model comes first.
         crowd[room.count[m] > 0] += 0.5
@@ -129,6 +188,8 @@ class _Mending:
         best: tuple[float, int, list[Replica], int] | None = None
         cluster = self.instance.cluster
         for s in np.flatnonzero(self._elsewhere(m)).tolist():
+            if self._lonely(m, s):
+                continue
             here = [r for r in self.rows if r[1] == s]
             gone, kept, busiest = [], list(here), 0.0
             kind = cluster.server_types[cluster.server_type[s]]

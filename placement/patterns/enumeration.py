@@ -99,7 +99,7 @@ def _within(
     contents, params = pricing.contents, settings.params.branching
     prices = prices_at(contents.instance, pricing.rows, duals)
     fixed = contents.features(pricing.rows, duals)
-    limited = any(row.limits_replicas for row in pricing.rows)
+    limited = any(row.limits_replicas for row in pricing.rows) or bool(contents.instance.company)
     rows = np.arange(len(contents)) if limited else np.flatnonzero(contents.full())
     bound = contents.bound(prices, pricing.sigma, rows) + fixed[rows]
     rows, bound = rows[bound >= least], bound[bound >= least]

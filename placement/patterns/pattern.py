@@ -50,6 +50,8 @@ def patterns_of(instance: Instance, placement: Placement) -> dict[Pattern, int]:
 def canonical(instance: Instance, kind: int, content: list[tuple[int, int]]) -> Pattern:
     """Sort a content; blocks are moved together where only their counts matter.
 
+    What rules on company do not let stand is left out.
+
     Parameters
     ----------
     instance : Instance
@@ -59,6 +61,9 @@ def canonical(instance: Instance, kind: int, content: list[tuple[int, int]]) -> 
     content : list of (int, int)
         Model and first GPU of each replica.
     """
+    if instance.company:
+        fixed = pins(instance, instance.cluster.server_types[kind])
+        content = instance.company.kept(content, fixed)
     if instance.counts_suffice:
         start, packed = 0, []
         for m in sorted((m for m, _ in content), key=lambda m: (-instance.gpus_required[m], m)):

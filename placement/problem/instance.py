@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.company import Company, company_of
 from placement.problem.names import Objective
 from placement.problem.placement_rules import (
     PlacementRules,
@@ -111,6 +112,11 @@ class Instance(ByContent):
         """What the rules ask of the numbers of replicas; None where they ask nothing."""
         return requirements_of(self.placement_rules, self.model_ids)
 
+    @cached_property
+    def company(self) -> Company:
+        """Which models may stand on a server beside which."""
+        return company_of(self.placement_rules, self.model_ids, self.used_models)
+
     @property
     def ruled(self) -> bool:
         """Whether rules say what may stand where, or how many replicas there are."""
@@ -165,6 +171,8 @@ class Instance(ByContent):
     def idle_are_spare(self) -> bool:
         """Whether a plan stays one without its idle replicas: no rule and no other demand asks."""
         wanted = self.requirements
+        if self.company.together:
+            return False  # an idle one may be the company that another needs
         return wanted is None or not ((wanted.least > 1).any() or (wanted.spread > 1).any())
 
     def fraction(self, m: int) -> float:

@@ -44,7 +44,12 @@ class ModelRules:
     forbidden : Sites or None
         None of its replicas stands there.
     pinned : tuple of (server, tuple of int), or None
-        A replica stands on these GPUs of the server, by their numbers in it.
+        A replica stands on these GPUs of the server, by their numbers in it; where there is no
+        server, by their numbers in the cluster.
+    apart_from : tuple of str, or None
+        No server holds a replica and one of these models.
+    together_with : tuple of str, or None
+        A server that holds a replica holds one of each of these models.
     """
 
     min_replicas: int | None = None
@@ -52,11 +57,13 @@ class ModelRules:
     spread: int | None = None
     allowed: Sites | None = None
     forbidden: Sites | None = None
-    pinned: tuple[tuple[int, tuple[int, ...]], ...] | None = None
+    pinned: tuple[tuple[int | None, tuple[int, ...]], ...] | None = None
+    apart_from: tuple[str, ...] | None = None
+    together_with: tuple[str, ...] | None = None
 
     @property
     def on_numbers(self) -> ModelRules:
-        """The rules on the numbers of replicas."""
+        """The rules on the numbers of replicas and on their company."""
         return replace(self, allowed=None, forbidden=None, pinned=None)
 
     def over(self, other: ModelRules) -> ModelRules:

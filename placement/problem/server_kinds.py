@@ -22,16 +22,46 @@ def apply_rules(cluster: Cluster, rules: PlacementRules) -> Cluster:
     rules : PlacementRules
         Of servers that the cluster has.
     """
+    rules = _with_servers(cluster, rules)
     types = tuple(_of_type(kind, rules) for kind in cluster.server_types)
     cluster = replace(cluster, server_types=types)
     named = {s for s, _ in rules.excluded_gpus}
     for model in rules.models.values():
         named |= {s for sites in (model.allowed, model.forbidden) if sites for s in sites.servers}
-        named |= {s for s, _ in model.pinned or ()}
+        named |= {s for s, _ in model.pinned or () if s is not None}
     changed = {
         s: _of_server(s, cluster.server_types[cluster.server_type[s]], rules) for s in sorted(named)
     }
     return tell_apart(cluster, changed)
+
+
+def _with_servers(cluster: Cluster, rules: PlacementRules) -> PlacementRules:
+    """Give the rules with the server of every pin, and its GPUs by their numbers there."""
+    models = {}
+    for name, model in rules.models.items():
+        pins = tuple(located(cluster, s, gpus) for s, gpus in model.pinned or ())
+        models[name] = replace(model, pinned=pins) if model.pinned else model
+    return replace(rules, models=models)
+
+
+def located(
+    cluster: Cluster, server: int | None, gpus: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]]:
+    """Server of a pin, and its GPUs by their numbers there.
+
+    Parameters
+    ----------
+    cluster : Cluster
+        Has these GPUs.
+    server : int or None
+        None where GPUs are numbered through the cluster.
+    gpus : tuple of int
+    """
+    if server is not None:
+        return server, gpus
+    server = int(cluster.gpu_server[min(gpus)])
+    first = int(cluster.first_gpu[server])
+    return server, tuple(g - first for g in gpus)
 
 
 def _of_type(kind: ServerType, rules: PlacementRules) -> ServerType:

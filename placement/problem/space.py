@@ -5,7 +5,8 @@ A replica of model m stands on k_m consecutive GPUs of one server. Replicas fit 
 - the GPU is not excluded, and their memory adds up to at most its room, which is its memory and
   `MEMORY_TOLERANCE` of it;
 - they are no more than the rules of sharing allow (`Instance.models_per_gpu`);
-- rules of the user let a replica of the model stand there, and its block within one domain;
+- rules of the user let a replica of the model stand there, beside the others of the server, and its
+  block within one domain;
 - no two of one model stand on the same GPUs: together they would serve no more than one.
 
 The judge of a placement, every heuristic, program and bound, and the verifier ask here, so that
@@ -295,6 +296,8 @@ class ServerSpace:
         """Whether one more replica of a model can start at each GPU, shape (G - k + 1,)."""
         found = open_blocks(self.instance, m, self._free_gb, self._places >= 1)
         found[self._starts.get(m, [])] = False
+        if any(o in self._starts for o in self.instance.company.foes(m)):
+            found[:] = False
         if not self._kind.plain:
             if m not in self._open:
                 self._open[m] = open_starts(self.instance, m, self._kind)
@@ -333,4 +336,6 @@ def keep_what_fits(
     for m, start in content:
         if space.fits(m)[start]:
             space.put(m, start)
-    return space.content
+    if not instance.company.together:
+        return space.content
+    return instance.company.kept(space.content, pins(instance, kind))

@@ -80,6 +80,8 @@ def placement_violations(instance: Instance, placement: Placement) -> list[str]:
 def rule_violations(instance: Instance, placement: Placement) -> list[str]:
     """Say every rule on numbers of replicas, and on what stands where, that a placement breaks."""
     faults = [] if instance.cluster.plain else _misplaced(instance, placement)
+    if instance.company:
+        faults += _in_wrong_company(instance, placement)
     wanted = instance.requirements
     if wanted is None:
         return faults
@@ -96,6 +98,20 @@ def rule_violations(instance: Instance, placement: Placement) -> list[str]:
         if servers[m] < wanted.spread[m]:
             faults.append(f"model {name}: on {servers[m]} servers, spread is {wanted.spread[m]}")
     return faults
+
+
+def _in_wrong_company(instance: Instance, placement: Placement) -> list[str]:
+    """Servers that hold models which are to be apart, or one without those it needs."""
+    held: dict[int, set[int]] = {}
+    for m, s, _ in placement.replicas():
+        held.setdefault(s, set()).add(m)
+    ids = instance.model_ids
+    return [
+        f"model {ids[m]}: stands on server {s} {'beside' if key == 'apart_from' else 'without'} "
+        f"{ids[o]}, {key} is broken"
+        for s in sorted(held)
+        for key, m, o in instance.company.broken(held[s])
+    ]
 
 
 def _misplaced(instance: Instance, placement: Placement) -> list[str]:

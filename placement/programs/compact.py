@@ -38,7 +38,7 @@ from placement.programs.flows import (
 from placement.programs.idle_replicas import loaded_placement
 from placement.programs.least_replicas import whole_replicas
 from placement.programs.routing import best_routing, shortfall_weight
-from placement.programs.space_rows import BlockRows, Few, Loads
+from placement.programs.space_rows import BlockRows, Few, Loads, company_rows
 from placement.solver.budget import Budget
 from placement.solver.milp import Limit, Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
@@ -110,6 +110,8 @@ class CompactProgram:
             self.problem += linear(held) >= 1, f"cover_{m}"
         if instance.requirements is not None:
             self._keep_rules(instance.requirements)
+        if instance.company:
+            self._keep_company()
 
     def _servers(self, m: int) -> list[int]:
         return [s for s in range(self.instance.cluster.n_servers) if (m, s) in self.replicas]
@@ -172,6 +174,15 @@ class CompactProgram:
                     self.problem += linear([(y, 1.0), *here]) <= 0, f"there_{m}_{s}"
                     there.append((y, 1.0))
                 self.problem += linear(there) >= float(wanted.spread[m]), f"spread_{m}"
+
+    def _keep_company(self) -> None:
+        """Rows on the models of each server."""
+        held: dict[int, dict[int, Pairs]] = defaultdict(dict)
+        for (m, s), entries in self.replicas.items():
+            held[s][m] = [(x, 1.0) for x, _, _ in entries]
+        for s, here in held.items():
+            for row in company_rows(self.instance, self._kind(s), here, f"_{s}"):
+                self.problem += row
 
     def round_up(self) -> None:
         """Demand the whole replicas that each model's work needs under the cap."""

@@ -21,7 +21,7 @@ A replica that stands and is idle might as well not stand, so those that stand c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pulp
@@ -37,7 +37,7 @@ from placement.problem.shared_capacity import (
     most_together,
     standing_kept,
 )
-from placement.problem.space import gpu_rooms_gb, pins, starts
+from placement.problem.space import gpu_rooms_gb, most_replicas, pins, starts
 from placement.solver.milp import Pairs, linear
 
 
@@ -194,3 +194,34 @@ class BlockRows:
             self.few.append(Few(g, more, j, held, self.kept[j + 1]))
             lost.append((more, drop))
         return lost
+
+
+def company_rows(
+    instance: Instance, kind: ServerType, held: Mapping[int, Pairs], at: str
+) -> list[pulp.LpConstraint]:
+    """Rows on which models stand on a server together; z is 1 where the first of two apart does.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the rules.
+    kind : ServerType
+        Type of the server.
+    held : mapping of int to terms
+        Replicas of each model that fits there, by place or by number.
+    at : str
+        What the names of the variables end in.
+    """
+    rows = []
+    for a, b in instance.company.apart:
+        if a in held and b in held:
+            z = pulp.LpVariable(f"apart_{a}_{b}{at}", 0, 1, pulp.LpInteger)
+            most = [float(most_replicas(instance, m, kind)) for m in (a, b)]
+            rows.append(linear([*held[a], (z, -most[0])]) <= 0)
+            rows.append(linear([*held[b], (z, most[1])]) <= most[1])
+    for m, o in instance.company.together:
+        others = held.get(o, [])
+        for x, _ in held.get(m, ()):
+            most_x = 1.0 if x.upBound is None else float(x.upBound)
+            rows.append(linear([(x, 1.0), *((y, -most_x) for y, _ in others)]) <= 0)
+    return rows

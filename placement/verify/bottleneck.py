@@ -200,6 +200,8 @@ def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
                 growth.program.row([*order, *((n, -1.0) for n, _ in before)], 0.0)
             before = [(n, 1.0) for n in here.get(first, [])]
             growth.on_server(here)
+            held = {m: [(n, 1.0) for n in columns] for m, columns in here.items()}
+            scaled.keep_company(growth.program, t, held)
     growth.spread()
     return growth.close()
 

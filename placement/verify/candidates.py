@@ -69,6 +69,7 @@ def candidates(
     spare = max(0.0, prices.fixed + top - (worth - scaled.constant) * scaled.servers)
     # Where no row limits a number from above, one more replica never hurts a plan.
     limited = any(isinstance(row, CountRow) and not row.at_least for row in rows)
+    limited = limited or bool(scaled.instance.company)
     found: Candidates = []
     for listing, p, high in zip(listings, priced, highest, strict=True):
         among = None if limited else listing.maximal()

@@ -55,6 +55,11 @@ class Listing:
         self.models = scaled.fitting(t)
         self.counts = _counts([int(scaled.gpus[m]) for m in self.models], scaled.types[t].gpus)
         self._column = {m: i for i, m in enumerate(self.models)}
+        company = scaled.instance.company
+        if company:
+            lists = [{m for m, n in zip(self.models, row, strict=True) if n} for row in self.counts]
+            kept = np.array([not company.broken(held) for held in lists], dtype=np.bool_)
+            self.counts = self.counts[kept]
         self._tables = [self._table(f) for f in scaled.flows]
 
     def _table(self, flow: Flow) -> _Table:

@@ -6,12 +6,14 @@ a workflow that counts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from placement.problem.cluster import FloatArray, IntArray, ServerType
 from placement.problem.instance import Instance
 from placement.problem.space import block_starts
 from placement.support.equality import ByContent
+from placement.verify.matrix_program import Program
 
 WHOLE_WORKFLOW = -1
 """In place of a link's number: the whole workflow."""
@@ -92,6 +94,24 @@ class Scaled:
             for m, load in zip(f.models, f.load, strict=True):
                 self.work[m] += f.rate * load
         self.by_w = {f.w: f for f in self.flows}
+
+    def keep_company(
+        self, program: Program, t: int, held: Mapping[int, Sequence[tuple[int, float]]]
+    ) -> None:
+        """Rows on which models stand on one server: columns of the replicas of each.
+
+        No row where a model does not fit: that only weakens what is proven.
+        """
+        for a, b in self.instance.company.apart:
+            if held.get(a) and held.get(b):
+                either = program.column(0.0, 1.0, whole=True)
+                most_a, most_b = float(self.most(t, a)), float(self.most(t, b))
+                program.row([*held[a], (either, -most_a)], 0.0)
+                program.row([*held[b], (either, most_b)], most_b)
+        for m, o in self.instance.company.together:
+            if held.get(m):
+                beside = [(y, -float(self.most(t, m))) for y, _ in held.get(o, ())]
+                program.row([*held[m], *beside], 0.0)
 
     def fitting(self, t: int) -> list[int]:
         """Used models of which a server of a type can hold a replica."""

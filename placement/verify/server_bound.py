@@ -47,6 +47,7 @@ class ServerProgram:
             self.program.row(gpus, float(self.kind.usable_gpus))
         else:
             self._in_sum()
+        scaled.keep_company(self.program, t, {m: [(n, 1.0)] for m, n in self.count.items()})
         for row, mu in prices.rows:
             if all(m in self.count for m in row.models):
                 self._feature(row, mu)

@@ -88,6 +88,7 @@ class DirectProgram:
                     kept = program.column(value, flow.rate)
                     for v in together:
                         program.row([(kept, 1.0), (rate[v], -1.0)], 0.0)
+        scaled.keep_company(program, t, {m: self.numbers[m, s] for m in fitting})
         if scaled.counts_suffice:
             taken = [(x, float(scaled.gpus[m])) for m in fitting for x, _ in self.numbers[m, s]]
             program.row(taken, float(kind.usable_gpus))

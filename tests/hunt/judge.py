@@ -216,6 +216,12 @@ def _judge_space(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> No
         for pin in rules.get("pinned", ()):
             if (name, pin["server"], min(pin["gpus"])) not in own:
                 verdict.fault("rules", f"model {name} is pinned to {pin}, and is not there")
+        company = [(k, o) for k in ("apart_from", "together_with") for o in rules.get(k, ())]
+        for key, other in company:
+            beside = {s for o, s, _ in own if o == other}
+            broken = set(servers) & beside if key == "apart_from" else set(servers) - beside
+            if broken:
+                verdict.fault("rules", f"{key} {other} of model {name}: broken on {broken}")
         if not least <= len(servers) <= most or len(set(servers)) < rules.get("spread", 1):
             verdict.fault("rules", f"model {name} has replicas on {servers}, against {rules}")
 

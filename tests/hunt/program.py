@@ -112,6 +112,17 @@ class Program:
         for pin in rules.get("pinned", ()):
             x = self.x.get((name, pin["server"], min(pin["gpus"])))
             self._row(1.0, 1.0, {} if x is None else {x: 1.0})
+        company = [(k, o) for k in ("apart_from", "together_with") for o in rules.get(k, ())]
+        for s in range(len(self.problem.servers)):
+            for key, other in company:
+                here = [x for (m, at, _), x in self.x.items() if (m, at) == (name, s)]
+                there = [x for (m, at, _), x in self.x.items() if (m, at) == (other, s)]
+                for x in here:
+                    if key == "together_with":
+                        self._row(-np.inf, 0.0, {x: 1.0, **dict.fromkeys(there, -1.0)})
+                    else:
+                        for y in there:
+                            self._row(-np.inf, 1.0, {x: 1.0, y: 1.0})
         if "spread" in rules:
             there = {}
             for s in range(len(self.problem.servers)):

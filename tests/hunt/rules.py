@@ -54,6 +54,10 @@ def _on_models(
         if rng.random() < 0.15 and servers[s] >= k and name in called:
             start = int(rng.integers(servers[s] - k + 1))
             rules["pinned"] = [{"server": s, "gpus": list(range(start, start + k))}]
+        others = sorted(called - {name})
+        if name in called and others and rng.random() < 0.12:
+            key = str(rng.choice(["apart_from", "together_with"]))
+            rules[key] = [str(rng.choice(others))]
         if rules:
             found[name] = rules
             kinds += rules

@@ -150,6 +150,8 @@ class Contents:
         k = [int(instance.gpus_required[m]) for m in self.models]
         self.counts = _all_counts(k, server.gpus)
         self._column = {m: i for i, m in enumerate(self.models)}
+        if instance.company:
+            self.counts = self.counts[_in_company(instance, self.counts, self._column)]
 
     @cached_property
     def _flows(self) -> list[Flow]:
@@ -294,3 +296,16 @@ def _all_counts(k: list[int], gpus: int) -> np.ndarray:
             left.append(free[room] - n * k[i])
         counts, free = np.concatenate(grown), np.concatenate(left)
     return counts
+
+
+def _in_company(instance: Instance, counts: np.ndarray, column: Mapping[int, int]) -> np.ndarray:
+    """Contents that keep the rules on which models stand together, shape (R,)."""
+    kept = np.ones(len(counts), dtype=np.bool_)
+    for a, b in instance.company.apart:
+        if a in column and b in column:
+            kept &= (counts[:, column[a]] == 0) | (counts[:, column[b]] == 0)
+    for m, o in instance.company.together:
+        if m in column:
+            there = counts[:, column[o]] > 0 if o in column else False
+            kept &= (counts[:, column[m]] == 0) | there
+    return kept

@@ -47,6 +47,7 @@ from placement.problem.space import (
 )
 from placement.programs.fitting_sets import has_set_rows, separating_prices
 from placement.programs.flows import Part, Place, keepable, kept_terms
+from placement.programs.space_rows import company_rows
 from placement.solver.budget import Budget
 from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
@@ -188,6 +189,10 @@ class Pricing:
         held = [(n, 1.0) for n in self.count.values()]
         for row in space_rows(instance, kind, held, list(self.count), params.pricing.thresholds):
             self.problem += row
+        if instance.company:
+            here = {m: [(n, 1.0)] for m, n in self.count.items()}
+            for row in company_rows(instance, server, here, ""):
+                self.problem += row
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
             self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
