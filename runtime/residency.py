@@ -108,11 +108,12 @@ def empty_residency(workload: Workload, cluster: Cluster, models_per_gpu: int | 
 
 
 def places(state: Residency) -> BoolArray:
-    """Models that some block of the cluster can hold, shape (M,)."""
+    """Models that some block of the cluster can hold, or that need no GPU, shape (M,)."""
     found = np.zeros(len(state.gpus_required), dtype=np.bool_)
     arrival = np.zeros(int(state.server.max()) + 1)
     for m in range(len(found)):
-        found[m] = first_to_start(state, m, arrival, False, 1.0) >= 0
+        needs = state.gpus_required[m] > 0
+        found[m] = not needs or first_to_start(state, m, arrival, False, 1.0) >= 0
     return found
 
 

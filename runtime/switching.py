@@ -130,7 +130,6 @@ class SwitchingGpus(KnownEnds):
         self._arrival_s = np.empty(problem.cluster.n_servers)
         self._network = problem.has_network
         held = places(state)
-        held |= np.array([not m.on_gpus for m in problem.workload.models])
         self.servable: BoolArray = np.array(
             [held[[v.model for v in w.nodes]].all() for w in problem.workload.workflows], dtype=bool
         )

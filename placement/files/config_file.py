@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from placement.files.adapters import adapter_faults, share_bases, warn_of_adapters
 from placement.files.base_entry import MAX_MEMORY_GB
 from placement.files.input_schema import (
     ConfigFile,
@@ -36,12 +37,14 @@ def read_config(path: str | os.PathLike[str]) -> Workload:
     config, faults = check_shape(ConfigFile, document, _faults_of_the_rest)
     raise_faults(document, faults + _entry_faults(config.models, config.workflows, config.models))
     warn_of_outputs(document, config.workflows)
+    warn_of_adapters(document, config.models)
     return build_workload(config)
 
 
 def build_workload(config: ConfigFile) -> Workload:
     """Turn a valid config into the workload."""
-    models = tuple(build_model(key, entry) for key, entry in config.models.items())
+    adapters = share_bases(config.models)
+    models = tuple(build_model(key, entry) for key, entry in adapters.items())
     index = {m.id: i for i, m in enumerate(models)}
     return Workload(
         models, tuple(_build_workflow(key, w, index) for key, w in config.workflows.items())
@@ -67,6 +70,7 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         inference_time_std_s=entry.inference_time_std,
         type=entry.type,
         base_model=entry.base_model,
+        base=None if entry.adapter_gb is None else entry.base_model,
         max_concurrency=entry.max_concurrency,
         slowdown=slowdown,
         prefill_time_s=entry.prefill_time_seconds,
@@ -86,6 +90,8 @@ def _serving(entry: ServeEntry | None) -> Serving:
 
 
 def _memory_gb(entry: ModelEntry) -> float:
+    if entry.adapter_gb is not None:
+        return entry.adapter_gb
     if entry.weights_gb is None:
         return entry.memory_gb or 0.0
     return entry.weights_gb + entry.max_concurrency * (entry.kv_gb_per_sequence or 0.0)
@@ -117,6 +123,7 @@ def _entry_faults(
     faults = []
     for key, model in models.items():
         faults += _model_faults(("models", key), model)
+        faults += adapter_faults(("models", key), model, models)
     for key, workflow in workflows.items():
         faults += _workflow_faults(("workflows", key), workflow, names)
     return faults

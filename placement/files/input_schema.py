@@ -172,7 +172,7 @@ class ModelEntry(ModelRulesEntry):
         json_schema_extra={
             "anyOf": [
                 {"required": [name], "properties": {name: {"type": "number"}}}
-                for name in ("memory_gb", "weights_gb")
+                for name in ("memory_gb", "weights_gb", "adapter_gb")
             ]
         }
     )
@@ -186,11 +186,16 @@ class ModelEntry(ModelRulesEntry):
     kv_gb_per_sequence: Memory | None = Field(
         default=None, description="GB of KV cache that one execution in service needs"
     )
+    adapter_gb: Memory | None = Field(
+        default=None,
+        description="in place of memory_gb: GB that an adapter takes beside base_model, whose "
+        "weights it shares on its GPUs",
+    )
     memory_gb: Memory | None = Field(
         default=None,
         validate_default=True,
         description="memory of a whole replica in GB, split evenly over its GPUs; needed unless "
-        "weights_gb is given",
+        "weights_gb or adapter_gb is given",
     )
     gpus_required: int = Field(
         ge=0,
@@ -245,7 +250,9 @@ class ModelEntry(ModelRulesEntry):
         description="kind of model (llm, embedding, diffusion, ...): how `serve-local` and "
         "`export` serve it",
     )
-    base_model: str | None = Field(default=None, description="model it derives from, for people")
+    base_model: str | None = Field(
+        default=None, description="model it derives from; with adapter_gb, a key of this config"
+    )
     config: dict[str, Any] | None = Field(
         default=None, description="options a request may choose from; not used for placement"
     )
@@ -256,7 +263,9 @@ class ModelEntry(ModelRulesEntry):
     @field_validator("memory_gb", mode="after")
     @classmethod
     def _needs_one(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value is None and info.data.get("weights_gb", 0.0) is None:
+        # Of the fields before it: a fault of theirs is enough.
+        others = (info.data.get("weights_gb", 0.0), info.data.get("adapter_gb", 0.0))
+        if value is None and others == (None, None):
             raise PydanticCustomError("missing", "Field required")
         return value
 

@@ -239,6 +239,8 @@ def _model(instance: Instance, m: int) -> dict[str, Any]:
         "gpus_required": int(instance.gpus_required[m]),
         "memory_per_gpu_gb": float(instance.memory_per_gpu_gb[m]),
     }
+    if instance.base_of and instance.base_of[m] >= 0:
+        said["base"] = instance.model_ids[instance.base_of[m]]
     return said | ({"gpu_fraction": instance.fraction(m)} if instance.gpu_fraction else {})
 
 

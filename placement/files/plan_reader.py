@@ -109,6 +109,7 @@ class PlanReader:
             objective=rules.objective,
             gpu_fraction=fractions if min(fractions, default=1.0) < 1 else (),
             placement_rules=self._placement_rules(),
+            base_of=self._bases(),
         )
         placement, order = self._placement(instance)
         if not self.faults:
@@ -133,6 +134,14 @@ class PlanReader:
             dropped=tuple(entry.dropped),
             search_params=entry.search_params,
         )
+
+    def _bases(self) -> tuple[int, ...]:
+        """Base of each model, -1 for none; empty where there is none."""
+        found = tuple(
+            -1 if m.base is None else self._model(("models", i, "base"), m.base)
+            for i, m in enumerate(self.entry.models)
+        )
+        return found if max(found, default=-1) >= 0 else ()
 
     def _placement_rules(self) -> PlacementRules:
         stated = {}

@@ -114,6 +114,9 @@ class PlanModel(Entry):
         le=1,
         description="part of a call's time, alone, in which it occupies the GPU",
     )
+    base: str | None = Field(
+        default=None, description="id of the model whose weights it shares on its GPUs"
+    )
 
 
 class PlanNode(Entry):

@@ -62,7 +62,16 @@ class Room:
         if not self.allows(model):
             shape = len(self.empty), max(0, self.memory_gb.shape[1] - self._length(model) + 1)
             return np.zeros(shape, dtype=np.bool_)
-        found = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
+        base = self.instance.company.base(model)
+        if base is None:
+            found = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
+        else:  # on one that stands, or that comes with it
+            free = self.memory_gb - self.instance.memory_per_gpu_gb[base]
+            found = open_blocks(self.instance, model, free, self.replicas < limit - 1)
+            found &= self.fits(base, empty=empty)
+            alone = open_blocks(self.instance, model, self.memory_gb, self.replicas < limit)
+            for server, start in self._starts.get(base, ()):
+                found[server, start] = alone[server, start]
         for server, start in self._starts.get(model, ()) if limit > 1 else ():
             found[server, start] = False
         for other in self.instance.company.foes(model):
@@ -105,6 +114,9 @@ class Room:
             Busy fraction expected of it, which later choices look at.
         """
         tick()
+        base = self.instance.company.base(model)
+        if base is not None and (server, start) not in self._starts.get(base, ()):
+            self.put(base, server, start)
         block = slice(start, start + int(self.instance.gpus_required[model]))
         self.memory_gb[server, block] -= self.instance.memory_per_gpu_gb[model]
         self.empty[server] -= int((self.replicas[server, block] == 0).sum())
@@ -139,6 +151,9 @@ class Room:
             return None
         if any(self.count[other, server] for other in self.instance.company.foes(model)):
             return None
+        if self.instance.company.base(model) is not None:
+            found = np.flatnonzero(self.fits(model, empty=True)[server])
+            return int(found[0]) if len(found) else None
         vacant = self.replicas[server] == 0
         able = open_blocks(self.instance, model, self.memory_gb[server], vacant)
         if not self.instance.cluster.plain:

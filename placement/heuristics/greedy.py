@@ -155,8 +155,9 @@ class RoundRobinChooser:
     @staticmethod
     def _free(room: Room, model: int) -> BoolArray:
         """Servers with a block of free GPUs for the model, shape (S,)."""
-        foes = room.instance.company.foes(model)
-        if room.instance.cluster.uniform and room.allows(model) and not foes:
+        company = room.instance.company
+        free = not company.foes(model) and company.base(model) is None
+        if room.instance.cluster.uniform and room.allows(model) and free:
             return (room.empty > 0) & room.holding(model)
         return np.asarray(room.fits(model, empty=True).any(axis=1))
 

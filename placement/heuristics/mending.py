@@ -135,8 +135,13 @@ class _Mending:
             return False
         if self.replicas[m] <= self.wanted.least[m]:
             return False
-        company = self.instance.company.together
-        if self.on[m, s] == 1 and any(self.on[o, s] for o, needed in company if needed == m):
+        company = self.instance.company
+        if self.on[m, s] == 1 and any(
+            self.on[o, s] for o, needed in company.together if needed == m
+        ):
+            return False
+        carried = {o for o, b in company.bases if b == m}
+        if carried and any(o in carried and (at, i) == row[1:] for o, at, i in self.rows):
             return False
         return bool(self.on[m, s] > 1 or self.servers[m] > self.wanted.spread[m])
 
@@ -179,6 +184,9 @@ class _Mending:
         # A server without the model comes first.
         crowd[room.count[m] > 0] += 0.5
         s, i = divmod(int(crowd.argmin()), crowd.shape[1])
+        base = self.instance.company.base(m)
+        if base is not None and (base, s, i) not in self.rows:
+            self.rows.append((base, s, i))
         self.rows.append((m, s, i))
         self._count()
         return True
@@ -195,8 +203,9 @@ class _Mending:
             kind = cluster.server_types[cluster.server_type[s]]
             before = self.rows
             start = None
-            for row in sorted(here, key=lambda r: (self._load_without(r[0]), r)):
-                if row[0] == m or not self.spare(row):
+            order = sorted(here, key=lambda r: (self._load_without(r[0]), r))
+            for row in (*order, *order):  # once more: who was needed there may be needed no longer
+                if row[0] == m or row not in kept or not self.spare(row):
                     continue
                 busiest = max(busiest, self._load_without(row[0]))
                 gone.append(row)
@@ -216,6 +225,9 @@ class _Mending:
             return False
         _, s, gone, start = best
         self.rows = [r for r in self.rows if r not in gone]
+        base = self.instance.company.base(m)
+        if base is not None and (base, s, start) not in self.rows:
+            self.rows.append((base, s, start))
         self.rows.append((m, s, start))
         self._count()
         return True

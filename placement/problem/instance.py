@@ -89,6 +89,8 @@ class Instance(ByContent):
     load_unit : float or None
         Busy fraction that a load of 1 stands for in a normalized instance (`normalization`); None
         where rates, work and loads are as measured.
+    base_of : tuple of int, length M, or empty
+        Model whose weights an adapter shares on its GPUs, -1 for none; empty where there is none.
     placement_rules : PlacementRules
         What else must hold of the replicas; excluded GPUs are in the cluster already.
     """
@@ -106,6 +108,7 @@ class Instance(ByContent):
     gpu_fraction: tuple[float, ...] = ()
     load_unit: float | None = None
     placement_rules: PlacementRules = field(default_factory=PlacementRules)
+    base_of: tuple[int, ...] = ()
 
     @cached_property
     def requirements(self) -> Requirements | None:
@@ -115,12 +118,12 @@ class Instance(ByContent):
     @cached_property
     def company(self) -> Company:
         """Which models may stand on a server beside which."""
-        return company_of(self.placement_rules, self.model_ids, self.used_models)
+        return company_of(self.placement_rules, self.model_ids, self.used_models, self.base_of)
 
     @property
     def ruled(self) -> bool:
         """Whether rules say what may stand where, or how many replicas there are."""
-        return self.requirements is not None or not self.cluster.plain
+        return self.requirements is not None or not self.cluster.plain or bool(self.company)
 
     @cached_property
     def total_rate(self) -> float:
@@ -139,10 +142,11 @@ class Instance(ByContent):
 
     @cached_property
     def used_models(self) -> tuple[int, ...]:
-        """Models that some request calls: each needs a replica."""
-        return tuple(
-            sorted({int(m) for i in self.active_workflows for m in self.workflows[i].node_model})
-        )
+        """Models that some request calls, and the bases of adapters: each needs a replica."""
+        called = {int(m) for i in self.active_workflows for m in self.workflows[i].node_model}
+        if self.base_of:
+            called |= {self.base_of[m] for m in called} - {-1}
+        return tuple(sorted(called))
 
     @cached_property
     def model_work(self) -> FloatArray:
@@ -171,7 +175,7 @@ class Instance(ByContent):
     def idle_are_spare(self) -> bool:
         """Whether a plan stays one without its idle replicas: no rule and no other demand asks."""
         wanted = self.requirements
-        if self.company.together:
+        if self.company.asks:
             return False  # an idle one may be the company that another needs
         return wanted is None or not ((wanted.least > 1).any() or (wanted.spread > 1).any())
 
@@ -274,10 +278,16 @@ def build_instance(
             )
         )
     fractions = tuple(m.gpu_fraction for m in workload.models)
+    # Where a GPU holds one replica, an adapter brings its base along.
+    alone = rules.exclusive or rules.max_models_per_gpu == 1
+    base_of = tuple(workload.model_index[m.base] if m.base else -1 for m in workload.models)
+    memory = np.array([m.memory_per_gpu_gb for m in workload.models])
+    if alone:
+        memory += [memory[b] if b >= 0 else 0.0 for b in base_of]
     return Instance(
         model_ids=tuple(m.id for m in workload.models),
         gpus_required=np.array([m.gpus_required for m in workload.models], dtype=np.int64),
-        memory_per_gpu_gb=np.array([m.memory_per_gpu_gb for m in workload.models]),
+        memory_per_gpu_gb=memory,
         workflows=tuple(workflows),
         cluster=apply_rules(cluster, placement_rules),
         alpha=rules.workflow_weight,
@@ -286,4 +296,5 @@ def build_instance(
         objective=rules.objective,
         gpu_fraction=fractions if min(fractions, default=1.0) < 1 else (),
         placement_rules=placement_rules.on_numbers,
+        base_of=() if alone or max(base_of, default=-1) < 0 else base_of,
     )

@@ -293,8 +293,15 @@ class ServerSpace:
             self.put(m, i)
 
     def fits(self, m: int) -> BoolArray:
-        """Whether one more replica of a model can start at each GPU, shape (G - k + 1,)."""
-        found = open_blocks(self.instance, m, self._free_gb, self._places >= 1)
+        """Whether one more replica of a model can start at each GPU, shape (G - k + 1,).
+
+        The base of an adapter that is not there yet comes with it.
+        """
+        base = self.instance.company.base(m)
+        if base is None:
+            found = open_blocks(self.instance, m, self._free_gb, self._places >= 1)
+        else:
+            found = self._fits_on(m, base)
         found[self._starts.get(m, [])] = False
         if any(o in self._starts for o in self.instance.company.foes(m)):
             found[:] = False
@@ -304,8 +311,19 @@ class ServerSpace:
             found &= self._open[m]
         return found
 
+    def _fits_on(self, m: int, base: int) -> BoolArray:
+        """Whether an adapter can start at each GPU, on a base that stands or comes with it."""
+        stands = self._starts.get(base, [])
+        free = self._free_gb - self.instance.memory_per_gpu_gb[base]
+        found = open_blocks(self.instance, m, free, self._places >= 2) & self.fits(base)
+        found[stands] = open_blocks(self.instance, m, self._free_gb, self._places >= 1)[stands]
+        return found
+
     def put(self, m: int, start: int) -> None:
         """Place a replica; the caller has asked `fits`."""
+        base = self.instance.company.base(m)
+        if base is not None and start not in self._starts.get(base, []):
+            self.put(base, start)
         block = slice(start, start + int(self.instance.gpus_required[m]))
         self._free_gb[block] -= self.instance.memory_per_gpu_gb[m]
         self._places[block] -= 1
@@ -336,6 +354,6 @@ def keep_what_fits(
     for m, start in content:
         if space.fits(m)[start]:
             space.put(m, start)
-    if not instance.company.together:
+    if not instance.company.asks:
         return space.content
     return instance.company.kept(space.content, pins(instance, kind))

@@ -106,7 +106,14 @@ def _in_wrong_company(instance: Instance, placement: Placement) -> list[str]:
     for m, s, _ in placement.replicas():
         held.setdefault(s, set()).add(m)
     ids = instance.model_ids
-    return [
+    rows = set(placement.replicas())
+    bare = [
+        f"model {ids[m]}: stands on GPU {i} and on of server {s} without its base {ids[b]}"
+        for m, b in instance.company.bases
+        for other, s, i in sorted(rows)
+        if other == m and (b, s, i) not in rows
+    ]
+    return bare + [
         f"model {ids[m]}: stands on server {s} {'beside' if key == 'apart_from' else 'without'} "
         f"{ids[o]}, {key} is broken"
         for s in sorted(held)

@@ -67,6 +67,9 @@ class Model:
         The prefill is no such part: a call counts as one in service from its beginning.
     gpu_fraction : float
         Part of a call's time, alone, in which it occupies the GPU, above 0 and up to 1.
+    base : str or None
+        Id of the model whose weights an adapter shares on its GPUs; `memory_gb` is then what the
+        adapter takes beside them.
     weights_gb, kv_gb_per_sequence : float, optional
         What `memory_gb` is made of, where the config says so.
     serving : Serving
@@ -87,6 +90,7 @@ class Model:
     inference_time_std_s: float | None = None
     type: str | None = None
     base_model: str | None = None
+    base: str | None = None
     max_concurrency: int = 1
     slowdown: tuple[float, ...] = (1.0,)
     prefill_time_s: float = 0.0

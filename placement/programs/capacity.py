@@ -147,6 +147,11 @@ class _Packing:
                 blocks.append((x, m, i))
                 for g in range(i, i + k):
                     memory[g].append((x, float(instance.memory_per_gpu_gb[m])))
+        at = {(m, i): x for x, m, i in blocks}
+        for m, b in instance.company.bases:
+            for x, i in ((x, i) for x, o, i in blocks if o == m):
+                under = [(at[b, i], -1.0)] if (b, i) in at else []
+                self.problem += linear([(x, 1.0), *under]) <= 0
         self.on_server.append(here)
         self._blocks.append((kind, blocks))
         if instance.counts_suffice:
@@ -179,8 +184,11 @@ def _most_requests(instance: Instance, settings: SolverSettings, budget: Budget)
         for _ in range(min(kind.count, len(instance.used_models)))
     ]
     packing = _Packing(instance, types, pulp.LpMaximize)
+    bases = {b for _, b in instance.company.bases}
     for m, x in packing.placed.items():
-        packing.problem += linear([(v, 1.0) for v in x]) <= max(1, packing.pinned[m]), f"once_{m}"
+        if m not in bases:
+            most = max(1, packing.pinned[m])
+            packing.problem += linear([(v, 1.0) for v in x]) <= most, f"once_{m}"
     value = []
     served = {}
     for w in instance.active_workflows:
@@ -235,9 +243,11 @@ def _servers_needed(
     ]
     types = [t] * len(instance.used_models) + fixed
     packing = _Packing(instance, types, pulp.LpMinimize)
+    bases = {b for _, b in instance.company.bases}
     for m in instance.used_models:
         once = max(1, packing.pinned[m])
-        packing.problem += linear([(x, 1.0) for x in packing.placed[m]]) == once, f"cover_{m}"
+        there = linear([(x, 1.0) for x in packing.placed[m]])
+        packing.problem += there >= once if m in bases else there == once, f"cover_{m}"
     opened = []
     for s in range(len(instance.used_models)):
         y = pulp.LpVariable(f"y_{s}", 0, 1, pulp.LpInteger)

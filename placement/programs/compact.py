@@ -98,6 +98,7 @@ class CompactProgram:
         self._cautious = cautious
         self.few: dict[int, list[Few]] = {}
         self.counts = instance.counts_suffice and not positions
+        self._stands = frozenset() if kept is None else frozenset(kept[1])
         for s in range(instance.cluster.n_servers):
             if kept is not None and s in kept[1]:
                 self._keep_server(s, kept[0])
@@ -181,7 +182,10 @@ class CompactProgram:
         for (m, s), entries in self.replicas.items():
             held[s][m] = [(x, 1.0) for x, _, _ in entries]
         for s, here in held.items():
-            for row in company_rows(self.instance, self._kind(s), here, f"_{s}"):
+            if s in self._stands:
+                continue
+            kind, by_place = self._kind(s), not self.counts
+            for row in company_rows(self.instance, kind, here, f"_{s}", by_place=by_place):
                 self.problem += row
 
     def round_up(self) -> None:

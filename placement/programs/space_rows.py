@@ -197,7 +197,7 @@ class BlockRows:
 
 
 def company_rows(
-    instance: Instance, kind: ServerType, held: Mapping[int, Pairs], at: str
+    instance: Instance, kind: ServerType, held: Mapping[int, Pairs], at: str, *, by_place: bool
 ) -> list[pulp.LpConstraint]:
     """Rows on which models stand on a server together; z is 1 where the first of two apart does.
 
@@ -211,6 +211,8 @@ def company_rows(
         Replicas of each model that fits there, by place or by number.
     at : str
         What the names of the variables end in.
+    by_place : bool
+        There is a variable for each block on which a replica can stand, in the order of blocks.
     """
     rows = []
     for a, b in instance.company.apart:
@@ -219,6 +221,19 @@ def company_rows(
             most = [float(most_replicas(instance, m, kind)) for m in (a, b)]
             rows.append(linear([*held[a], (z, -most[0])]) <= 0)
             rows.append(linear([*held[b], (z, most[1])]) <= most[1])
+    for m, b in instance.company.bases:
+        if m not in held:
+            continue
+        if not by_place:  # its replicas stand on as many blocks of the base
+            below = [(y, -1.0) for y, _ in held.get(b, ())]
+            rows.append(linear([*held[m], *below]) <= 0)
+            continue
+        block = (
+            dict(zip(starts(instance, b, kind), held.get(b, ()), strict=True)) if b in held else {}
+        )
+        for i, (x, _) in zip(starts(instance, m, kind), held[m], strict=True):
+            under = [(block[i][0], -1.0)] if i in block else []
+            rows.append(linear([(x, 1.0), *under]) <= 0)
     for m, o in instance.company.together:
         others = held.get(o, [])
         for x, _ in held.get(m, ()):

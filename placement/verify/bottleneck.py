@@ -223,13 +223,16 @@ def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     on_gpu: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     slices = Slices(scaled, t)
     columns: dict[int, list[int]] = defaultdict(list)
+    at: dict[tuple[int, int], int] = {}
     for m in scaled.fitting(t):
         k = int(scaled.gpus[m])
         for i in scaled.starts(t, m):
             n, h = growth.replicas(m, 1.0, kind.speed, float((m, i) in pinned))
             columns[m].append(n)
+            at[m, i] = n
             for g in range(i, i + k):
                 on_gpu[g].append((m, n, h))
+    scaled.on_bases(growth.program, at)
     rooms = gpu_rooms_gb(kind)
     for g, there in on_gpu.items():
         growth.program.row([(n, float(scaled.memory[m]) / rooms[g]) for m, n, _ in there], 1.0)

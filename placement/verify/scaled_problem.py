@@ -108,10 +108,21 @@ class Scaled:
                 most_a, most_b = float(self.most(t, a)), float(self.most(t, b))
                 program.row([*held[a], (either, -most_a)], 0.0)
                 program.row([*held[b], (either, most_b)], most_b)
+        for m, b in self.instance.company.bases:
+            if held.get(m):  # on as many blocks of the base
+                program.row([*held[m], *((y, -1.0) for y, _ in held.get(b, ()))], 0.0)
         for m, o in self.instance.company.together:
             if held.get(m):
                 beside = [(y, -float(self.most(t, m))) for y, _ in held.get(o, ())]
                 program.row([*held[m], *beside], 0.0)
+
+    def on_bases(self, program: Program, at: Mapping[tuple[int, int], int]) -> None:
+        """Rows on adapters, block by block: column of the replica of a model at each first GPU."""
+        for m, b in self.instance.company.bases:
+            for (other, i), x in at.items():
+                if other == m:
+                    under = [(at[b, i], -1.0)] if (b, i) in at else []
+                    program.row([(x, 1.0), *under], 0.0)
 
     def fitting(self, t: int) -> list[int]:
         """Used models of which a server of a type can hold a replica."""

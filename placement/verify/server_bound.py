@@ -167,12 +167,14 @@ class ServerProgram:
         memory: dict[int, list[tuple[int, float]]] = defaultdict(list)
         load: dict[int, list[tuple[int, float]]] = defaultdict(list)
         standing: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        at: dict[tuple[int, int], int] = {}
         for m, n in self.count.items():
             k = int(scaled.gpus[m])
             places, carried = [], []
             for i in scaled.starts(self.t, m):
                 x = program.column(0.0, 1.0, whole=True, low=float((m, i) in pinned))
                 places.append((x, 1.0))
+                at[m, i] = x
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))
                     standing[g][m].append(x)
@@ -185,6 +187,7 @@ class ServerProgram:
             program.row([*places, (n, -1.0)], 0.0, low=0.0)
             if m in self.busy:
                 program.row([*self.busy[m], *carried], 0.0, low=0.0)
+        scaled.on_bases(program, at)
         rooms, slices = gpu_rooms_gb(kind), Slices(scaled, self.t)
         for g, terms in memory.items():
             program.row([(x, need / rooms[g]) for x, need in terms], 1.0)

@@ -117,6 +117,8 @@ class DirectProgram:
                     load[g].append((h, 1.0))
                     standing[g][m].append(x)
             program.row([*busy[m], *carried], 0.0, low=0.0)
+        mine = {(m, i): x for (m, at, i), x in self.place.items() if at == s}
+        scaled.on_bases(program, mine)
         rooms, slices = gpu_rooms_gb(kind), Slices(scaled, t)
         for g, terms in memory.items():
             program.row([(x, need / rooms[g]) for x, need in terms], 1.0)

@@ -209,6 +209,10 @@ def _judge_space(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> No
     for m, s, i in placement_of(problem, plan):
         if i not in problem.starts(m, s):
             verdict.fault("rules", f"model {m} stands on {i} of server {s}")
+    for m, s, i in placement_of(problem, plan):
+        base = problem.models[m].base
+        if base is not None and (base, s, i) not in placement_of(problem, plan):
+            verdict.fault("rules", f"adapter {m} stands on {i} of server {s} without {base}")
     for name, rules in problem.rules.items():
         servers = [r["server"] for r in plan["replicas"] if r["model"] == name]
         least, most = rules.get("min_replicas", 1), rules.get("max_replicas", len(servers))

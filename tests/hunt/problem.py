@@ -44,12 +44,14 @@ def total_pace(fractions: tuple[float, ...], kept: tuple[float, ...]) -> float:
 class Model:
     """A replica holds `gpus` consecutive GPUs and takes `memory` GB on each.
 
-    `fraction` is the part of a call's time in which it occupies them.
+    `fraction` is the part of a call's time in which it occupies them. An adapter stands where its
+    `base` does.
     """
 
     gpus: int
     memory: float
     fraction: float = 1.0
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,10 @@ def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
     alpha = {"mixed": options.get("alpha", 0.5), "workflow": 1.0}.get(objective, 0.0)
     models = {
         name: Model(
-            m["gpus_required"], m["memory_gb"] / m["gpus_required"], m.get("gpu_fraction", 1.0)
+            m["gpus_required"],
+            m.get("adapter_gb", m.get("memory_gb")) / m["gpus_required"],
+            m.get("gpu_fraction", 1.0),
+            m["base_model"] if "adapter_gb" in m else None,
         )
         for name, m in config["models"].items()
     }
@@ -206,6 +211,7 @@ def read_problem(folder: Path, options: Mapping[str, Any]) -> Problem:
     )
     most = 1 if options.get("exclusive") else options.get("max_models_per_gpu")
     used = {m for w in workflows for m, _ in w.nodes}
+    used |= {base for m in used if (base := models[m].base)}
     return Problem(
         {name: m for name, m in models.items() if name in used},
         tuple(_servers(folder, options)),

@@ -101,6 +101,10 @@ class Program:
             self._row(1.0, np.inf, {x: 1.0 for (m, _, _), x in self.x.items() if m == name})
         for name, rules in problem.rules.items():
             self._keep_rules(name, rules)
+        for (m, s, i), x in self.x.items():
+            if (base := problem.models[m].base) is not None:
+                under = {self.x[at]: -1.0 for at in [(base, s, i)] if at in self.x}
+                self._row(-np.inf, 0.0, {x: 1.0, **under})
         for terms in memory.values():
             self._row(-np.inf, 1 + ROOM, terms)
             self._row(-np.inf, problem.most, dict.fromkeys(terms, 1.0))
@@ -188,7 +192,8 @@ class Program:
 
     def _loaded(self, replica: Replica) -> int:
         """Variable that is 1 where a replica is loaded; it stands, idle only if it has to."""
-        if self.fixed is None and not self.problem.rules:
+        based = any(m.base for m in self.problem.models.values())
+        if self.fixed is None and not self.problem.rules and not based:
             return self.x[replica]
         if replica not in self.loaded:
             z = self.loaded[replica] = self._variable(whole=True)

@@ -17,11 +17,31 @@ def with_rules(case: Case) -> Case:
     rules: dict[str, Any] = {}
     servers = _server_gpus(case)
     rules["excluded_gpus"] = _excluded(rng, servers, kinds)
+    case = _with_adapter(np.random.default_rng([case.seed, 2]), case, kinds)
     if models := _on_models(rng, case, servers, kinds):
         rules["models"] = models
     if domains := _domains(rng, case, kinds):
         rules["domains"] = domains
     return replace(case, rules=rules, kinds=(*case.kinds, *kinds))
+
+
+def _with_adapter(rng: np.random.Generator, case: Case, kinds: list[str]) -> Case:
+    """Make a model an adapter of another that takes as many GPUs, now and then."""
+    models = case.config["models"]
+    alone = case.options.get("exclusive") or case.options.get("max_models_per_gpu") == 1
+    pairs = [
+        (a, b)
+        for a in models
+        for b in models
+        if a != b and models[a]["gpus_required"] == models[b]["gpus_required"]
+    ]
+    if alone or not pairs or rng.random() > 0.3:
+        return case
+    a, b = pairs[int(rng.integers(len(pairs)))]
+    adapter = {key: value for key, value in models[a].items() if key != "memory_gb"}
+    adapter |= {"base_model": b, "adapter_gb": models[a]["memory_gb"] / 4}
+    kinds.append("adapter")
+    return replace(case, config={**case.config, "models": {**models, a: adapter}})
 
 
 def _server_gpus(case: Case) -> list[int]:

@@ -191,7 +191,7 @@ class Pricing:
             self.problem += row
         if instance.company:
             here = {m: [(n, 1.0)] for m, n in self.count.items()}
-            for row in company_rows(instance, server, here, ""):
+            for row in company_rows(instance, server, here, "", by_place=False):
                 self.problem += row
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]

@@ -18,7 +18,7 @@ from placement.patterns.pricing.counts import Pricing
 from placement.patterns.sharing_cuts import SharingCut
 from placement.problem.instance import Instance
 from placement.problem.space import keep_what_fits
-from placement.programs.space_rows import BlockRows
+from placement.programs.space_rows import BlockRows, company_rows
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, linear
 
@@ -49,6 +49,13 @@ class PositionPricing(Pricing):
             self.problem += linear([*((x, 1.0) for x, _, _ in placed), (n, -1.0)]) == 0
             self.problem += linear([*((h, 1.0) for _, h, _ in placed), (self.load[m], -1.0)]) == 0
         blocks.gpus("")
+        if instance.company.bases:
+            held = {
+                m: [(x, 1.0) for (o, _), (x, _) in self._position.items() if o == m]
+                for m in self.count
+            }
+            for row in company_rows(instance, server, held, "_at", by_place=True):
+                self.problem += row
         # What is idle would count as loaded.
         self._idle_count = bool(blocks.few)
 
