@@ -103,7 +103,8 @@ class Asked(Repeatable, Headroom, Earlier, Scenarios, Shown):
     type=click.Choice(OBJECTIVES),
     default="mixed",
     show_default=True,
-    help="What counts as local: whole workflows and edges, one of both, or pairs of nodes.",
+    help="What counts as local: whole workflows and edges, one of both, pairs of nodes, or edges "
+    "by the seconds that crossing costs them (traffic).",
 )
 @click.option(
     "--alpha",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from placement.files.atomic import write_atomically
 from placement.files.base_entry import MAX_GPUS_PER_SERVER
 from placement.files.domains import as_domains, domain_faults
-from placement.files.input_schema import ClusterFile, LinkEntry
+from placement.files.input_schema import ClusterFile
 from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import (
     DOCUMENT_FORMATS,
@@ -20,7 +20,7 @@ from placement.files.syntax.document import (
 )
 from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import block
-from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType, memories
+from placement.problem.cluster import Cluster, GpuSharing, ServerType, memories
 from placement.problem.names import SharingMode
 from placement.problem.space import block_starts, room_gb
 from placement.problem.workload import Workload
@@ -52,7 +52,6 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
             faults.append(PlacedFault(place, wrong, "give one for each, or one for all"))
         faults += domain_faults(("server_types", name, "domains"), kind.domains or (), kind.gpus)
     raise_faults(document, faults)
-    intra, inter = file.network.intra_server, file.network.inter_server
     return Cluster(
         tuple(
             ServerType(
@@ -67,7 +66,7 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
             )
             for name, t in file.server_types.items()
         ),
-        Network(intra.latency_s, _bandwidth(intra), inter.latency_s, _bandwidth(inter)),
+        file.network.network(),
         gpu_sharing(file.gpu_sharing, file.sharing_efficiency),
     )
 
@@ -193,7 +192,3 @@ def check_fits(
                 f"{wider}use GPUs of {model.memory_per_gpu_gb:g} GB (--gpu-memory-gb)",
             )
     faults.raise_if_any()
-
-
-def _bandwidth(link: LinkEntry) -> float:
-    return math.inf if link.bandwidth_gb_per_s is None else link.bandwidth_gb_per_s

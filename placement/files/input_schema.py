@@ -29,16 +29,14 @@ from placement.files.base_entry import (
     Identifier,
     ModelRulesEntry,
 )
+from placement.files.network_entry import NetworkEntry, Seconds
 from placement.problem.cluster import GpuSharing
 from placement.problem.names import SharingMode
 
 DEFAULT_EFFICIENCY = GpuSharing().efficiency[0]
-MAX_SECONDS = 1e9
-"""Longest time a file may state: thirty years, far beyond any service or load time."""
 MIN_SPEED = 1e-9
 """Slower servers would take longer for a call than numbers can say."""
 
-Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 Tokens = Annotated[float, Field(ge=0, le=1e12)]
 Memory = Annotated[float, Field(ge=0, le=MAX_MEMORY_GB)]
 
@@ -332,22 +330,6 @@ class ServerTypeEntry(Entry):
         default=None,
         description="groups of GPUs, such as NVLink pairs, within which a block must stay",
     )
-
-
-class LinkEntry(Entry):
-    """A network: moving a payload takes latency + payload / bandwidth."""
-
-    latency_s: Seconds = Field(default=0.0, description="seconds before the first byte arrives")
-    bandwidth_gb_per_s: Annotated[float, Field(gt=0, le=1e9)] | None = Field(
-        default=None, description="gigabytes a second; no limit where it is left out"
-    )
-
-
-class NetworkEntry(Entry):
-    """The network inside servers and between them; what is left out takes no time."""
-
-    intra_server: LinkEntry = Field(default=LinkEntry(), description="inside one server")
-    inter_server: LinkEntry = Field(default=LinkEntry(), description="between two servers")
 
 
 class ClusterFile(Entry):

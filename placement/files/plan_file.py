@@ -184,6 +184,7 @@ def _document(plan: Plan) -> dict[str, Any]:
                 ],
                 "links": [[names[u], names[v]] for u, v in w.links],
             }
+            | ({} if w.weights is None else {"link_seconds": w.weights.tolist()})
             for w, names in zip(instance.workflows, plan.node_ids, strict=True)
         ],
         "replicas": [

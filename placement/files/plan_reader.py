@@ -208,6 +208,10 @@ class PlanReader:
                 self._fault(("workflows", i, "links"), f"{pair!r} is no pair of its nodes")
             else:
                 links.append((place[pair[0]], place[pair[1]]))
+        seconds = entry.link_seconds
+        if seconds is not None and len(seconds) != len(entry.links):
+            self._fault(("workflows", i, "link_seconds"), "are not as many as the links")
+            seconds = None
         return WorkflowDemand(
             id=entry.id,
             rate=entry.rate,
@@ -220,6 +224,7 @@ class PlanReader:
             ),
             work_s=np.array([n.work_s for n in entry.nodes], dtype=np.float64),
             links=np.array(links, dtype=np.int64).reshape(-1, 2),
+            weights=None if seconds is None else np.array(seconds, dtype=np.float64),
         )
 
     def _placement(self, instance: Instance) -> tuple[Placement, IntArray]:

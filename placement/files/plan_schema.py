@@ -136,6 +136,9 @@ class PlanWorkflow(Entry):
     rate: float = Field(ge=0, description="requests a second")
     nodes: list[PlanNode] = Field(description="its steps that need a GPU")
     links: Pairs = Field(description="pairs of node ids that count as links")
+    link_seconds: list[Annotated[float, Field(ge=0)]] | None = Field(
+        default=None, description="of each link, the seconds that crossing servers costs it"
+    )
 
 
 class PlanReplica(Entry):

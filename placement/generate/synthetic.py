@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from placement.files.atomic import replacing
-from placement.files.input_schema import MAX_SECONDS
+from placement.files.network_entry import MAX_SECONDS
 from placement.files.syntax.document import DOCUMENT_FORMATS
 from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import block

@@ -26,8 +26,10 @@ class Demands(NamedTuple):
     node_model, node_work : shape (sum of V,)
     link_u, link_v : int64, shape (sum of E,)
         Ends of each link, as positions in `node_model`.
-    rate, whole_value, link_value : float64, shape (W,)
-        lambda_w, and the values of a unit of rate of the whole workflow and of one local link.
+    rate, whole_value : float64, shape (W,)
+        lambda_w, and the value of a unit of rate of the whole workflow.
+    link_value : float64, shape (sum of E,)
+        Value of a unit of rate of each link kept.
     missing : float64, shape (W,)
         Share of all node executions that a unit of rate of one node is.
     gpus_required : int64, shape (M,)
@@ -98,7 +100,10 @@ def flatten_demand(instance: Instance) -> Demands:
         link_v=np.ascontiguousarray(ends[:, 1]).astype(np.int64),
         rate=rate,
         whole_value=np.array([_value(instance, w) for w in order]),
-        link_value=np.array([instance.locality_weights(w)[1] for w in order]),
+        link_value=np.concatenate(
+            [instance.locality_weights(w)[1] * instance.workflows[w].link_weights for w in order]
+            or [np.zeros(0)]
+        ),
         missing=share / rate,
         gpus_required=k,
         load_cap=instance.load_cap,
@@ -110,7 +115,7 @@ def flatten_demand(instance: Instance) -> Demands:
 def _value(instance: Instance, w: int) -> float:
     """Locality of a unit of rate of a workflow that is kept whole."""
     whole, link = instance.locality_weights(w)
-    return whole + link * len(instance.workflows[w].links)
+    return whole + link * float(instance.workflows[w].link_weights.sum())
 
 
 def richest_first(instance: Instance) -> list[int]:

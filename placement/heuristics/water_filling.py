@@ -204,7 +204,7 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has, served, ca
     value = 0.0
     for _ in range(last - first):
         active[first:last] = False
-        links = 0
+        links, worth = 0, 0.0
         for e in range(demand.link_ptr[w], demand.link_ptr[w + 1]):
             u, v = demand.link_u[e], demand.link_v[e]
             if (
@@ -218,14 +218,11 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has, served, ca
                 active[u] = True
                 active[v] = True
                 links += 1
+                worth += demand.link_value[e]
         if links == 0:
             return value
-        value += (
-            links
-            * demand.link_value[w]
-            * _fill_group(
-                demand, servers, s, first, last, active, left, free, need, served, carried
-            )
+        value += worth * _fill_group(
+            demand, servers, s, first, last, active, left, free, need, served, carried
         )
     return value
 

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.cluster import Cluster, FloatArray, IntArray, Network
 from placement.problem.company import Company, company_of
 from placement.problem.names import Objective
 from placement.problem.placement_rules import (
@@ -21,7 +21,7 @@ from placement.problem.rules import Rules
 from placement.problem.server_kinds import apply_rules
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.variants import as_run
-from placement.problem.workload import Workload
+from placement.problem.workload import Edge, Workload
 from placement.support.equality import ByContent
 
 
@@ -41,6 +41,8 @@ class WorkflowDemand(ByContent):
         Busy seconds t_wv that one execution costs each GPU of the replica at speed 1.
     links : int64, shape (E, 2)
         Pairs of nodes (u, v) whose locality counts: the edges, or the co-occurring pairs.
+    weights : float64, shape (E,), or None
+        What each link counts; None: all the same.
     unit : float
         Requests that a rate of 1 stands for: 1, but for the workflows of a normalized instance.
     """
@@ -51,6 +53,12 @@ class WorkflowDemand(ByContent):
     work_s: FloatArray
     links: IntArray
     unit: float = 1.0
+    weights: FloatArray | None = None
+
+    @property
+    def link_weights(self) -> FloatArray:
+        """What each link counts, shape (E,)."""
+        return np.ones(len(self.links)) if self.weights is None else self.weights
 
     @property
     def request_rate(self) -> float:
@@ -132,8 +140,8 @@ class Instance(ByContent):
 
     @cached_property
     def total_link_rate(self) -> float:
-        """Links per second over all workflows, the sum of lambda_w |E_w|."""
-        return float(sum(w.request_rate * len(w.links) for w in self.workflows))
+        """Links per second over all workflows by their weights, the sum of lambda_w |E_w|."""
+        return float(sum(w.request_rate * w.link_weights.sum() for w in self.workflows))
 
     @cached_property
     def active_workflows(self) -> tuple[int, ...]:
@@ -204,7 +212,7 @@ class Instance(ByContent):
         return self.models_per_gpu == 1 and self.cluster.uniform
 
     def locality_weights(self, w: int) -> tuple[float, float]:
-        """Value of one unit of c[w, s] and of l[w, uv, s] in the locality objective.
+        """Value of one unit of c[w, s] and of l[w, uv, s] of weight 1 in the locality objective.
 
         A workload without links has nothing to cross servers, so its link locality is 1 by
         definition and no l carries weight.
@@ -218,6 +226,12 @@ class Instance(ByContent):
     def locality_constant(self) -> float:
         """Part of the objective that no placement changes: the link locality without links."""
         return 0.0 if self.total_link_rate else 1 - self.alpha
+
+
+def _crossing_s(network: Network, edge: Edge) -> float:
+    """Seconds that an edge takes across servers more than inside one."""
+    far = network.delay_s(edge.payload_mb, same_server=False)
+    return max(0.0, far - network.delay_s(edge.payload_mb, same_server=True))
 
 
 def build_instance(
@@ -253,13 +267,16 @@ def build_instance(
     placement_rules = merged_rules(workload, rules.placement)
     workflows = []
     for w, workflow in enumerate(workload.workflows):
-        nodes = list(workload.on_gpus(w))
+        nodes, weights = list(workload.on_gpus(w)), None
         models = np.array([workflow.nodes[v].model for v in nodes], dtype=np.int64)
         if rules.objective == "cooccurrence":
             links = list(combinations(range(len(nodes)), 2))
         else:
             place = {v: i for i, v in enumerate(nodes)}
-            links = [(place[e.source], place[e.target]) for e in workload.crossing_edges(w)]
+            edges = workload.crossing_edges(w)
+            links = [(place[e.source], place[e.target]) for e in edges]
+            if rules.objective == "traffic":
+                weights = np.array([_crossing_s(cluster.network, e) for e in edges])
         busy = np.array([workload.models[m].busy_factor for m in models])
         service = demand.service_s[w][nodes]
         work = service * busy
@@ -275,7 +292,14 @@ def build_instance(
                 node_model=models,
                 work_s=work,
                 links=np.array(links, dtype=np.int64).reshape(-1, 2),
+                weights=weights,
             )
+        )
+    if rules.objective == "traffic" and not any(w.link_weights.any() for w in workflows):
+        raise ValueError(
+            "objective traffic weighs edges by the seconds that crossing servers costs them, and "
+            "none costs any here; give the cluster a network and the edges their payload_mb, or "
+            "take objective edges"
         )
     fractions = tuple(m.gpu_fraction for m in workload.models)
     # Where a GPU holds one replica, an adapter brings its base along.

@@ -21,8 +21,8 @@ Form = Literal["auto", "compact", "patterns"]
 Mode = Literal["online", "offline"]
 """Requests at their timestamps, or all at time 0."""
 
-Objective = Literal["mixed", "workflow", "edges", "cooccurrence"]
-"""What counts as local: whole workflows and edges, one of both, or pairs of nodes."""
+Objective = Literal["mixed", "workflow", "edges", "cooccurrence", "traffic"]
+"""What counts as local: whole workflows and edges, one of both, pairs of nodes, or seconds."""
 
 Criterion = Literal["worst", "average"]
 """What of the localities under several demands is maximised."""

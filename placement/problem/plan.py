@@ -352,7 +352,8 @@ def build_plan(
 
 def expected_metrics(instance: Instance, evaluation: Evaluation) -> dict[str, float]:
     """Metrics that a plan promises in the fluid limit."""
-    links = instance.total_link_rate / instance.total_rate if instance.total_rate else 0.0
+    number = sum(w.request_rate * len(w.links) for w in instance.workflows)
+    links = number / instance.total_rate if instance.total_rate else 0.0
     return {
         "server_efficiency": evaluation.server_efficiency,
         "edge_locality": evaluation.edge_locality,

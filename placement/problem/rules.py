@@ -11,7 +11,12 @@ from placement.support.checks import check_choice, check_number, check_whole
 ALPHA = 0.5
 """Weight of whole workflows in the mixed objective unless the user says otherwise."""
 
-IMPLIED_ALPHA: dict[Objective, float] = {"workflow": 1.0, "edges": 0.0, "cooccurrence": 0.0}
+IMPLIED_ALPHA: dict[Objective, float] = {
+    "workflow": 1.0,
+    "edges": 0.0,
+    "cooccurrence": 0.0,
+    "traffic": 0.0,
+}
 """Weight that an objective other than the mixed one stands for."""
 
 
@@ -21,9 +26,10 @@ class Rules:
 
     Parameters
     ----------
-    objective : {"mixed", "workflow", "edges", "cooccurrence"}
-        What counts as local: whole workflows and edges; whole workflows only; edges only; or all
-        pairs of nodes of one request, in place of the edges.
+    objective : {"mixed", "workflow", "edges", "cooccurrence", "traffic"}
+        What counts as local: whole workflows and edges; whole workflows only; edges only; all
+        pairs of nodes of one request, in place of the edges; or edges by the seconds that crossing
+        servers costs them on the cluster's network.
     alpha : float or None
         Weight of whole workflows against edges in the mixed objective, from 0 to 1; None is 0.5.
         The other objectives fix it.

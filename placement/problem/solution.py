@@ -135,7 +135,7 @@ class Evaluation(ByContent):
     edge_locality : float
         sum(l) / sum(lambda |E|): the share of links that stay on one server.
     objective : float
-        alpha * server_efficiency + (1 - alpha) * edge_locality.
+        alpha * server_efficiency + (1 - alpha) * edge_locality, with links by their weights.
     gpu_load : float64, shape (N,)
         Load of each GPU, by its number in the cluster (`effective_loads`).
     max_utilization : float
@@ -280,21 +280,25 @@ def evaluate(instance: Instance, solution: Solution) -> Evaluation:
     For given rates the best c[w, s] is the least of a[w, v, s] over v, and the best l[w, uv, s]
     the lesser of its two ends: each appears in one row of the program only.
     """
-    whole = links = 0.0
+    whole = links = weighed = number = 0.0
     rates = all_dense_flows(instance, solution.flows)
     for flow, (_, rate) in zip(instance.workflows, rates, strict=True):
         if flow.rate <= 0:
             continue
         whole += flow.unit * float(rate.min(axis=0).sum()) if rate.size else 0.0
         pairs = flow.links
-        links += flow.unit * float(np.minimum(rate[pairs[:, 0]], rate[pairs[:, 1]]).sum())
+        kept = np.minimum(rate[pairs[:, 0]], rate[pairs[:, 1]]).sum(axis=1)
+        links += flow.unit * float(kept.sum())
+        weighed += flow.unit * float(kept @ flow.link_weights)
+        number += flow.request_rate * len(pairs)
     se = whole / instance.total_rate if instance.total_rate else 1.0
-    locality = links / instance.total_link_rate if instance.total_link_rate else 1.0
+    locality = links / number if number else 1.0
+    worth = weighed / instance.total_link_rate if instance.total_link_rate else 1.0
     loads = effective_loads(instance, solution.placement, solution.load)
     return Evaluation(
         server_efficiency=se,
         edge_locality=locality,
-        objective=instance.alpha * se + (1 - instance.alpha) * locality,
+        objective=instance.alpha * se + (1 - instance.alpha) * worth,
         gpu_load=loads,
         max_utilization=float(loads.max(initial=0.0)),
     )

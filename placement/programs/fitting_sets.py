@@ -73,15 +73,16 @@ def separating_prices(instance: Instance, params: SearchParams = DEFAULTS) -> di
 
 def _all_kept(instance: Instance, w: int) -> float:
     whole, link = instance.locality_weights(w)
-    return whole + link * len(instance.workflows[w].links)
+    return whole + link * float(instance.workflows[w].link_weights.sum())
 
 
 def _as_if_together(flow: WorkflowDemand, whole: float, link: float) -> Prices:
     """Half of every link to each of its ends: all links inside a set are paid by the set."""
     nodes = len(flow.node_model)
     prices = [whole / nodes] * nodes
-    for end in flow.links.ravel().tolist():
-        prices[end] += link / 2
+    for ends, weight in zip(flow.links.tolist(), flow.link_weights.tolist(), strict=True):
+        for end in ends:
+            prices[end] += link * weight / 2
     return tuple(prices)
 
 
@@ -90,8 +91,8 @@ def _least_prices(
 ) -> Prices:
     """Duals of the best fractional division of the nodes into sets that fit together."""
     nodes = range(len(flow.node_model))
-    links = flow.links.tolist()
-    all_kept = whole + link * len(links)
+    links = list(zip(flow.links.tolist(), flow.link_weights.tolist(), strict=True))
+    all_kept = whole + link * float(flow.link_weights.sum())
     if all_kept <= 0:
         return (0.0,) * len(nodes)
     # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
@@ -100,7 +101,7 @@ def _least_prices(
     too_large: list[frozenset[int]] = []
     for size in range(1, len(nodes) + 1):
         for part in combinations(nodes, size):
-            inside = sum(u in part and v in part for u, v in links)
+            inside = sum(weight for (u, v), weight in links if u in part and v in part)
             kept = link * inside + (whole if size == len(nodes) else 0.0)
             if size > 1 and (kept <= 0 or any(q <= set(part) for q in too_large)):
                 continue

@@ -57,9 +57,10 @@ def keepable(instance: Instance, w: int) -> list[Keepable]:
     whole, link = (weight * scale_of(instance) for weight in instance.locality_weights(w))
     flow = instance.workflows[w]
     ends: list[list[int]] = flow.links.tolist()
+    weights = flow.link_weights.tolist()
     return [
         Keepable((w, WHOLE_WORKFLOW), tuple(range(len(flow.node_model))), whole),
-        *(Keepable((w, e), (u, v), link) for e, (u, v) in enumerate(ends)),
+        *(Keepable((w, e), (u, v), link * weights[e]) for e, (u, v) in enumerate(ends)),
     ]
 
 

@@ -64,7 +64,7 @@ class Scaled:
     def __init__(self, instance: Instance) -> None:
         flows = instance.workflows
         total = sum(w.rate for w in flows)
-        links = sum(w.rate * len(w.links) for w in flows)
+        links = sum(w.rate * float(w.link_weights.sum()) for w in flows)
         self.instance = instance
         self.types: tuple[ServerType, ...] = instance.cluster.server_types
         self.servers = sum(t.count for t in self.types)
@@ -83,12 +83,14 @@ class Scaled:
                 continue
             nodes = tuple(range(len(flow.node_model)))
             parts = {(w, WHOLE_WORKFLOW): (instance.alpha, nodes)}
+            weights = flow.link_weights.tolist()
             for e, (u, v) in enumerate(flow.links.tolist()):
-                parts[w, e] = (link_value, tuple(dict.fromkeys((u, v))))
+                parts[w, e] = (link_value * weights[e], tuple(dict.fromkeys((u, v))))
             loads = tuple(t * unit / cap if t > 0 else 0.0 for t in flow.work_s.tolist())
             models = tuple(flow.node_model.tolist())
             self.flows.append(Flow(w, flow.rate / unit, models, loads, parts))
-        self.used = sorted({m for f in self.flows for m in f.models})
+        bases = {b for _, b in instance.company.bases}
+        self.used = sorted({m for f in self.flows for m in f.models} | bases)
         self.work: dict[int, float] = dict.fromkeys(self.used, 0.0)
         for f in self.flows:
             for m, load in zip(f.models, f.load, strict=True):

@@ -78,10 +78,12 @@ def random_case(
     network: bool | None = None,
     sharing: SharingMode = "time-sliced",
     ties: bool = True,
+    steps: bool = False,
 ) -> Case:
     """Draw models, DAGs, a cluster, a placement, shares and a trace.
 
-    With `ties`, times are often multiples of 0.5, so that many events fall on one instant. What
+    With `steps`, some nodes need no GPU, some edges carry nothing, and some requests are turns of
+    sessions. With `ties`, times are often multiples of 0.5, so that many events fall on one instant. What
     only time slicing knows is drawn apart, so that both kinds of sharing run the same cases.
     """
     rng = np.random.default_rng(seed)
@@ -96,7 +98,7 @@ def random_case(
         prefill = float(more.choice([0.0, 0.25, 1.0]))
         details = {"gpu_fraction": fraction, "prefill_time_s": prefill}
         models.append(model(f"m{m}", gpus, tuple(slowdown.tolist()), **details))
-    steps = np.random.default_rng([seed, 2])
+    apart = np.random.default_rng([seed, 2])
     workflows = []
     for w in range(int(rng.integers(1, 4))):
         nodes = int(rng.integers(1, 6))
@@ -114,15 +116,15 @@ def random_case(
                 ),
             )
         )
-    if steps.random() < 0.3:  # some nodes need no GPU, and some edges carry nothing
+    if steps and apart.random() < 0.4:  # some nodes need no GPU, and some edges carry nothing
         models.append(replace(model("step"), gpus_required=0))
         workflows = [
             replace(
                 w,
                 nodes=tuple(
-                    replace(n, model=n_models) if steps.random() < 0.3 else n for n in w.nodes
+                    replace(n, model=n_models) if apart.random() < 0.3 else n for n in w.nodes
                 ),
-                edges=tuple(replace(e, carries=bool(steps.random() < 0.8)) for e in w.edges),
+                edges=tuple(replace(e, carries=bool(apart.random() < 0.8)) for e in w.edges),
             )
             for w in workflows
         ]
@@ -145,8 +147,8 @@ def random_case(
     service = rng.choice([0.0, 0.5, 1.0, 2.0], total) if grid else rng.exponential(1.0, total)
     arrival = np.cumsum(gaps)
     trace = trace_of(workload, arrival - arrival[0], workflow, service)
-    if steps.random() < 0.5:
-        trace = replace(trace, sessions=steps.integers(-1, 4, count))
+    if steps and apart.random() < 0.5:
+        trace = replace(trace, sessions=apart.integers(-1, 4, count))
     routing = tuple(_random_shares(rng, workload, w, placement) for w in workload.workflows)
     if more.random() < 0.5:
         part = np.where(more.random(total) < 0.5, np.nan, more.random(total))
@@ -225,9 +227,15 @@ def crowded_case(seed: int) -> Case:
 
 
 def run_case(
-    seed: int, policy: str, engine: str, sharing: SharingMode = "time-sliced", **more: object
+    seed: int,
+    policy: str,
+    engine: str,
+    sharing: SharingMode = "time-sliced",
+    *,
+    steps: bool = False,
+    **more: object,
 ) -> RunResult:
-    case = random_case(seed, sharing=sharing)
+    case = random_case(seed, sharing=sharing, steps=steps)
     return simulate_placement(
         case.workload,
         case.trace,

@@ -40,7 +40,8 @@ def test_the_engines_agree_to_the_last_bit(policy: str, block: int, sharing: Sha
     """Both engines give every execution the same replica and times, over 9,600 random runs."""
     for seed in range(block * PER_BLOCK, (block + 1) * PER_BLOCK):
         one, other = (
-            run_case(seed, policy, engine, sharing) for engine in ("reference", "compiled")
+            run_case(seed, policy, engine, sharing, steps=bool(seed % 2))
+            for engine in ("reference", "compiled")
         )
         assert_same(one, other)
 

@@ -60,7 +60,8 @@ def test_an_independent_model_agrees_event_for_event(
     for seed in range(FIRST + block * SEEDS, FIRST + (block + 1) * SEEDS):
         # What ends at one instant by the definition need not do so after rounding: paces are no
         # binary fractions. So time slices get cases in which nothing is meant to.
-        case = random_case(seed, sharing=sharing, ties=serial, requests=40 if serial else 20)
+        requests = 40 if serial else 20
+        case = random_case(seed, sharing=sharing, ties=serial, requests=requests, steps=True)
         sliced += compared(case, policy, f"seed {seed}").problem.sliced
     assert serial == (sliced == 0)
     assert serial or sliced > SEEDS / 4

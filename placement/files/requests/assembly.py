@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from placement.files.input_schema import MAX_SECONDS
+from placement.files.network_entry import MAX_SECONDS
 from placement.files.requests.batch import PREFILLS, TIMES, Batch
 from placement.files.requests.steps import Steps, Variants, of_config, session_numbers, times_of
 from placement.files.requests.timestamps import Clock

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from placement.files.input_schema import MAX_SECONDS
+from placement.files.network_entry import MAX_SECONDS
 from placement.files.requests.batch import TIMES
 from placement.problem.cluster import FloatArray
 from placement.support.equality import ByContent

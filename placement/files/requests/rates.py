@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from placement.files.base_entry import Entry, Identifier
-from placement.files.input_schema import MAX_SECONDS, Seconds
+from placement.files.network_entry import MAX_SECONDS, Seconds
 from placement.files.schema_faults import check_shape
 from placement.files.syntax.document import Document, PlacedFault, raise_faults
 from placement.problem.cluster import FloatArray

@@ -56,9 +56,9 @@ FAULTS: list[tuple[str, Change, str, tuple[str, ...]]] = [
     ),
     (
         "no GPUs",
-        model("writer", gpus_required=0),
+        model("writer", gpus_required=-1),
         "models.writer.gpus_required",
-        ("is 0", "at least 1"),
+        ("is -1", "at least 0"),
     ),
     (
         "half a GPU",

@@ -22,7 +22,7 @@ KINDS: dict[str, pl.Series] = {
     "text": pl.Series(["r1", "r2"]),
     "stamps": pl.Series(["2026-01-01T00:00:00", "2026-01-01T00:00:01"]),
     "flows": pl.Series(["sketch", "sketch"]),
-    "json": pl.Series(['{"draw": 1.5}', '{"draw": null}']),
+    "json": pl.Series(['{"draw": 1.5}', '{"draw": 2}']),
     "broken json": pl.Series(["{", "]"]),
     "holes": pl.Series(["sketch", None]),
     "null": pl.Series([None, None]),
