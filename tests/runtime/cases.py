@@ -83,8 +83,9 @@ def random_case(
     """Draw models, DAGs, a cluster, a placement, shares and a trace.
 
     With `steps`, some nodes need no GPU, some edges carry nothing, and some requests are turns of
-    sessions. With `ties`, times are often multiples of 0.5, so that many events fall on one instant. What
-    only time slicing knows is drawn apart, so that both kinds of sharing run the same cases.
+    sessions. With `ties`, times are often multiples of 0.5, so that many events fall on one
+    instant. What only time slicing knows is drawn apart, so that both kinds of sharing run the
+    same cases.
     """
     rng = np.random.default_rng(seed)
     more = np.random.default_rng([seed, 1])
