@@ -27,7 +27,14 @@ from placement.solver.milp import SolverSettings
 
 
 def missing_models(placement: Placement, workload: Workload, trace: Trace) -> list[str]:
-    """Ids of the models that a trace calls and a placement does not hold."""
+    """Ids of the models that a trace calls and a placement does not hold.
+
+    Parameters
+    ----------
+    placement : Placement
+    workload : Workload
+    trace : Trace
+    """
     used = build_instance(workload, trace, Cluster.homogeneous(1)).used_models
     return [workload.models[m].id for m in used if m not in set(placement.model.tolist())]
 

@@ -158,7 +158,16 @@ class SwitchingGpus(KnownEnds):
         self.expect(self.serve(execution, now_s), execution)
 
     def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
-        """Take note of a step that needs no GPU, and of when it will have ended."""
+        """Take note of a step that needs no GPU.
+
+        Parameters
+        ----------
+        execution : int
+        now_s : float
+            When it begins.
+        end_s : float
+            When it will have ended.
+        """
         self.ready_s[execution] = self.start_s[execution] = now_s
         self.end_s[execution] = end_s
 

@@ -19,6 +19,15 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.files.base_entry": (
         ("placement.files.test_rules_file", "test_docs"), "the base of every schema",
     ),
+    "placement.files.network_entry": (
+        ("placement.files.test_cluster_file",), "part of the cluster file",
+    ),
+    "placement.files.placement_file": (
+        ("placement.test_own_placement",), "a placement is read to be made a plan",
+    ),
+    "placement.files.requests.steps": (
+        ("placement.problem.test_variants",), "what ran is seen in the variants that are read",
+    ),
     "placement.files.domains": (
         ("placement.files.test_rules_file", "placement.files.test_cluster_file"),
         "groups of GPUs as files state them",

@@ -14,7 +14,7 @@ from dataclasses import replace
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Node, Workflow, Workload
 
-LONGEST_NAME = 200
+LONGEST_LABEL = 200
 
 
 def variant(workflow: Workflow, times: Sequence[int]) -> Workflow:
@@ -62,7 +62,7 @@ def variant(workflow: Workflow, times: Sequence[int]) -> Workflow:
         for node, n in zip(workflow.nodes, times, strict=True)
         if n != 1
     )
-    if len(label) > LONGEST_NAME:
+    if len(label) > LONGEST_LABEL:
         label = hashlib.sha256(label.encode()).hexdigest()[:12]
     name = f"{workflow.id} ({label})"
     return Workflow(name, name, tuple(nodes), tuple(edges), base=workflow.id)

@@ -100,9 +100,16 @@ class Scaled:
     def keep_company(
         self, program: Program, t: int, held: Mapping[int, Sequence[tuple[int, float]]]
     ) -> None:
-        """Rows on which models stand on one server: columns of the replicas of each.
+        """Rows on which models stand on one server.
 
-        No row where a model does not fit: that only weakens what is proven.
+        Parameters
+        ----------
+        program : Program
+            Takes the rows.
+        t : int
+            Type of the server.
+        held : mapping of int to terms
+            Columns of the replicas of each model that fits.
         """
         for a, b in self.instance.company.apart:
             if held.get(a) and held.get(b):

@@ -67,7 +67,16 @@ class Station(Protocol):
         ...
 
     def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
-        """Take note of a step that needs no GPU, and of when it will have ended."""
+        """Take note of a step that needs no GPU.
+
+        Parameters
+        ----------
+        execution : int
+        now_s : float
+            When it begins.
+        end_s : float
+            When it will have ended.
+        """
         ...
 
 

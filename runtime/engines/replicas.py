@@ -73,7 +73,16 @@ class Replicas:
         return data_s
 
     def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
-        """Take note of a step that needs no GPU, and of when it will have ended."""
+        """Take note of a step that needs no GPU.
+
+        Parameters
+        ----------
+        execution : int
+        now_s : float
+            When it begins.
+        end_s : float
+            When it will have ended.
+        """
         self.replica[execution] = self.problem.n_replicas - 1
         self.ready[execution] = self.start[execution] = now_s
         self.end_s[execution] = end_s

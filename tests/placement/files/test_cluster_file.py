@@ -8,6 +8,7 @@ import pytest
 
 from placement.files.cluster_file import check_fits, read_cluster, write_cluster
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
+from placement.problem.space import all_rooms_gb
 from placement.support.faults import InputError
 from tests.placement.files.cases import CLUSTER, Change, changed, line_of, workload, write_document
 
@@ -129,3 +130,30 @@ def test_models_larger_than_any_server_are_named_together(tmp_path: Path) -> Non
     check_fits("config.json", flows, cluster, [2])
     with pytest.raises(InputError, match=r"the GPUs have 1e-308 GB; use GPUs of 20\.5 GB"):
         check_fits("config.json", flows, Cluster.homogeneous(4, 1, 1e-308), [1])
+
+
+def test_a_network_may_be_named(tmp_path: Path) -> None:
+    """A profile between servers and NVLink inside; what is stated beside it counts more."""
+    types = {"a": {"count": 2, "gpus": 1}}
+    network = {"profile": "rdma-100", "inter_server": {"profile": "tcp-25", "latency_s": 0.5}}
+    path = write_document(tmp_path / "c.yaml", {"server_types": types, "network": network})
+    wires = read_cluster(path).network
+    assert wires.intra_bandwidth_gb_per_s == 450.0
+    assert (wires.inter_latency_s, wires.inter_bandwidth_gb_per_s) == (0.5, 3.125)
+    path = write_document(
+        tmp_path / "d.yaml", {"server_types": types, "network": {"profile": "rdma-400"}}
+    )
+    assert read_cluster(path).network.inter_bandwidth_gb_per_s == 50.0
+
+
+def test_cards_of_a_server_may_differ(tmp_path: Path) -> None:
+    """A list is the memory of each GPU, read and written; one number too few is a fault."""
+    types = {"box": {"count": 1, "gpus": 2, "gpu_memory_gb": [48, 16]}}
+    cluster = read_cluster(write_document(tmp_path / "c.yaml", {"server_types": types}))
+    assert cluster.server_types[0].memories_gb == (48.0, 16.0)
+    write_cluster(tmp_path / "again.json", cluster)
+    assert read_cluster(tmp_path / "again.json") == cluster
+    assert all_rooms_gb(cluster) == pytest.approx([48.0, 16.0], rel=1e-5)
+    types["box"]["gpu_memory_gb"] = [48]
+    with pytest.raises(InputError, match="has 1 numbers, and the servers have 2 GPUs"):
+        read_cluster(write_document(tmp_path / "c.yaml", {"server_types": types}))

@@ -5,14 +5,23 @@ from typing import Any
 
 import pytest
 
-from placement.files.rules_file import read_rules
+from placement.files.config_file import build_model
+from placement.files.input_schema import ModelEntry
+from placement.files.rules_file import check_config_rules, read_rules
 from placement.problem.cluster import Cluster
 from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.placement_rules import PlacementRules
+from placement.problem.server_kinds import apply_rules
+from placement.problem.workload import Workload
 from placement.support.faults import InputError
 from tests.placement.files.cases import workload, write_document
 
 CLUSTER = Cluster.homogeneous(7, 4)
+
+PLAIN: dict[str, Any] = {
+    "name": "m", "memory_gb": 8, "gpus_required": 1, "load_time_seconds": 1,
+    "inference_time_mean": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
@@ -101,3 +110,32 @@ def test_a_fault_names_file_key_line_and_remedy(
     text = str(caught.value)
     assert words in text
     assert f"{path}: {key} (line " in text
+
+
+@pytest.mark.parametrize(
+    ("rules", "wrong"),
+    [
+        ({"pinned": [{"server": 9, "gpus": [0]}]}, "the cluster has"),
+        ({"pinned": [99]}, "the cluster has"),
+        ({"apart_from": ["nobody"]}, "is no model of the config"),
+        ({"together_with": ["m"]}, "itself"),
+        ({"spread": 99}, "is 99, and the cluster has"),
+    ],
+)
+def test_rules_of_the_config_are_held_against_the_cluster(
+    rules: dict[str, Any], wrong: str
+) -> None:
+    """What they name and there is not is a sentence about the config."""
+    model = build_model("m", ModelEntry(**{**PLAIN, **rules}))
+    workload = Workload((model,), ())
+    with pytest.raises(InputError, match=wrong) as found:
+        check_config_rules("c.yaml", workload, Cluster.homogeneous(4, 2))
+    assert str(found.value).startswith("c.yaml: models.m.")
+
+
+def test_pins_may_count_through_the_cluster() -> None:
+    """GPU 3 of the cluster is GPU 1 of server 1."""
+    model = build_model("m", ModelEntry(**{**PLAIN, "pinned": [3]}))
+    rules = PlacementRules(models={"m": model.rules})
+    applied = apply_rules(Cluster.homogeneous(4, 2), rules)
+    assert [t.pinned for t in applied.server_types] == [(), (("m", 1),)]
