@@ -80,7 +80,14 @@ def _check_pins(value: Any) -> Any:
     return [{"gpus": value}] if numbers else value
 
 
-Pins = Annotated[list[Pin], BeforeValidator(_check_pins)]
+ClusterGpu = Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]
+Pins = Annotated[
+    list[Pin],
+    BeforeValidator(
+        _check_pins,
+        json_schema_input_type=list[Pin] | Annotated[list[ClusterGpu], Field(min_length=1)],
+    ),
+]
 
 
 class ModelRulesEntry(Entry):
