@@ -40,6 +40,7 @@ from cli.scenarios import (
 )
 from cli.simulated_headroom import begin_compiling, doubts, with_headroom
 from cli.solve_step import Repeatable, next_step
+from cli.survival import Survival, check_survival, claim, solve_for_losses, survive_option
 from cli.until_borne import Attempt, check_goes_with, until_borne
 from cli.waiting import SolveProgress
 from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATED_HEADROOM
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(Repeatable, Headroom, Earlier, Scenarios, Shown):
+class Asked(Repeatable, Headroom, Survival, Earlier, Scenarios, Shown):
     """What `gswarm-place solve` was asked for."""
 
     method: Method
@@ -155,6 +156,7 @@ class Asked(Repeatable, Headroom, Earlier, Scenarios, Shown):
     show_default=True,
     help="The plan (YAML or JSON).",
 )
+@survive_option
 @earlier_options
 @click.option(
     "--force", is_flag=True, help="Replace a plan of other inputs without a question or a word."
@@ -226,16 +228,16 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         )
     params = DEFAULTS if asked.params is None else read_params(asked.params)
     cluster = asked.cluster()
-    earlier = read_earlier(
-        asked,
-        cluster,
-        refine=asked.refine is not None,
-        allow_partial=asked.allow_partial,
-        method=asked.method != "ilp",
-        windows=asked.windows is not None,
-        scenarios=bool(asked.scenarios),
-        until_borne=asked.until_borne,
+    clashes = {
+        "refine": asked.refine is not None,
+        "allow_partial": asked.allow_partial,
+        "scenarios": several,
+        "until_borne": asked.until_borne,
+    }
+    check_survival(
+        asked, mode=asked.mode == "offline", max_moves=asked.max_moves is not None, **clashes
     )
+    earlier = read_earlier(asked, cluster, method=asked.method != "ilp", **clashes)
     workload, trace = load_inputs(asked.config, asked.requests)
     check_config_rules(asked.config, workload, cluster)
     rules = Rules(
@@ -287,6 +289,8 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
             )
             result = outcome.result
             extra["scenarios"] = scenario_summary(outcome, [name for name, _ in named])
+        elif asked.survive is not None:
+            result, extra["survive"] = solve_for_losses(instance, solve_options, progress, budget)
         else:
             result = solve_instance(instance, solve_options, progress=progress, budget=free)
     # What comes of the limit is for the headroom: refining has a limit of its own.
@@ -320,6 +324,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         end.stops(limit)
         if earlier is not None:
             result, plan = follow(earlier, plan, result, asked, workload, limit)
+        plan = claim(plan, extra.get("survive"))
         return result, (with_headroom(plan, workload, trace, limit) if borne else plan), limit
 
     result, plan, left = planned(result, rest)

@@ -9,6 +9,7 @@ import click
 
 from cli.refine import show_refinement
 from cli.scenarios import show_scenarios
+from cli.survival import show_price
 from placement.problem.names import SIMULATED_HEADROOM
 from placement.support.equality import ByContent
 from placement.support.escaping import visible
@@ -112,6 +113,8 @@ def show_solved(
     console.print(f"written to {terminal.plain(output)}")
     if "refined" in extra:
         show_refinement(extra["refined"])
+    if "survive" in extra:
+        show_price(extra["survive"])
     if "migration" in extra:
         click.echo(f"from {visible(earlier or '')}: {extra['migration']['headline']}")
     if "scenarios" in extra:

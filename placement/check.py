@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 
 from placement.problem.instance import build_instance
+from placement.problem.names import LOAD_AFTER_LOSS
 from placement.problem.outcome import (
     OPTIMAL_GAP,
     Status,
@@ -22,6 +23,8 @@ from placement.problem.trace import Trace
 from placement.problem.variants import as_run
 from placement.problem.violations import violations
 from placement.problem.workload import Workload
+from placement.programs.after_loss import losses
+from placement.solver.milp import SolverSettings
 
 GAP_TOLERANCE = 1e-9
 """Slack of a gap against the objective and bound that are stated with it."""
@@ -61,10 +64,28 @@ def check(plan: Plan, workload: Workload | None = None, trace: Trace | None = No
 def check_plan(plan: Plan) -> list[str]:
     """Verify memory, blocks, sharing, flows, loads, and that every figure stated follows.
 
-    No solver is needed. An empty list means that the plan holds.
+    No solver is needed, but for a plan that claims to survive the loss of a server: a linear
+    program routes what is left, and the loads are judged as those of the plan. An empty list means
+    that the plan holds.
     """
     changed = [] if plan.intact else ["digest: the file was changed after it was written"]
-    return changed + (_service_faults(plan) or _figure_faults(plan))
+    return changed + (_service_faults(plan) or [*_figure_faults(plan), *_survival_faults(plan)])
+
+
+def _survival_faults(plan: Plan) -> list[str]:
+    """The load that is stated for the worst loss, against every loss routed anew."""
+    stated = plan.expected.get(LOAD_AFTER_LOSS)
+    if stated is None:
+        return []
+    worst = losses(plan.instance, plan.placement, SolverSettings())[0]
+    if worst.rest is None:
+        return [f"expected: without server {worst.server} a model that is used has no replica left"]
+    found = f"without server {worst.server} some GPU has to be busy {worst.load:.6g} of the time"
+    if not worst.borne:
+        return [f"expected: the plan does not survive: {found}"]
+    if stated < worst.load * (1 - TOLERANCE):
+        return [f"expected: {LOAD_AFTER_LOSS} is stated as {stated:.6g}; {found}"]
+    return []
 
 
 def _service_faults(plan: Plan) -> list[str]:

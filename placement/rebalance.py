@@ -7,24 +7,18 @@ loaded costs seconds and bandwidth. So plans are sought that need no more than s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from placement.improve.few_moves import Within, best_within
 from placement.migration import check_same_cluster
 from placement.problem.instance import Instance
-from placement.problem.outcome import (
-    Infeasible,
-    SolveResult,
-    earned_status,
-    relative_gap,
-)
+from placement.problem.outcome import Infeasible, SolveResult
 from placement.problem.plan import Plan
-from placement.problem.solution import Placement, evaluate
+from placement.problem.solution import Placement
 from placement.problem.space import starts
 from placement.programs.move_limit import MoveLimit
-from placement.solve import NO_BOUND
+from placement.restatement import restated
 from placement.solver.budget import Budget
 
 
@@ -112,31 +106,7 @@ def within_moves(
 
 def _offer(best: SolveResult, found: Within, most: int) -> Offer:
     """State what is known of a plan within a limit."""
-    evaluation = evaluate(found.instance, found.solution)
-    worth, certificate = evaluation.objective, best.certificate
-    capped_alike = found.instance.load_cap <= certificate.load_cap * (1 + 1e-9)
-    bound = max(worth, certificate.best_bound if capped_alike else 1.0)
-    gap = relative_gap(worth, bound)
-    same_cap = math.isclose(found.instance.load_cap, certificate.load_cap, rel_tol=1e-9)
-    certificate = replace(
-        certificate,
-        status=earned_status("ilp", gap, best.options.gap, "refined"),
-        method="ilp",
-        objective=worth,
-        best_bound=bound if same_cap else 1.0,
-        gap=relative_gap(worth, bound if same_cap else 1.0),
-        load_cap=found.instance.load_cap,
-    )
-    if not same_cap:
-        certificate = replace(certificate, status="refined", proof=NO_BOUND, duals=None)
-    result = replace(
-        best,
-        instance=found.instance,
-        solution=found.solution,
-        evaluation=evaluation,
-        certificate=certificate,
-    )
-    return Offer(most, found.moves, result, found.bound)
+    return Offer(most, found.moves, restated(best, found.instance, found.solution), found.bound)
 
 
 def offers(

@@ -183,6 +183,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.improve.few_moves": (
         ("placement.test_rebalance",), "the best within a limit, against brute force",
     ),
+    "placement.programs.after_loss": (("placement.test_survive",), "losses against brute force"),
+    "placement.restatement": (
+        ("placement.test_rebalance", "placement.test_survive"), "plans that check passes",
+    ),
     "placement.programs.move_limit": (("placement.test_rebalance",), "one row of that search"),
     "placement.programs.demands": (
         ("placement.test_robust",), "several demands against brute force",

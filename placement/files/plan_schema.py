@@ -184,7 +184,8 @@ class PlanDocument(Entry):
     expected: dict[str, float | None] = Field(
         description="metrics at the trace's mean rates: server_efficiency, edge_locality, csc_rate "
         "(crossings a request), max_utilization, headroom (null: nothing is ever busy), "
-        "headroom_simulated where it was found"
+        "headroom_simulated where it was found, load_after_loss (of the busiest GPU, routed anew "
+        "after the worst loss of a server) where that was asked for"
     )
     certificate: dict[str, Any] = Field(
         description="objective, best_bound, gap, why the bound is valid, and what proves it anew"

@@ -54,3 +54,6 @@ SCORED: Method = "selective-replication"
 
 SIMULATED_HEADROOM = "headroom_simulated"
 """What plan and JSON call the headroom that the simulation bears out."""
+
+LOAD_AFTER_LOSS = "load_after_loss"
+"""The same of the load of the busiest GPU after the worst loss of a server, routed anew."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.instance import Instance
-from placement.problem.names import SIMULATED_HEADROOM, Mode, Objective
+from placement.problem.names import LOAD_AFTER_LOSS, SIMULATED_HEADROOM, Mode, Objective
 from placement.problem.outcome import Certificate, SolveResult
 from placement.problem.solution import (
     Evaluation,
@@ -157,6 +157,9 @@ class Plan(ByContent, Described):
                 f"{counted(cluster.n_servers, 'server')}",
             ),
         ]
+        if LOAD_AFTER_LOSS in expected:
+            after = percent(expected[LOAD_AFTER_LOSS])
+            facts.append(("after the worst loss", f"{after} on the busiest GPU, routed anew"))
         if certificate.seconds is not None:
             facts.append(("solved in", f"{certificate.seconds:.1f} s by {certificate.method}"))
         parts = self.search_params.items()
