@@ -24,6 +24,10 @@ from placement.problem.variants import as_run
 from placement.problem.workload import Edge, Workload
 from placement.support.equality import ByContent
 
+LIGHT = 1e-6
+"""Busy fraction, over the least mean load that any plan has, below which a replica counts as idle:
+leaving it out moves the load of a GPU by no more, and solvers leave as much where there is none."""
+
 
 @dataclass(frozen=True, eq=False)
 class WorkflowDemand(ByContent):
@@ -179,10 +183,31 @@ class Instance(ByContent):
         power = sum(t.count * t.usable_gpus * t.speed for t in self.cluster.server_types)
         return float(self.offered_load.sum()) / power
 
+    @cached_property
+    def weightless(self) -> frozenset[int]:
+        """Models of which a replica serves some node though it stays idle: the calls take no time.
+
+        Those that never have work are not among them: of theirs nobody asks how many stand.
+        """
+        speed = max((t.speed for t in self.cluster.server_types), default=1.0)
+        least = LIGHT * self.load_floor * speed
+        flows = [self.workflows[w] for w in self.active_workflows]
+        return frozenset(
+            int(m)
+            for flow in flows
+            for m, work_s in zip(flow.node_model, flow.work_s, strict=True)
+            if flow.rate * work_s <= least < self.model_work[m]
+        )
+
     @property
     def idle_are_spare(self) -> bool:
-        """Whether a plan stays one without its idle replicas: no rule and no other demand asks."""
+        """Whether a plan is worth the same without its idle replicas.
+
+        No rule and no other demand asks for them, and no node is served by one that has no work.
+        """
         wanted = self.requirements
+        if self.weightless:
+            return False
         if self.company.asks:
             return False  # an idle one may be the company that another needs
         return wanted is None or not ((wanted.least > 1).any() or (wanted.spread > 1).any())

@@ -26,12 +26,8 @@ import numpy as np
 
 from placement.problem.cluster import FloatArray, GpuSharing, IntArray, ServerType
 from placement.problem.gpu_sharing import paces
-from placement.problem.instance import Instance
+from placement.problem.instance import LIGHT, Instance
 from placement.problem.space import BoolArray, largest_room_gb
-
-LIGHT = 1e-6
-"""Busy fraction, over the least mean load that any plan has, below which a replica counts as idle:
-leaving it out moves the load of a GPU by no more, and solvers leave as much where there is none."""
 
 MOST_TOGETHER = 24
 """Replicas on a GPU beyond which their paces are no longer worked out, but bounded."""

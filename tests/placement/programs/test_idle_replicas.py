@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.solution import Flows, Placement, Solution
+from placement.problem.outcome import SolveOptions
+from placement.problem.solution import Flows, Placement, Solution, evaluate
 from placement.problem.violations import violations
 from placement.programs.idle_replicas import carries, loaded_placement, may_carry
 from placement.programs.routing import balance_routing, best_routing
+from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
 from tests.placement.oracle import EVEN
 
@@ -72,3 +75,29 @@ def test_a_model_keeps_its_replicas_where_none_has_load() -> None:
     assert kept.model.tolist() == [0, 1]
     serial = replace(instance, cluster=replace(instance.cluster, sharing=GpuSharing("serial")))
     assert loaded_placement(serial, solution) is solution.placement
+
+
+def test_no_bound_forbids_an_idle_replica_that_serves_calls_without_time() -> None:
+    """It costs the GPU nothing, and keeps on one server what would cross: that plan is attained.
+
+    Two servers of a GPU that two loaded replicas keep half of. `a` works 0.7 alone; beside `b`,
+    which works 0.7 too, it only answers calls that take no time.
+    """
+    flows = (
+        WorkflowDemand("w", 1.0, np.array([0]), np.array([0.7]), np.zeros((0, 2), np.int64)),
+        WorkflowDemand("v", 1.0, np.array([1, 0]), np.array([0.7, 0.0]), np.array([[0, 1]])),
+    )
+    cluster = Cluster((ServerType("s", 2, 1, 80.0),), sharing=GpuSharing(efficiency=(0.5,)))
+    ones = np.ones(2, dtype=np.int64)
+    instance = Instance(("a", "b"), ones, np.full(2, 30.0), flows, cluster)
+    where = Placement.sorted([0, 1, 0], [0, 1, 1], [0, 0, 0])
+    workflow, node, server = np.array([[0, 0, 0], [1, 0, 1], [1, 1, 1]]).T
+    rates = Flows(workflow, node, server, np.ones(3))
+    load = np.where(where.server == 0, 0.7, np.where(where.model == 1, 0.7, 0.0))
+    plan = Solution(where, rates, load)
+    assert violations(instance, plan) == []
+    worth = evaluate(instance, plan).objective
+    assert worth == pytest.approx(1.0)
+    for form in ("compact", "patterns"):
+        found = solve_instance(instance, SolveOptions(form=form, threads=1))  # type: ignore[arg-type]
+        assert found.certificate.best_bound >= worth - 1e-9, form
