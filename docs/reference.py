@@ -87,7 +87,8 @@ def _table(heading: str, part: Schema) -> str:
         elif field.get("default") in (None, [], {}) or isinstance(field["default"], dict):
             need = "no"
         else:
-            need = f"no ({field['default']:g})"
+            default = field["default"]
+            need = f"no ({default if isinstance(default, str) else format(default, 'g')})"
         lines.append(f"| `{name}` | {_type(field)} | {need} | {field['description']} |")
     return "\n".join(lines) + "\n"
 

@@ -43,6 +43,7 @@ NAV: dict[str, dict[str, str]] = {
     },
     "Explanation": {
         "The model": "docs/model.md",
+        "When locality matters": "docs/locality.md",
         "The certificate": "docs/certificate.md",
         "The simulator": "docs/simulator.md",
         "Calibration": "docs/calibration.md",

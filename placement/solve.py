@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from placement.heuristics.selective_replication import Score
+from placement.packing import packed
 from placement.patterns import solve_patterns
 from placement.portfolio.preparation import Start, best_start
 from placement.portfolio.starts import (
@@ -47,6 +48,7 @@ from placement.programs.capacity import Coverage, ensure_coverage
 from placement.programs.compact import solve_compact
 from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
+from placement.programs.spare_rule import with_spares
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solver_name
 
@@ -161,6 +163,8 @@ def solve_instance(
         if progress is not None:
             progress(event)
 
+    if instance.placement_rules.pack and options.mode == "online":
+        instance = packed(instance, options, budget, lambda i, o, b: solve_instance(i, o, budget=b))
     coverage = ensure_coverage(instance, settings, budget, allow_partial=options.allow_partial)
     if not coverage.instance.active_workflows:
         raise Infeasible("no request can be served: no workflow fits the cluster")
@@ -255,7 +259,13 @@ def _solve_heuristic(
         even = balance_routing(
             instance, solution.placement, settings, least_locality=floor, budget=budget
         )
-        solution = _not_worse(instance, even, solution)
+        solution = with_spares(
+            instance,
+            _not_worse(instance, even, solution),
+            settings,
+            budget,
+            tolerance=options.balance_tolerance,
+        )
     note(Progress(options.method, budget.elapsed_s, objective, 1.0))
     outcome = FormOutcome(solution, 1.0, "heuristic", NO_BOUND)
     bottleneck = Bottleneck(min(instance.load_floor, found.upper), found.upper, solution)
@@ -287,6 +297,14 @@ def _solve_ilp(
             tolerance=options.balance_tolerance,
         )
         found = replace(found, solution=_not_worse(instance, even, found.solution))
+        spared = with_spares(
+            instance,
+            found.solution,
+            settings,
+            budget.closing(),
+            tolerance=options.balance_tolerance,
+        )
+        found = replace(found, solution=spared)
     worth = evaluate(instance, found.solution).objective
     note(Progress("done", budget.elapsed_s, worth, found.best_bound))
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)

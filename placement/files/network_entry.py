@@ -17,7 +17,7 @@ Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 
 LINKS: dict[str, tuple[float, float]] = {
     "nvlink": (2e-6, 450.0),
-    "pcie": (2e-6, 64.0),
+    "pcie": (2e-6, 63.0),
     "rdma-400": (2e-6, 50.0),
     "rdma-100": (2e-6, 12.5),
     "tcp-25": (5e-5, 3.125),

@@ -54,6 +54,8 @@ def read_rules(
         excluded_gpus=tuple((e.server, tuple(sorted(e.gpus))) for e in file.excluded_gpus),
         models={name: model_rules(entry) for name, entry in file.models.items()},
         domains=tuple((name, as_domains(groups)) for name, groups in file.domains.items()),
+        spares=file.spares,
+        pack=file.pack,
     )
     applied = apply_rules(cluster, merged_rules(workload, rules))
     if not applied.usable_gpus.any():

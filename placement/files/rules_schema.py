@@ -11,6 +11,7 @@ from placement.files.base_entry import (
     ModelRulesEntry,
     ServerGpus,
 )
+from placement.problem.names import Spares
 
 
 class RulesFile(Entry):
@@ -22,6 +23,14 @@ class RulesFile(Entry):
     domains: dict[Identifier, Domains] = Field(
         default={},
         description="by server type: groups of GPUs within which a block must stay",
+    )
+    spares: Spares = Field(
+        default="few",
+        description="replicas beyond those that cap and locality need: few, where they even the "
+        "loads; none; or fill, as many as there is memory for",
+    )
+    pack: bool = Field(
+        default=False, description="use the fewest GPUs that keep the target for the busiest one"
     )
     models: dict[Identifier, ModelRulesEntry] = Field(
         default={}, description="rules of models, by their keys in the config"

@@ -24,6 +24,9 @@ Mode = Literal["online", "offline"]
 Objective = Literal["mixed", "workflow", "edges", "cooccurrence", "traffic"]
 """What counts as local: whole workflows and edges, one of both, pairs of nodes, or seconds."""
 
+Spares = Literal["none", "few", "fill"]
+"""Spare replicas of a plan: not one, where they even the loads, or as many as fit."""
+
 Criterion = Literal["worst", "average"]
 """What of the localities under several demands is maximised."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.problem.cluster import IntArray
 from placement.problem.model_rules import ModelRules
+from placement.problem.names import Spares
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 
@@ -28,17 +29,25 @@ class PlacementRules(ByContent):
         Rules of the models by their ids.
     domains : tuple of (str, tuple of tuple of int)
         By server type: groups of GPUs within which a block must stay.
+    spares : {"few", "none", "fill"}
+        Replicas beyond those that cap and locality need: where they even the loads, not one, or as
+        many as there is memory for.
+    pack : bool
+        The fewest GPUs that keep the target are used.
     """
 
     excluded_gpus: tuple[tuple[int, tuple[int, ...]], ...] = ()
     models: Mapping[str, ModelRules] = field(default_factory=dict)
     domains: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = ()
+    spares: Spares = "few"
+    pack: bool = False
 
     @property
     def on_numbers(self) -> PlacementRules:
         """The rules on numbers of replicas: the others are in the servers, once applied."""
         models = {name: r.on_numbers for name, r in self.models.items()}
-        return PlacementRules(models={k: r for k, r in models.items() if r != ModelRules()})
+        models = {k: r for k, r in models.items() if r != ModelRules()}
+        return PlacementRules(models=models, spares=self.spares, pack=self.pack)
 
     def single(self) -> Iterator[tuple[str, str, object]]:
         """Each rule on a model: its id, the key and the value."""
@@ -57,9 +66,7 @@ class PlacementRules(ByContent):
 def merged_rules(workload: Workload, rules: PlacementRules) -> PlacementRules:
     """Rules on models of the config and of a file of rules, where the file counts more."""
     mine = {m.id: rules.models.get(m.id, ModelRules()).over(m.rules) for m in workload.models}
-    return PlacementRules(
-        rules.excluded_gpus, {k: r for k, r in mine.items() if r != ModelRules()}, rules.domains
-    )
+    return replace(rules, models={k: r for k, r in mine.items() if r != ModelRules()})
 
 
 @dataclass(frozen=True, eq=False)
