@@ -47,7 +47,6 @@ NAV: dict[str, dict[str, str]] = {
         "The certificate": "docs/certificate.md",
         "The simulator": "docs/simulator.md",
         "Calibration": "docs/calibration.md",
-        "When locality matters": "docs/locality.md",
         "When to use something else": "docs/alternatives.md",
         "From the static scheduler": "docs/static-scheduler.md",
     },
