@@ -37,6 +37,7 @@ types: $(VENV)/.test-ready
 # What is compiled once on a machine is compiled before the tests, not in several at once.
 pytest: $(VENV)/.test-ready
 	$(BIN)/python -c "from placement.heuristics.compiled_search import warm_up; warm_up()"
+	$(BIN)/python -m placement.patterns.columns.compiled_pricing
 	$(BIN)/python -m runtime.engines.warm
 	$(BIN)/python -m pytest
 

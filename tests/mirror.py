@@ -146,6 +146,19 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.patterns.joint_master": (
         ("placement.test_robust",), "several demands against brute force",
     ),
+    "placement.patterns.columns.flat_problem": (
+        ("placement.patterns.columns.test_content_value",), "what the compiled pricing runs on",
+    ),
+    "placement.patterns.columns.content_*": (
+        ("placement.patterns.columns.test_content_value",),
+        "compiled: the pool of contents is their door",
+    ),
+    "placement.patterns.columns.c*": (
+        ("placement.patterns.test_column_search",), "parts of the search, held by brute force",
+    ),
+    "placement.patterns.columns.generation": (
+        ("placement.patterns.test_column_search",), "parts of the search, held by brute force",
+    ),
     "placement.patterns.pricing.content_list": (
         ("placement.patterns.pricing.test_contents",), "contents are listed and priced together",
     ),

@@ -18,7 +18,6 @@ from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement
 from placement.solver.budget import Budget
 from placement.support import compile_beside
-from placement.support.compilation import announced
 
 WHAT = "the local search"
 
@@ -28,19 +27,11 @@ def ready(budget: Budget) -> bool:
 
     False where the budget ends first; the other process then goes on until this one ends.
     """
-    if compile_beside.loaded(warm_up):
+    in_time = (lambda: not budget.expired) if budget.limited else None
+    if compile_beside.ready(__name__, WHAT, warm_up, in_time):
         return True
-    if not budget.limited:
-        with announced(WHAT):
-            warm_up()
-        return True
-    if not compile_beside.awaited(__name__, WHAT, lambda: not budget.expired):
-        return False
-    if not compile_beside.loaded(warm_up):
-        # What the other process compiled is nowhere to be found.
-        budget.cut()
-        return False
-    return True
+    budget.cut()
+    return False
 
 
 def at_hand(budget: Budget) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from placement.params.column_params import ColumnParams
 from placement.params.heuristic_params import (
     CoverageParams,
     LocalSearchParams,
@@ -68,6 +69,8 @@ class SearchParams:
         Phases of the search over patterns: which run, and for what part of the time that is left.
     column_generation : ColumnGenerationParams
         Masters and pricing in turn, until the relaxation and the bound meet.
+    columns : ColumnParams
+        Columns of fixed rates: where models are too many for their contents to be listed.
     pricing : PricingParams
         Pricing by branch and bound, over counts or positions of the replicas of a server.
     contents : ContentParams
@@ -108,6 +111,7 @@ class SearchParams:
     beyond_cap: BeyondCapParams = field(default_factory=BeyondCapParams)
     patterns: PatternParams = field(default_factory=PatternParams)
     column_generation: ColumnGenerationParams = field(default_factory=ColumnGenerationParams)
+    columns: ColumnParams = field(default_factory=ColumnParams)
     pricing: PricingParams = field(default_factory=PricingParams)
     contents: ContentParams = field(default_factory=ContentParams)
     cuts: CutParams = field(default_factory=CutParams)

@@ -11,6 +11,7 @@ from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import Pool
+from placement.patterns.column_search import columns_apply, search_columns
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import (
@@ -145,6 +146,9 @@ def _run(search: Search) -> None:
         search.contents = listed
     else:
         search.drafts = [ContentDraft(c, pool.rows) for c in listed]
+    if not listed and columns_apply(search):
+        search_columns(search)
+        return
     search.knapsacks = knapsacks(normal, params)
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1

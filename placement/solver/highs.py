@@ -92,7 +92,7 @@ class QuietHiGHS(pulp.HiGHS):  # type: ignore[misc]
 
     def createAndConfigureSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802 - PuLP's name
         """Make a HiGHS that is silent before it is told anything else."""
-        lp.solverModel = model = _silent_highs()
+        lp.solverModel = model = silent_highs()
         model.setOptionValue("output_flag", False)
         # An absolute gap would end the search early where objectives are small.
         model.setOptionValue("mip_abs_gap", 0.0)
@@ -244,7 +244,8 @@ def _is_solved(model: highspy.Highs) -> bool:
     )
 
 
-def _silent_highs() -> highspy.Highs:
+def silent_highs() -> highspy.Highs:
+    """Make a HiGHS without its banner."""
     # The first instance prints a banner before any option can be set.
     with silenced(1):
         return highspy.Highs()  # type: ignore[no-untyped-call]

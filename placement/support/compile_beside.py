@@ -64,3 +64,29 @@ def awaited(module: str, what: str, in_time: Callable[[], bool]) -> bool:
                 return False
             time.sleep(LOOK_S)
     return True
+
+
+def ready(
+    module: str, what: str, warm_up: Callable[[], None], in_time: Callable[[], bool] | None
+) -> bool:
+    """Whether code can be called now: compiled here, or by another process while there is time.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name of the module that compiles its code when it is run.
+    what : str
+        Name of the code for whoever watches.
+    warm_up : callable
+        Calls all of it.
+    in_time : callable or None
+        Whether there is time to go on waiting; None where there always is: it is compiled here.
+    """
+    if loaded(warm_up):
+        return True
+    if in_time is None:
+        with announced(what):
+            warm_up()
+        return True
+    # What the other process compiled may be nowhere to be found.
+    return awaited(module, what, in_time) and loaded(warm_up)

@@ -1,0 +1,91 @@
+"""Parameters of the search over columns of fixed rates: annealing, masters, dives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from placement.params.ranges import (
+    Count,
+    Factor,
+    Fraction,
+    Params,
+    Part,
+    Parts,
+    Positive,
+    Whole,
+    Wholes,
+)
+
+
+@dataclass(frozen=True)
+class ColumnParams(Params):
+    """Columns of fixed rates: where models are too many for their contents to be listed.
+
+    Annealing for contents has levels: a round takes the first that finds anything.
+
+    Parameters
+    ----------
+    least_tight : float, 0 <= x <= 1
+        Part of the GPUs that whole replicas for each model's work take, above which columns of
+        fixed rates are searched: rounding then decides, and flows that stay free round badly.
+    most_nodes : int >= 0
+        Nodes of a workflow whose sets are still tabulated: the tables double with each.
+    price : float > 0
+        Cost of a server's worth of demand that a master misses, over what a mean server is worth
+        at most: far above what servers are worth, it keeps duals from what counts.
+    dearer : float >= 1
+        Factor on it while demand is missed at the end.
+    raises : int >= 0
+        Times that it is applied: there may be no way to serve all.
+    seeds : tuple of int >= 1
+        Known contents that annealing begins from, the best at the duals, by level.
+    anchored : tuple of float, 0 < x <= 1
+        Part of the models that each are held by one content more that it begins from, by level:
+        what models shared by workflows are worth is met on no way from the best contents.
+    moves : tuple of int >= 1
+        Of annealing from each, by level.
+    hot, cold : float > 0
+        Temperatures at its ends, over what a server is worth at the duals.
+    near : float, 0 <= x <= 1
+        Part of what a server is worth below which a known content is not valued.
+    most_columns : int >= 1
+        Columns of each server type that a round adds.
+    smoothing : float, 0 <= x <= 1
+        Weight of the best centre in the duals that are priced.
+    first_share, share : float, 0 < x <= 1
+        Parts of the time for the columns before the first plan, and before each later one.
+    dive_part : float, 0 < x <= 1
+        Part of the free servers that a step of a dive fixes.
+    dive_rounds : int >= 0
+        Rounds of pricing between two steps.
+    left : int >= 0
+        Servers that a dive leaves to an integer program, and that are freed of the best plan.
+    contents : int >= 1
+        Contents of least reduced cost that the program chooses from, beside those in use.
+    nodes : int >= 1
+        Its branch-and-bound nodes.
+    proposals : int >= 0
+        Programs in a row, for freed servers, that find nothing better before that ends.
+    """
+
+    least_tight: Fraction = 0.9
+    most_nodes: Whole = 10
+    price: Positive = 16.0
+    dearer: Factor = 4.0
+    raises: Whole = 3
+    seeds: Wholes = (8, 20)
+    anchored: Parts = (0.2, 1.0)
+    moves: Wholes = (300, 1_000)
+    hot: Positive = 0.3
+    cold: Positive = 2e-3
+    near: Fraction = 0.8
+    most_columns: Count = 60
+    smoothing: Fraction = 0.7
+    first_share: Part = 0.5
+    share: Part = 0.5
+    dive_part: Part = 0.1
+    dive_rounds: Whole = 4
+    left: Whole = 24
+    contents: Count = 150
+    nodes: Count = 50
+    proposals: Whole = 12

@@ -1,0 +1,225 @@
+"""The thin master: columns of fixed rates, one row a node, kept warm between rounds.
+
+    max  sum worth_j x_j - penalties
+         sum_j a_j[w,v] x_j = lambda_w           for every node
+         sum_j x_j <= count_t                     for every server type
+         rows on replica counts (`Row`)
+         sum_{j with content p} x_j >= n_p        for the contents that a dive has fixed
+
+Demand may be missed or exceeded, and counts may be missed, at prices in proportion to what they
+take of a server: they keep the duals near those that count from the first round on (du Merle et
+al., Stabilized column generation, Discrete Mathematics 194, 1999).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from placement.patterns.columns.content_pool import Column
+from placement.patterns.columns.flat_problem import FlatFlows
+from placement.patterns.duals import Duals
+from placement.patterns.master_rows import Row
+from placement.patterns.pattern import Pattern
+from placement.problem.cluster import FloatArray
+from placement.problem.instance import Instance
+from placement.solver.budget import Budget
+from placement.solver.warm_program import WarmProgram
+
+MISSED = 1e-6
+"""Part of a row's right-hand side below which it counts as kept."""
+
+
+class ColumnMaster:
+    """The program over columns of fixed rates of a normalized instance.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    rows : sequence of Row
+        On numbers of replicas.
+    price : float
+        What a server's worth of demand costs that is missed, in the program's objective.
+    """
+
+    def __init__(
+        self, instance: Instance, flows: FlatFlows, rows: Sequence[Row], price: float
+    ) -> None:
+        self.instance, self.flows, self.rows = instance, flows, tuple(rows)
+        types = instance.cluster.server_types
+        self._nodes, self._types = len(flows.node_model), len(types)
+        first = self._nodes + self._types
+        demand = flows.rate[flows.node_flow]
+        infinite = np.inf
+        lower, upper = [demand, np.full(self._types, -infinite)], [demand]
+        upper.append(np.array([float(t.count) for t in types]))
+        limits = np.array([row.limit for row in self.rows])
+        least = np.array([row.at_least for row in self.rows], dtype=np.bool_)
+        lower.append(np.where(least, limits, -infinite))
+        upper.append(np.where(least, infinite, limits))
+        self.program = WarmProgram(np.concatenate(lower), np.concatenate(upper))
+        self.columns: list[Column | None] = []
+        self._known: set[tuple[Pattern, bytes, bytes]] = set()
+        self._of: dict[Pattern, list[int]] = defaultdict(list)
+        self.fixed: dict[Pattern, int] = {}
+        self._fixing: dict[Pattern, int] = {}
+        gpus = max(t.gpus for t in types)
+        fastest = max(t.speed for t in types)
+        k = flows.gpus_required
+        takes = flows.node_work * k[flows.node_model] / (instance.load_cap * gpus * fastest)
+        flow_of_part = np.repeat(np.arange(len(flows.rate)), np.diff(flows.part_ptr))
+        whole = np.bincount(flow_of_part, flows.part_worth, len(flows.rate)).astype(np.float64)
+        self._plain = np.concatenate([whole[flows.node_flow], np.zeros(len(self.rows))])
+        self._scaled = np.concatenate(
+            [takes, [float(k[row.models[0]]) / gpus for row in self.rows]]
+        )
+        counts = np.arange(first, first + len(self.rows))
+        short = [(np.array([r]), np.ones(1)) for r in range(self._nodes)]
+        short += [
+            (np.array([r]), np.array([1.0 if row.at_least else -1.0]))
+            for r, row in zip(counts, self.rows, strict=True)
+        ]
+        self.price = price
+        self._short = np.array(self.program.add_columns(-self._penalty(), short))
+        self.columns += [None] * len(short)
+        over = [(np.array([r]), -np.ones(1)) for r in range(self._nodes)]
+        self.program.add_columns(-whole[flows.node_flow], over)
+        self.columns += [None] * len(over)
+        self.penalties = len(self.columns)
+
+    def _penalty(self) -> FloatArray:
+        return self._plain + self.price * self._scaled
+
+    def raise_price(self, factor: float) -> None:
+        """Have what is missed cost more."""
+        self.price *= factor
+        self.program.change_costs(self._short, -self._penalty())
+
+    def add(self, columns: Iterable[Column]) -> int:
+        """Take columns; how many of them were new."""
+        new: list[Column] = []
+        for column in columns:
+            key = column.pattern, column.node.tobytes(), np.round(column.rate, 9).tobytes()
+            if key not in self._known:
+                self._known.add(key)
+                new.append(column)
+        if not new:
+            return 0
+        terms = []
+        for column in new:
+            kind = column.pattern.kind
+            rows = [*column.node.tolist(), self._nodes + kind]
+            values = [*column.rate.tolist(), 1.0]
+            for r, row in enumerate(self.rows):
+                c = (
+                    row.coefficient(column.pattern)
+                    if row.models[0] in column.pattern.models
+                    else 0.0
+                )
+                if c:
+                    rows.append(self._nodes + self._types + r)
+                    values.append(c)
+            if column.pattern in self._fixing:
+                rows.append(self._fixing[column.pattern])
+                values.append(1.0)
+            terms.append((np.array(rows), np.array(values)))
+        numbers = self.program.add_columns(np.array([c.worth for c in new]), terms)
+        for number, column in zip(numbers, new, strict=True):
+            self.columns.append(column)
+            self._of[column.pattern].append(number)
+        return len(new)
+
+    def fix(self, pattern: Pattern, n: int) -> None:
+        """Have at least so many servers hold a content, whatever their rates."""
+        self.fixed[pattern] = n
+        if pattern in self._fixing:
+            self.program.at_least(self._fixing[pattern], float(n))
+        else:
+            mine = np.array(self._of[pattern])
+            self._fixing[pattern] = self.program.add_row(float(n), mine, np.ones(len(mine)))
+
+    def release(self) -> None:
+        """Fix nothing any more."""
+        for pattern in self.fixed:
+            self.program.at_least(self._fixing[pattern], 0.0)
+        self.fixed = {}
+
+    def solve(self, budget: Budget) -> bool:
+        """Solve; False where the time ended before."""
+        return self.program.solve(budget)
+
+    @property
+    def locality(self) -> float:
+        """Of the last solve; what is missed counts against it."""
+        value = self.program.value / self.instance.cluster.n_servers
+        return value + self.instance.locality_constant
+
+    @property
+    def missed(self) -> float:
+        """How much of its rows the last solve misses."""
+        return float(np.abs(self.program.point[: self.penalties]).sum())
+
+    @property
+    def demand(self) -> FloatArray:
+        """Multipliers of the demand rows, shape (N,)."""
+        return self.program.duals[: self._nodes]
+
+    @property
+    def servers(self) -> FloatArray:
+        """Multipliers of the server types, shape (T,)."""
+        return self.program.duals[self._nodes : self._nodes + self._types]
+
+    @property
+    def counts(self) -> FloatArray:
+        """Multipliers of the rows on numbers of replicas, each of the right sign."""
+        first = self._nodes + self._types
+        duals = self.program.duals[first : first + len(self.rows)]
+        return np.array([r.signed(mu) for r, mu in zip(self.rows, duals, strict=True)])
+
+    def holding(self, pattern: Pattern) -> float:
+        """Multiplier of a content that is fixed."""
+        row = self._fixing.get(pattern)
+        return 0.0 if row is None else float(self.program.duals[row])
+
+    def promising(self, count: int) -> list[Pattern]:
+        """Contents of least reduced cost at the last solve, the best first."""
+        best: dict[Pattern, float] = {}
+        for number, column in enumerate(self.columns):
+            # What came after the last solve has no reduced cost yet.
+            if column is not None and number < len(self.program.reduced):
+                worth = float(self.program.reduced[number])
+                best[column.pattern] = max(worth, best.get(column.pattern, -np.inf))
+        return sorted(best, key=lambda p: (-best[p], p.kind, p.content))[:count]
+
+    def used(self) -> dict[Pattern, float]:
+        """Servers of each content in use."""
+        found: dict[Pattern, float] = defaultdict(float)
+        for number in np.flatnonzero(self.program.point > MISSED).tolist():
+            column = self.columns[number]
+            if column is not None:
+                found[column.pattern] += float(self.program.point[number])
+        return dict(found)
+
+
+def duals_of(instance: Instance, flows: FlatFlows, demand: FloatArray, counts: FloatArray) -> Duals:
+    """The multipliers as every other part of the search has them.
+
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    flows : FlatFlows
+        Its workflows, in whose order the multipliers are.
+    demand : float64, shape (N,)
+        Of the nodes' demand.
+    counts : float64
+        Of the rows on numbers of replicas.
+    """
+    by_node: dict[tuple[int, int], float] = {}
+    for i, w in enumerate(instance.active_workflows):
+        for v in range(int(flows.node_ptr[i + 1] - flows.node_ptr[i])):
+            by_node[w, v] = float(demand[flows.node_ptr[i] + v])
+    return Duals(by_node, tuple(counts.tolist()))
