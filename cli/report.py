@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from placement.problem.plan import Plan
     from runtime.scene import Scene
 
+MOST_REASONS = 200
+"""Replicas up to which the page says what each is worth: a linear program for each."""
+
 RIVALS = ("greedy", "greedy-no-affinity", "local-search")
 
 
@@ -32,8 +36,8 @@ class Asked(InputFiles, Shown):
     plan_file: str
     mode: Mode | None
     routing: Router
-    against: Method | Literal["none"]
-    against_plan: str | None
+    against: tuple[Method | Literal["none"], ...]
+    against_plan: tuple[str, ...]
     history: str | None
     output: str
 
@@ -56,15 +60,17 @@ class Asked(InputFiles, Shown):
 @click.option(
     "--against",
     type=click.Choice([*RIVALS, "none"]),
-    default="greedy",
-    show_default=True,
-    help="Heuristic whose plan is shown beside, on the same cluster and trace.",
+    multiple=True,
+    help="Heuristic whose plan is shown beside, on the same cluster and trace; may repeat.  "
+    "[default: greedy, where no --against-plan is given]",
 )
 @click.option(
     "--against-plan",
     type=click.Path(),
+    multiple=True,
     metavar="FILE",
-    help="Show another plan file beside, in place of --against.",
+    help="Show another plan file beside; may repeat. With several plans a picture says which of "
+    "them no other beats in server efficiency, P99 and GPUs.",
 )
 @click.option(
     "--history",
@@ -79,7 +85,7 @@ class Asked(InputFiles, Shown):
     metavar="FILE",
     default="report.html",
     show_default=True,
-    help="The page (HTML).",
+    help="The page: HTML, or a PDF where the name ends so and Chromium is at hand.",
 )
 @output_options
 @takes(Asked)
@@ -95,7 +101,8 @@ def command(asked: Asked) -> None:
       gswarm-place report --plan plan.yaml --config configs/small.yaml \\
           --requests configs/small_requests.yaml -o report.html
     """
-    from cli.side_by_side import run_both
+    from cli.pdf import browser, print_page
+    from cli.side_by_side import run_all
     from cli.views.history import read_history
     from cli.views.page import report_page
     from placement.files.atomic import write_atomically
@@ -104,33 +111,79 @@ def command(asked: Asked) -> None:
 
     check_outputs(
         {"--output": asked.output},
-        (asked.plan_file, asked.config, asked.requests, asked.history, asked.against_plan),
+        (asked.plan_file, asked.config, asked.requests, asked.history, *asked.against_plan),
     )
+    as_pdf = asked.output.lower().endswith(".pdf")
+    if as_pdf:
+        browser()
     plan, workload, trace = load_run(asked.plan_file, asked.config, asked.requests)
     history = read_history(asked.history) if asked.history is not None else ()
     mode = asked.mode or plan.mode
-    rival = asked.against_plan
-    scene, other = run_both(
+    rivals = [read_plan(path) for path in asked.against_plan]
+    scene, *others = run_all(
         plan,
         workload,
         trace,
         mode=mode,
         routing=asked.routing,
-        against=asked.against if rival is None else read_plan(rival),
+        against=[*_heuristics(asked), *rivals],
     )
+    if len(rivals) > 1:  # what tells them apart is their files
+        named = zip(others[-len(rivals) :], asked.against_plan, strict=True)
+        others[-len(rivals) :] = [replace(s, name=Path(path).name) for s, path in named]
+    scene = _with_difference(scene, asked.routing)
     with waiting("drawing the page"):
         page = report_page(
             scene,
-            other=other,
+            others=others,
             history=history,
             run_note=_note(plan, scene, mode, asked.routing, asked.config, asked.requests),
-            title=f"{Path(asked.plan_file).name} for {Path(asked.config).name}",
+            title=_title(asked),
+            reasons=_reasons(plan),
         ).encode()
+    if as_pdf:
+        with waiting("printing the page"):
+            page = print_page(page)
     write_atomically(asked.output, page)
     if asked.as_json:
-        echo_json(_summary(scene, other, asked.output, len(page), history))
+        echo_json(_summary(scene, others, asked.output, len(page), history))
     elif not asked.quiet:
         click.echo(f"written to {visible(asked.output)} ({len(page) / 1e6:.1f} MB)")
+
+
+def _heuristics(asked: Asked) -> list[Method]:
+    """Those that were asked for; greedy where nothing was."""
+    if not asked.against:
+        return [] if asked.against_plan else ["greedy"]
+    return [method for method in asked.against if method != "none"]
+
+
+def _with_difference(scene: Scene, routing: str) -> Scene:
+    """Let the verdict say why the run's server efficiency is not the one that the plan expects."""
+    from cli.expectation import difference
+    from placement.problem.verdict import Remark
+    from runtime.figures import server_efficiency
+
+    expected = scene.plan.expected["server_efficiency"]
+    said = difference(expected, 100 * server_efficiency(scene), routing)
+    if said is None or scene.verdict is None:
+        return scene
+    remarks = (*scene.verdict.remarks, Remark(said, "simulated"))
+    return replace(scene, verdict=replace(scene.verdict, remarks=remarks))
+
+
+def _title(asked: Asked) -> str:
+    """Which plan, for which config, drawn when."""
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    return f"{Path(asked.plan_file).name} for {Path(asked.config).name}, {today}"
+
+
+def _reasons(plan: Plan) -> dict[tuple[int, int], str]:
+    """Why each model is on each server, where there are few enough to ask for."""
+    from placement.explain import reasons_here
+
+    servers = range(plan.cluster.n_servers)
+    return reasons_here(plan, servers) if plan.placement.n_replicas <= MOST_REASONS else {}
 
 
 def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:
@@ -151,15 +204,17 @@ def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, reque
 
 
 def _summary(
-    scene: Scene, other: Scene | None, path: str, size: int, history: tuple[Progress, ...]
+    scene: Scene, others: list[Scene], path: str, size: int, history: tuple[Progress, ...]
 ) -> dict[str, Any]:
     from cli.views.comparison import compared
+    from cli.views.plans import points_of
 
     summary: dict[str, Any] = {"output": path, "bytes": size, "history": len(history)}
-    if other is not None:
-        summary["plans"] = [scene.name, other.name]
+    if others:
+        summary["plans"] = [s.name for s in (scene, *others)]
         summary["figures"] = [
             {"name": m.name, "values": list(m.values), "verdict": m.verdict}
-            for m in compared(scene, other)
+            for m in compared(scene, others[0])
         ]
+        summary["points"] = [asdict(point) for point in points_of([scene, *others])]
     return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from cli.views.staging import run_scene
@@ -39,18 +40,56 @@ def run_both(
     Infeasible
         The heuristic finds no place for every used model.
     """
+    rivals: list[Method | Plan] = [] if against == "none" else [against]
+    scene, *others = run_all(plan, workload, trace, mode=mode, routing=routing, against=rivals)
+    return scene, others[0] if others else None
+
+
+def run_all(
+    plan: Plan,
+    workload: Workload,
+    trace: Trace,
+    *,
+    mode: Mode,
+    routing: str,
+    against: Sequence[Method | Plan],
+) -> list[Scene]:
+    """Run the trace over a plan and over all those it is compared with, each with its own name.
+
+    Parameters
+    ----------
+    mode : {'online', 'offline'}
+        Whether arrival times count, or all requests are there at time 0.
+    routing : str
+        Routing policy of all.
+    against : sequence of str or Plan
+        Heuristics by name, and plans.
+
+    Raises
+    ------
+    Infeasible
+        A heuristic finds no place for every used model.
+    """
     with waiting("simulating the trace over the plan") as status:
-        name = _name(plan.certificate.method)
-        scene = run_scene(name, plan, workload, trace, mode=mode, routing=routing)
-        if against == "none":
-            return scene, None
-        if isinstance(against, str):
-            status.doing = f"placing by {against}"
-            against = rival_plan(against, plan, workload, trace)
-        status.doing = "simulating the trace over the other plan"
-        name = _name(against.certificate.method)
-        name = f"the other {name}" if name == scene.name else name
-        return scene, run_scene(name, against, workload, trace, mode=mode, routing=routing)
+        first = _name(plan.certificate.method)
+        scenes = [run_scene(first, plan, workload, trace, mode=mode, routing=routing)]
+        for rival in against:
+            if isinstance(rival, str):
+                status.doing = f"placing by {rival}"
+                rival = rival_plan(rival, plan, workload, trace)
+            status.doing = "simulating the trace over the other plan"
+            name = _unlike(_name(rival.certificate.method), [s.name for s in scenes])
+            scenes.append(run_scene(name, rival, workload, trace, mode=mode, routing=routing))
+    return scenes
+
+
+def _unlike(name: str, taken: list[str]) -> str:
+    """Give a plan a name that no other has."""
+    if name not in taken:
+        return name
+    other = f"the other {name}"
+    number = sum(t == other or t.startswith(f"{other} (") for t in taken)
+    return f"{other} ({number + 1})" if number else other
 
 
 def _name(method: str) -> str:

@@ -62,6 +62,36 @@ def explain_model(plan: Plan, model: str, settings: SolverSettings | None = None
     return remarks
 
 
+def reasons_here(
+    plan: Plan, servers: Iterable[int], settings: SolverSettings | None = None
+) -> dict[tuple[int, int], str]:
+    """Say for each model on some servers what it serves there and what is lost without it.
+
+    Parameters
+    ----------
+    plan : Plan
+    servers : iterable of int
+        Their numbers.
+    settings : SolverSettings, optional
+        Of the linear programs, one for each model and server.
+
+    Returns
+    -------
+    dict of (int, int) to str
+        By model and server.
+    """
+    placement = plan.placement
+    found = {}
+    for server in servers:
+        here = placement.server == server
+        for m in np.unique(placement.model[here]).tolist():
+            rows = np.flatnonzero(here & (placement.model == m))
+            serves = _served_whole(plan, m, server)
+            lost = _loss(plan, rows, settings or SolverSettings())
+            found[m, server] = f"serves {serves}; {lost}" if serves else lost
+    return found
+
+
 def explain_server(plan: Plan, server: int, settings: SolverSettings | None = None) -> list[Remark]:
     """Say what runs on a server, what keeps it from more, and what each of its models is worth.
 

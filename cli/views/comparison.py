@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.views.markup import Markup, mark, picture, table, tag
+from cli.views.markup import Markup, table, tag
 from cli.views.scales import percent, plain
 from runtime.figures import (
     edge_traffic,
@@ -18,7 +18,6 @@ from runtime.figures import (
 )
 from runtime.scene import Scene
 
-LEFT, WIDTH, ROW = 290, 640, 52
 SAME = 1e-4
 """Figures that differ by less than this fraction count as equal: within the solver's gap."""
 
@@ -122,27 +121,18 @@ def plan_comparison(scene: Scene, other: Scene, *more: Markup) -> Markup:
 
 
 def _bars(scene: Scene, other: Scene, metrics: list[Metric]) -> Markup:
+    """Bars that are as wide as the page lets them be."""
     rows = []
-    for i, metric in enumerate(metrics):
+    for metric in metrics:
         most = max((abs(v) for v in metric.values if np.isfinite(v)), default=0.0) or 1.0
-        top = i * ROW + 6
         arrow = "more is better" if metric.more_is_better else "less is better"
-        shapes = [
-            tag("text", metric.name, x=LEFT - 12, y=top + 15, class_="axis end strong"),
-            tag("text", arrow, x=LEFT - 12, y=top + 30, class_="axis end faint"),
-        ]
-        for j, (value, kind) in enumerate(zip(metric.values, ("first", "second"), strict=True)):
-            width = WIDTH * min(1.0, abs(value) / most) if np.isfinite(value) else WIDTH
-            y = top + j * 18
-            shapes += [
-                tag("rect", x=LEFT, y=y, width=max(width, 1.5), height=15, rx=3, class_=kind),
-                tag("text", metric.write(value), x=LEFT + width + 6, y=y + 12, class_="axis"),
-            ]
-        tip = (
-            f"{metric.name}\n{scene.name}: {metric.write(metric.values[0])}\n"
-            f"{other.name}: {metric.write(metric.values[1])}"
+        bars = []
+        for value, kind in zip(metric.values, ("first", "second"), strict=True):
+            share = min(1.0, abs(value) / most) if np.isfinite(value) else 1.0
+            bar = tag("span", class_=f"bar {kind}", style=f"flex-basis:{82 * share:.2f}%")
+            bars.append(tag("div", bar, tag("span", metric.write(value)), class_="figure"))
+        rows.append(
+            tag("div", tag("div", tag("b", metric.name), tag("small", arrow)), tag("div", bars))
         )
-        rows.append(mark(tip, shapes))
-    return picture(
-        f"{scene.name} against {other.name}", LEFT + WIDTH + 90, len(metrics) * ROW + 4, rows
-    )
+    label = f"{scene.name} against {other.name}"
+    return tag("div", rows, class_="bars", role="img", aria_label=f"{label}; the table has all")

@@ -11,6 +11,9 @@ from placement.problem.outcome import Certificate, Progress, Status, relative_ga
 LEFT, TOP, WIDTH, HEIGHT = 60, 14, 900, 260
 MOST_POINTS = 400
 
+FLAT = 0.1
+"""Least height of the locality axis: a gap that is closed shall not look like a cliff."""
+
 STOPPED: dict[Status, str] = {
     "optimal": "proven optimal",
     "gap": "stopped with this gap proven",
@@ -53,17 +56,16 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
     title = tag("h2", "How the proof closed: incumbent and bound over time")
     finding = tag(
         "p",
-        f"Locality {certificate.objective:.5f}, proven bound {certificate.best_bound:.5f}, "
-        f"gap {percent(certificate.gap, 2)}: {ended(certificate.status)}. "
-        f"{_sentence(certificate.proof)}",
+        _finding(certificate),
         class_="lead",
     )
+    why = behind("Why the bound holds", tag("p", _sentence(certificate.proof), class_="lead"))
     if not points:
         hint = (
             "A plan file keeps no course, so that it stays the same byte for byte: write one with "
             "solve --history FILE and pass it here with --history FILE."
         )
-        return tag("section", title, finding, tag("p", hint, class_="notice"))
+        return tag("section", title, finding, tag("p", hint, class_="notice"), why)
     rows = [
         (
             f"{p.seconds:.2f}",
@@ -83,13 +85,29 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
         finding,
         _picture(points),
         behind("The course as a table", table("Incumbent and bound over time", head, rows)),
+        why,
+    )
+
+
+def _finding(certificate: Certificate) -> str:
+    """What is proven, in words: the plan's locality, and what none can exceed."""
+    own, best = certificate.objective, certificate.best_bound
+    if certificate.status == "heuristic":
+        return f"This plan has a locality of {own:.5f}, from {ended(certificate.status)}."
+    if certificate.status == "optimal":
+        return f"This plan has a locality of {own:.5f}, and no plan has more: {ended('optimal')}."
+    return (
+        f"This plan has a locality of {own:.5f}, and no plan can have more than {best:.5f}: "
+        f"{percent(certificate.gap, 2)} are left between what was found (incumbent) and what is "
+        f"proven (bound); {ended(certificate.status)}."
     )
 
 
 def scale_of(low: float, high: float) -> tuple[float, float]:
-    """Ends of the locality axis; a course that is nearly flat keeps one whose labels differ."""
-    margin = max(0.08 * (high - low), 0.005)
-    return low - margin, high + margin
+    """Ends of the locality axis: hardly above 1, and a tenth of it where a course is flat."""
+    margin = 0.08 * max(high - low, FLAT)
+    bottom = max(0.0, min(low, high - FLAT) - margin)
+    return bottom, min(high + margin, 1.0 + margin / 4) if high <= 1 else high + margin
 
 
 def _sentence(text: str) -> str:

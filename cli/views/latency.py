@@ -28,18 +28,18 @@ class Curve(ByContent):
 
 
 def latency_curves(scene: Scene) -> list[Curve]:
-    """Sorted latencies of each workflow, the one with most requests first."""
+    """Sorted latencies of each workflow, the one with the longest P99 first."""
     latency = request_latency(scene)
     curves = []
     for w, workflow in enumerate(scene.workload.workflows):
         mine = latency[(scene.trace.workflow == w) & ~np.isnan(latency)]
         if len(mine):
             curves.append(Curve(workflow.id, np.sort(mine)))
-    return sorted(curves, key=lambda c: -len(c.latency_s))
+    return sorted(curves, key=lambda c: -float(np.percentile(c.latency_s, 99)))
 
 
 def drawn_curves(curves: list[Curve]) -> list[Curve]:
-    """Keep the largest workflows apart and join the rest, so that lines can be told apart."""
+    """Keep those that wait longest apart and join the rest, so that lines can be told apart."""
     if len(curves) <= MOST_CURVES:
         return curves
     rest = curves[MOST_CURVES - 1 :]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from cli.views.comparison import plan_comparison
 from cli.views.course import ended, solver_course
 from cli.views.flows import server_flows
 from cli.views.latency import latency_distribution
-from cli.views.map import placement_map
+from cli.views.map import Reasons, placement_map
 from cli.views.markup import Markup, behind, tag
 from cli.views.matrix import pair_matrices
 from cli.views.palette import definitions, style_rules
+from cli.views.plans import plans_side_by_side
 from cli.views.scales import percent, plain, seconds
 from cli.views.utilization import utilization_map
 from cli.views.verdicts import verdict_boxes
+from placement.problem.names import SIMULATED_HEADROOM
 from placement.problem.outcome import Progress
 from placement.problem.verdict import Verdict, plan_verdict
 from placement.support.described import counted
@@ -28,10 +30,11 @@ from runtime.scene import Scene
 def report_page(
     scene: Scene,
     *,
-    other: Scene | None = None,
+    others: Sequence[Scene] = (),
     history: Sequence[Progress] = (),
     run_note: str = "",
     title: str = "",
+    reasons: Reasons | None = None,
 ) -> str:
     """Write the report of one plan.
 
@@ -39,14 +42,16 @@ def report_page(
     ----------
     scene : Scene
         The plan with its simulated run.
-    other : Scene, optional
-        A plan to compare with, run over the same trace.
+    others : sequence of Scene
+        Plans to compare with, run over the same trace.
     history : sequence of Progress
         The course of the solve; the section says how to get one where it is empty.
     run_note : str
         How the run was simulated (mode, routing), shown under the title.
     title : str
-        Which plan for what, shown beside the name of the page.
+        Which plan for what, and of when, shown beside the name of the page.
+    reasons : mapping of (model, server) to str, optional
+        Why a model of the plan is on a server, as `placement.explain.reasons_here` finds it.
 
     Returns
     -------
@@ -56,19 +61,23 @@ def report_page(
     """
     script = _asset("report.js")
     sections = [
-        ("map", "Placement", placement_map(scene)),
+        ("map", "Placement", placement_map(scene, reasons=reasons)),
         ("pairs", "Pairs", pair_matrices(scene)),
         ("flows", "Flows", server_flows(scene)),
         ("utilization", "Utilization", utilization_map(scene)),
         ("latency", "Latency", latency_distribution(scene)),
         ("course", "Proof", solver_course(scene.plan.certificate, history)),
     ]
-    if other is not None:
+    if len(others) > 1:
+        sections.append(("plans", "Plans", plans_side_by_side([scene, *others])))
+    for i, other in enumerate(others):
         there = behind(
             f"Where {other.name} puts the replicas",
             placement_map(other, heading=f"What sits where under {other.name}"),
         )
-        sections.append(("comparison", "Comparison", plan_comparison(scene, other, there)))
+        key = f"comparison-{i + 1}" if i else "comparison"
+        name = f"Against {other.name}" if len(others) > 1 else "Comparison"
+        sections.append((key, name, plan_comparison(scene, other, there)))
     links = [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections]
     body = [
         tag("a", "Skip to the pictures", href="#content", class_="skip"),
@@ -140,14 +149,18 @@ def _tiles(scene: Scene) -> Markup:
         (
             "Headroom",
             f"{plain(expected['headroom'])}×",
-            f"busiest GPU {percent(expected['max_utilization'])} by the plan",
+            f"by mean rates; {_borne(expected)}busiest GPU {percent(expected['max_utilization'])}",
         ),
         (
             "P99 latency",
             seconds(latency_percentile(scene, 99)),
             f"{int(done.sum()):,} of {len(done):,} requests completed",
         ),
-        ("Makespan", seconds(makespan(scene)), f"{scene.trace.n_executions:,} node executions"),
+        (
+            "Median latency",
+            seconds(latency_percentile(scene, 50)),
+            f"{scene.trace.n_executions:,} node executions in {seconds(makespan(scene))}",
+        ),
         (
             "Cluster",
             counted(scene.plan.cluster.n_gpus, "GPU"),
@@ -163,6 +176,12 @@ def _tiles(scene: Scene) -> Markup:
         ],
         class_="tiles",
     )
+
+
+def _borne(expected: Mapping[str, float]) -> str:
+    """What the simulation bears out of the headroom, where it was found."""
+    borne = expected.get(SIMULATED_HEADROOM)
+    return "" if borne is None else f"{plain(borne)}× simulated, "
 
 
 def _origin(scene: Scene) -> Markup:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.problem.cluster import FloatArray, IntArray, ServerType
+from cli.views.scales import ranges
+from placement.problem.cluster import Cluster, FloatArray, IntArray, ServerType
 from placement.support.equality import ByContent
 from runtime.scene import Scene
 
@@ -35,6 +36,20 @@ class ServerGroup(ByContent):
         if len(self.servers) == 1:
             return f"Server {self.servers[0]}"
         return f"{len(self.servers)} servers alike"
+
+    def first_gpu(self, cluster: Cluster) -> int:
+        """Number of the first GPU in the cluster; 0 for servers alike, whose GPUs share a place."""
+        return int(cluster.first_gpu[self.servers[0]]) if len(self.servers) == 1 else 0
+
+    def where(self, cluster: Cluster) -> str:
+        """Say of what type the servers are, which they are, and how their GPUs are numbered."""
+        if len(self.servers) > 1:
+            return f"{self.type.name}: {ranges(self.servers)}; GPUs as each counts its own, from 0"
+        first = self.first_gpu(cluster)
+        gpus = (
+            f"GPUs {first}–{first + self.type.gpus - 1}" if self.type.gpus > 1 else f"GPU {first}"
+        )
+        return f"{self.type.name}, {gpus}"
 
 
 def group_servers(scene: Scene, *, alone: int = ALONE) -> list[ServerGroup]:

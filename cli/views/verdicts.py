@@ -23,7 +23,8 @@ def verdict_boxes(verdicts: Sequence[tuple[str, Verdict]]) -> Markup | None:
 
 def _box(subject: str, verdict: Verdict) -> Markup:
     remarks = [
-        tag("li", remark.text, " ", tag("small", remark.known)) for remark in verdict.remarks
+        tag("li", _worded(remark.text), " ", tag("small", remark.known))
+        for remark in verdict.remarks
     ]
     return tag(
         "div",
@@ -31,3 +32,8 @@ def _box(subject: str, verdict: Verdict) -> Markup:
         tag("ul", remarks) if remarks else None,
         class_=f"verdict {verdict.level}",
     )
+
+
+def _worded(text: str) -> list[str | Markup]:
+    """Set what stands between backticks as code."""
+    return [tag("code", part) if i % 2 else part for i, part in enumerate(text.split("`"))]

@@ -30,7 +30,6 @@ from cli.plots.pairs import draw_pairs
 from cli.plots.predicted import draw_calibration
 from cli.plots.sheet import STYLE
 from cli.plots.utilization import draw_utilization
-from cli.views.comparison import plan_comparison
 from cli.views.course import solver_course
 from cli.views.flows import server_flows
 from cli.views.latency import latency_distribution
@@ -69,7 +68,6 @@ def views() -> dict[str, Callable[[], str]]:
     """Sections of the report that hold a picture, by name."""
     one, other = scenes()
     return {
-        "comparison": partial(plan_comparison, one, other),
         "course": partial(solver_course, one.plan.certificate, make_history(12)),
         "flows": partial(server_flows, other),
         "latency": partial(latency_distribution, one),

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,17 @@ def test_page_without_a_rival_has_no_comparison(case, tmp_path):
     gswarm("report", *case["inputs"], "--against-plan", case["plan"], "-o", page, "-q")
     rows = Page(page.read_text()).rows("ILP against the other ILP")
     assert {row[3] for row in rows} == {"equal"}
+
+
+def test_several_rivals_stand_side_by_side(case, tmp_path):
+    """Each against the plan, and all in one table; several plans go by the names of their files."""
+    page, copy = tmp_path / "page.html", tmp_path / "copy.yaml"
+    copy.write_bytes(Path(case["plan"]).read_bytes())
+    more = ["--against", "greedy", "--against-plan", case["plan"], "--against-plan", copy]
+    done = gswarm("report", *case["inputs"], *more, "-o", page, "--json")
+    plans = json.loads(done.stdout)["plans"]
+    assert plans == ["ILP", "greedy", Path(case["plan"]).name, "copy.yaml"]
+    assert [row[0] for row in Page(page.read_text()).rows("Plans on the same trace")] == plans
 
 
 def test_another_trace_is_pointed_out(case, tmp_path):

@@ -101,7 +101,9 @@ for (const map of document.querySelectorAll("section.map")) {
     for (const card of cards) card.hidden = !matches(card.dataset.search, words);
     for (const row of rows) row.hidden = !matches(row.dataset.search, words);
     const shown = cards.filter((card) => !card.hidden).length;
-    count.textContent = `${shown} of ${cards.length} shown`;
+    count.textContent = shown
+      ? `${shown} of ${cards.length} shown`
+      : "nothing here is called that; a model by its name, a server as server 12";
   });
   const chips = [...map.querySelectorAll(".chips button")];
   for (const chip of chips) {

@@ -105,7 +105,7 @@ def make_page(servers: int) -> str:
     workload = make_workload(first_model=HOSTILE)
     scene = make_scene(servers, workload=workload)
     other = make_scene(servers, workload=workload, keep=0.5, name="greedy")
-    return report_page(scene, other=other, history=make_history())
+    return report_page(scene, others=[other], history=make_history())
 
 
 def carry_out(folder, html: str, script: str, width: int = 1280, *flags: str) -> dict:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cli.views.comparison import compared
-from cli.views.course import STOPPED, thinned
+from cli.views.course import STOPPED, scale_of, thinned
 from cli.views.page import report_page
 from cli.views.scales import percent, plain
 from placement.problem.outcome import Progress, Status
@@ -33,7 +33,7 @@ def scenes(servers: int) -> tuple[Scene, Scene]:
 @cache
 def page_of(servers: int) -> str:
     scene, other = scenes(servers)
-    return report_page(scene, other=other, history=make_history(), run_note="80 requests")
+    return report_page(scene, others=[other], history=make_history(), run_note="80 requests")
 
 
 @pytest.fixture(params=[1, 4, 128], ids=["8 GPUs", "32 GPUs", "1024 GPUs"])
@@ -97,7 +97,7 @@ def test_hostile_names_stay_text():
     """A model called like markup adds no element and no attribute to the page."""
     friendly = make_scene(2, workload=make_workload(first_model="friendly"))
     hostile = make_scene(2, workload=make_workload(first_model=HOSTILE))
-    a, b = (Page(report_page(s, other=s)) for s in (friendly, hostile))
+    a, b = (Page(report_page(s, others=[s])) for s in (friendly, hostile))
     assert [n for n, _ in a.elements] == [n for n, _ in b.elements]
     assert [sorted(x) for _, x in a.elements] == [sorted(x) for _, x in b.elements]
     assert any(HOSTILE in text for text in b.texts)
@@ -134,7 +134,7 @@ def test_replicas_in_the_page_are_those_of_the_plan():
     plan, models = scene.plan, scene.workload.models
     expected = []
     for r in range(plan.placement.n_replicas):
-        model, start = models[plan.placement.model[r]], int(plan.placement.start[r])
+        model, start = models[plan.placement.model[r]], int(plan.first_gpu[r])
         end = start + model.gpus_required - 1
         expected.append(
             [
@@ -212,3 +212,37 @@ def test_a_page_tells_every_way_in_which_a_solve_can_end(status):
     certificate = replace(scene.plan.certificate, status=status)
     page = report_page(replace(scene, plan=replace(scene.plan, certificate=certificate)))
     assert STOPPED[status] in page
+
+
+def test_bars_of_a_comparison_are_as_long_as_the_figures():
+    """In proportion within each figure, the longer of a pair across the same part of the page."""
+    scene, other = scenes(4)
+    found = re.findall(r"flex-basis:([\d.]+)%", page_of(4))
+    metrics = compared(scene, other)
+    assert len(found) == 2 * len(metrics)
+    for metric, first, second in zip(metrics, found[::2], found[1::2], strict=True):
+        longest = max(metric.values)
+        for value, length in zip(metric.values, (first, second), strict=True):
+            assert float(length) == pytest.approx(82 * value / longest, abs=0.01)
+
+
+def test_spares_and_reasons_are_told_with_their_blocks():
+    """A block that serves nothing is marked, and why a model is where it is stands in its words."""
+    scene = make_scene(2)
+    load = scene.plan.load.copy()
+    load[0] = 0.0
+    idle = replace(scene, plan=replace(scene.plan, load=load))
+    m, s = int(idle.plan.placement.model[0]), int(idle.plan.placement.server[0])
+    text = report_page(idle, reasons={(m, s): "serves all of something"})
+    marks = [a for a in Page(text).named("g") if "spare" in (a.get("class") or "")]
+    assert len(marks) == int((load <= 1e-9).sum())
+    assert any("serves all of something" in a["aria-label"] for a in Page(text).named("g"))
+
+
+def test_the_axis_of_a_proof_that_is_closed_is_no_cliff():
+    """Whatever is drawn lies inside, hardly anything above 1, and a tenth of locality is seen."""
+    for low, high in ((1.0, 1.0), (0.957, 0.957), (0.2, 0.9), (0.0, 1.0), (0.0, 0.0)):
+        bottom, top = scale_of(low, high)
+        assert bottom <= low <= high <= top
+        assert top <= 1.03
+        assert top - bottom >= min(0.1, top)
