@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.options import Count
+
 if TYPE_CHECKING:
     from placement.problem.cluster import Cluster
     from placement.problem.outcome import SolveResult
@@ -34,7 +36,7 @@ def earlier_options(function: F) -> F:
     for option in (
         click.option(
             "--max-moves",
-            type=click.IntRange(0, 1_000_000),
+            type=Count(0, 1_000_000),
             metavar="N",
             help="With --from: most replicas that may be loaded where they do not stand yet. Half "
             "of the time is for a plan without the limit; rebalance shows what limits cost.",

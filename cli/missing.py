@@ -92,7 +92,7 @@ class Complete(click.Command):
             given = _without_files(given)
             kept = {k: v for k, v in found.items() if k not in ("config", "requests", "plan")}
             lacking = self._lacking(ctx, {**kept, "plan_file": None})
-        needs_plan = not {"--plan", PLAN_ARGUMENT}.isdisjoint(lacking)
+        needs_plan = not {"--plan", "--from", PLAN_ARGUMENT}.isdisjoint(lacking)
         make_plan = needs_plan and not Path(PLAN).is_file()
         steps: list[list[str]] = []
         if ctx.info_name != "generate" and (make_plan or not set(FILES).isdisjoint(lacking)):
@@ -122,6 +122,7 @@ class Complete(click.Command):
             "--requests": ["--requests", str(requests)],
             "--requests-out": ["--requests-out", EXAMPLE[1]],
             "--plan": ["--plan", PLAN],
+            "--from": ["--from", PLAN],
             PLAN_ARGUMENT: [PLAN],
             "OLD": [PLAN],
             "NEW": ["new_plan.yaml"],

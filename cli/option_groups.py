@@ -15,7 +15,7 @@ GROUPS = {
     ),
     "What is wanted": (
         "--mode", "--objective", "--alpha", "--max-utilization", "--headroom-slack",
-        "--equal-headroom", "--allow-partial", "--survive", "--max-moves",
+        "--until-borne", "--equal-headroom", "--allow-partial", "--survive", "--max-moves",
     ),
     "Several demands": ("--scenarios", "--windows", "--scenario-criterion"),
     "Search": (

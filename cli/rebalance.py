@@ -12,7 +12,7 @@ from cli.file_arguments import check_outputs, hash_inputs, load_run
 from cli.json_output import echo_json
 from cli.migration_report import migration_dict, seconds_to_load, show_migration
 from cli.missing import Complete
-from cli.options import input_options, output_options, time_limit_option
+from cli.options import Count, input_options, output_options, time_limit_option
 from cli.waiting import SolveProgress
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Row:
 @input_options
 @click.option(
     "--max-moves",
-    type=click.IntRange(0, 1_000_000),
+    type=Count(0, 1_000_000),
     metavar="N",
     help="Most replicas that may be loaded anew; the plan with this limit is the answer. Without "
     "it, the plan without a limit.",

@@ -39,6 +39,7 @@ class Asked(InputFiles, Shown):
     against: tuple[Method | Literal["none"], ...]
     against_plan: tuple[str, ...]
     history: str | None
+    answers: tuple[str, ...]
     output: str
 
 
@@ -79,6 +80,14 @@ class Asked(InputFiles, Shown):
     help="Course of the solve, as solve --history wrote it, drawn as incumbent and bound.",
 )
 @click.option(
+    "--answer",
+    "answers",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="What size --json or whatif --json wrote for this plan, shown as a section; may repeat.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(),
@@ -103,6 +112,7 @@ def command(asked: Asked) -> None:
     """
     from cli.pdf import browser, print_page
     from cli.side_by_side import run_all
+    from cli.views.findings import read_finding
     from cli.views.history import read_history
     from cli.views.page import report_page
     from placement.files.atomic import write_atomically
@@ -111,12 +121,20 @@ def command(asked: Asked) -> None:
 
     check_outputs(
         {"--output": asked.output},
-        (asked.plan_file, asked.config, asked.requests, asked.history, *asked.against_plan),
+        (
+            asked.plan_file,
+            asked.config,
+            asked.requests,
+            asked.history,
+            *asked.against_plan,
+            *asked.answers,
+        ),
     )
     as_pdf = asked.output.lower().endswith(".pdf")
     if as_pdf:
         browser()
     plan, workload, trace = load_run(asked.plan_file, asked.config, asked.requests)
+    answers = [read_finding(path) for path in asked.answers]
     history = read_history(asked.history) if asked.history is not None else ()
     mode = asked.mode or plan.mode
     rivals = [read_plan(path) for path in asked.against_plan]
@@ -140,6 +158,7 @@ def command(asked: Asked) -> None:
             run_note=_note(plan, scene, mode, asked.routing, asked.config, asked.requests),
             title=_title(asked),
             reasons=_reasons(plan),
+            answers=answers,
         ).encode()
     if as_pdf:
         with waiting("printing the page"):

@@ -22,8 +22,8 @@ Reasons = Mapping[tuple[int, int], str]
 """Why a model of the plan is on a server, by both."""
 
 LANE, BAR, LEFT = 26, 7, 34
-WIDEST, WIDE, NARROW, MOST_WIDE = 132, 66, 41, 24
-"""Pixels of a GPU: two servers beside each other, or three where there are many."""
+WIDEST, WIDE = 132, 66
+"""Pixels of a GPU: two servers beside each other, and room for a name of nine letters."""
 HALF_PAGE = 528
 
 
@@ -44,7 +44,6 @@ def placement_map(
     load = scene.per_gpu(scene.plan.load)
     cluster = scene.plan.cluster
     width = max(WIDE, min(WIDEST, HALF_PAGE // cluster.max_gpus_per_server))
-    width = width if len(groups) <= MOST_WIDE else NARROW
     cards = [_card(scene, g, memory, load, width, reasons or {}) for g in groups[:DRAWN]]
     alike = f"in {len(groups)} different server contents" if len(groups) < cluster.n_servers else ""
     return tag(
@@ -162,6 +161,7 @@ def _card(
         tag("h3", group.title, tag("small", group.where(scene.plan.cluster))),
         svg,
         class_="card",
+        style=f"width:{LEFT + gpus * width + 2}px",
         data_search=f"{words} {models} {group.type.name}".lower(),
     )
 

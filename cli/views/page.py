@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from cli.views.comparison import plan_comparison
 from cli.views.course import ended, solver_course
+from cli.views.findings import Finding
 from cli.views.flows import server_flows
 from cli.views.latency import latency_distribution
 from cli.views.map import Reasons, placement_map
@@ -35,6 +36,7 @@ def report_page(
     run_note: str = "",
     title: str = "",
     reasons: Reasons | None = None,
+    answers: Sequence[Finding] = (),
 ) -> str:
     """Write the report of one plan.
 
@@ -52,6 +54,8 @@ def report_page(
         Which plan for what, and of when, shown beside the name of the page.
     reasons : mapping of (model, server) to str, optional
         Why a model of the plan is on a server, as `placement.explain.reasons_here` finds it.
+    answers : sequence of Finding
+        What other commands found for this plan, each a section.
 
     Returns
     -------
@@ -78,6 +82,8 @@ def report_page(
         key = f"comparison-{i + 1}" if i else "comparison"
         name = f"Against {other.name}" if len(others) > 1 else "Comparison"
         sections.append((key, name, plan_comparison(scene, other, there)))
+    for i, answer in enumerate(answers):
+        sections.append((f"answer-{i + 1}", answer.name, answer.section))
     links = [tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in sections]
     body = [
         tag("a", "Skip to the pictures", href="#content", class_="skip"),

@@ -44,7 +44,7 @@ class ServerGroup(ByContent):
     def where(self, cluster: Cluster) -> str:
         """Say of what type the servers are, which they are, and how their GPUs are numbered."""
         if len(self.servers) > 1:
-            return f"{self.type.name}: {ranges(self.servers)}; GPUs as each counts its own, from 0"
+            return f"{self.type.name}: {ranges(self.servers)}; GPUs by their place in each"
         first = self.first_gpu(cluster)
         gpus = (
             f"GPUs {first}–{first + self.type.gpus - 1}" if self.type.gpus > 1 else f"GPU {first}"

@@ -23,6 +23,7 @@ CASES: list[tuple[str, tuple[str, ...]]] = [
     ("report --plan greedy.json", ("--config FILE", "--requests FILE")),
     ("export", ("--plan FILE", "--format")),
     ("check", ("PLAN",)),
+    ("rebalance --time-limit 4", ("--from", "--config FILE", "--requests FILE")),
     ("generate --requests 5", ("--requests-out FILE", "--config FILE or --config-out FILE")),
 ]
 
