@@ -81,7 +81,8 @@ def _draw_group(ax: Axes, scene: Scene, group: ServerGroup, load: FloatArray, de
         width = 0.94 * min(1.0, float(busy[g]))
         ax.add_patch(Rectangle((g + 0.03, depth + 0.12), width, 0.26, color="#d0702a", linewidth=0))
     ax.set(xlim=(0, gpus), ylim=(depth + 0.45, 0), yticks=[depth + 0.25], yticklabels=["load"])
-    ax.set_xticks(np.arange(gpus) + 0.5, [str(g) for g in range(gpus)])
+    first = group.first_gpu(scene.plan.cluster)
+    ax.set_xticks(np.arange(gpus) + 0.5, [str(first + g) for g in range(gpus)])
     ax.tick_params(length=0, labelsize=7, pad=1)
     ax.spines[:].set_visible(False)
     title = group.title

@@ -25,6 +25,6 @@ data="--config configs/studio.yaml --requests configs/studio_requests.jsonl"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -n "$browser" ]; then
     "$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars \
-        --user-data-dir="$work/profile" --window-size=1280,1490 \
+        --user-data-dir="$work/profile" --window-size=1280,1290 \
         --screenshot=docs/img/report.png "file://$work/report.html" 2>/dev/null
 fi
