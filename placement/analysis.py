@@ -184,8 +184,9 @@ def _holdings(instance: Instance) -> list[Holding]:
     for w, flow in enumerate(instance.workflows):
         models = sorted({int(m) for m in flow.node_model})
         wanted = dict.fromkeys(models, 1)
-        busy = float(flow.rate * (flow.work_s * k[flow.node_model]).sum())
+        busy = flow.rate * flow.work_s * k[flow.node_model]
         for t, server in enumerate(instance.cluster.server_types):
+            load = float((busy / instance.speeds[t][flow.node_model]).sum())
             fits = all(can_hold(instance, m, server) for m in models)
             found.append(
                 Holding(
@@ -195,7 +196,7 @@ def _holdings(instance: Instance) -> list[Holding]:
                     memory_gb=float((k * memory)[models].sum()),
                     exclusive=fits and len(lay_out(alone, t, wanted).content) == len(models),
                     shared=fits and len(lay_out(instance, t, wanted).content) == len(models),
-                    servers_for_load=busy / (max(1, server.usable_gpus) * server.speed),
+                    servers_for_load=load / max(1, server.usable_gpus),
                 )
             )
     return found

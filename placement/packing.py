@@ -74,7 +74,7 @@ def packed(
             return False
         return found.certificate.bottleneck_upper <= target * (1 + 1e-9)
 
-    fastest = max(t.speed for t in instance.cluster.server_types)
+    fastest = float(instance.speeds.max())
     load = float(instance.offered_load.sum()) / (target * fastest)
     widest = max(int(instance.gpus_required[m]) for m in instance.used_models)
     low, high = max(widest, ceil(load - 1e-9)) - 1, int(instance.cluster.usable_gpus.sum())

@@ -233,7 +233,7 @@ def build_problem(
         slowdown[p, len(m.slowdown) :] = m.slowdown[-1]
     first_gpu = cluster.first_gpu[server] + placement.start
     gpus = np.array([m.gpus_required for m in models], dtype=np.int64)
-    speed = cluster.server_speed[server]
+    speed = model_speeds(cluster, [m.id for m in models], server)
     fraction = np.array([m.gpu_fraction for m in models], dtype=np.float64)
     if node_step.any():  # one more, of no GPU and on no server, for the steps without one
         server, first_gpu = np.append(server, NOWHERE), np.append(first_gpu, cluster.n_gpus)
@@ -292,6 +292,15 @@ def build_problem(
         target=target,
         patience_s=patience_s,
     )
+
+
+def model_speeds(cluster: Cluster, names: Sequence[str], server: IntArray) -> FloatArray:
+    """Speed of each of some models, by their ids, on each of some servers, of one length."""
+    speed = cluster.server_speed[server]
+    if any(t.model_speeds for t in cluster.server_types):
+        kinds = [cluster.server_types[t] for t in cluster.server_type[server]]
+        speed = np.array([t.speed_of(name) for t, name in zip(kinds, names, strict=True)])
+    return np.asarray(speed, dtype=np.float64)
 
 
 def _starts(counts: Sequence[int] | IntArray) -> IntArray:

@@ -19,7 +19,7 @@ from placement.problem.plan import Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
-from runtime.arrays import NOWHERE, Int32Array
+from runtime.arrays import NOWHERE, Int32Array, model_speeds
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -150,7 +150,10 @@ def spread_evenly(
         servers = placement.server[placement.model == workflow.nodes[v].model]
         if not len(servers):
             return None
-        share[v] = np.bincount(servers, minlength=cluster.n_servers) * cluster.server_speed
+        name = workload.models[workflow.nodes[v].model].id
+        every = np.arange(cluster.n_servers)
+        speed = model_speeds(cluster, [name] * len(every), every)
+        share[v] = np.bincount(servers, minlength=cluster.n_servers) * speed
         share[v] /= share[v].sum()
     home = share[nodes].min(axis=0)
     share[[v for v in range(len(share)) if v not in nodes]] = home

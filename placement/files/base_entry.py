@@ -16,6 +16,10 @@ Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 GpuNumber = Annotated[int, Field(ge=0, le=MAX_GPUS_PER_SERVER - 1)]
 ServerNumber = Annotated[int, Field(ge=0, le=MAX_SERVERS - 1)]
 Domains = Annotated[list[Annotated[list[GpuNumber], Field(min_length=1)]], Field(min_length=1)]
+MIN_SPEED = 1e-9
+"""Slower servers would take longer for a call than numbers can say."""
+
+Speed = Annotated[float, Field(ge=MIN_SPEED, le=1e6)]
 Replicas = Annotated[int, Field(ge=1, le=MAX_SERVERS)]
 
 
@@ -114,4 +118,8 @@ class ModelRulesEntry(Entry):
     )
     together_with: list[Identifier] | None = Field(
         default=None, description="models of which every server with this model holds one, too"
+    )
+    speed: dict[Identifier, Speed] | None = Field(
+        default=None,
+        description="by server type: how fast the model is there, in place of the type's speed",
     )

@@ -28,14 +28,13 @@ from placement.files.base_entry import (
     GpuNumber,
     Identifier,
     ModelRulesEntry,
+    Speed,
 )
 from placement.files.network_entry import NetworkEntry, Seconds
 from placement.problem.cluster import GpuSharing
 from placement.problem.names import SharingMode
 
 DEFAULT_EFFICIENCY = GpuSharing().efficiency[0]
-MIN_SPEED = 1e-9
-"""Slower servers would take longer for a call than numbers can say."""
 
 Tokens = Annotated[float, Field(ge=0, le=1e12)]
 Memory = Annotated[float, Field(ge=0, le=MAX_MEMORY_GB)]
@@ -319,9 +318,7 @@ class ServerTypeEntry(Entry):
         default=80.0,
         description="memory of one GPU in GB; of a server of different cards a list, one for each",
     )
-    speed: Annotated[float, Field(ge=MIN_SPEED, le=1e6)] = Field(
-        default=1.0, description="an execution of t seconds takes t / speed here"
-    )
+    speed: Speed = Field(default=1.0, description="an execution of t seconds takes t / speed here")
     excluded_gpus: list[GpuNumber] = Field(
         default=[],
         description="numbers, from 0, of GPUs of each server on which no replica may stand",

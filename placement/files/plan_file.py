@@ -32,7 +32,9 @@ from placement.support.faults import InputError, input_error
 FORMAT = "gswarm-place plan"
 VERSION = 1
 LIMIT_BYTES = 1 << 30
-ONLY_BY_RULES = ("excluded_gpus", "closed_gpus", "pinned", "domains", "family")
+ONLY_BY_RULES = (
+    "excluded_gpus", "closed_gpus", "pinned", "domains", "family", "model_speeds",
+)  # fmt: skip
 """Fields of a server type that are written where rules gave them a value."""
 
 
@@ -222,6 +224,7 @@ def _server_type(kind: ServerType) -> dict[str, Any]:
     each = values.pop("gpu_memories_gb")
     values["gpu_memory_gb"] = list(each) or kind.gpu_memory_gb
     values["closed_gpus"] = dict(kind.closed_gpus)
+    values["model_speeds"] = dict(kind.model_speeds)
     values["pinned"] = {
         name: [i for other, i in kind.pinned if other == name] for name, _ in kind.pinned
     }

@@ -164,7 +164,7 @@ class PlanReader:
         if any(g not in range(entry.gpus) for g in numbers) or [] in entry.domains:
             self._fault(place, f"names GPUs that a server of {entry.gpus} lacks, or none")
             return ServerType(entry.name, entry.count, entry.gpus, largest, entry.speed)
-        for name in (*entry.closed_gpus, *entry.pinned):
+        for name in (*entry.closed_gpus, *entry.pinned, *entry.model_speeds):
             self._model(place, name)
         return ServerType(
             name=entry.name,
@@ -181,6 +181,7 @@ class PlanReader:
             ),
             pinned=tuple(sorted((name, g) for name, gpus in entry.pinned.items() for g in gpus)),
             domains=as_domains(entry.domains),
+            model_speeds=tuple(sorted(entry.model_speeds.items())),
             family=entry.family or "",
         )
 

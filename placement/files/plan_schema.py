@@ -9,13 +9,13 @@ from pydantic import Field
 from placement.files.base_entry import (
     MAX_GPUS_PER_SERVER,
     MAX_SERVERS,
+    MIN_SPEED,
     Entry,
     GpuMemory,
     ModelRulesEntry,
 )
 from placement.files.input_schema import (
     DEFAULT_EFFICIENCY,
-    MIN_SPEED,
     SharingEfficiency,
 )
 from placement.problem.names import Mode, Objective, SharingMode
@@ -46,6 +46,9 @@ class PlanServerType(Entry):
     )
     domains: list[list[int]] = Field(
         default=[], description="groups of GPUs in the server within which a block must stay"
+    )
+    model_speeds: dict[str, Annotated[float, Field(ge=MIN_SPEED)]] = Field(
+        default={}, description="by model: its own speed here, in place of the type's"
     )
     family: str | None = Field(
         default=None, description="type of the cluster file, where rules tell its servers apart"

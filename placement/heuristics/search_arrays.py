@@ -62,7 +62,7 @@ class Servers(NamedTuple):
     Parameters
     ----------
     gpus : int64, shape (S,)
-    speed : float64, shape (S,)
+    speed : float64, shape (S, M)
     size : int64, shape (S,)
         Replicas on each server.
     model, start : int64, shape (S, K)
@@ -79,7 +79,7 @@ class Servers(NamedTuple):
 def flatten_demand(instance: Instance) -> Demands:
     """Lay the active workflows end to end for the compiled kernels."""
     k = instance.gpus_required
-    slowest = min(t.speed for t in instance.cluster.server_types)
+    slowest = instance.speeds.min(axis=0)
     order = richest_first(instance)
     flows = [instance.workflows[w] for w in order]
     node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
@@ -151,4 +151,5 @@ def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers
     column = np.arange(placement.n_replicas) - np.repeat(np.cumsum(size) - size, size)
     model[placement.server, column] = placement.model
     start[placement.server, column] = placement.start
-    return Servers(cluster.server_gpus, cluster.server_speed, size, model, start)
+    speed = np.ascontiguousarray(instance.speeds[cluster.server_type])
+    return Servers(cluster.server_gpus, speed, size, model, start)

@@ -259,7 +259,7 @@ def _fill_group(demand, servers, s, first, last, active, left, free, need, serve
                 return total
             amount = min(amount, left[v])
             for g in range(servers.start[s, r], servers.start[s, r] + demand.gpus_required[model]):
-                need[g] += demand.node_work[v] / servers.speed[s]
+                need[g] += demand.node_work[v] / servers.speed[s, demand.node_model[v]]
         for g in range(servers.gpus[s]):
             if need[g] > 0:
                 amount = min(amount, free[s, g] / need[g])
@@ -271,7 +271,9 @@ def _fill_group(demand, servers, s, first, last, active, left, free, need, serve
                     # The replicas that were chosen above: nothing has been taken off them yet.
                     r = _best_replica(demand, servers, s, demand.node_model[v], free)
                     served[v, s] += amount
-                    carried[s, r] += amount * demand.node_work[v] / servers.speed[s]
+                    carried[s, r] += (
+                        amount * demand.node_work[v] / servers.speed[s, demand.node_model[v]]
+                    )
         for g in range(servers.gpus[s]):
             free[s, g] -= need[g] * amount
         for v in range(first, last):

@@ -111,7 +111,7 @@ def _aggregate(
             h = pulp.LpVariable(f"h_{m}_{t}", 0)
             problem += linear([(h, 1.0), (n, -1.0)]) <= 0
             count[m, t] = n
-            done[m].append((h, server.speed))
+            done[m].append((h, float(instance.speeds[t, m])))
             held[m].append((n, 1.0))
             here.append((n, 1.0))
             models.append(m)
@@ -125,7 +125,7 @@ def _aggregate(
         counted = [
             (n, float(instance.gpus_required[m]))
             for (n, _), m in zip(here, models, strict=True)
-            if can_load(instance, m, server.speed)
+            if can_load(instance, m, instance.speeds[t])
         ]
         lost = slicing_row(instance, t, counted, loads, server.count)
         if lost is not None:

@@ -107,7 +107,7 @@ class Master:
             place.do_work(m, carried[m])
 
     def _place(self, p: int, pattern: Pattern) -> Place:
-        speed = self.instance.cluster.server_types[pattern.kind].speed
+        speed = self.instance.speeds[pattern.kind]
         return Place(self.problem, self.instance, f"_{p}", speed)
 
     def _capacity(self, p: int, pattern: Pattern, n: pulp.LpVariable) -> dict[int, Pairs]:
@@ -122,7 +122,7 @@ class Master:
             return carried
         load = loads_of((m for m, _ in pattern.content), f"_{p}")
         starts = [start for _, start in pattern.content]
-        speed = instance.cluster.server_types[pattern.kind].speed
+        speed = instance.speeds[pattern.kind]
         for _, terms, kept in loads_on_gpus(instance, load, starts, speed):
             self.problem += linear([*terms, (n, -cap * kept)]) <= 0
         return by_model(load)

@@ -275,9 +275,11 @@ def _can_keep(
     """Models of a part, and by server type what one replica of each can keep of it."""
     work = _work(instance, part)
     cap = instance.load_cap
-    speeds = [t.speed for t in instance.cluster.server_types]
     # What takes no time is kept without limit.
-    each = [[cap * v / s if s > 0 else math.inf for s in work.values()] for v in speeds]
+    each = [
+        [cap * float(v[m]) / s if s > 0 else math.inf for m, s in work.items()]
+        for v in instance.speeds
+    ]
     return tuple(work), tuple(map(tuple, each))
 
 
@@ -308,18 +310,18 @@ def _work(instance: Instance, part: Part) -> dict[int, float]:
 
 def _rows_of(instance: Instance, part: Part, params: SearchParams) -> Iterator[KeptRow]:
     flow, work = instance.workflows[part[0]], _work(instance, part)
-    types = instance.cluster.server_types
     for m, seconds in work.items():
         if seconds <= 0:
             continue
-        for speed in sorted({t.speed for t in types}):
+        speeds = instance.speeds[:, m].tolist()
+        for speed in sorted(set(speeds)):
             most = instance.load_cap * speed  # work that one replica of this speed does
             need = seconds * flow.rate / most
             fraction = need - math.floor(need)
             if fraction < params.cuts.least_fraction:
                 continue
             last = fraction * most / seconds
-            weight = tuple(last * _rounded(t.speed / speed, fraction) for t in types)
+            weight = tuple(last * _rounded(v / speed, fraction) for v in speeds)
             yield KeptRow(
                 models=(m, *(other for other in work if other != m)),
                 weight=weight,

@@ -46,6 +46,8 @@ class ServerType:
         is a group by itself. Empty: blocks stand anywhere.
     gpu_memories_gb : tuple of float
         Memory of each GPU in order, where they differ; else empty.
+    model_speeds : tuple of (str, float)
+        Id of a model, ascending, and its own speed here in place of `speed`.
     family : str
         Type that the servers belong to, where rules tell servers of one type apart; "" where the
         type is one by itself.
@@ -62,6 +64,11 @@ class ServerType:
     domains: tuple[tuple[int, ...], ...] = ()
     family: str = ""
     gpu_memories_gb: tuple[float, ...] = ()
+    model_speeds: tuple[tuple[str, float], ...] = ()
+
+    def speed_of(self, model_id: str) -> float:
+        """Speed of a model here: its own, or that of the type."""
+        return next((v for name, v in self.model_speeds if name == model_id), self.speed)
 
     @property
     def memories_gb(self) -> tuple[float, ...]:

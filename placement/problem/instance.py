@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from placement.problem.cluster import Cluster, FloatArray, IntArray, Network
+from placement.problem.cluster import Cluster, FloatArray, IntArray, Network, ServerType
 from placement.problem.company import Company, company_of
 from placement.problem.names import Objective
 from placement.problem.placement_rules import (
@@ -132,6 +132,22 @@ class Instance(ByContent):
         """Which models may stand on a server beside which."""
         return company_of(self.placement_rules, self.model_ids, self.used_models, self.base_of)
 
+    @cached_property
+    def speeds(self) -> FloatArray:
+        """Speed of each model on servers of each type, shape (T, M)."""
+        return np.array([self.speeds_of(kind) for kind in self.cluster.server_types])
+
+    def speeds_of(self, kind: ServerType) -> FloatArray:
+        """Speed of each model on servers of a type, shape (M,)."""
+        found = np.full(len(self.model_ids), kind.speed)
+        if kind.model_speeds:
+            found[:] = [kind.speed_of(name) for name in self.model_ids]
+        return found
+
+    def speed_at(self, model: IntArray, server: IntArray) -> FloatArray:
+        """Speed of each of some models on each of some servers, of one shape."""
+        return np.asarray(self.speeds[self.cluster.server_type[server], model])
+
     @property
     def ruled(self) -> bool:
         """Whether rules say what may stand where, or how many replicas there are."""
@@ -180,8 +196,12 @@ class Instance(ByContent):
         A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
         the GPUs' speeds add up to at least the offered load over U*.
         """
-        power = sum(t.count * t.usable_gpus * t.speed for t in self.cluster.server_types)
-        return float(self.offered_load.sum()) / power
+        used = list(self.used_models)
+        power = sum(
+            t.count * t.usable_gpus * (v[used].max() if used else t.speed)
+            for t, v in zip(self.cluster.server_types, self.speeds, strict=True)
+        )
+        return float(self.offered_load.sum()) / float(power)
 
     @cached_property
     def weightless(self) -> frozenset[int]:
@@ -189,7 +209,7 @@ class Instance(ByContent):
 
         Those that never have work are not among them: of theirs nobody asks how many stand.
         """
-        speed = max((t.speed for t in self.cluster.server_types), default=1.0)
+        speed = float(self.speeds.max(initial=0.0)) or 1.0
         least = LIGHT * self.load_floor * speed
         flows = [self.workflows[w] for w in self.active_workflows]
         return frozenset(

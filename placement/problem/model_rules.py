@@ -50,6 +50,8 @@ class ModelRules:
         No server holds a replica and one of these models.
     together_with : tuple of str, or None
         A server that holds a replica holds one of each of these models.
+    speed : tuple of (str, float), or None
+        By server type: how fast the model is there, in place of the type's speed.
     """
 
     min_replicas: int | None = None
@@ -60,11 +62,12 @@ class ModelRules:
     pinned: tuple[tuple[int | None, tuple[int, ...]], ...] | None = None
     apart_from: tuple[str, ...] | None = None
     together_with: tuple[str, ...] | None = None
+    speed: tuple[tuple[str, float], ...] | None = None
 
     @property
     def on_numbers(self) -> ModelRules:
         """The rules on the numbers of replicas and on their company."""
-        return replace(self, allowed=None, forbidden=None, pinned=None)
+        return replace(self, allowed=None, forbidden=None, pinned=None, speed=None)
 
     def over(self, other: ModelRules) -> ModelRules:
         """These rules, and of the other ones those that these do not state."""

@@ -69,6 +69,14 @@ def _of_type(kind: ServerType, rules: PlacementRules) -> ServerType:
     for name, domains in rules.domains:
         if name == kind.type_name:
             kind = replace(kind, domains=domains)
+    own = {
+        name: dict(model.speed)[kind.type_name]
+        for name, model in rules.models.items()
+        if model.speed and kind.type_name in dict(model.speed)
+    }
+    if own:
+        own = dict(kind.model_speeds) | own
+        kind = replace(kind, model_speeds=tuple(sorted(own.items())))
     if not kind.family:  # else it is told apart already, and its closed GPUs may be of one server
         kind = _closed(kind, None, rules)
     return kind

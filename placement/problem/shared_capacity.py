@@ -46,7 +46,7 @@ def loses_by_sharing(instance: Instance) -> bool:
     )
 
 
-def can_load(instance: Instance, m: int, speed: float) -> bool:
+def can_load(instance: Instance, m: int, speed: FloatArray) -> bool:
     """Whether a replica of a model can be loaded at all on a server of this speed.
 
     Parameters
@@ -55,10 +55,10 @@ def can_load(instance: Instance, m: int, speed: float) -> bool:
         Says how much work its model has.
     m : int
         The model.
-    speed : float
-        Of the server: the work of a model is at most this much less load there.
+    speed : float64, shape (M,)
+        Of each model on the server: its work is at most this much less load there.
     """
-    return float(instance.model_work[m]) / speed > LIGHT * instance.load_floor
+    return float(instance.model_work[m] / speed[m]) > LIGHT * instance.load_floor
 
 
 def kept_by(instance: Instance, models: Sequence[int]) -> float:
@@ -69,7 +69,7 @@ def kept_by(instance: Instance, models: Sequence[int]) -> float:
     return _least_pace(tuple(fractions), instance.cluster.sharing)
 
 
-def standing_kept(instance: Instance, models: Sequence[int], speed: float) -> float:
+def standing_kept(instance: Instance, models: Sequence[int], speed: FloatArray) -> float:
     """kappa of the replicas of these models that stand on one GPU, if all that can are loaded.
 
     Parameters
@@ -78,8 +78,8 @@ def standing_kept(instance: Instance, models: Sequence[int], speed: float) -> fl
         Says how GPUs are shared.
     models : sequence of int
         One for each replica.
-    speed : float
-        Of the server.
+    speed : float64, shape (M,)
+        Of each model on the server.
     """
     if not loses_by_sharing(instance):
         return 1.0
@@ -94,7 +94,7 @@ def most_together(instance: Instance, kind: ServerType) -> int:
     memory = sorted(
         need
         for m in instance.used_models
-        if can_load(instance, m, kind.speed)
+        if can_load(instance, m, instance.speeds_of(kind))
         for need in [float(instance.memory_per_gpu_gb[m])] * int(instance.gpus_required[m])
     )
     fit = sum(total <= largest_room_gb(kind) for total in accumulate(memory))

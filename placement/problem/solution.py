@@ -262,7 +262,7 @@ def settle(instance: Instance, solution: Solution, *, elastic: bool = False) -> 
     at = models[number] * servers + flows.server
     column = np.minimum(np.searchsorted(place, at), max(0, len(place) - 1))
     held = place[column] == at if len(place) else np.zeros(len(at), dtype=bool)
-    work = rate * seconds[number] / instance.cluster.server_speed[flows.server]
+    work = rate * seconds[number] / instance.speed_at(models[number], flows.server)
     offered = np.bincount(column[held], work[held], len(place))
     load = np.maximum(solution.load, 0.0)
     carried = np.bincount(here, load, len(place))

@@ -121,7 +121,7 @@ def bear_losses(program: CompactProgram) -> None:
             for s in range(cluster.n_servers):
                 if s == lost:
                     continue
-                speed = float(cluster.server_speed[s])
+                speed = float(instance.speeds[cluster.server_type[s], m])
                 for x, _, start in program.replicas.get((m, s), ()):
                     if instance.models_per_gpu == 1:
                         left.append((x, bearable * speed))
@@ -158,7 +158,7 @@ def overloaded_models(instance: Instance, loss: Loss) -> dict[int, int]:
     if loss.rest is None:
         return {}
     placement, load = loss.rest.placement, loss.rest.load
-    speed = instance.cluster.server_speed[placement.server]
+    speed = instance.speed_at(placement.model, placement.server)
     power = np.bincount(placement.model, speed, minlength=len(instance.model_ids))
     short = instance.model_work / BEARABLE - power
     wanted = {m: int(np.ceil(short[m])) for m in instance.used_models if short[m] > 0}

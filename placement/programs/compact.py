@@ -91,7 +91,7 @@ class CompactProgram:
         self.replicas: dict[tuple[int, int], list[tuple[pulp.LpVariable, pulp.LpVariable, int]]]
         self.replicas = defaultdict(list)
         self.places = [
-            Place(self.problem, instance, f"_{s}", self._kind(s).speed)
+            Place(self.problem, instance, f"_{s}", instance.speeds_of(self._kind(s)))
             for s in range(instance.cluster.n_servers)
         ]
         self.unserved: Pairs = []
@@ -124,7 +124,7 @@ class CompactProgram:
     def _keep_server(self, s: int, placement: Placement) -> None:
         """Let the replicas of s stand: their loads are all that is left to decide."""
         load: dict[int, Loads] = defaultdict(list)
-        speed = self._kind(s).speed
+        speed = self.instance.speeds_of(self._kind(s))
         for r in np.flatnonzero(placement.server == s):
             m, i = int(placement.model[r]), int(placement.start[r])
             x = pulp.LpVariable(f"x_{m}_{s}_{i}", 1, 1)
@@ -223,9 +223,10 @@ class CompactProgram:
     def scaled_demand(self) -> None:
         """Serve theta times the work of each model, wherever it is: all that a bottleneck asks."""
         instance = self.instance
+        speeds, kinds = instance.speeds, instance.cluster.server_type
         for m in instance.used_models:
             carried = [
-                (h, float(instance.cluster.server_speed[s]))
+                (h, float(speeds[kinds[s], m]))
                 for s in self._servers(m)
                 for _, h, _ in self.replicas[m, s]
             ]

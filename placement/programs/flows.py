@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import pulp
 
+from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.solver.milp import Pairs, linear
 
@@ -71,8 +72,8 @@ class Place:
     ----------
     at : str
         What the names of its variables end in.
-    speed : float
-        v_s.
+    speed : float64, shape (M,)
+        v_s of each model.
 
     Attributes
     ----------
@@ -82,7 +83,9 @@ class Place:
         sum t_wn a[w,n] / v_s over the nodes that call the model.
     """
 
-    def __init__(self, problem: pulp.LpProblem, instance: Instance, at: str, speed: float) -> None:
+    def __init__(
+        self, problem: pulp.LpProblem, instance: Instance, at: str, speed: FloatArray
+    ) -> None:
         self.problem, self.instance = problem, instance
         self.at, self.speed = at, speed
         self.rate: dict[tuple[int, int], pulp.LpVariable] = {}
@@ -116,8 +119,9 @@ class Place:
         """
         flow = self.instance.workflows[w]
         self.rate[w, n] = a = pulp.LpVariable(f"a_{w}_{n}{self.at}", 0, most)
-        seconds = float(flow.work_s[n]) / self.speed
-        self.work[int(flow.node_model[n])].append((a, seconds))
+        m = int(flow.node_model[n])
+        seconds = float(flow.work_s[n] / self.speed[m])
+        self.work[m].append((a, seconds))
         if held and (carries is None or seconds * flow.rate <= carries):
             self.problem += linear([(a, 1.0), *((x, -flow.rate) for x in held)]) <= 0
         return a
@@ -143,7 +147,8 @@ class Place:
         y = pulp.LpVariable(f"y_{w}_{name}{self.at}", 0)
         busy: dict[int, float] = defaultdict(float)
         for n in nodes:
-            busy[int(flow.node_model[n])] += float(flow.work_s[n]) / self.speed
+            m = int(flow.node_model[n])
+            busy[m] += float(flow.work_s[n] / self.speed[m])
         for m, seconds in busy.items():
             self.work[m].append((y, seconds))
         return y

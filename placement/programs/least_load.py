@@ -97,17 +97,16 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
     load : float64, shape (R,)
         Relative loads; those of one model are scaled so that they do its work.
     """
-    cluster = instance.cluster
-    speed = cluster.server_speed
-    done = load * speed[placement.server]
+    speed = instance.speed_at(placement.model, placement.server)
+    done = load * speed
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     # A solver sees no load where a model has next to none; its requests are routed all the same.
-    done = np.where(total[placement.model] > 0, done, speed[placement.server])
+    done = np.where(total[placement.model] > 0, done, speed)
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     done = np.where(done > NOTHING * total[placement.model], done, 0.0)
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     share = done / np.where(total > 0, total, 1.0)[placement.model]
-    carried = share * instance.model_work[placement.model] / speed[placement.server]
+    carried = share * instance.model_work[placement.model] / speed
     homes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for m in instance.used_models:
         rows = np.flatnonzero((placement.model == m) & (share > 0))
@@ -131,9 +130,8 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
 
 def _even_loads(instance: Instance, placement: Placement) -> FloatArray:
     """The same load for all replicas of a model."""
-    cluster = instance.cluster
-    speed = cluster.server_speed
-    power = np.bincount(placement.model, speed[placement.server], minlength=len(instance.model_ids))
+    speed = instance.speed_at(placement.model, placement.server)
+    power = np.bincount(placement.model, speed, minlength=len(instance.model_ids))
     each = instance.model_work / np.where(power > 0, power, 1.0)
     # Where there is no work, there still are requests to be routed.
     return np.where(each > 0, each, 1.0)[placement.model]
@@ -187,7 +185,7 @@ def _add_group(
     mine = np.flatnonzero(group.carrying)
     load = loads_of(group.model[mine].tolist(), f"_{g}")
     for m, h in load:
-        done[m].append((h, group.speed * len(group.servers)))
+        done[m].append((h, float(group.speed[m]) * len(group.servers)))
     for _, terms, kept in loads_on_gpus(instance, load, group.start[mine].tolist(), group.speed):
         problem += linear([*terms, (bottleneck, -kept)]) <= 0
     return {r: h for r, (_, h) in zip(mine.tolist(), load, strict=True)}

@@ -18,13 +18,13 @@ def whole_replicas(instance: Instance) -> list[tuple[int, tuple[float, ...], flo
     any d > 0 and rounding the coefficients up, then the right-hand side, keeps every whole
     solution; d is each speed in turn.
     """
-    types = instance.cluster.server_types
     rows: dict[tuple[int, tuple[float, ...], float], None] = {}
     for m in instance.used_models:
         work = float(instance.model_work[m])
         if work > 0:  # offline, the cap is 0 where nothing takes any time
             work = work / instance.load_cap * (1 - WORK_MARGIN)
-        for d in sorted({t.speed for t in types}):
-            weight = tuple(float(math.ceil(t.speed / d - 1e-9)) for t in types)
+        speeds = instance.speeds[:, m].tolist()
+        for d in sorted(set(speeds)):
+            weight = tuple(float(math.ceil(v / d - 1e-9)) for v in speeds)
             rows[m, weight, max(1.0, float(math.ceil(work / d)))] = None
     return list(rows)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pulp
 
-from placement.problem.cluster import IntArray
+from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
 from placement.problem.shared_capacity import standing_kept
@@ -49,13 +49,13 @@ SHORTFALL_PRICE = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Group(ByContent):
-    """Identical servers: their numbers, their speed, the content of each, and what may carry load.
+    """Identical servers: their numbers, speed by model, the content of each, what may carry load.
 
     `carrying` is a bool a replica.
     """
 
     servers: IntArray
-    speed: float
+    speed: FloatArray
     model: IntArray
     start: IntArray
     carrying: BoolArray
@@ -86,7 +86,7 @@ def group_servers(
     groups = []
     for key, servers in found.items():
         rows = slice(bounds[servers[0]], bounds[servers[0] + 1])
-        speed = cluster.server_types[int(str(key[0]))].speed
+        speed = instance.speeds[int(str(key[0]))]
         model, start = placement.model[rows], placement.start[rows]
         groups.append(Group(np.array(servers), speed, model, start, carrying[rows]))
     return groups

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import pulp
 
-from placement.problem.cluster import ServerType
+from placement.problem.cluster import FloatArray, ServerType
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import (
     Kept,
@@ -69,7 +69,7 @@ def by_model(loads: Loads) -> dict[int, Pairs]:
 
 
 def loads_on_gpus(
-    instance: Instance, loads: Loads, starts: Iterable[int], speed: float
+    instance: Instance, loads: Loads, starts: Iterable[int], speed: FloatArray
 ) -> list[tuple[int, Pairs, float]]:
     """Loads of the replicas on the GPUs of a server that has any, and what they keep together.
 
@@ -84,8 +84,8 @@ def loads_on_gpus(
         Model and busy fraction of each replica on the server.
     starts : iterable of int
         First GPU of each.
-    speed : float
-        Of the server.
+    speed : float64, shape (M,)
+        Of each model on the server.
 
     Returns
     -------
@@ -138,7 +138,7 @@ class BlockRows:
         cautious: bool = False,
     ) -> None:
         self._problem, self._instance, self._kind, self._cap = problem, instance, kind, cap
-        self._pinned = pins(instance, kind)
+        self._pinned, self._speed = pins(instance, kind), instance.speeds_of(kind)
         self._memory: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._load: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._counted: list[Pairs] = [[] for _ in range(kind.gpus)]
@@ -152,7 +152,7 @@ class BlockRows:
         """Add x and h of each block on which a replica of a model can stand; their first GPUs."""
         found = []
         k, need = int(self._instance.gpus_required[m]), float(self._instance.memory_per_gpu_gb[m])
-        counted = self.kept[-1] < 1 and can_load(self._instance, m, self._kind.speed)
+        counted = self.kept[-1] < 1 and can_load(self._instance, m, self._speed)
         for i in starts(self._instance, m, self._kind):
             least = int((m, i) in self._pinned)
             x = pulp.LpVariable(f"x_{m}{at}_{i}", least, 1, pulp.LpInteger)

@@ -94,7 +94,8 @@ def check_bottleneck(
 
 def _least_mean(scaled: Scaled) -> float:
     """Load of every GPU if all of them worked all the time."""
-    speed = sum(t.count * t.usable_gpus * t.speed for t in scaled.types)
+    fastest: list[float] = scaled.speeds[:, scaled.used].max(axis=1).tolist()
+    speed = sum(t.count * t.usable_gpus * v for t, v in zip(scaled.types, fastest, strict=True))
     return sum(float(scaled.gpus[m]) * load for m, load in scaled.work.items()) / speed
 
 
@@ -158,7 +159,7 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
         limit, gpus = largest_room_gb(kind), float(kind.usable_gpus * kind.count)
         numbers, loads = [], []
         for m in scaled.fitting(t):
-            n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), kind.speed)
+            n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), scaled.speed(t, m))
             numbers.append((m, n, float(scaled.gpus[m])))
             loads.append((h, float(scaled.gpus[m])))
         row = growth.program.row
@@ -210,7 +211,7 @@ def _exclusive(growth: _Growth, t: int) -> dict[int, list[int]]:
     scaled, kind = growth.scaled, growth.scaled.types[t]
     taken, columns = [], {}
     for m in scaled.fitting(t):
-        n, _ = growth.replicas(m, float(scaled.most(t, m)), kind.speed)
+        n, _ = growth.replicas(m, float(scaled.most(t, m)), scaled.speed(t, m))
         taken.append((n, float(scaled.gpus[m])))
         columns[m] = [n]
     growth.program.row(taken, float(kind.usable_gpus))
@@ -227,7 +228,7 @@ def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     for m in scaled.fitting(t):
         k = int(scaled.gpus[m])
         for i in scaled.starts(t, m):
-            n, h = growth.replicas(m, 1.0, kind.speed, float((m, i) in pinned))
+            n, h = growth.replicas(m, 1.0, scaled.speed(t, m), float((m, i) in pinned))
             columns[m].append(n)
             at[m, i] = n
             for g in range(i, i + k):

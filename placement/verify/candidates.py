@@ -134,7 +134,7 @@ def best_over(
                     continue
                 a = rate[v] = program.column(0.0, flow.rate)
                 demand[flow.w, v].append((a, 1.0))
-                busy[m].append((a, flow.load[v] / listing.speed))
+                busy[m].append((a, flow.load[v] / float(listing.speed[m])))
                 program.row([(a, 1.0), (n, -flow.rate)], 0.0)
             for part, (value, together) in flow.parts.items():
                 if all(v in rate for v in together):

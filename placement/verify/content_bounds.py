@@ -51,7 +51,7 @@ class Listing:
 
     def __init__(self, scaled: Scaled, t: int) -> None:
         self.scaled, self.t = scaled, t
-        self.speed = scaled.types[t].speed
+        self.speed = scaled.speeds[t]
         self.models = scaled.fitting(t)
         self.counts = _counts([int(scaled.gpus[m]) for m in self.models], scaled.types[t].gpus)
         self._column = {m: i for i, m in enumerate(self.models)}
@@ -136,7 +136,7 @@ class Listing:
         for v, i in enumerate(table.column.tolist()):
             cost = prices.node[flow.w, v]
             if i >= 0:
-                cost += sigma[i] * flow.load[v] / self.speed
+                cost += sigma[i] * flow.load[v] / float(self.speed[self.models[i]])
             best -= cost * ((sets >> v) & 1)
         for part, (_, together) in flow.parts.items():
             need = sum(1 << v for v in together)
@@ -197,7 +197,7 @@ def serve(
     held : dict
         Replicas of each model on the server.
     """
-    speed = scaled.types[t].speed
+    speed = scaled.speeds[t]
     work: dict[int, list[tuple[int, float]]] = {}
     for flow in scaled.flows:
         rate: dict[int, int] = {}
@@ -205,7 +205,7 @@ def serve(
             if held.get(m):
                 rate[v] = program.column(-prices.node[flow.w, v], flow.rate)
                 if flow.load[v] > 0:
-                    work.setdefault(m, []).append((rate[v], flow.load[v] / speed))
+                    work.setdefault(m, []).append((rate[v], flow.load[v] / float(speed[m])))
         for part, (_, together) in flow.parts.items():
             if prices.kept[part] > 0 and all(v in rate for v in together):
                 kept = program.column(prices.kept[part], flow.rate)

@@ -52,6 +52,8 @@ class Scaled:
 
     Attributes
     ----------
+    speeds : float64, shape (T, M)
+        Of each model on servers of each type.
     constant : float
         Locality that no placement changes.
     exclusive : bool
@@ -68,6 +70,7 @@ class Scaled:
         self.instance = instance
         self.types: tuple[ServerType, ...] = instance.cluster.server_types
         self.servers = sum(t.count for t in self.types)
+        self.speeds: FloatArray = instance.speeds
         self.gpus: IntArray = instance.gpus_required
         self.memory: FloatArray = instance.memory_per_gpu_gb
         self.exclusive = instance.exclusive or instance.max_models_per_gpu == 1
@@ -132,6 +135,10 @@ class Scaled:
                 if other == m:
                     under = [(at[b, i], -1.0)] if (b, i) in at else []
                     program.row([(x, 1.0), *under], 0.0)
+
+    def speed(self, t: int, m: int) -> float:
+        """Speed of a model on servers of a type."""
+        return float(self.speeds[t, m])
 
     def fitting(self, t: int) -> list[int]:
         """Used models of which a server of a type can hold a replica."""

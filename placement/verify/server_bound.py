@@ -55,7 +55,7 @@ class ServerProgram:
             self._places()
 
     def _rates(self) -> None:
-        program, scaled, speed = self.program, self.scaled, self.kind.speed
+        program, scaled, speed = self.program, self.scaled, self.scaled.speeds[self.t]
         self.busy: dict[int, list[tuple[int, float]]] = defaultdict(list)
         for flow in scaled.flows:
             rate: dict[int, int] = {}
@@ -63,7 +63,7 @@ class ServerProgram:
                 if m not in self.count:
                     continue
                 a = rate[v] = program.column(-self.prices.node[flow.w, v], flow.rate)
-                load = flow.load[v] / speed
+                load = flow.load[v] / float(speed[m])
                 if load > 0:
                     self.busy[m].append((a, load))
                 if load * flow.rate <= 1 and flow.rate > TINY:

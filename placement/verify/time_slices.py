@@ -25,7 +25,7 @@ class Slices:
         instance, kind = scaled.instance, scaled.types[t]
         self.kept = kept_at_most(instance, max(1, most_together(instance, kind)))
         self.lost = loss_per_replica(instance, kind)
-        self.counted = frozenset(m for m in scaled.used if can_load(instance, m, kind.speed))
+        self.counted = frozenset(m for m in scaled.used if can_load(instance, m, scaled.speeds[t]))
 
     def gpu(self, program: Program, standing: dict[int, list[int]]) -> Terms:
         """Share of the cap that one GPU loses, as terms beside its loads.

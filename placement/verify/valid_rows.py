@@ -134,8 +134,9 @@ def replica_rows(scaled: Scaled) -> list[CountRow]:
     found: dict[CountRow, None] = {}
     for m in scaled.used:
         work = scaled.work[m] * (1 - SLACK)
-        for speed in sorted({t.speed for t in scaled.types}):
-            weight = tuple(rounded_up(t.speed / speed) for t in scaled.types)
+        speeds = scaled.speeds[:, m].tolist()
+        for speed in sorted(set(speeds)):
+            weight = tuple(rounded_up(v / speed) for v in speeds)
             least = max(1.0, float(math.ceil(work / speed)))
             found[CountRow((m,), 0, weight, at_least=True, limit=least)] = None
     return list(found)
@@ -192,7 +193,7 @@ def _kept_row(scaled: Scaled, part: Part, m: int, speed: float) -> KeptRow | Non
     if fraction < LEAST_FRACTION:
         return None
     last = fraction * speed / seconds
-    weight = tuple(last * rounded(t.speed / speed, fraction) for t in scaled.types)
+    weight = tuple(last * rounded(v / speed, fraction) for v in scaled.speeds[:, m].tolist())
     models = (m, *(other for other in work if other != m))
     return KeptRow(part, flow.rate, models, weight, flow.rate - last * math.ceil(need))
 
@@ -207,7 +208,8 @@ def _server_row(scaled: Scaled, part: Part, reference: float) -> ServerRow | Non
     if fraction < LEAST_FRACTION:
         return None
     one = tuple(
-        tuple(t.speed / s if s > 0 else math.inf for s in work.values()) for t in scaled.types
+        tuple(float(v[m]) / s if s > 0 else math.inf for m, s in work.items())
+        for v in scaled.speeds
     )
     limit = flow.rate - fraction * reference * math.ceil(need)
     return ServerRow(part, flow.rate, tuple(work), reference, fraction, one, limit)

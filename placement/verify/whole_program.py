@@ -78,7 +78,7 @@ class DirectProgram:
                     continue
                 a = rate[v] = program.column(0.0, flow.rate)
                 demand[flow.w, v].append((a, 1.0))
-                load = flow.load[v] / kind.speed
+                load = flow.load[v] / float(scaled.speeds[t, m])
                 busy[m].append((a, load))
                 if load * flow.rate <= 1:
                     held = [(x, -flow.rate) for x, _ in self.numbers[m, s]]

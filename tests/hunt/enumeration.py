@@ -93,7 +93,9 @@ def routed(problem: Problem, placement: tuple[Replica, ...], cap: float | None) 
             here = [
                 (m, t, i) for m, t, i in placement if t == s and 0 <= g - i < problem.models[m].gpus
             ]
-            load = {("h", r): problem.work[r[0]] / server.speed / (unit or 1.0) for r in here}
+            load = {
+                ("h", r): problem.work[r[0]] / problem.speed(r[0], s) / (unit or 1.0) for r in here
+            }
             kept = problem.capacity([m for m, _, _ in here if problem.counts(m, s)])
             less.append(({**load, "U": -kept}, 0.0))
     if cap is None:

@@ -153,11 +153,11 @@ def _judge_plan(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> Non
         share: list[dict[int, float]] = []
         for n, (model, seconds) in enumerate(w.nodes):
             mine: dict[int, float] = defaultdict(float)
-            for s, server in enumerate(problem.servers):
-                unsaid[model, s] += LEAST_SHARE * w.rate * seconds / server.speed
+            for s in range(len(problem.servers)):
+                unsaid[model, s] += LEAST_SHARE * w.rate * seconds / problem.speed(model, s)
             for s, part in way["home"] + way["spill"][w.names[n]]:
                 mine[s] += part
-                routed[model, s] += part * w.rate * seconds / problem.servers[s].speed
+                routed[model, s] += part * w.rate * seconds / problem.speed(model, s)
                 if (model, s) not in held:
                     verdict.fault("routing", f"{w.id}.{w.names[n]} goes where {model} is not")
             if not math.isclose(sum(mine.values()), 1.0, abs_tol=CLOSE):

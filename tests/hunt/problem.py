@@ -110,9 +110,15 @@ class Problem:
         """Whether a GPU may bear less where replicas share it."""
         return self.most > 1 and min(self.kept, default=1.0) < 1
 
+    def speed(self, model: str, server: int) -> float:
+        """How fast a model is on a server."""
+        kind = self.servers[server]
+        own = self.rules.get(model, {}).get("speed", {})
+        return float(own.get(kind.kind, kind.speed))
+
     def counts(self, model: str, server: int) -> bool:
         """Whether a replica there can have a load that counts."""
-        return self.work[model] / self.servers[server].speed > LIGHT * self.floor
+        return self.work[model] / self.speed(model, server) > LIGHT * self.floor
 
     def capacity(self, models: Sequence[str]) -> float:
         """What loaded replicas of these models carry on one GPU: the least pace of any of them."""
@@ -134,7 +140,10 @@ class Problem:
     @cached_property
     def floor(self) -> float:
         """Load of every GPU if all of them worked all the time: no bottleneck is lower."""
-        power = sum((s.gpus - len(s.excluded)) * s.speed for s in self.servers)
+        fastest = [max(self.speed(m, i) for m in self.models) for i in range(len(self.servers))]
+        power = sum(
+            (s.gpus - len(s.excluded)) * v for s, v in zip(self.servers, fastest, strict=True)
+        )
         return sum(self.models[m].gpus * load for m, load in self.work.items()) / power
 
     @cached_property

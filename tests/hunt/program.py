@@ -174,7 +174,7 @@ class Program:
                 x = self._loaded((m, s, i))
             self._row(-np.inf, 0.0, {h: 1.0, x: -1.0})
             for g in range(i, i + problem.models[m].gpus):
-                load[s, g][h] = problem.work[m] / problem.servers[s].speed / unit
+                load[s, g][h] = problem.work[m] / problem.speed(m, s) / unit
         for key, terms in self.work.items():
             self._row(0.0, 0.0, {**done[key], **{a: -part for a, part in terms.items()}})
         for gpu, terms in load.items():

@@ -44,6 +44,12 @@ def _with_adapter(rng: np.random.Generator, case: Case, kinds: list[str]) -> Cas
     return replace(case, config={**case.config, "models": {**models, a: adapter}})
 
 
+def _server_types(case: Case) -> list[str]:
+    if case.cluster is not None:
+        return list(case.cluster["server_types"])
+    return ["server" if case.options["gpus"] >= case.options["gpus_per_server"] else "last-server"]
+
+
 def _server_gpus(case: Case) -> list[int]:
     if case.cluster is not None:
         return [t["gpus"] for t in case.cluster["server_types"].values() for _ in range(t["count"])]
@@ -78,6 +84,9 @@ def _on_models(
         if name in called and others and rng.random() < 0.12:
             key = str(rng.choice(["apart_from", "together_with"]))
             rules[key] = [str(rng.choice(others))]
+        if rng.random() < 0.12:
+            kind = str(rng.choice(_server_types(case)))
+            rules["speed"] = {kind: float(rng.choice([0.5, 2.0]))}
         if rules:
             found[name] = rules
             kinds += rules

@@ -20,7 +20,7 @@ BATCHES = 6
 
 EVERY_KIND = {
     "excluded GPUs", "min_replicas", "max_replicas", "spread", "allowed", "forbidden", "pinned",
-    "domains", "apart_from", "together_with", "adapter",
+    "domains", "apart_from", "together_with", "adapter", "speed",
     "exclusive", "shared", "several types", "compact", "patterns",
 }  # fmt: skip
 

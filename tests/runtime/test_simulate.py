@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.solution import Placement
+from placement.problem.workload import Workload
 from runtime.policies import BUILT_IN, View
 from runtime.shares import NOWHERE, assign_targets
 from runtime.simulate import Dispatch, prepare_run, simulate_placement
-from tests.runtime.cases import Case, random_case
+from tests.runtime.cases import Case, chain, model, random_case, trace_of
 
 
 @dataclass
@@ -77,3 +80,13 @@ def test_unknown_names_are_refused_in_words() -> None:
             case.workload, case.trace, case.cluster, case.placement,
             dispatch=Dispatch(policy=Named("mine")), engine="compiled",
         )  # fmt: skip
+
+
+def test_a_model_may_have_its_own_speed_on_a_type() -> None:
+    """A call of 2 s takes 1 s where the model is twice as fast, whatever the type's speed."""
+    workload = Workload((model("a"), model("b")), (chain(2),))
+    kind = ServerType("t", 1, 2, 80.0, 0.5, model_speeds=(("a", 2.0),))
+    placement = Placement.of([(0, 0, 0), (1, 0, 1)])
+    trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=np.int64), np.array([2.0, 2.0]))
+    run = simulate_placement(workload, trace, Cluster((kind,)), placement)
+    np.testing.assert_array_equal(run.end_s, [1.0, 5.0])

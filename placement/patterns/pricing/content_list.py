@@ -146,7 +146,7 @@ class Contents:
         self.kind = kind
         self.models = fitting_models(instance, kind, only)
         server = instance.cluster.server_types[kind]
-        self.speed = server.speed
+        self.speed = instance.speeds[kind]
         k = [int(instance.gpus_required[m]) for m in self.models]
         self.counts = _all_counts(k, server.gpus)
         self._column = {m: i for i, m in enumerate(self.models)}
@@ -233,8 +233,8 @@ class Contents:
         demand = flow.demand
         pi = np.array([prices.demand[flow.w, v] for v in range(len(demand.node_model))])
         # A server type may hold none of the models: -1 then looks up the 0 at the end.
-        load = np.append(sigma, 0.0)[flow.column] * demand.work_s / self.speed
-        best = -(flow.member @ (pi + load))
+        load = np.append(sigma, 0.0)[flow.column] * demand.work_s / self.speed[demand.node_model]
+        best: FloatArray = -(flow.member @ (pi + load))
         for part, keeps in flow.parts.items():
             best += prices.kept[part] * keeps
         sets = np.arange(len(best))

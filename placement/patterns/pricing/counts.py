@@ -32,6 +32,7 @@ from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.pricing.features import Features
 from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
+from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import (
     can_load,
@@ -197,7 +198,7 @@ class Pricing:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
             self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
             if instance.load_cap > 0:
-                counted = [m for m in self.count if can_load(instance, m, server.speed)]
+                counted = [m for m in self.count if can_load(instance, m, instance.speeds[kind])]
                 row = slicing_row(
                     instance,
                     kind,
@@ -208,7 +209,7 @@ class Pricing:
                     self.problem += row
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
-        self._flows(server.speed, params)
+        self._flows(instance.speeds[kind], params)
         self._features = Features(self.problem, kind, self.count)
         for row in self.rows:
             if self._features.get(row.feature) is None and set(row.models) <= set(self.count):
@@ -228,7 +229,7 @@ class Pricing:
                 terms.append((self._features.at_least(m, 1), f * (k - 1)))
         self.problem += linear(terms) <= cut.gpus
 
-    def _flows(self, speed: float, params: SearchParams) -> None:
+    def _flows(self, speed: FloatArray, params: SearchParams) -> None:
         instance = self.instance
         place = Place(self.problem, instance, "", speed)
         prices = separating_prices(instance, params) if has_set_rows(instance, params) else {}
@@ -321,5 +322,5 @@ class Pricing:
         return lay_out(self.instance, self.kind, held, loads)
 
     def _busy(self, m: int, load: float) -> bool:
-        speed = self.instance.cluster.server_types[self.kind].speed
+        speed = self.instance.speeds[self.kind]
         return not can_load(self.instance, m, speed) or is_loaded(self.instance, load)

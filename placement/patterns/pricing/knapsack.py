@@ -70,7 +70,7 @@ class WorkflowParts(Contents):
         demand, cap = self.instance.workflows[self.w], self.instance.load_cap
         work: dict[int, float] = defaultdict(float)
         for v, m in enumerate(demand.node_model.tolist()):
-            work[m] += float(demand.work_s[v]) * demand.rate / self.speed
+            work[m] += float(demand.work_s[v] / self.speed[m]) * demand.rate
         served = np.zeros((len(self.counts), len(demand.node_model)))
         for v, m in enumerate(demand.node_model.tolist()):
             if self._table.column[v] >= 0:

@@ -54,7 +54,7 @@ def test_kept_is_the_least_of_the_rates(instance: Instance, seed: int) -> None:
     """With its rates given, a place keeps min a of a workflow and of each link, and no more."""
     rates = np.random.default_rng(seed).uniform(0, 2, 3)
     problem = pulp.LpProblem("kept", pulp.LpMaximize)
-    place = Place(problem, instance, "_7", 1.0)
+    place = Place(problem, instance, "_7", np.ones(len(instance.model_ids)))
     for n, rate in enumerate(rates):
         problem += linear([(place.serve(0, n), 1.0)]) == rate
     kept = place.keep(keepable(instance, 0))
@@ -72,7 +72,9 @@ def test_kept_is_the_least_of_the_rates(instance: Instance, seed: int) -> None:
 
 def test_nothing_is_kept_where_a_node_is_missing(instance: Instance) -> None:
     """Without the last node there is neither the whole workflow nor the second link."""
-    place = Place(pulp.LpProblem("part", pulp.LpMaximize), instance, "", 1.0)
+    place = Place(
+        pulp.LpProblem("part", pulp.LpMaximize), instance, "", np.ones(len(instance.model_ids))
+    )
     place.serve(0, 0)
     place.serve(0, 1)
     assert [part for part, _, _ in place.keep(keepable(instance, 0))] == [(0, 0)]
@@ -83,7 +85,7 @@ def test_nothing_is_kept_where_a_node_is_missing(instance: Instance) -> None:
 def test_loads_do_the_work_of_their_model(instance: Instance) -> None:
     """Half as long on a server of speed 2, both nodes of model a together."""
     problem = pulp.LpProblem("work", pulp.LpMinimize)
-    place = Place(problem, instance, "", 2.0)
+    place = Place(problem, instance, "", np.full(len(instance.model_ids), 2.0))
     for n, rate in enumerate((1.0, 0.5, 2.0)):
         problem += linear([(place.serve(0, n), 1.0)]) == rate
     loads = [pulp.LpVariable(f"h_{m}", 0) for m in range(2)]
@@ -96,7 +98,9 @@ def test_loads_do_the_work_of_their_model(instance: Instance) -> None:
 
 def test_sets_of_nodes_bring_the_work_of_all(instance: Instance) -> None:
     """A rate at which nodes are served together costs each model what its nodes cost."""
-    place = Place(pulp.LpProblem("sets", pulp.LpMaximize), instance, "", 2.0)
+    place = Place(
+        pulp.LpProblem("sets", pulp.LpMaximize), instance, "", np.full(len(instance.model_ids), 2.0)
+    )
     y = place.serve_together(0, (0, 1, 2), "all")
     assert {m: terms[0] for m, terms in place.work.items()} == {
         0: (y, pytest.approx(0.15)), 1: (y, pytest.approx(0.15)),
@@ -107,7 +111,7 @@ def test_sets_of_nodes_bring_the_work_of_all(instance: Instance) -> None:
 def test_no_more_than_all_there_is(instance: Instance, carries: float | None, rows: int) -> None:
     """A replica serves at most the workflow's rate, which its load says where that is less."""
     problem = pulp.LpProblem("rate", pulp.LpMaximize)
-    place = Place(problem, instance, "", 1.0)
+    place = Place(problem, instance, "", np.ones(len(instance.model_ids)))
     x = pulp.LpVariable("x", 0, 1)
     a = place.serve(0, 1, [x], carries=carries)  # all of it is a load of 0.3 * 2
     assert len(problem.constraints) == rows
