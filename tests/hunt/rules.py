@@ -61,6 +61,7 @@ def _on_models(
     rng: np.random.Generator, case: Case, servers: list[int], kinds: list[str]
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
+    more = np.random.default_rng([case.seed, 3])
     asked = {r["workflow_id"] for r in case.requests}
     called = {n["model"] for w in asked for n in case.config["workflows"][w]["nodes"]}
     for name in case.config["models"]:
@@ -81,12 +82,12 @@ def _on_models(
             start = int(rng.integers(servers[s] - k + 1))
             rules["pinned"] = [{"server": s, "gpus": list(range(start, start + k))}]
         others = sorted(called - {name})
-        if name in called and others and rng.random() < 0.12:
-            key = str(rng.choice(["apart_from", "together_with"]))
-            rules[key] = [str(rng.choice(others))]
-        if rng.random() < 0.12:
-            kind = str(rng.choice(_server_types(case)))
-            rules["speed"] = {kind: float(rng.choice([0.5, 2.0]))}
+        if name in called and others and more.random() < 0.25:
+            key = str(more.choice(["apart_from", "together_with"]))
+            rules[key] = [str(more.choice(others))]
+        if more.random() < 0.12:
+            kind = str(more.choice(_server_types(case)))
+            rules["speed"] = {kind: float(more.choice([0.5, 2.0]))}
         if rules:
             found[name] = rules
             kinds += rules
