@@ -295,7 +295,15 @@ def build_problem(
 
 
 def model_speeds(cluster: Cluster, names: Sequence[str], server: IntArray) -> FloatArray:
-    """Speed of each of some models, by their ids, on each of some servers, of one length."""
+    """Speed of each of some models on each of some servers, of one length.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    names : sequence of str
+        Ids of the models.
+    server : int64
+    """
     speed = cluster.server_speed[server]
     if any(t.model_speeds for t in cluster.server_types):
         kinds = [cluster.server_types[t] for t in cluster.server_type[server]]
