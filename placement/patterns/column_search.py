@@ -40,6 +40,7 @@ def columns_apply(search: Search) -> bool:
     return (
         instance.counts_suffice
         and not instance.ruled
+        and not any(t.model_speeds for t in instance.cluster.server_types)
         and tightness(search.normal) >= search.params.columns.least_tight
         and max(nodes) <= search.params.columns.most_nodes
         and solver_name(search.settings.name) == "HiGHS"

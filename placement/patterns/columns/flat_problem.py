@@ -165,7 +165,9 @@ def flat_server(instance: Instance, kind: int) -> FlatServer:
         room_gb=gpu_rooms_gb(server),
         cap=instance.load_cap * server.speed,
         kept=np.array(kept_at_least(instance, MOST_TOGETHER)),
-        counted=np.array([can_load(instance, m, server.speed) for m in models], dtype=np.bool_),
+        counted=np.array(
+            [can_load(instance, m, instance.speeds[kind]) for m in models], dtype=np.bool_
+        ),
         per_gpu=instance.models_per_gpu,
         counts=instance.counts_suffice,
     )
