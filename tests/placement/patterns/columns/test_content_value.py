@@ -87,7 +87,7 @@ def loads_and_value(
                 column += 1
     for g, terms in enumerate(load):
         here = [m for m, i in content if i <= g < i + int(instance.gpus_required[m])]
-        rows.append((terms, instance.load_cap * standing_kept(instance, here, 1.0)))
+        rows.append((terms, instance.load_cap * standing_kept(instance, here, instance.speeds[0])))
     for worth, most in cost:
         model.addCol(-worth, 0.0, most, 0, [], [])
     for terms, most in rows:
