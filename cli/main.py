@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from cli.help_text import HelpContext
 from cli.notices import broken, notices, say
 from placement.support.escaping import visible
 
@@ -77,6 +78,8 @@ def module_of(command: str) -> str:
 
 class Commands(click.Group):
     """Imports a command's module when it is needed, and turns errors into sentences."""
+
+    context_class = HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Commands in the order in which they are used."""

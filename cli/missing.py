@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from cli.help_text import HelpContext
+
 TOOL = "gswarm-place"
 SHIPPED = ("configs/small.yaml", "configs/small_requests.yaml")
 EXAMPLE = ("example_config.yaml", "example_requests.jsonl")
@@ -42,6 +44,8 @@ class Complete(click.Command):
     needs : callable, optional
         What depends on other options, beside what click knows to be required.
     """
+
+    context_class = HelpContext
 
     def __init__(self, *args: Any, needs: Needs | None = None, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cli.options import Count
 from placement.problem.names import LOAD_AFTER_LOSS
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def survive_option(function: F) -> F:
     """``--survive``."""
     return click.option(
         "--survive",
-        type=click.IntRange(1),
+        type=Count(1),
         metavar="1",
         help="Every workflow can still be served, and no GPU is overloaded, after any one server "
         "is lost: each model on two servers or more, with room for the work. The price is stated.",

@@ -35,3 +35,14 @@ def test_groups_name_an_option_once() -> None:
     names = [name for group in GROUPS.values() for name in group]
     assert len(names) == len(set(names))
     assert len(LARGE) >= 4
+
+
+@pytest.mark.parametrize("width", ["60", "80"])
+def test_help_breaks_no_word(width: str) -> None:
+    """Every option and every hyphenated word of a help stands on one line."""
+    wide = CliRunner().invoke(main, ["solve", "--help"], terminal_width=400, max_content_width=400)
+    narrow = CliRunner().invoke(main, ["solve", "--help"], terminal_width=int(width))
+    hyphenated = set(re.findall(r"[\w-]*\w-\w[\w-]*", wide.output))
+    assert len(hyphenated) > 20
+    assert hyphenated <= set(re.findall(r"[\w-]*\w-\w[\w-]*", narrow.output))
+    assert "\u2011" not in narrow.output
