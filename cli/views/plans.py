@@ -117,6 +117,8 @@ def _picture(points: list[Point], best: list[Point]) -> Markup:
         dots,
         tag("text", "P99 latency (s)", x=LEFT + WIDTH / 2, y=TOP + HEIGHT + 36, class_="axis mid"),
         tag("text", "server efficiency", x=LEFT, y=10, class_="axis"),
+        scroll=False,
+        class_="chart",
     )
 
 
