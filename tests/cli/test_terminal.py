@@ -47,6 +47,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "size": [*inputs, "--curve", 0, "--time-limit", 5],
         "diff": [plan, plan, "--config", config],
         "explain": [plan, "--server", 0],
+        "rebalance": ["--from", plan, *inputs, "--max-moves", 1, "--time-limit", 4],
         "whatif": [plan, *inputs, "--traffic", 1.5, "--no-solve"],
         "simulate": [*inputs, "--plan", plan],
         "compare": [*inputs, "--gpus", 8, "--methods", "greedy", "--routings", "plan,earliest"],
