@@ -72,8 +72,11 @@ def load_run(
         faults.raise_if_any()
         with waiting("routing the placement"):
             return plan_of(placement, workload, trace, cluster), workload, trace
+    from placement.problem.degrees import of_plan
+
     plan = read_plan(plan_file)
     workload, trace = load_inputs(config, requests)
+    workload = of_plan(workload, plan)
     for wrong in plan.mismatches(workload, trace):
         faults.add("", wrong, "solve again with this config and trace")
     faults.raise_if_any()

@@ -207,6 +207,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     from placement.files.params_file import read_params
     from placement.files.rules_file import check_config_rules
     from placement.params.search_params import DEFAULTS
+    from placement.problem.degrees import choices, solve_choices
     from placement.problem.instance import build_instance
     from placement.problem.outcome import SolveOptions
     from placement.problem.plan import build_plan
@@ -254,7 +255,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     instance, *instances = (
         build_instance(workload, d, cluster, rules) for d in (demand, *(d for _, d in named))
     )
-    if not asked.allow_partial:
+    if not asked.allow_partial and not any(m.degrees for m in workload.models):
         check_fits(asked.config, workload, instance.cluster, instance.used_models)
     solve_options = SolveOptions(
         method=asked.method,
@@ -292,7 +293,12 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         elif asked.survive is not None:
             result, extra["survive"] = solve_for_losses(instance, solve_options, progress, budget)
         else:
-            result = solve_instance(instance, solve_options, progress=progress, budget=free)
+            each = choices(workload, instance.used_models)
+            chosen, result = solve_choices(
+                [build_instance(w, demand, cluster, rules) for w in each],
+                lambda i: solve_instance(i, solve_options, progress=progress, budget=free),
+            )
+            workload = each[chosen]
     # What comes of the limit is for the headroom: refining has a limit of its own.
     rest = budget.limit_s
     if asked.refine is not None and not end.asked:

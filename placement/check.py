@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 
+from placement.problem.degrees import of_plan
 from placement.problem.instance import build_instance
 from placement.problem.names import LOAD_AFTER_LOSS
 from placement.problem.outcome import (
@@ -197,7 +198,7 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         A sentence for each difference.
     """
     mine = plan.instance
-    workload = as_run(workload, trace)
+    workload = of_plan(as_run(workload, trace), plan)
     theirs = build_instance(workload, trace, plan.cluster, Rules(plan.objective))
     if mine.model_ids != theirs.model_ids:
         return ["models: the plan and the config list different ones"]

@@ -22,6 +22,7 @@ from placement.portfolio.starts import (
     route_all,
 )
 from placement.problem.cluster import Cluster
+from placement.problem.degrees import choices, solve_choices
 from placement.problem.instance import Instance, build_instance
 from placement.problem.names import SCORED
 from placement.problem.normalization import normalize, restore
@@ -110,7 +111,12 @@ def solve(
     if isinstance(demand, Trace):
         workload = as_run(workload, demand)
     instance = build_instance(workload, demand, cluster, rules)
-    return build_plan(solve_instance(instance, options, progress=progress, score=score), workload)
+    each = choices(workload, instance.used_models)
+    chosen, result = solve_choices(
+        [build_instance(w, demand, cluster, rules) for w in each],
+        lambda i: solve_instance(i, options, progress=progress, score=score),
+    )
+    return build_plan(result, each[chosen])
 
 
 def solve_instance(

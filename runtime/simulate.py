@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from placement.problem.cluster import Cluster, FloatArray
+from placement.problem.degrees import of_plan
 from placement.problem.names import Mode, Scheduler
 from placement.problem.plan import Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement
@@ -230,7 +231,7 @@ def simulate(
         Where plan and workload do not belong together, the policy is unknown or chooses a wrong
         replica, or the cluster has no such part as an outage names.
     """
-    workload = as_run(workload, trace)
+    workload = of_plan(as_run(workload, trace), plan)
     placement, routing = match_plan(plan, workload)
     return simulate_placement(
         workload,

@@ -19,6 +19,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.files.base_entry": (
         ("placement.files.test_rules_file", "test_docs"), "the base of every schema",
     ),
+    "placement.files.serve_entry": (
+        ("placement.files.test_config_file", "test_docs"), "part of the config",
+    ),
     "placement.programs.spare_rule": (
         ("placement.test_packing",), "seen in the plans that it makes",
     ),

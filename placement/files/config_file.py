@@ -11,10 +11,10 @@ from placement.files.base_entry import MAX_MEMORY_GB
 from placement.files.input_schema import (
     ConfigFile,
     ModelEntry,
-    ServeEntry,
     WorkflowEntry,
 )
 from placement.files.schema_faults import check_shape, well_shaped
+from placement.files.serve_entry import ServeEntry
 from placement.files.stated_rules import model_rule_faults, model_rules
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
 from placement.files.workflow_edges import edge_ends, edge_faults, warn_of_outputs
@@ -66,10 +66,13 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         tokens_per_second=entry.tokens_per_second,
         token_mean=entry.token_mean,
         token_std=entry.token_std,
-        inference_time_mean_s=entry.inference_time_mean,
+        inference_time_mean_s=_mean_s(entry),
         inference_time_std_s=entry.inference_time_std,
         type=entry.type,
         base_model=entry.base_model,
+        degrees=tuple((d.gpus, d.seconds / entry.degrees[0].seconds) for d in entry.degrees or ())
+        if entry.degrees
+        else (),
         base=None if entry.adapter_gb is None else entry.base_model,
         max_concurrency=entry.max_concurrency,
         slowdown=slowdown,
@@ -87,6 +90,13 @@ def _serving(entry: ServeEntry | None) -> Serving:
     if entry is None:
         return Serving()
     return Serving(entry.hf_id, tuple(entry.command), tuple(entry.args), entry.image, entry.health)
+
+
+def _mean_s(entry: ModelEntry) -> float | None:
+    """Seconds of a call; of several degrees those on the first, where nothing else says them."""
+    if entry.inference_time_mean is None and entry.degrees:
+        return entry.degrees[0].seconds
+    return entry.inference_time_mean
 
 
 def _memory_gb(entry: ModelEntry) -> float:

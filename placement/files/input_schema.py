@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import shlex
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -15,6 +13,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -30,7 +29,8 @@ from placement.files.base_entry import (
     ModelRulesEntry,
     Speed,
 )
-from placement.files.network_entry import NetworkEntry, Seconds
+from placement.files.network_entry import MAX_SECONDS, NetworkEntry, Seconds
+from placement.files.serve_entry import ServeEntry
 from placement.problem.cluster import GpuSharing
 from placement.problem.names import SharingMode
 
@@ -106,59 +106,12 @@ Slowdown = Annotated[
 ]
 
 
-def _check_words(value: Any) -> Any:
-    """Take a list of words, or a line that is split as a shell would; nothing is expanded."""
-    words = value if isinstance(value, list) else [value]
-    if not all(isinstance(word, str) for word in words):
-        raise ValueError("must be a line, or a list of words, each in quotes")
-    if any("\0" in word for word in words):
-        raise ValueError("must not hold the character 0, which no command line can")
-    if isinstance(value, str):
-        try:
-            words = shlex.split(value)
-        except ValueError:
-            raise ValueError("must have its quotes in pairs") from None
-    return words
+class DegreeEntry(Entry):
+    """A number of GPUs that a replica may take."""
 
-
-Words = Annotated[
-    Any,
-    BeforeValidator(_check_words),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-
-
-def _check_path(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(_PATH, value):
-        raise ValueError("must be a path such as /health: a slash, then letters, digits and ._~/-")
-    return value
-
-
-_PATH = "/[A-Za-z0-9._~/-]*"
-HealthPath = Annotated[
-    Any, BeforeValidator(_check_path), WithJsonSchema({"type": "string", "pattern": f"^{_PATH}$"})
-]
-
-
-class ServeEntry(Entry):
-    """What serves a model for real; `export` reads it, placement does not."""
-
-    hf_id: Identifier | None = Field(
-        default=None,
-        description="what the server loads: an id on the Hugging Face hub, or a folder; the "
-        "model's key where it is left out",
-    )
-    command: Words = Field(
-        default=[],
-        description="what starts a replica, as a line or a list of words, with gaps such as "
-        "{port}; vllm or sglang with the fitting options where it is left out",
-    )
-    args: Words = Field(default=[], description="further words for that command")
-    image: Identifier | None = Field(
-        default=None, description="container image, where the replica runs in a container"
-    )
-    health: HealthPath = Field(
-        default="/health", description="path that answers once the replica serves"
+    gpus: int = Field(ge=1, le=MAX_GPUS_PER_SERVER, description="GPUs of one replica")
+    seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = Field(
+        description="seconds of a call on so many; requests state those of the first"
     )
 
 
@@ -199,6 +152,12 @@ class ModelEntry(ModelRulesEntry):
         le=MAX_GPUS_PER_SERVER,
         description="GPUs of one replica, consecutive GPUs of one server; 0: a step that needs no "
         "GPU, which takes its time, waits for nobody and crosses nothing",
+    )
+    degrees: list[DegreeEntry] | None = Field(
+        default=None,
+        min_length=1,
+        description="numbers of GPUs to choose one from, with the seconds of a call on each; may "
+        "be written as gpus_required, which is else the first",
     )
     load_time_seconds: Seconds = Field(
         description="seconds to load a replica; only schedulers that switch models pay it"
@@ -256,6 +215,16 @@ class ModelEntry(ModelRulesEntry):
     serve: ServeEntry | None = Field(
         default=None, description="what serves it for real, for `export`"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_degrees(cls, data: Any) -> Any:
+        """Take a list in gpus_required for the degrees."""
+        if isinstance(data, dict) and isinstance(data.get("gpus_required"), list):
+            degrees = data["gpus_required"]
+            first = degrees[0].get("gpus") if degrees and isinstance(degrees[0], dict) else None
+            return {**data, "degrees": degrees, "gpus_required": first}
+        return data
 
     @field_validator("memory_gb", mode="after")
     @classmethod

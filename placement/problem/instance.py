@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -279,6 +279,19 @@ def _crossing_s(network: Network, edge: Edge) -> float:
     return max(0.0, far - network.delay_s(edge.payload_mb, same_server=True))
 
 
+def _at_degrees(cluster: Cluster, workload: Workload) -> Cluster:
+    """Let the models have the speeds of the degrees that were chosen."""
+    factors = {m.id: m.time_factor for m in workload.models if m.time_factor != 1.0}
+    if not factors:
+        return cluster
+    types = []
+    for kind in cluster.server_types:
+        own = dict(kind.model_speeds)
+        own |= {name: kind.speed_of(name) / factor for name, factor in factors.items()}
+        types.append(replace(kind, model_speeds=tuple(sorted(own.items()))))
+    return replace(cluster, server_types=tuple(types))
+
+
 def build_instance(
     workload: Workload,
     demand: Demand | Trace,
@@ -358,7 +371,7 @@ def build_instance(
         gpus_required=np.array([m.gpus_required for m in workload.models], dtype=np.int64),
         memory_per_gpu_gb=memory,
         workflows=tuple(workflows),
-        cluster=apply_rules(cluster, placement_rules),
+        cluster=_at_degrees(apply_rules(cluster, placement_rules), workload),
         alpha=rules.workflow_weight,
         exclusive=rules.exclusive,
         max_models_per_gpu=rules.max_models_per_gpu,

@@ -70,6 +70,11 @@ class Model:
     base : str or None
         Id of the model whose weights an adapter shares on its GPUs; `memory_gb` is then what the
         adapter takes beside them.
+    degrees : tuple of (int, float)
+        Numbers of GPUs to choose from, and how many times as long a call takes on each as on the
+        first; empty where there is no choice.
+    time_factor : float
+        That of the degree that was chosen, where `build_instance` is to reckon with it.
     weights_gb, kv_gb_per_sequence : float, optional
         What `memory_gb` is made of, where the config says so.
     serving : Serving
@@ -91,6 +96,8 @@ class Model:
     type: str | None = None
     base_model: str | None = None
     base: str | None = None
+    degrees: tuple[tuple[int, float], ...] = ()
+    time_factor: float = 1.0
     max_concurrency: int = 1
     slowdown: tuple[float, ...] = (1.0,)
     prefill_time_s: float = 0.0
