@@ -46,7 +46,7 @@ from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.programs.balance import balance
 from placement.programs.capacity import Coverage, ensure_coverage
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
 from placement.programs.spare_rule import with_spares

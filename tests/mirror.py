@@ -113,6 +113,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.heuristics.test_rules", "placement.portfolio.test_starts"),
         "all methods keep the rules, by name",
     ),
+    "placement.programs.compact_search": (
+        ("placement.programs.test_compact",), "the program and what it finds are one test",
+    ),
     "placement.params.*": (
         ("placement.params.test_search_params",), "data that check themselves, tried all together",
     ),

@@ -163,8 +163,8 @@ def _evenest(
         program.scaled_demand()
         program.problem += linear([(theta, 1.0)])
         if start is not None:
-            standing = loaded_placement(instance, start)
-            program.start_at(standing, standing.server)
+            standing, busy = loaded_placement(instance, start)
+            program.start_at(standing, standing.server, busy)
         outcome = solve_program(
             program.problem,
             settings,
@@ -207,8 +207,8 @@ def _placed(
         program.route()
         constant = program.scale * instance.locality_constant
         program.problem += linear(program.locality()) + constant
-        placement = loaded_placement(instance, start)
-        program.start_at(placement, placement.server)
+        placement, busy = loaded_placement(instance, start)
+        program.start_at(placement, placement.server, busy)
         outcome = solve_program(
             program.problem,
             settings,
@@ -217,8 +217,12 @@ def _placed(
             budget=budget,
         )
         bound = min(1.0, outcome.best_bound / program.scale)
-        if outcome.found and limit.allows(program.placement()):
-            routed = best_routing(instance, program.placement(), settings, budget=budget.outer)
+        placement = program.placement() if outcome.found else placement
+        if outcome.found and limit.allows(placement):
+            carrying = program.carrying(placement)
+            routed = best_routing(
+                instance, placement, settings, budget=budget.outer, carrying=carrying
+            )
             best = start if routed is None else _better(instance, start, routed)
     return best, bound
 

@@ -152,7 +152,7 @@ def _replace(
 ) -> Solution | None:
     kept = frozenset(range(instance.cluster.n_servers)) - frozenset(free)
     short = shortfall(instance, solution) > 0
-    placed = loaded_placement(instance, solution)
+    placed, busy = loaded_placement(instance, solution)
     held = placed, kept
     program = CompactProgram(
         instance, kept=held, cautious=True, positions=limit is not None, params=settings.params
@@ -163,7 +163,7 @@ def _replace(
     program.route(elastic=short)
     prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
     program.problem += linear([*program.locality(), *prices])
-    program.start_at(placed, placed.server)
+    program.start_at(placed, placed.server, busy)
 
     def tell(values: list[float]) -> None:
         assert met is not None
@@ -188,7 +188,8 @@ def _replace(
     if not outcome.found:
         return None
     placement = program.placement()
-    found = best_routing(instance, placement, settings, budget=budget.outer)
+    carrying = program.carrying(placement)
+    found = best_routing(instance, placement, settings, budget=budget.outer, carrying=carrying)
     if found is None and short:
         return elastic_routing(instance, placement, settings, budget=budget.outer)
     return found

@@ -38,7 +38,7 @@ from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.problem.solution import Solution
 from placement.problem.space import keep_what_fits
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 

@@ -21,7 +21,7 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.solution import Placement, evaluate
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget

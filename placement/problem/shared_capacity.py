@@ -102,13 +102,7 @@ def most_together(instance: Instance, kind: ServerType) -> int:
 
 
 def kept_at_most(instance: Instance, most: int) -> Kept:
-    """Bound kappa for 0 to `most` replicas from above: for what must hold of every plan.
-
-    It is 1 where a replica may stand idle because a rule or another demand asks for it: nothing
-    follows from how many stand.
-    """
-    if not instance.idle_are_spare:
-        return (1.0,) * (most + 1)
+    """Bound kappa for 0 to `most` loaded replicas from above: for what must hold of every plan."""
     fractions = [instance.fraction(m) for m in instance.used_models]
     return _levels(min(fractions, default=1.0), instance, most)
 
@@ -130,9 +124,10 @@ def loss_per_replica(instance: Instance, kind: ServerType) -> float:
     """Part d of a GPU that each loaded replica beyond the first takes off it, at the least.
 
     n of them carry at most 1 - d (n - 1) of the cap, so those of G GPUs, C in sum over the GPUs
-    that each covers, carry at most G - d (C - G).
+    that each covers, carry at most G - d (C - G). It is 0 where a replica may stand idle for a
+    reason: nothing follows from how many stand.
     """
-    if not loses_by_sharing(instance):
+    if not (loses_by_sharing(instance) and instance.idle_are_spare):
         return 0.0
     kept = kept_at_most(instance, most_together(instance, kind))
     return min(((1 - kept[n]) / (n - 1) for n in range(2, len(kept))), default=0.0)

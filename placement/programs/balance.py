@@ -78,8 +78,8 @@ def balance(
     with budget.bounded():
         if instance.cluster.n_servers <= params.balance.most_servers and not budget.expired:
             candidates.append(refill(instance, candidates[-1], even_placement, params))
-            start, part = loaded_placement(instance, best), budget.part(params.balance.place_share)
-            placed = _place_evenly(instance, start, settings, part, floor)
+            part = budget.part(params.balance.place_share)
+            placed = _place_evenly(instance, best, settings, part, floor)
             if placed is not None:
                 candidates.append(placed)
                 candidates.append(refill(instance, even(placed), even_placement, params))
@@ -158,7 +158,7 @@ def _fill_server(
 
 def _place_evenly(
     instance: Instance,
-    placement: Placement,
+    start: Solution,
     settings: SolverSettings,
     budget: Budget,
     floor: float,
@@ -174,7 +174,7 @@ def _place_evenly(
         squares = squared_loads(program, settings.params.balance.tangents)
         program.problem += linear([(q, -weight) for q, weight in squares])
         program.order_identical_servers()
-        program.start_from(placement)
+        program.start_from(*loaded_placement(instance, start))
         outcome = solve_program(
             program.problem,
             settings,
@@ -183,5 +183,9 @@ def _place_evenly(
             budget=budget,
         )
         if outcome.found:
-            return best_routing(instance, program.placement(), settings, budget=budget.outer)
+            placement = program.placement()
+            carrying = program.carrying(placement)
+            return best_routing(
+                instance, placement, settings, budget=budget.outer, carrying=carrying
+            )
     return None

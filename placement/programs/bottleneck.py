@@ -107,7 +107,7 @@ def compact_bottleneck(
         program.scaled_demand()
         program.order_identical_servers()
         program.problem += linear([(theta, 1.0)])
-        program.start_from(loaded_placement(instance, start))
+        program.start_from(*loaded_placement(instance, start))
 
         outcome = solve_program(
             program.problem,

@@ -21,11 +21,10 @@ from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
-from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, Status, relative_gap
 from placement.problem.placement_rules import NO_LIMIT, Requirements
 from placement.problem.shared_capacity import is_loaded, standing_kept
-from placement.problem.solution import Placement, Solution, evaluate
-from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
+from placement.problem.solution import Placement
+from placement.problem.space import BoolArray, keep_what_fits, models_that_fit, most_replicas
 from placement.programs.fitting_sets import has_set_rows, separating_prices
 from placement.programs.flows import (
     Place,
@@ -35,12 +34,10 @@ from placement.programs.flows import (
     nodes_with_requests,
     scale_of,
 )
-from placement.programs.idle_replicas import loaded_placement
 from placement.programs.least_replicas import whole_replicas
-from placement.programs.routing import best_routing, shortfall_weight
+from placement.programs.routing import shortfall_weight
 from placement.programs.space_rows import BlockRows, Few, Loads, company_rows
-from placement.solver.budget import Budget
-from placement.solver.milp import Limit, Manner, Pairs, SolverSettings, Stop, linear, solve_program
+from placement.solver.milp import Pairs, linear
 
 
 class CompactProgram:
@@ -67,6 +64,8 @@ class CompactProgram:
         Normalized.
     few : dict of int to list of Few
         Of each server where sharing loses: whether several stand on a GPU.
+    carries : dict of (model, server, first GPU) to variable
+        Which replicas may carry load, where idle ones are no spares.
     scale : float
         Objectives are this many times the locality: far above a solver's tolerances.
     """
@@ -97,6 +96,7 @@ class CompactProgram:
         self.unserved: Pairs = []
         self._cautious = cautious
         self.few: dict[int, list[Few]] = {}
+        self.carries: dict[tuple[int, int, int], pulp.LpVariable] = {}
         self.counts = instance.counts_suffice and not positions
         self._stands = frozenset() if kept is None else frozenset(kept[1])
         for s in range(instance.cluster.n_servers):
@@ -157,6 +157,7 @@ class CompactProgram:
         rows.gpus(f"_{s}")
         if rows.few:
             self.few[s] = rows.few
+        self.carries |= {(m, s, i): z for (m, i), z in rows.carries.items()}
 
     def _keep_rules(self, wanted: Requirements) -> None:
         """Rows on the numbers of replicas, and of servers with one: y[m,s] <= sum of x."""
@@ -286,6 +287,13 @@ class CompactProgram:
             for m, i in keep_what_fits(self.instance, self._kind(s), content)
         )
 
+    def carrying(self, placement: Placement) -> BoolArray | None:
+        """Which replicas of `placement()` may carry load, shape (R,); None where all may."""
+        if not self.carries:
+            return None
+        stand = [self.carries.get(replica) for replica in placement.replicas()]
+        return np.array([z is None or (z.varValue or 0.0) > 0.5 for z in stand], dtype=np.bool_)
+
     def _idle(self) -> frozenset[tuple[int, int, int]]:
         """Replicas without load whose model has one with load."""
         idle: set[tuple[int, int, int]] = set()
@@ -298,12 +306,31 @@ class CompactProgram:
                     busy.add(m)
         return frozenset(at for at in idle if at[0] in busy)
 
-    def start_from(self, placement: Placement) -> None:
-        """Set the start of an ordered program to a placement (its rates follow from it)."""
-        self.start_at(placement, _renumber(self.instance, placement))
+    def start_from(self, placement: Placement, carrying: BoolArray | None = None) -> None:
+        """Set the start of an ordered program to a placement (its rates follow from it).
 
-    def start_at(self, placement: Placement, servers: np.ndarray) -> None:
-        """Set the start of the search to a placement on servers with other numbers."""
+        Parameters
+        ----------
+        placement : Placement
+        carrying : bool, shape (R,), optional
+            Which replicas may carry load, where that is asked; all by default.
+        """
+        self.start_at(placement, _renumber(self.instance, placement), carrying)
+
+    def start_at(
+        self, placement: Placement, servers: np.ndarray, carrying: BoolArray | None = None
+    ) -> None:
+        """Set the start of the search to a placement on servers with other numbers.
+
+        Parameters
+        ----------
+        placement : Placement
+            R replicas.
+        servers : int64, shape (R,)
+            Server of each in the program.
+        carrying : bool, shape (R,), optional
+            As for `start_from`.
+        """
         for variable in self.problem.variables():
             variable.varValue = None
         for entries in self.replicas.values():
@@ -313,6 +340,12 @@ class CompactProgram:
             for x, _, start in self.replicas[int(m), int(s)]:
                 if start in (-1, int(i)):
                     x.varValue = (x.varValue or 0.0) + 1.0
+        if self.carries:
+            busy = np.ones(placement.n_replicas, dtype=np.bool_) if carrying is None else carrying
+            columns = (placement.model[busy], servers[busy], placement.start[busy])
+            loaded = set(zip(*(c.tolist() for c in columns), strict=True))
+            for replica, z in self.carries.items():
+                z.varValue = float(replica in loaded)
         for few in (few for here in self.few.values() for few in here):
             standing = sum(x.varValue or 0.0 for x, _ in few.held)
             few.y.varValue = float(standing > few.j)
@@ -326,82 +359,3 @@ def _renumber(instance: Instance, placement: Placement) -> np.ndarray:
     number = np.empty(cluster.n_servers, dtype=np.int64)
     number[order] = np.arange(cluster.n_servers)
     return number[placement.server]
-
-
-def solve_compact(
-    instance: Instance,
-    settings: SolverSettings,
-    budget: Budget,
-    *,
-    start: Solution | None,
-    gap: float,
-    progress: ProgressCallback | None = None,
-) -> FormOutcome:
-    """Maximise the locality by branch and bound over the whole program.
-
-    Parameters
-    ----------
-    instance : Instance
-        With the cap.
-    settings : SolverSettings
-        Solver and threads.
-    budget : Budget
-        When to stop.
-    start : Solution or None
-        Where branch and bound begins; it is returned where nothing better is found.
-    gap : float
-        Relative gap at which to stop.
-    progress : callable, optional
-        Told incumbent and bound.
-
-    Raises
-    ------
-    RuntimeError
-        No solution was found and no `start` was given.
-    """
-    best = evaluate(instance, start).objective if start is not None else -np.inf
-    scale, bound, solution = 1.0, 1.0, start
-    limit_hit: Limit | None = "time"
-
-    def report(incumbent: float | None, bound: float | None) -> None:
-        if progress is not None:
-            seen = max(best, incumbent / scale) if incumbent is not None else best
-            known = None if bound is None else bound / scale
-            progress(Progress("locality (compact)", budget.elapsed_s, seen, known))
-
-    with budget.bounded():
-        program = CompactProgram(instance, params=settings.params)
-        program.round_up()
-        program.route()
-        scale = program.scale
-        program.problem += linear(program.locality()) + scale * instance.locality_constant
-        program.order_identical_servers()
-        if start is not None:
-            program.start_from(loaded_placement(instance, start))
-        outcome = solve_program(
-            program.problem,
-            settings,
-            stop=Stop(gap=gap, node_limit=settings.params.compact.nodes),
-            manner=Manner(warm_start=start is not None),
-            budget=budget,
-            on_progress=report,
-        )
-        bound, limit_hit = outcome.best_bound / scale, outcome.limit_hit
-        if outcome.found:
-            found = best_routing(instance, program.placement(), settings, budget=budget.outer)
-            if found is not None and evaluate(instance, found).objective > best:
-                solution, best = found, evaluate(instance, found).objective
-    if solution is None:
-        raise RuntimeError("the compact program ended without a plan")
-    bound = max(best, min(bound, 1.0))
-    stopped: dict[str | None, Status] = {"time": "time limit", "interrupt": "interrupted"}
-    closed = relative_gap(best, bound) <= 1e-6
-    return FormOutcome(
-        solution=solution,
-        best_bound=bound,
-        status="optimal" if closed else stopped.get(limit_hit, "gap"),
-        proof=(
-            "branch and bound over the compact integer program, whose feasible points are all "
-            f"plans: its best bound, proven by {settings.name}, is one on every plan"
-        ),
-    )

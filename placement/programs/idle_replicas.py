@@ -27,15 +27,25 @@ def busy_replicas(instance: Instance, solution: Solution) -> Solution:
     return Solution(placement.only(kept), solution.flows, solution.load[kept])
 
 
-def loaded_placement(instance: Instance, solution: Solution) -> Placement:
+def loaded_placement(instance: Instance, solution: Solution) -> tuple[Placement, BoolArray]:
     """The placement of a solution, without idle replicas where these would count as loaded.
 
-    Those that a rule or another demand asks for stay.
+    Those stay that are no spares (`Instance.idle_are_spare`).
+
+    Returns
+    -------
+    placement : Placement
+        R replicas.
+    carrying : bool, shape (R,)
+        Which of them may carry load.
     """
     placement = solution.placement
-    if not (loses_by_sharing(instance) and instance.idle_are_spare):
-        return placement
-    return placement.only(carries(instance, placement, solution.load))
+    if not loses_by_sharing(instance):
+        return placement, np.ones(placement.n_replicas, dtype=np.bool_)
+    mine = carries(instance, placement, solution.load)
+    if not instance.idle_are_spare:
+        return placement, mine
+    return placement.only(mine), mine[mine]
 
 
 def may_carry(instance: Instance, placement: Placement, solution: Solution) -> BoolArray | None:

@@ -150,9 +150,12 @@ class RoutingProgram:
 
     def _flows(self, elastic: bool) -> None:
         holds = [set(group.model[group.carrying].tolist()) for group in self.groups]
+        # Calls that take no time are served by idle replicas as well.
+        stands = [set(group.model.tolist()) for group in self.groups]
         for w, n, m in nodes_with_requests(self.instance):
             served: Pairs = []
-            for g, (models, place) in enumerate(zip(holds, self.places, strict=True)):
+            able = holds if self.instance.workflows[w].work_s[n] > 0 else stands
+            for g, (models, place) in enumerate(zip(able, self.places, strict=True)):
                 if m in models:
                     self.rate[w, n, g] = a = place.serve(w, n)
                     served.append((a, 1.0))

@@ -16,7 +16,11 @@ more than j of those that can be loaded stand on g, for every j with kappa(j) > 
     GPU      sum h[m,i] <= cap (1 - sum_j (kappa(j) - kappa(j+1)) y[j])
     few      sum x[m,i] <= j + (q - j) y[j]
 
-A replica that stands and is idle might as well not stand, so those that stand count as loaded.
+A replica that stands and is idle might as well not stand, so those that stand count. Where
+idle ones are no spares (`Instance.idle_are_spare`), z[m,i] in {0,1} says which may carry load, and
+counts in place of x:
+
+    carrying h[m,i] <= cap z[m,i],  z[m,i] <= x[m,i]
 """
 
 from __future__ import annotations
@@ -105,7 +109,7 @@ def loads_on_gpus(
 
 @dataclass(frozen=True)
 class Few:
-    """The variable y[j] of a GPU: 1 where more than j of `held` stand; then they keep `kept`."""
+    """The variable y[j] of a GPU: 1 where more than j of `held` count; then they keep `kept`."""
 
     gpu: int
     y: pulp.LpVariable
@@ -126,6 +130,8 @@ class BlockRows:
     Attributes
     ----------
     few : list of Few
+    carries : dict of (model, first GPU) to variable
+        z, where it is another than x.
     """
 
     def __init__(
@@ -143,6 +149,7 @@ class BlockRows:
         self._load: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._counted: list[Pairs] = [[] for _ in range(kind.gpus)]
         self.few: list[Few] = []
+        self.carries: dict[tuple[int, int], pulp.LpVariable] = {}
         self.kept: Kept = (1.0, 1.0)
         if loses_by_sharing(instance):
             levels = kept_at_least if cautious else kept_at_most
@@ -158,13 +165,18 @@ class BlockRows:
             x = pulp.LpVariable(f"x_{m}{at}_{i}", least, 1, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}{at}_{i}", 0)
             found.append((x, h, i))
-            row = linear([(h, 1.0), (x, -self._cap)]) <= 0
+            z = x
+            if counted and not self._instance.idle_are_spare:
+                z = pulp.LpVariable(f"z_{m}{at}_{i}", 0, 1, pulp.LpInteger)
+                self._problem.addConstraint(linear([(z, 1.0), (x, -1.0)]) <= 0, f"z{m}{at}_{i}")
+                self.carries[m, i] = z
+            row = linear([(h, 1.0), (z, -self._cap)]) <= 0
             self._problem.addConstraint(row, f"replica_{m}{at}_{i}")
             for g in range(i, i + k):
                 self._memory[g].append((x, need))
                 self._load[g].append((h, 1.0))
                 if counted:
-                    self._counted[g].append((x, 1.0))
+                    self._counted[g].append((z, 1.0))
         return found
 
     def gpus(self, at: str) -> None:

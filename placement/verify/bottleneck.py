@@ -221,7 +221,7 @@ def _exclusive(growth: _Growth, t: int) -> dict[int, list[int]]:
 def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     scaled, kind = growth.scaled, growth.scaled.types[t]
     pinned = scaled.pinned(t)
-    on_gpu: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    on_gpu: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
     slices = Slices(scaled, t)
     columns: dict[int, list[int]] = defaultdict(list)
     at: dict[tuple[int, int], int] = {}
@@ -231,17 +231,21 @@ def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
             n, h = growth.replicas(m, 1.0, scaled.speed(t, m), float((m, i) in pinned))
             columns[m].append(n)
             at[m, i] = n
+            z = slices.carrier(growth.program, m, n)
+            if z != n:
+                growth.program.row([(h, 1.0), (z, -1.0)], 0.0)
             for g in range(i, i + k):
-                on_gpu[g].append((m, n, h))
+                on_gpu[g].append((m, n, h, z))
     scaled.on_bases(growth.program, at)
     rooms = gpu_rooms_gb(kind)
     for g, there in on_gpu.items():
-        growth.program.row([(n, float(scaled.memory[m]) / rooms[g]) for m, n, _ in there], 1.0)
+        taken = [(n, float(scaled.memory[m]) / rooms[g]) for m, n, _, _ in there]
+        growth.program.row(taken, 1.0)
         standing: dict[int, list[int]] = defaultdict(list)
-        for m, n, _ in there:
-            standing[m].append(n)
+        for m, _, _, z in there:
+            standing[m].append(z)
         lost = slices.gpu(growth.program, standing)
-        growth.program.row([*((h, 1.0) for _, _, h in there), *lost], 1.0)
+        growth.program.row([*((h, 1.0) for _, _, h, _ in there), *lost], 1.0)
         if scaled.most_on_gpu is not None:
-            growth.program.row([(n, 1.0) for _, n, _ in there], float(scaled.most_on_gpu))
+            growth.program.row([(n, 1.0) for _, n, _, _ in there], float(scaled.most_on_gpu))
     return columns

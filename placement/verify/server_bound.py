@@ -168,6 +168,7 @@ class ServerProgram:
         load: dict[int, list[tuple[int, float]]] = defaultdict(list)
         standing: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         at: dict[tuple[int, int], int] = {}
+        slices = Slices(scaled, self.t)
         for m, n in self.count.items():
             k = int(scaled.gpus[m])
             places, carried = [], []
@@ -175,12 +176,13 @@ class ServerProgram:
                 x = program.column(0.0, 1.0, whole=True, low=float((m, i) in pinned))
                 places.append((x, 1.0))
                 at[m, i] = x
+                z = slices.carrier(program, m, x)
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))
-                    standing[g][m].append(x)
+                    standing[g][m].append(z)
                 if m in self.busy:
                     h = program.column(0.0, 1.0)
-                    program.row([(h, 1.0), (x, -1.0)], 0.0)
+                    program.row([(h, 1.0), (z, -1.0)], 0.0)
                     carried.append((h, -1.0))
                     for g in range(i, i + k):
                         load[g].append((h, 1.0))
@@ -188,7 +190,7 @@ class ServerProgram:
             if m in self.busy:
                 program.row([*self.busy[m], *carried], 0.0, low=0.0)
         scaled.on_bases(program, at)
-        rooms, slices = gpu_rooms_gb(kind), Slices(scaled, self.t)
+        rooms = gpu_rooms_gb(kind)
         for g, terms in memory.items():
             program.row([(x, need / rooms[g]) for x, need in terms], 1.0)
             if scaled.most_on_gpu is not None:

@@ -1,7 +1,8 @@
 """What time slices take off the GPUs of a server, in rows that every plan keeps.
 
 n loaded replicas bear at most kept(n) of a GPU's cap (`placement.problem.shared_capacity`).
-A plan without its idle replicas is worth the same, so all that stand and can be loaded count.
+Where a plan without its idle replicas is worth the same, all that stand and can be loaded count;
+elsewhere a column of each says whether it may carry load.
 """
 
 from __future__ import annotations
@@ -25,7 +26,26 @@ class Slices:
         instance, kind = scaled.instance, scaled.types[t]
         self.kept = kept_at_most(instance, max(1, most_together(instance, kind)))
         self.lost = loss_per_replica(instance, kind)
+        self._idle_are_spare = instance.idle_are_spare
         self.counted = frozenset(m for m in scaled.used if can_load(instance, m, scaled.speeds[t]))
+
+    def carrier(self, program: Program, m: int, stands: int) -> int:
+        """Column that is 1 where a replica may carry load.
+
+        Parameters
+        ----------
+        program : Program
+            Takes the column, where it is another one.
+        m : int
+            Model of the replica.
+        stands : int
+            Column that is 1 where the replica stands.
+        """
+        if self._idle_are_spare or m not in self.counted or self.kept[-1] >= 1:
+            return stands
+        carries = program.column(0.0, 1.0, whole=True)
+        program.row([(carries, 1.0), (stands, -1.0)], 0.0)
+        return carries
 
     def gpu(self, program: Program, standing: dict[int, list[int]]) -> Terms:
         """Share of the cap that one GPU loses, as terms beside its loads.
@@ -33,7 +53,7 @@ class Slices:
         Parameters
         ----------
         standing : dict of model to columns
-            Replicas that may cover the GPU, each 0 or 1.
+            Replicas that may cover the GPU and carry load (`carrier`), each 0 or 1.
         """
         held = [(x, 1.0) for m, columns in standing.items() if m in self.counted for x in columns]
         most = min(len(self.kept) - 1, len(held))

@@ -104,22 +104,24 @@ class DirectProgram:
         memory: dict[int, list[tuple[int, float]]] = defaultdict(list)
         load: dict[int, list[tuple[int, float]]] = defaultdict(list)
         standing: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        slices = Slices(scaled, t)
         for m in fitting:
             k = int(scaled.gpus[m])
             carried = []
             for i in scaled.starts(t, m):
                 x = self.place[m, s, i]
+                z = slices.carrier(program, m, x)
                 h = program.column(0.0, 1.0)
-                program.row([(h, 1.0), (x, -1.0)], 0.0)
+                program.row([(h, 1.0), (z, -1.0)], 0.0)
                 carried.append((h, -1.0))
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))
                     load[g].append((h, 1.0))
-                    standing[g][m].append(x)
+                    standing[g][m].append(z)
             program.row([*busy[m], *carried], 0.0, low=0.0)
         mine = {(m, i): x for (m, at, i), x in self.place.items() if at == s}
         scaled.on_bases(program, mine)
-        rooms, slices = gpu_rooms_gb(kind), Slices(scaled, t)
+        rooms = gpu_rooms_gb(kind)
         for g, terms in memory.items():
             program.row([(x, need / rooms[g]) for x, need in terms], 1.0)
             program.row([*load[g], *slices.gpu(program, standing[g])], 1.0)

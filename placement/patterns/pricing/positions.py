@@ -57,7 +57,7 @@ class PositionPricing(Pricing):
             for row in company_rows(instance, server, held, "_at", by_place=True):
                 self.problem += row
         # What is idle would count as loaded.
-        self._idle_count = bool(blocks.few)
+        self._idle_count = bool(blocks.few) and instance.idle_are_spare
 
     def _limits(self, params: PricingParams) -> tuple[float, int | None]:
         return params.position_gap, params.position_nodes

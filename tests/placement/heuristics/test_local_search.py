@@ -14,7 +14,7 @@ from placement.problem.instance import Instance, build_instance
 from placement.problem.solution import Placement, evaluate
 from placement.problem.trace import measure_demand
 from placement.problem.violations import placement_violations
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings

@@ -11,7 +11,7 @@ from placement.params.search_params import DEFAULTS
 from placement.problem.instance import Instance
 from placement.problem.solution import Solution, evaluate
 from placement.problem.violations import violations
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget

@@ -7,7 +7,7 @@ import pytest
 
 from placement.problem.normalization import normalize
 from placement.problem.solution import evaluate
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound

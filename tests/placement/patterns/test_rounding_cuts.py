@@ -16,7 +16,7 @@ from placement.patterns.rounding_cuts import WHOLE_WORKFLOW, KeptRow, kept_rows,
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.solution import Solution, dense_flows, evaluate
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings

@@ -10,7 +10,7 @@ from placement.patterns import pattern_bottleneck, solve_patterns
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings

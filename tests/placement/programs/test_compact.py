@@ -9,7 +9,7 @@ from placement.problem.outcome import SolveOptions
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
 from placement.programs.bottleneck import compact_bottleneck
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solve import solve_instance

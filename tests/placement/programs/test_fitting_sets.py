@@ -8,7 +8,7 @@ import pytest
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.programs import compact
-from placement.programs.compact import solve_compact
+from placement.programs.compact_search import solve_compact
 from placement.programs.fitting_sets import blocks_fit, node_prices, separating_prices
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings

@@ -71,10 +71,10 @@ def test_a_model_keeps_its_replicas_where_none_has_load() -> None:
     solution = placed(instance, [(0, 0), (1, 0), (0, 1)], [0.5, 1e-9, 0.0])
     carrying = carries(instance, solution.placement, solution.load)
     assert carrying.tolist() == [True, True, False]
-    kept = loaded_placement(instance, solution)
-    assert kept.model.tolist() == [0, 1]
+    kept, busy = loaded_placement(instance, solution)
+    assert (kept.model.tolist(), busy.tolist()) == ([0, 1], [True, True])
     serial = replace(instance, cluster=replace(instance.cluster, sharing=GpuSharing("serial")))
-    assert loaded_placement(serial, solution) is solution.placement
+    assert loaded_placement(serial, solution)[0] is solution.placement
 
 
 def test_no_bound_forbids_an_idle_replica_that_serves_calls_without_time() -> None:
@@ -101,3 +101,5 @@ def test_no_bound_forbids_an_idle_replica_that_serves_calls_without_time() -> No
     for form in ("compact", "patterns"):
         found = solve_instance(instance, SolveOptions(form=form, threads=1))  # type: ignore[arg-type]
         assert found.certificate.best_bound >= worth - 1e-9, form
+        assert found.evaluation.objective == pytest.approx(worth), form
+        assert violations(found.instance, found.solution) == [], form
