@@ -72,6 +72,7 @@ STUDIES = (
     Study("tight", PLACEMENT, 12, OUT),
     Study("scaling", PLACEMENT, 45, OUT),
     Study("suite", BOTH, 100, OUT),
+    Study("drift", (*BOTH, "cli/adaptive.py"), 5, OUT),
     Study("robustness", (*BOTH, "cli/refine.py"), 30, OUT),
     Study("gswarm_data", BOTH, 20, OUT),
     Study("engine", RUNTIME, 5, OUT),

@@ -28,7 +28,7 @@ GROUPS = {
     "Simulation and runs": (
         "--routing", "--routings", "--scheduler", "--schedulers", "--fail", "--time-scale",
         "--timeout", "--retries", "--give-up", "--journal", "--ray", "--name",
-        "--simulate-headroom",
+        "--simulate-headroom", "--rebalance-every", "--window", "--drain",
     ),
     "Chance": ("--seed", "--repeat"),
     "Output": (

@@ -17,7 +17,6 @@ from cli.waiting import SolveProgress
 
 if TYPE_CHECKING:
     from placement.migration import Migration
-    from placement.problem.instance import Instance
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
@@ -133,12 +132,12 @@ def _rows(old: Plan, workload: Workload, trace: Trace, asked: Asked) -> list[Row
     from placement.migration import migration
     from placement.problem.outcome import SolveOptions
     from placement.problem.plan import build_plan
-    from placement.rebalance import offers, running_replicas
+    from placement.rebalance import instance_like, offers, running_replicas
     from placement.renumbering import renumbered
     from placement.solve import solve_instance
     from placement.solver.budget import Budget
 
-    instance = _instance(old, workload, trace)
+    instance = instance_like(old, workload, trace)
     options = SolveOptions(
         mode=old.mode,
         max_utilization=old.max_utilization or old.certificate.load_cap,
@@ -168,22 +167,6 @@ def _rows(old: Plan, workload: Workload, trace: Trace, asked: Asked) -> list[Row
 
     rows = [within(most, offer) for most, offer in zip(limits, found, strict=True)]
     return [*rows, row(None, free, best.certificate.best_bound)]
-
-
-def _instance(old: Plan, workload: Workload, trace: Trace) -> Instance:
-    """The new demand on the old plan's cluster, under its rules."""
-    from placement.problem.instance import build_instance
-    from placement.problem.rules import Rules
-
-    mine = old.instance
-    rules = Rules(
-        mine.objective,
-        mine.alpha if mine.objective == "mixed" else None,
-        mine.exclusive,
-        mine.max_models_per_gpu,
-        mine.placement_rules,
-    )
-    return build_instance(workload, trace, old.cluster, rules)
 
 
 def _limits(needed: int, most: int | None) -> list[int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.adaptive import Adaptive, adaptive_options, adaptive_run, check_adaptive, show_epochs
 from cli.asked import InputFiles, SharedCluster, Shown, share_gpus, takes
 from cli.file_arguments import check_outputs, load_inputs, load_run
 from cli.json_output import echo_json
@@ -48,7 +49,7 @@ SLOW = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(InputFiles, SharedCluster, Shown):
+class Asked(InputFiles, SharedCluster, Adaptive, Shown):
     """What `gswarm-place simulate` was asked for."""
 
     plan: str | None
@@ -115,6 +116,7 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     help="Lose a server, or a GPU of one, at a second of the trace: server:3@120, gpu:3/1@120, or "
     "server:3@120-180 if it is up again at 180 and loads its models. May repeat.",
 )
+@adaptive_options
 @repeat_options
 @ray_option(
     "Spread the runs of --repeat over a Ray cluster: HOST:PORT of its head, or auto. The figures "
@@ -155,8 +157,9 @@ def command(asked: Asked) -> None:
     )
     planned = asked.scheduler == "static"
     expected: float | None = None
+    epochs: list[dict[str, Any]] = []
     if planned:
-        trace, run_trace, expected = _planned(asked)
+        trace, run_trace, expected = _planned(asked, epochs)
     else:
         trace, run_trace = _switching(asked)
 
@@ -186,13 +189,17 @@ def command(asked: Asked) -> None:
         verdict = run_verdict(run, metrics)
         if run.interruptions is not None:
             extra["failures"] = run.interruptions.as_dict(run.ran)
+        if asked.rebalance_every is not None:
+            extra["epochs"] = epochs
         echo_json({"summary": summarize(run, metrics), "verdict": verdict.as_dict(), **extra})
     elif not asked.quiet:
         from cli.run_report import show_run  # and with it rich
 
         verdict = run_verdict(run, metrics)
         show_run(run, metrics, verdict, next_step(asked, verdict))
-        if not asked.fail:
+        if asked.rebalance_every is not None:
+            show_epochs(epochs)
+        elif not asked.fail:
             _say_difference(run, metrics, expected)
         if intervals is not None and asked.repeat is not None:
             show_intervals(intervals, asked.repeat)
@@ -230,8 +237,15 @@ def _checked(asked: Asked) -> Asked:
                 f"{_flags(wrong)}: a plan says what the cluster is; leave it out, or choose "
                 "--scheduler baseline"
             )
+        check_adaptive(
+            asked,
+            explicit,
+            repeat=asked.repeat is not None,
+            fail=bool(asked.fail),
+            mode=asked.mode == "offline",
+        )
         return asked
-    if wrong := explicit & {"plan", "routing", "gpu_sharing", "fail"}:
+    if wrong := explicit & {"plan", "routing", "gpu_sharing", "fail", "rebalance_every"}:
         raise click.UsageError(
             f"{_flags(wrong)}: the {asked.scheduler} scheduler has no plan; leave it out"
         )
@@ -248,7 +262,7 @@ def _flags(names: set[str]) -> str:
     return ", ".join("--" + name.removesuffix("_file").replace("_", "-") for name in sorted(names))
 
 
-def _planned(asked: Asked) -> tuple[Trace, Runner, float | None]:
+def _planned(asked: Asked, epochs: list[dict[str, Any]]) -> tuple[Trace, Runner, float | None]:
     from runtime.simulate import simulate
 
     assert asked.plan is not None
@@ -259,6 +273,10 @@ def _planned(asked: Asked) -> tuple[Trace, Runner, float | None]:
     plan = replace(plan, instance=replace(plan.instance, cluster=cluster))
 
     def run(trace: Trace, progress: ProgressCallback | None) -> RunResult:
+        if asked.rebalance_every is not None:
+            found, rows = adaptive_run(asked, plan, workload, trace, asked.routing, progress)
+            epochs.extend(rows)
+            return found
         return simulate(
             workload,
             trace,

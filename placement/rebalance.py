@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from placement.improve.few_moves import Within, best_within
 from placement.migration import check_same_cluster
-from placement.problem.instance import Instance
+from placement.problem.instance import Instance, build_instance
 from placement.problem.outcome import Infeasible, SolveResult
 from placement.problem.plan import Plan
+from placement.problem.rules import Rules
 from placement.problem.solution import Placement
 from placement.problem.space import starts
+from placement.problem.trace import Demand, Trace
+from placement.problem.workload import Workload
 from placement.programs.move_limit import MoveLimit
 from placement.restatement import restated
 from placement.solver.budget import Budget
@@ -43,6 +46,26 @@ class Offer:
     moves: int
     result: SolveResult
     bound_within: float
+
+
+def instance_like(old: Plan, workload: Workload, demand: Trace | Demand) -> Instance:
+    """Give new demand on the cluster of a plan, under its rules and for its objective.
+
+    Parameters
+    ----------
+    old : Plan
+    workload : Workload
+    demand : Trace or Demand
+    """
+    mine = old.instance
+    rules = Rules(
+        mine.objective,
+        mine.alpha if mine.objective == "mixed" else None,
+        mine.exclusive,
+        mine.max_models_per_gpu,
+        mine.placement_rules,
+    )
+    return build_instance(workload, demand, old.cluster, rules)
 
 
 def running_replicas(old: Plan, instance: Instance) -> Placement:

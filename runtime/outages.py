@@ -122,11 +122,14 @@ class Turn:
     time_s : float
     gone, back : tuple of int
         Replicas, ascending.
+    closed : tuple of int
+        Replicas that take no more calls, and serve those that they have.
     """
 
     time_s: float
     gone: tuple[int, ...]
     back: tuple[int, ...]
+    closed: tuple[int, ...] = ()
 
 
 def turns(problem: Problem, outages: Sequence[Outage]) -> tuple[Turn, ...]:

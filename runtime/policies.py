@@ -101,7 +101,9 @@ class View:
     def lose(self, replicas: Iterable[int]) -> None:
         """Let replicas be none to choose (the engine does)."""
         for p in replicas:
-            self._of_model[self.problem.placement.model[p]].remove(p)
+            mine = self._of_model[self.problem.placement.model[p]]
+            if p in mine:
+                mine.remove(p)
 
     def regain(self, replicas: Iterable[int]) -> None:
         """Let replicas be chosen again (the engine does)."""

@@ -122,7 +122,11 @@ def run_facts(run: RunResult, m: Metrics) -> Facts:
     if run.interruptions is not None:
         cut = run.interruptions.as_dict(run.ran)
         facts[1:1] = [
-            ("lost", "; ".join(o.text for o in run.interruptions.outages)),
+            *(
+                [("lost", "; ".join(o.text for o in lost))]
+                if (lost := run.interruptions.outages)
+                else []
+            ),
             (
                 "interrupted calls",
                 f"{cut['interrupted_calls']:,}, of which {cut['served_after_all']:,} were served "

@@ -178,7 +178,7 @@ def prepare_run(
     else:
         shares = routing or (None,) * len(workload.workflows)
         target = assign_targets(workload, trace, placement, cluster, shares)
-    patience_s = dispatch.spill_patience * _mean_request_s(workload, trace)
+    patience_s = dispatch.spill_patience * mean_request_s(workload, trace)
     problem = build_problem(workload, trace, cluster, placement, mode, target, patience_s)
     return problem, policy
 
@@ -332,8 +332,8 @@ def finished_run(problem: Problem, course: Course, scheduler: Scheduler, name: s
     return run
 
 
-def _mean_request_s(workload: Workload, trace: Trace) -> FloatArray:
-    """Mean service seconds of a whole request, repeated for each node of its workflow."""
+def mean_request_s(workload: Workload, trace: Trace) -> FloatArray:
+    """Mean service seconds of a whole request, repeated for each of its nodes, shape (V,)."""
     demand = measure_demand(workload, trace)
     return np.concatenate(
         [np.full(len(t), float(t.sum())) for t in demand.service_s] or [np.zeros(0)]

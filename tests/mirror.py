@@ -205,6 +205,7 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.improve.few_moves": (
         ("placement.test_rebalance",), "the best within a limit, against brute force",
     ),
+    "placement.problem.changes": (("runtime.test_changing",), "data of what changes"),
     "placement.programs.after_loss": (("placement.test_survive",), "losses against brute force"),
     "placement.restatement": (
         ("placement.test_rebalance", "placement.test_survive"), "plans that check passes",

@@ -46,7 +46,7 @@ APART = {
 
 SAME_THING = {
     "check", "compare", "deploy", "execute", "generate", "refine", "simulate",  # a command
-    "explain", "rebalance", "size", "solve", "whatif",  # likewise
+    "adaptive", "explain", "rebalance", "size", "solve", "whatif",  # likewise
     "comparison", "course", "flows", "latency", "map", "utilization",  # as a view, and as a picture
     "bottleneck",  # as a program, and proven anew
     "verdict",  # in words, and as the terminal shows it

@@ -12,7 +12,7 @@ from runtime.engines.events import ProgressCallback, run_events
 from runtime.engines.replicas import Replicas
 from runtime.engines.serial import SerialReplicas
 from runtime.engines.sliced import SlicedReplicas
-from runtime.outages import Interruptions, Outage, turns
+from runtime.outages import Interruptions, Outage, Turn, turns
 from runtime.policies import RoutingPolicy
 from runtime.result import Course
 
@@ -22,6 +22,7 @@ def run_reference(
     policy: RoutingPolicy,
     progress: ProgressCallback | None = None,
     outages: Sequence[Outage] = (),
+    changes: Sequence[Turn] = (),
 ) -> Course:
     """Simulate a static plan under a routing policy.
 
@@ -35,6 +36,8 @@ def run_reference(
         Told now and then how many executions of how many are committed, and the simulated time.
     outages : sequence of Outage
         Servers and GPUs of the problem's cluster that are lost on the way.
+    changes : sequence of Turn
+        Replicas that come and go for another reason; none of them that an outage takes.
 
     Returns
     -------
@@ -48,14 +51,16 @@ def run_reference(
     """
     kind = SlicedReplicas if problem.sliced else SerialReplicas
     replicas = kind(problem, policy)
-    moments = [(turn.time_s, partial(replicas.turn, turn)) for turn in turns(problem, outages)]
+    both = sorted([*turns(problem, outages), *changes], key=lambda turn: turn.time_s)
+    moments = [(turn.time_s, partial(replicas.turn, turn)) for turn in both]
     failed = run_events(problem, replicas, progress, moments)
+    cut = bool(outages or changes)
     return Course(
         replica=np.array(replicas.replica, dtype=np.int32),
         ready_s=np.array(replicas.ready, dtype=np.float64),
         start_s=np.array(replicas.start, dtype=np.float64),
         end_s=np.array(replicas.end_s, dtype=np.float64),
-        interruptions=_interruptions(problem, replicas, outages, failed) if outages else None,
+        interruptions=_interruptions(problem, replicas, outages, failed) if cut else None,
     )
 
 

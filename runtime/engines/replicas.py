@@ -110,8 +110,11 @@ class Replicas:
             What ends at its instant has ended.
         """
         view, gone, now_s = self.view, set(turn.gone), turn.time_s
-        view.lose(turn.gone)
+        view.lose((*turn.closed, *turn.gone))
         view.regain(turn.back)
+        if not gone:
+            self.give_back(turn.back, now_s)
+            return []
         cut = [e for e, p in enumerate(self.replica) if p in gone and not self.end_s[e] <= now_s]
         for e in cut:
             served = max(0.0, now_s - self.start[e]) if self.start[e] <= now_s else 0.0
