@@ -21,7 +21,13 @@ def apply_rules(cluster: Cluster, rules: PlacementRules) -> Cluster:
     cluster : Cluster
     rules : PlacementRules
         Of servers that the cluster has.
+
+    Raises
+    ------
+    ValueError
+        They pin a model to a server or GPU that the cluster lacks.
     """
+    _refuse_others(cluster, rules)
     rules = _with_servers(cluster, rules)
     types = tuple(_of_type(kind, rules) for kind in cluster.server_types)
     cluster = replace(cluster, server_types=types)
@@ -33,6 +39,18 @@ def apply_rules(cluster: Cluster, rules: PlacementRules) -> Cluster:
         s: _of_server(s, cluster.server_types[cluster.server_type[s]], rules) for s in sorted(named)
     }
     return tell_apart(cluster, changed)
+
+
+def _refuse_others(cluster: Cluster, rules: PlacementRules) -> None:
+    for name, model in rules.models.items():
+        for server, gpus in model.pinned or ():
+            there = cluster.n_gpus if server is None else cluster.n_servers
+            what, number = ("GPU", max(gpus)) if server is None else ("server", server)
+            if number >= there:
+                raise ValueError(
+                    f"model {name!r} is pinned to {what} {number}, and the cluster has {there}; "
+                    f"name one from 0 to {there - 1}"
+                )
 
 
 def _with_servers(cluster: Cluster, rules: PlacementRules) -> PlacementRules:

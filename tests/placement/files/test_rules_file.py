@@ -139,3 +139,13 @@ def test_pins_may_count_through_the_cluster() -> None:
     rules = PlacementRules(models={"m": model.rules})
     applied = apply_rules(Cluster.homogeneous(4, 2), rules)
     assert [t.pinned for t in applied.server_types] == [(), (("m", 1),)]
+
+
+@pytest.mark.parametrize("pin", [(9, (0,)), (None, (9,))])
+def test_pins_beyond_the_cluster_are_refused_wherever_they_come_from(
+    pin: tuple[int | None, tuple[int, ...]],
+) -> None:
+    """Rules that no file was read for end in a sentence, too."""
+    rules = PlacementRules(models={"m": ModelRules(pinned=(pin,))})
+    with pytest.raises(ValueError, match="and the cluster has"):
+        apply_rules(Cluster.homogeneous(4, 2), rules)
