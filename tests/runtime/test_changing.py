@@ -20,7 +20,7 @@ from tests.runtime.cases import Case, model, random_case, trace_of
 @pytest.mark.parametrize("policy", list(BUILT_IN))
 def test_without_changes_it_is_the_same_run(policy: str) -> None:
     """One phase, no change: to the last bit, under every policy."""
-    for seed in range(9_300, 9_315):
+    for seed in range(9_300, 9_308):
         case = replace(random_case(seed), mode="online")
         dispatch = Dispatch("online", policy, 0.3)
         places = (case.workload, case.trace, case.cluster)

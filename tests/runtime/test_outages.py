@@ -55,7 +55,7 @@ def run(case: Case, policy: str, outages: tuple[Outage, ...]) -> RunResult:
 def test_every_request_is_accounted_for(policy: str, sharing: SharingMode) -> None:
     """All completed or failed; nothing runs where all is down; the past does not change."""
     failed = cut = 0
-    for seed in range(9_000, 9_060):
+    for seed in range(9_000, 9_030):
         case = random_case(seed, sharing=sharing)
         outages = random_outages(case, seed)
         lost, whole = run(case, policy, outages), run(case, policy, ())
@@ -74,8 +74,8 @@ def test_every_request_is_accounted_for(policy: str, sharing: SharingMode) -> No
         interruptions = lost.interruptions
         assert interruptions is not None
         _check_failed(lost, interruptions.failed, down)
-    assert failed > 100
-    assert cut > 100
+    assert failed > 30
+    assert cut > 30
 
 
 def _down(replica: int, events: tuple) -> list[tuple[float, float]]:
@@ -103,7 +103,7 @@ def _check_failed(lost: RunResult, failed: np.ndarray, down: dict) -> None:
 def test_two_engines_lose_the_same(policy: str) -> None:
     """Where every replica is alone and serves one at a time, both kinds of sharing are one run."""
     cut = 0
-    for seed in range(9_100, 9_160):
+    for seed in range(9_100, 9_130):
         case = random_case(seed, ties=False)
         single = [replace(m, max_concurrency=1, slowdown=(1.0,)) for m in case.workload.models]
         workload = replace(case.workload, models=tuple(single))
@@ -132,7 +132,7 @@ def test_two_engines_lose_the_same(policy: str) -> None:
         np.testing.assert_allclose(a[2], b[2])
         np.testing.assert_allclose(np.array(a[3]), np.array(b[3]), atol=1e-9)
         cut += len(a[3])
-    assert cut > 100
+    assert cut > 30
 
 
 def small(placed: list[tuple[int, int, int]], *, sharing: SharingMode = "time-sliced") -> Case:
