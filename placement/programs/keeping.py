@@ -17,7 +17,7 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.placement_rules import no_requirements
 from placement.problem.solution import Placement, Replica
-from placement.problem.violations import rule_violations
+from placement.problem.violations import gpu_violations, rule_violations
 from placement.programs.compact import CompactProgram
 from placement.programs.idle_servers import first_servers
 from placement.solver.budget import Budget
@@ -163,10 +163,12 @@ def _with_kinds(change: Callable[[ServerType], ServerType], instance: Instance) 
 def _holds(instance: Instance, settings: SolverSettings, budget: Budget | None) -> bool | None:
     """Whether some placement keeps the rules; None where that is not known."""
     try:
-        if mend(instance, cover_anew(instance, settings.params.coverage).placement()) is not None:
-            return True
+        mended = mend(instance, cover_anew(instance, settings.params.coverage).placement())
     except Infeasible:
-        pass
+        mended = None
+    # Pinned replicas stand whether they fit beside each other or not.
+    if mended is not None and not gpu_violations(instance, mended):
+        return True
     found, status = _nearest(instance, None, settings, budget)
     return True if found is not None else False if status == "infeasible" else None
 

@@ -74,3 +74,15 @@ def test_what_mending_cannot_do_the_program_does() -> None:
     kept = keep_rules(instance, placement, SETTINGS)
     assert rule_violations(instance, kept) == []
     assert kept.replicas_per_model(3).tolist() == [2, 1, 1]
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_pins_that_do_not_fit_beside_each_other_conflict(*, exclusive: bool) -> None:
+    """Replicas of 50 GB are pinned to one GPU of 80 GB: both stand at first, and neither can go."""
+    kind = ServerType("s", 2, 2, 80.0, pinned=(("a", 0), ("b", 0)))
+    instance = replace(four_gpus(), cluster=Cluster((kind,)), exclusive=exclusive)
+    with pytest.raises(Infeasible, match="pinned of model a; pinned of model b"):
+        ensure_rules(instance, SETTINGS)
+    roomy = replace(instance, memory_per_gpu_gb=np.full(3, 25.0))
+    if not exclusive:
+        ensure_rules(roomy, SETTINGS)
