@@ -47,7 +47,7 @@ def first_gpus(instance: Instance, gpus: int) -> Instance:
     return replace(instance, cluster=replace(instance.cluster, server_types=tuple(types)))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_fewest_gpus_are_used(seed: int) -> None:
     """No fewer of the first GPUs hold a placement that keeps the target; and the plan does."""
     instance = ruled(seed, PlacementRules(pack=True), exclusive=bool(seed % 2))
@@ -72,7 +72,7 @@ def test_gpus_beyond_the_first_are_excluded() -> None:
     assert cluster.server_gpus.tolist() == [3, 3, 2]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_not_one_replica_is_spare(seed: int) -> None:
     """Without any single one, the cap or the locality cannot be kept."""
     result = solved(ruled(seed, PlacementRules(spares="none"), exclusive=False))
@@ -86,7 +86,7 @@ def test_not_one_replica_is_spare(seed: int) -> None:
         assert routed is None or evaluate(instance, routed).objective < worth - 1e-6
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_spares_fill_the_memory(seed: int) -> None:
     """No replica of any model fits beside them, and locality is what it was."""
     rules = PlacementRules(spares="fill")
