@@ -62,6 +62,8 @@ class ColumnParams(Params):
         Servers that a dive leaves to an integer program, and that are freed of the best plan.
     contents : int >= 1
         Contents of least reduced cost that the program chooses from, beside those in use.
+    program_share : float, 0 < x <= 1
+        Part of the time left for one program.
     nodes : int >= 1
         Its branch-and-bound nodes.
     proposals : int >= 0
@@ -87,5 +89,6 @@ class ColumnParams(Params):
     dive_rounds: Whole = 4
     left: Whole = 24
     contents: Count = 150
+    program_share: Part = 0.7
     nodes: Count = 50
     proposals: Whole = 12

@@ -17,34 +17,44 @@ import numpy as np
 
 from placement.patterns.columns.column_dive import dive_columns
 from placement.patterns.columns.column_master import duals_of
-from placement.patterns.columns.compiled_pricing import ready
 from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.generation import WORTHWHILE, Generation, begin, columns_of
 from placement.patterns.duals import Duals, lagrangian
 from placement.patterns.incumbent import Search, integer
 from placement.patterns.pattern import Pattern, patterns_of
+from placement.patterns.pricing.content_list import count_contents
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
 from placement.problem.solution import Flows, Solution
 from placement.programs.least_replicas import WORK_MARGIN
-from placement.solver.milp import solver_name
+from placement.solver.milp import SolverSettings, solver_name
 
 LOCALITY_GAIN = 1e-9
 
 
-def columns_apply(search: Search) -> bool:
-    """Whether the search over columns knows all that this instance asks for."""
-    instance = search.instance
+def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
+    """Whether columns of fixed rates know all that an instance asks for, and are the better way.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the cap.
+    settings : SolverSettings
+        Solver and parameters.
+    """
+    params, normal = settings.params, normalize(instance)
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    kinds = range(len(instance.cluster.server_types))
     return (
         instance.counts_suffice
         and not instance.ruled
         and not any(t.model_speeds for t in instance.cluster.server_types)
-        and tightness(search.normal) >= search.params.columns.least_tight
-        and max(nodes) <= search.params.columns.most_nodes
-        and solver_name(search.settings.name) == "HiGHS"
-        and ready(search.budget)
+        and solver_name(settings.name) == "HiGHS"
+        and max(nodes) <= params.columns.most_nodes
+        and tightness(normal) >= params.columns.least_tight
+        and sum(count_contents(normal, t) for t in kinds) > params.contents.most_contents
     )
 
 
@@ -124,26 +134,25 @@ class ColumnSearch:
         The integer program has free flows on all servers, also on those that are fixed.
         """
         search, gen, params = self.search, self.gen, self.search.params.columns
-        done = False
+        before, near, whole = search.worth, dict.fromkeys(self._held()), False
+        fixed: dict[Pattern, int] = {}
         for pattern, n in held.items():
             gen.master.fix(pattern, n)
         phase = search.budget.part(params.share)
         with phase.bounded():
-            done = dive_columns(gen, phase, params.left)
-        before, fixed = search.worth, dict(gen.master.fixed)
-        if done and len(gen.master.program.point):
-            near = [
-                *fixed,
-                *self._held(),
-                *gen.master.used(),
-                *gen.master.promising(params.contents),
-            ]
+            if dive_columns(gen, phase, params.left):
+                fixed = dict(gen.master.fixed)
+                near |= dict.fromkeys([*gen.master.used(), *gen.master.promising(params.contents)])
+                whole = dive_columns(gen, phase, 0)
+        if whole:
             free = search.instance.cluster.n_servers - sum(fixed.values())
             integer(
                 search,
-                list(dict.fromkeys(near)),
+                [*(near | dict.fromkeys(gen.master.fixed))],
                 lambda p: (fixed.get(p, 0), fixed.get(p, 0) + free),
                 node_limit=params.nodes,
+                share=params.program_share,
+                start=gen.master.fixed if not held else None,
             )
         gen.master.release()
         if search.worth > before + LOCALITY_GAIN and search.best is not None:
@@ -178,13 +187,12 @@ class ColumnSearch:
 def search_columns(search: Search) -> None:
     """Tighten, propose and route until bound and plan meet, or nothing more is found."""
     params, pool = search.params.columns, search.pool
-    start = None if search.best is None else in_units(search.instance, search.normal, search.best)
-    gen = begin(search.normal, pool.rows, start, pool.patterns, params, search.settings.seed)
+    gen = begin(search.normal, pool.rows, pool.patterns, params, search.settings.seed)
     run = ColumnSearch(search, gen, search.pricings())
     rng = np.random.default_rng(search.settings.seed)
     converged = run.tighten(params.first_share)
-    run.propose({})
-    failed, tight = 0, False
+    # What the search began with is no plan to improve on: its servers were not made to add up.
+    dived, failed, tight = run.propose({}), 0, False
     while not search.closed() and not search.budget.expired:
         above = pool.best_bound - gen.master.locality
         below = gen.master.locality - search.worth
@@ -196,8 +204,8 @@ def search_columns(search: Search) -> None:
             tight = converged and not run.prove()
             converged = run.tighten(params.share)
         else:
-            held = {} if search.best is None else run.free_some(rng)
-            failed = 0 if run.propose(held) else failed + 1
+            better = run.propose(run.free_some(rng) if dived else {})
+            dived, failed = dived or better, 0 if better else failed + 1
 
 
 def in_units(instance: Instance, normal: Instance, solution: Solution) -> Solution:

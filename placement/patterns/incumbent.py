@@ -123,6 +123,7 @@ def integer(
     *,
     node_limit: int | None = None,
     share: float | None = None,
+    start: Mapping[Pattern, int] | None = None,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved.
 
@@ -138,6 +139,9 @@ def integer(
         Nodes of branch and bound; those of the parameters by default.
     share : float, optional
         Of the time left; that of the parameters by default.
+    start : mapping of Pattern to int, optional
+        Servers of each pattern where branch and bound begins, which may leave demand unserved; the
+        incumbent's by default.
     """
     params = search.params.integer_plan
     improved, budget = False, search.budget.part(share or params.share)
@@ -147,9 +151,9 @@ def integer(
         if limits is not None:
             for pattern, n in master.servers.items():
                 n.lowBound, n.upBound = limits(pattern)
-        held = (
-            patterns_of(search.instance, search.best.placement) if search.best is not None else {}
-        )
+        held: Mapping[Pattern, int] = start or {}
+        if start is None and search.best is not None:
+            held = patterns_of(search.instance, search.best.placement)
         # A start that is none wastes the solver's time on mending it.
         started = bool(held) and all(
             pattern in master.servers

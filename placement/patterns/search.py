@@ -11,7 +11,8 @@ from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.patterns.bounding import add_patterns, add_placed, bound_apart, cut, tighten
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import Pool
-from placement.patterns.column_search import columns_apply, search_columns
+from placement.patterns.column_search import columns_suit, search_columns
+from placement.patterns.columns.compiled_pricing import ready
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import (
@@ -146,7 +147,7 @@ def _run(search: Search) -> None:
         search.contents = listed
     else:
         search.drafts = [ContentDraft(c, pool.rows) for c in listed]
-    if not listed and columns_apply(search):
+    if columns_suit(instance, search.settings) and ready(budget):
         search_columns(search)
         return
     search.knapsacks = knapsacks(normal, params)

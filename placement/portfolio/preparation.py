@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from placement.patterns.column_search import columns_suit
 from placement.portfolio.starts import (
     CHEAP,
     LOCALITY_ROUNDING,
@@ -18,7 +19,7 @@ from placement.portfolio.starts import (
 )
 from placement.problem.instance import Instance
 from placement.problem.outcome import Bottleneck, Progress, ProgressCallback, SolveOptions
-from placement.problem.solution import Solution, evaluate
+from placement.problem.solution import Placement, Solution, evaluate
 from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
 
@@ -73,12 +74,14 @@ def best_start(
     known = [(least.upper, least.solution), (first.upper, first.solution)]
     new = [*first.placements, least.solution.placement]
     routed: list[Solution] = []
-    cap, seen = math.inf, placer.instance
+    cap, seen, suited = math.inf, placer.instance, False
     known_cap = load_cap(options, min(upper for upper, _ in known))
     for methods, share in (
         (CHEAP, params.heuristics_share),
         (("local-search",), params.search_share),
     ):
+        if methods != CHEAP and suited:
+            break  # columns need the time, and find plans where annealing of placements does not
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
                 tick()
@@ -94,14 +97,18 @@ def best_start(
             routed = [s for s in routed if _keeps_cap(seen, s)]
         with budget.phase("routing", params.routing_share) as phase:
             # The best of what is there is routed before time goes into more; the others wait.
-            found_rates = route_all(seen, new, settings, phase, last=methods != CHEAP)
+            suited = columns_suit(seen, settings)
+            last = methods != CHEAP or suited
+            found_rates = route_all(seen, new, settings, phase, last=last)
             routed += found_rates.solutions
             new = [p for p in new if all(s.placement != p for s in found_rates.by_program)]
     upper, solution = min(known, key=lambda pair: pair[0])
     bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
     instance = replace(instance, load_cap=load_cap(options, upper))
+    searched: Placement | Solution | None = None
     with budget.phase("local search under the cap", params.search_share) as phase:
-        searched = search_wider(placer, instance, phase, routed)
+        if not suited:
+            searched = search_wider(placer, instance, phase, routed)
         if isinstance(searched, Solution):
             routed.append(searched)
         elif searched is not None:

@@ -172,12 +172,11 @@ class Generation:
 def begin(
     instance: Instance,
     rows: Sequence[Row],
-    start: Solution | None,
     patterns: Iterable[Pattern],
     params: ColumnParams,
     seed: int,
 ) -> Generation:
-    """A master that holds the servers of a solution, and pools with these and more contents.
+    """An empty master, and pools with some contents.
 
     Parameters
     ----------
@@ -185,10 +184,8 @@ def begin(
         Normalized.
     rows : sequence of Row
         Rows on replica counts.
-    start : Solution or None
-        Of the normalized instance.
     patterns : iterable of Pattern
-        More contents.
+        Contents that are known.
     params : ColumnParams
         What steers it.
     seed : int
@@ -202,8 +199,6 @@ def begin(
     )
     for pattern in patterns:
         gen.pools[pattern.kind].add(pattern)
-    if start is not None:
-        gen.master.add(columns_of(gen, start))
     return gen
 
 
