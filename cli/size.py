@@ -196,10 +196,11 @@ def _sizing(asked: Asked, goal: Goal) -> tuple[Sizing, int]:
         return Tail(seconds, found.mean, found.low, found.high)
 
     def at(servers: int) -> Size:
-        return size_of(instance_of(servers), options, goal, tail)
+        # What is sought is the number of one type; the others are as the file says.
+        return replace(size_of(instance_of(servers), options, goal, tail), servers=servers)
 
     floor = servers_for_work(instance_of(1), varied, goal.load)
-    most = asked.max_servers or WIDER * floor
+    most = max(floor, asked.max_servers or WIDER * floor)
     with Waiting("", quiet=asked.silent) as waiting, spread_over(asked.ray) as spread:
 
         def told(servers: int) -> Size:
@@ -207,7 +208,7 @@ def _sizing(asked: Asked, goal: Goal) -> tuple[Sizing, int]:
             return at(servers)
 
         one = at if asked.ray is not None else told
-        return fewest_servers(one, floor, max(floor, most), beyond=asked.curve, mapped=spread), most
+        return fewest_servers(one, floor, most, beyond=asked.curve, mapped=spread), most
 
 
 def _type_of(cluster: Cluster, name: str | None) -> int:

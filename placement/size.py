@@ -98,7 +98,9 @@ class Size:
 
     Parameters
     ----------
-    servers, gpus : int
+    servers : int
+        Of the type whose number is sought.
+    gpus : int
         Of the whole cluster.
     server_efficiency, most_efficiency : float or None
         Share of requests on one server at mean rates, of the plan that was found, and a proven

@@ -53,3 +53,19 @@ def test_faults_are_sentences(line: list[str], more: list[str], words: str) -> N
     done = gswarm(*line, *more)
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+def test_the_number_of_one_type_is_sought(line: list[str], tmp_path: Path) -> None:
+    """The others stay as the file says, and count as GPUs only."""
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text(
+        "server_types:\n"
+        "  fixed: {count: 1, gpus: 2, gpu_memory_gb: 80}\n"
+        "  more: {count: 9, gpus: 4, gpu_memory_gb: 80}\n"
+    )
+    files = [line[0], *line[1:5], "--cluster", str(cluster), "--time-limit", "3"]
+    done = gswarm(*files, "--max-servers", "3", "--curve", "0", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert 1 <= found["servers"] <= 3
+    assert all(s["gpus"] == 2 + 4 * s["servers"] for s in found["sizes"])
