@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from placement.patterns.columns.content_scratch import scratch
 from placement.patterns.columns.content_search import anneal_contents, value_contents
-from placement.patterns.columns.content_value import content_value, fill_tables, scratch
+from placement.patterns.columns.content_value import content_value, fill_tables
 from placement.patterns.columns.flat_problem import (
     FlatFlows,
     FlatPrices,

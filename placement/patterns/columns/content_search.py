@@ -6,7 +6,8 @@ import numpy as np
 
 from placement.patterns.columns import content_value as value_module
 from placement.patterns.columns import flat_problem
-from placement.patterns.columns.content_value import WORTHLESS, Scratch, content_value
+from placement.patterns.columns.content_scratch import Scratch
+from placement.patterns.columns.content_value import WORTHLESS, content_value
 from placement.patterns.columns.flat_problem import FlatFlows, FlatPrices, FlatServer, Groups
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
