@@ -61,9 +61,14 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
 def tightness(instance: Instance) -> float:
     """Part of the GPUs that whole replicas for each model's work take, at full speed."""
     fastest = max(t.speed for t in instance.cluster.server_types)
+
+    def replicas(work: float) -> int:
+        if work <= 0:  # offline, the cap is 0 where nothing takes any time
+            return 1
+        return max(1, ceil(work / (instance.load_cap * fastest) * (1 - WORK_MARGIN)))
+
     needed = sum(
-        int(instance.gpus_required[m])
-        * max(1, ceil(instance.model_work[m] / (instance.load_cap * fastest) * (1 - WORK_MARGIN)))
+        int(instance.gpus_required[m]) * replicas(float(instance.model_work[m]))
         for m in instance.used_models
     )
     return float(needed / instance.cluster.n_gpus)
