@@ -41,6 +41,7 @@ class Room:
         self._placed: list[Replica] = []
         self._starts: dict[int, list[tuple[int, int]]] = {}
         self._open: dict[int, BoolArray] = {}
+        self._holding: dict[int, BoolArray] = {}
         if not cluster.plain:
             for t, kind in enumerate(cluster.server_types):
                 for m, i in pins(instance, kind):
@@ -136,11 +137,13 @@ class Room:
 
     def holding(self, model: int) -> BoolArray:
         """Servers on which a replica of the model fits while they are empty, shape (S,)."""
-        everywhere = np.ones_like(self._rooms_gb, dtype=np.bool_)
-        found = open_blocks(self.instance, model, self._rooms_gb, everywhere)
-        if not self.instance.cluster.plain:
-            found &= self._open_to(model)
-        return np.asarray(found.any(axis=1))
+        if model not in self._holding:
+            everywhere = np.ones_like(self._rooms_gb, dtype=np.bool_)
+            found = open_blocks(self.instance, model, self._rooms_gb, everywhere)
+            if not self.instance.cluster.plain:
+                found &= self._open_to(model)
+            self._holding[model] = np.asarray(found.any(axis=1))
+        return self._holding[model]
 
     def empty_block(self, model: int, server: int) -> int | None:
         """First GPU of the first block of empty GPUs on a server; None where there is none.
