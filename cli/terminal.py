@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -96,17 +96,26 @@ def table(*columns: str, title: str | None = None, left: int = 1) -> Table:
 
 def placement_map(plan: Plan) -> Table:
     """Draw servers by GPU, a letter and a colour for each model; identical servers on one row."""
+    import numpy as np  # takes a while, and whoever has a plan has it already
+
     placement, cluster = plan.placement, plan.cluster
     used = sorted({int(m) for m in placement.model})
     letter = {m: _letter(i) for i, m in enumerate(used)}
     colour = {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(used)}
-    rows: dict[tuple[int, tuple[tuple[int, int], ...]], list[int]] = {}
-    contents: list[list[tuple[int, int]]] = [[] for _ in range(cluster.n_servers)]
+    contents: dict[int, list[tuple[int, int]]] = {}
     for m, s, i in placement.replicas():
-        contents[s].append((i, m))
-    for s, content in enumerate(contents):
-        rows.setdefault((int(cluster.server_gpus[s]), tuple(content)), []).append(s)
-    kinds = list(rows.items())
+        contents.setdefault(s, []).append((i, m))
+    alike: dict[tuple[int, tuple[tuple[int, int], ...]], list[int]] = {}
+    for s in sorted(contents):
+        alike.setdefault((int(cluster.server_gpus[s]), tuple(contents[s])), []).append(s)
+    kinds: list[tuple[tuple[int, tuple[tuple[int, int], ...]], Sequence[int]]] = [*alike.items()]
+    # There may be millions of empty ones.
+    free = np.ones(cluster.n_servers, dtype=np.bool_)
+    free[list(contents)] = False
+    for gpus in np.unique(cluster.server_gpus[free]).tolist():
+        empty = np.flatnonzero(free & (cluster.server_gpus == gpus))
+        kinds.append(((gpus, ()), cast("Sequence[int]", empty)))
+    kinds.sort(key=lambda kind: int(kind[1][0]))
     if len(kinds) > MAP_LINES // 2:
         kinds.sort(key=lambda kind: -len(kind[1]))
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
@@ -140,14 +149,14 @@ def servers_alike(servers: Sequence[int]) -> str:
     servers : sequence of int
         At least one.
     """
-    first, *rest = servers
-    if not rest:
+    first, more, last = servers[0], len(servers) - 1, servers[-1]
+    if not more:
         return str(first)
-    if len(rest) > 1 and rest[-1] - first == len(rest):
-        return f"{first} to {rest[-1]}"
-    if len(rest) < LISTED:
-        return f"{', '.join(map(str, servers[:-1]))} and {rest[-1]}"
-    return f"{first}, {rest[0]} and {len(rest) - 1} more"
+    if more > 1 and last - first == more:
+        return f"{first} to {last}"
+    if more < LISTED:
+        return f"{', '.join(map(str, servers[:-1]))} and {last}"
+    return f"{first}, {servers[1]} and {more - 1} more"
 
 
 def _letter(i: int) -> str:
