@@ -196,6 +196,11 @@ def kept_on_gpus(
     if not loses_by_sharing(instance):
         return kept
     mine = np.flatnonzero(carrying)
+    order = np.argsort(first[mine], kind="stable")
+    begin = first[mine][order]
+    end = begin + instance.gpus_required[model[mine]][order]
+    if (begin[1:] >= end[:-1]).all():  # none shares a GPU, of which there may be millions
+        return kept
     number = np.rint(over_gpus(instance, model[mine], first[mine], np.ones(len(mine))))
     fractions = {instance.fraction(m) for m in np.unique(model[mine]).tolist()}
     if len(fractions) <= 1:
