@@ -55,6 +55,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.files.test_request_file", "placement.files.requests.test_decoding"),
         "every format is one trace, in batches",
     ),
+    "placement.files.requests.node_times": (
+        ("placement.files.test_request_file", "placement.files.requests.test_decoding"),
+        "every format is one trace, with the times that it states",
+    ),
     "placement.files.requests.records": (
         ("placement.files.test_request_file", "placement.files.requests.test_decoding"),
         "every format is one trace, some of them record by record",

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
-from operator import itemgetter
-from typing import Any
 
 import numpy as np
 
-from placement.files.network_entry import MAX_SECONDS
 from placement.files.requests.batch import PREFILLS, TIMES, Batch
-from placement.files.requests.steps import Steps, Variants, of_config, session_numbers, times_of
+from placement.files.requests.node_times import NodeTimes, note_value
+from placement.files.requests.steps import Variants, of_config, session_numbers
 from placement.files.requests.timestamps import Clock
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.trace import Trace
-from placement.problem.workload import Workflow, Workload
-from placement.support.faults import FaultList, Spot, show, suggest
+from placement.problem.workload import Workload
+from placement.support.faults import FaultList, suggest
 
 
 class TraceBuilder:
@@ -45,7 +42,6 @@ class TraceBuilder:
         self.missing: set[tuple[int, int]] = set()
         self.session_names: dict[object, int] = {}
         self.sessions: list[IntArray] = []
-        self.steps: Steps = {}  # of the batch that is being read
         self.ordered = True  # as long as every stamp could be read
 
     def add(self, batch: Batch) -> None:
@@ -56,12 +52,12 @@ class TraceBuilder:
         self.ordered = self.ordered and len(self.faults) == before
         self._check_order(batch, ids, micros)
         workflow = self._read_workflows(batch)
-        self.steps = {}
-        service = self._read_services(batch, workflow)
-        prefill = self._read_prefills(batch, workflow, service)
-        if self.steps and not self.faults:
+        times = NodeTimes(batch, self.faults)
+        service = self._read_services(times, workflow)
+        prefill = self._read_prefills(times, workflow, service)
+        if times.steps and not self.faults:
             workflow, service, prefill = self.variants.lay_out(
-                workflow, service, prefill, self.steps
+                workflow, service, prefill, times.steps
             )
         self.ids.extend(ids)
         self.micros.append(micros)
@@ -109,7 +105,9 @@ class TraceBuilder:
                 self.faults.count()
                 continue
             place = batch.place(i, "session_id")
-            _note(self.faults, place, name, "text or a number", "name the session, or leave it out")
+            note_value(
+                self.faults, place, name, "text or a number", "name the session, or leave it out"
+            )
         return session_numbers(
             [n if type(n) in (str, int) else None for n in names], self.session_names
         )
@@ -136,7 +134,7 @@ class TraceBuilder:
                 if self.faults.full:
                     self.faults.count()
                 else:
-                    _note(self.faults, batch.place(i, "request_id"), name, "text", "name it")
+                    note_value(self.faults, batch.place(i, "request_id"), name, "text", "name it")
             ids = [x if isinstance(x, str) else "" for x in ids]
         before = len(self.seen)
         self.seen.update(ids)
@@ -192,7 +190,9 @@ class TraceBuilder:
             if self.faults.full:
                 self.faults.count()
             elif not isinstance(name, str):
-                _note(self.faults, batch.place(i, "workflow_id"), name, "text", "name a workflow")
+                note_value(
+                    self.faults, batch.place(i, "workflow_id"), name, "text", "name a workflow"
+                )
             else:
                 self.faults.add(
                     batch.place(i, "workflow_id"),
@@ -201,18 +201,15 @@ class TraceBuilder:
                 )
         return found
 
-    def _read_services(self, batch: Batch, workflow: IntArray) -> FloatArray:
+    def _read_services(self, times: NodeTimes, workflow: IntArray) -> FloatArray:
         service = np.zeros(int(self._lengths(workflow).sum()))
+        batch = times.batch
         if batch.mappings is not None and self._has_strangers(batch, workflow):
-            batch = replace(batch, times=batch.mappings(), columns={})
+            times.batch = replace(batch, times=batch.mappings(), columns={})
         for w, rows, places in self._by_workflow(workflow):
-            definition = self.workload.workflows[w]
-            if batch.times is None:
-                times = self._from_columns(batch, TIMES, definition, rows)
-            else:
-                times = self._from_mappings(batch, TIMES, definition, rows)
-            self._fill_missing(batch, w, rows, times)
-            service[places] = times
+            stated = times.read(TIMES, self.workload.workflows[w], rows)
+            self._fill_missing(batch, w, rows, stated)
+            service[places] = stated
         return service
 
     def _has_strangers(self, batch: Batch, workflow: IntArray) -> bool:
@@ -225,18 +222,16 @@ class TraceBuilder:
         return known != batch.given
 
     def _read_prefills(
-        self, batch: Batch, workflow: IntArray, service: FloatArray
+        self, times: NodeTimes, workflow: IntArray, service: FloatArray
     ) -> FloatArray | None:
         """Take the prefills that a batch states, NaN where it states none; None for none at all."""
+        batch = times.batch
         if batch.prefills is None and not batch.prefill_columns:
             return None
         prefill = np.full(len(service), np.nan)
         for w, rows, places in self._by_workflow(workflow):
             definition = self.workload.workflows[w]
-            if batch.prefills is None:
-                stated = self._from_columns(batch, PREFILLS, definition, rows)
-            else:
-                stated = self._from_mappings(batch, PREFILLS, definition, rows)
+            stated = times.read(PREFILLS, definition, rows)
             prefill[places] = stated
             with np.errstate(invalid="ignore"):
                 longer = stated > service[places]
@@ -264,96 +259,6 @@ class TraceBuilder:
             if len(rows):
                 yield w, rows, starts[rows][:, None] + np.arange(len(definition.nodes))
 
-    def _from_mappings(
-        self, batch: Batch, field: str, workflow: Workflow, rows: IntArray
-    ) -> FloatArray:
-        """Take the times of `rows`, shape (rows, V), NaN where a mapping lacks the node."""
-        every = batch.times if field == TIMES else batch.prefills
-        assert every is not None
-        times = [every[i] for i in rows]
-        names = [n.id for n in workflow.nodes]
-        if set(map(type, times)) == {dict} and sum(map(len, times)) == len(names) * len(times):
-            pick = itemgetter(*names)
-            try:
-                found = list(map(pick, times))
-            except KeyError:
-                found = None
-            if found is not None:
-                flat = list(chain.from_iterable(found)) if len(names) > 1 else found
-                if set(map(type, flat)) <= {float, int}:
-                    values = np.array(flat, dtype=np.float64).reshape(len(times), -1)
-                    if _all_valid(values):
-                        return values
-        return self._from_each_mapping(batch, field, times, names, rows)
-
-    def _from_each_mapping(
-        self, batch: Batch, field: str, times: list[Any], names: list[str], rows: IntArray
-    ) -> FloatArray:
-        values = np.full((len(rows), len(names)), np.nan)
-        column = {n: v for v, n in enumerate(names)}
-        for r, (i, given) in enumerate(zip(rows.tolist(), times, strict=True)):
-            if given is None:
-                continue
-            if not isinstance(given, dict):
-                if self.faults.full:
-                    self.faults.count()
-                    continue
-                place = batch.place(i, field)
-                _note(self.faults, place, given, "a mapping", "write node: seconds")
-                continue
-            for name, seconds in given.items():
-                v = column.get(name)
-                if v is None:
-                    self._unknown_node(batch, i, field, name, names)
-                elif (
-                    field == TIMES
-                    and (seconds is None or isinstance(seconds, list))
-                    and (ran := times_of(seconds, MAX_SECONDS)) is not None
-                ):
-                    self.steps.setdefault(i, {})[v] = ran
-                    values[r, v] = min(ran, default=MAX_SECONDS)
-                elif seconds is None:
-                    continue
-                elif type(seconds) not in (float, int) or not 0 <= seconds <= MAX_SECONDS:
-                    self._bad_time(batch, i, field, name, seconds)
-                    values[r, v] = 0.0
-                else:
-                    values[r, v] = seconds
-            steps = self.steps.get(i, {}) if field == TIMES else {}
-            if len(steps) == len(names) and not any(steps.values()):
-                if self.faults.full:
-                    self.faults.count()
-                    continue
-                wrong, mend = "says of every node that it did not run", "give one of them a time"
-                self.faults.add(batch.place(i, field), wrong, mend)
-        return values
-
-    def _from_columns(
-        self, batch: Batch, field: str, workflow: Workflow, rows: IntArray
-    ) -> FloatArray:
-        columns = batch.columns if field == TIMES else batch.prefill_columns
-        names = [n.id for n in workflow.nodes]
-        values = np.full((len(rows), len(names)), np.nan)
-        for v, name in enumerate(names):
-            if name in columns:
-                values[:, v] = columns[name][rows]
-        for v, name in enumerate(names):
-            with np.errstate(invalid="ignore"):
-                bad = (values[:, v] < 0) | (values[:, v] > MAX_SECONDS)
-            for n, r in enumerate(np.flatnonzero(bad)):
-                if self.faults.full:
-                    self.faults.count(int(bad.sum()) - n)
-                    break
-                self._bad_time(batch, int(rows[r]), field, name, float(values[r, v]))
-        for name in columns.keys() - set(names):
-            given = rows[~np.isnan(columns[name][rows])]
-            for n, i in enumerate(given):
-                if self.faults.full:
-                    self.faults.count(len(given) - n)
-                    break
-                self._unknown_node(batch, int(i), field, name, names)
-        return values
-
     def _fill_missing(self, batch: Batch, w: int, rows: IntArray, times: FloatArray) -> None:
         """Fill the times that the trace leaves out from the config, in place."""
         for v in np.flatnonzero(np.isnan(times).any(axis=0)).tolist():
@@ -371,34 +276,3 @@ class TraceBuilder:
                     "add the seconds here, or give the model tokens_per_second and token_mean, or "
                     "inference_time_mean",
                 )
-
-    def _unknown_node(self, batch: Batch, i: int, field: str, name: Any, names: list[str]) -> None:
-        if self.faults.full:
-            self.faults.count()
-            return
-        self.faults.add(
-            batch.place(i, field),
-            f"{name!r} is no node of workflow {batch.workflow_ids[i]!r}",
-            suggest(str(name), names, "node"),
-        )
-
-    def _bad_time(self, batch: Batch, i: int, field: str, name: str, seconds: Any) -> None:
-        if self.faults.full:
-            self.faults.count()
-            return
-        self.faults.add(
-            batch.place(i, f"{field}.{name}"),
-            f"is {show(seconds)}",
-            f"write seconds as a number from 0 to {MAX_SECONDS:g}",
-        )
-
-
-def _all_valid(values: FloatArray) -> bool:
-    return bool(((values >= 0) & (values <= MAX_SECONDS)).all())  # NaN compares false
-
-
-def _note(faults: FaultList, place: str | Spot, value: Any, expected: str, mend: str) -> None:
-    if value is None or value == "":
-        faults.add(place, "is missing", mend)
-    else:
-        faults.add(place, f"is {show(value)}, not {expected}", mend)
