@@ -11,9 +11,14 @@ import click
 
 if TYPE_CHECKING:
     from placement.problem.cluster import Cluster
-    from placement.problem.names import SharingMode
+    from placement.problem.names import Mode, SharingMode
     from placement.problem.placement_rules import PlacementRules
     from placement.problem.workload import Workload
+
+MAX_UTILIZATION = 0.8
+HEADROOM_SLACK = 0.05
+GAP = 1e-4
+"""Defaults of the options of these names."""
 
 A = TypeVar("A")
 Command = Callable[..., None]
@@ -147,6 +152,12 @@ class RuledCluster(SharedCluster):
             return PlacementRules()
         return read_rules(self.rules_file, cluster, workload)
 
+    @property
+    def cluster_words(self) -> list[str]:
+        """Write the options again, for a command to paste."""
+        rules = [] if self.rules_file is None else ["--rules", self.rules_file]
+        return super().cluster_words + rules
+
 
 @dataclass(frozen=True, kw_only=True)
 class Headroom:
@@ -154,6 +165,28 @@ class Headroom:
 
     max_utilization: float
     headroom_slack: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solvable(InputFiles, RuledCluster, Headroom):
+    """What says which plan is sought: inputs, cluster, rules, cap, mode and gap."""
+
+    mode: Mode
+    gap: float
+
+    @property
+    def solve_words(self) -> list[str]:
+        """Write a solve of the same again, for a command to paste; defaults are left out."""
+        words = ["solve", *self.input_words, *self.cluster_words]
+        if self.mode != "online":
+            words += ["--mode", self.mode]
+        if self.max_utilization != MAX_UTILIZATION:
+            words += ["--max-utilization", f"{self.max_utilization:g}"]
+        if self.headroom_slack != HEADROOM_SLACK:
+            words += ["--headroom-slack", f"{self.headroom_slack:g}"]
+        if self.gap != GAP:
+            words += ["--gap", f"{self.gap:g}"]
+        return words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cli.asked import Headroom, InputFiles, RuledCluster, Shown, takes
+from cli.asked import Shown, Solvable, takes
 from cli.file_arguments import check_outputs, load_inputs
 from cli.interruption import last_words
 from cli.json_output import echo_json
@@ -35,7 +35,7 @@ from placement.problem.names import METHODS, ROUTERS, SHARING_MODES, SWITCHING
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
-    from placement.problem.names import Method, Mode, Router, SharingMode, SwitchingScheduler
+    from placement.problem.names import Method, Router, SharingMode, SwitchingScheduler
     from placement.problem.outcome import SolveResult
     from runtime.compare import Entrant, Row
 
@@ -46,17 +46,15 @@ BOTH = "both"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(InputFiles, RuledCluster, Headroom, Shown):
+class Asked(Solvable, Shown):
     """What `gswarm-place compare` was asked for."""
 
-    mode: Mode
     methods: str
     routings: str
     schedulers: str | None
     repeat: int | None
     equal_headroom: bool
     time_limit: float
-    gap: float
     seed: int
     csv_file: str | None
     ray: str | None
@@ -371,10 +369,10 @@ def _show(rows: list[Row], failed: list[dict[str, str]], asked: Asked) -> None:
     console = output()
     if rows:
         verdict = comparison_verdict(_judged(rows, asked))
-        words = [*asked.input_words, *asked.cluster_words]
-        step = ("make that plan", ["solve", *words])
+        words = replace(asked, gpu_sharing=asked.sharings[0]).solve_words
+        step = ("make that plan", words)
         if verdict.level == "fair" and not asked.equal_headroom:
-            step = ("on equal terms", ["compare", *words, "--equal-headroom"])
+            step = ("on equal terms", ["compare", *words[1:], "--equal-headroom"])
         show_verdict(console, verdict, step)
     show_rows(console, rows, asked.repeat, several=len(asked.sharings) > 1)
     for miss in failed:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cli.asked import GAP, HEADROOM_SLACK, MAX_UTILIZATION
 from placement.problem.names import MODES, ROUTERS, SHARING_MODES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -268,14 +269,14 @@ def headroom_options(function: F) -> F:
             click.option(
                 "--max-utilization",
                 type=Number(0, 1, above_low=True),
-                default=0.8,
+                default=MAX_UTILIZATION,
                 show_default=True,
                 help="Target for the busiest GPU; in overload the least attainable load counts.",
             ),
             click.option(
                 "--headroom-slack",
                 type=Number(0, 100),
-                default=0.05,
+                default=HEADROOM_SLACK,
                 show_default=True,
                 metavar="FRACTION",
                 help="In overload and with --mode offline: how far the busiest GPU may exceed the "
@@ -326,7 +327,7 @@ def gap_option(function: F) -> F:
     return click.option(
         "--gap",
         type=Number(0, 1),
-        default=1e-4,
+        default=GAP,
         show_default=True,
         metavar="FRACTION",
         help="Stop when the plan is proven to be this close to the best: 0.05 is 5 %.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.asked import Headroom, Shown, takes
+from cli.asked import Shown, takes
 from cli.earlier import FREE, Earlier, earlier_options, follow, moved, read_earlier
 from cli.file_arguments import ask_before_replacing, check_outputs, hash_inputs, load_inputs
 from cli.interruption import EarlyEnd, early_end
@@ -47,7 +47,7 @@ from placement.problem.names import FORMS, METHODS, OBJECTIVES, SCORED, SIMULATE
 
 if TYPE_CHECKING:
     from cli.solve_report import Solved
-    from placement.problem.names import Form, Method, Mode, Objective, Router
+    from placement.problem.names import Form, Method, Router
     from placement.problem.outcome import SolveOptions, SolveResult
     from placement.problem.plan import Plan
     from placement.problem.trace import Demand
@@ -55,16 +55,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked(Repeatable, Headroom, Survival, Earlier, Scenarios, Shown):
+class Asked(Repeatable, Survival, Earlier, Scenarios, Shown):
     """What `gswarm-place solve` was asked for."""
 
     method: Method
     form: Form
-    mode: Mode
-    objective: Objective
-    alpha: float | None
     solver: str
-    gap: float
     threads: int | None
     seed: int
     allow_partial: bool

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cli.asked import InputFiles, RuledCluster
+from cli.asked import Solvable
 
 if TYPE_CHECKING:
+    from placement.problem.names import Objective
     from placement.problem.plan import Plan
 
 LONGER = 4
@@ -15,11 +16,23 @@ LONGER = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeatable(InputFiles, RuledCluster):
+class Repeatable(Solvable):
     """What a solve was asked for, as far as a command to paste says it again."""
 
+    objective: Objective
+    alpha: float | None
     time_limit: float
     output: str
+
+    @property
+    def solve_words(self) -> list[str]:
+        """Write a solve of the same again, for a command to paste; defaults are left out."""
+        words = super().solve_words
+        if self.objective != "mixed":
+            words += ["--objective", self.objective]
+        if self.alpha is not None:
+            words += ["--alpha", f"{self.alpha:g}"]
+        return words
 
 
 def next_step(plan: Plan, asked: Repeatable) -> tuple[str, list[str]]:
@@ -37,7 +50,7 @@ def next_step(plan: Plan, asked: Repeatable) -> tuple[str, list[str]]:
     """
     from placement.problem.verdict import roomier_target  # numpy takes a while to import
 
-    solve = ["solve", *asked.input_words, *asked.cluster_words]
+    solve = asked.solve_words
     status, busiest = plan.certificate.status, plan.expected["max_utilization"]
     if plan.mode == "online":
         if busiest >= 1:
@@ -47,7 +60,8 @@ def next_step(plan: Plan, asked: Repeatable) -> tuple[str, list[str]]:
             least = plan.certificate.bottleneck_upper
             if roomier < least:
                 return _on_more_servers(plan, asked, least, roomier)
-            return "with room for queues", [*solve, "--max-utilization", f"{roomier:g}"]
+            lower = replace(asked, max_utilization=roomier)
+            return "with room for queues", lower.solve_words
     if status == "heuristic":
         return "with a proof", solve
     if status not in ("optimal", "gap", "refined"):
@@ -64,6 +78,6 @@ def _on_more_servers(
     more = more_servers(plan, load, target)
     if asked.gpus is not None:
         wider = replace(asked, gpus=asked.gpus + more * asked.gpus_per_server)
-        return "with about enough GPUs", ["solve", *asked.input_words, *wider.cluster_words]
+        return "with about enough GPUs", wider.solve_words
     what = ["whatif", asked.output, *asked.input_words, "--add-servers", str(more)]
     return "with about enough servers", what

@@ -69,3 +69,19 @@ def test_the_next_step_answers_the_gravest_doubt(
     )
     assert ready is not None
     assert ready.make_context(command[0], command[1:]).params
+
+
+def test_what_was_asked_for_is_asked_for_again(plan: Plan, tmp_path: Path) -> None:
+    """Cap, gap, mode, rules and objective are those of the solve; the target alone is lower."""
+    said = (
+        *("--gpus", "8", "--rules", str(tmp_path / "r.yaml"), "--gap", "0.1"),
+        *("--max-utilization", "0.7", "--objective", "workflow", "--alpha", "0.25"),
+    )
+    greedy = replace(plan, certificate=replace(plan.certificate, status="heuristic"))
+    _, again = next_step(greedy, asked(*said))
+    assert again[0] == "solve"
+    assert asked(*again[5:]) == asked(*said)
+    _, roomier = next_step(changed(plan, 0.3, headroom_simulated=0.9), asked(*said))
+    lower = asked(*roomier[5:])
+    assert lower.max_utilization < 0.7
+    assert replace(lower, max_utilization=0.7) == asked(*said)
