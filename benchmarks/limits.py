@@ -67,8 +67,8 @@ def trace(models: int, workflows: int, requests: int, load: float, gpus: int) ->
 
 
 CASES = (
-    Case("the README's first example", 5, servers(8), SMALL),
-    Case("as in make run, beside two busy processes", 20, servers(32), MULTIMODAL, others=2),
+    Case("small.yaml, 8 GPUs", 5, servers(8), SMALL),
+    Case("multimodal.yaml, beside two busy processes", 20, servers(32), MULTIMODAL, others=2),
     Case("the first run on a machine", 10, servers(32), MULTIMODAL, first=True),
     Case("3 servers of 256 GPUs", 5, servers(768, 256), SMALL),
     Case("4 servers of 1,024 GPUs", 5, servers(4096, 1024), SMALL),

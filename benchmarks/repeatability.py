@@ -22,11 +22,13 @@ EXAMPLES = {
     "make run": (
         "--config", "configs/studio.yaml", "--requests", "configs/studio_requests.jsonl",
         "--cluster", "configs/studio_cluster.yaml", "--max-models-per-gpu", "2",
+        "--max-utilization", "0.73", "--gap", "0.1",
     ),
     "small.yaml, 8 GPUs": (*SMALL, "--gpus", "8"),
     "multimodal.yaml, 32 GPUs": (*MULTIMODAL, *servers(32)),
     "heterogeneous_cluster.yaml": (
         *MULTIMODAL, "--cluster", "configs/heterogeneous_cluster.yaml",
+        "--gap", "0.01", "--time-limit", "120",
     ),
 }  # fmt: skip
 OTHERS = 2

@@ -52,7 +52,8 @@ def run_verdict(run: RunResult, metrics: Metrics, known: Known = "simulated") ->
     spread = f"half of the requests take {latency.median:,.1f} s, one in a hundred over "
     if online:
         remarks.insert(0, Remark(f"{spread}{latency.p99:,.1f} s", known))
-    return judge(poor, fair, good, remarks, known)
+    grave, slight = ([Remark(text, known) for text in said] for said in (poor, fair))
+    return judge(grave, slight, good, remarks)
 
 
 def _remarks(run: RunResult, metrics: Metrics, known: Known) -> list[Remark]:

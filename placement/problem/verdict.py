@@ -64,27 +64,22 @@ class Verdict:
         return {"level": self.level, "headline": self.headline, "remarks": remarks}
 
 
-def judge(
-    poor: list[str], fair: list[str], good: str, remarks: list[Remark], known: Known = "expected"
-) -> Verdict:
+def judge(poor: list[Remark], fair: list[Remark], good: str, remarks: list[Remark]) -> Verdict:
     """Give the verdict that the gravest doubt makes.
 
     Parameters
     ----------
-    poor, fair : list of str
+    poor, fair : list of Remark
         Doubts; the first decides, the others come after the headline.
     good : str
         What to say where there is no doubt.
     remarks : list of Remark
         What else there is to say.
-    known : str
-        How the doubts are known.
     """
     if not poor and not fair:
         return Verdict("good", good, tuple(remarks))
     first, *others = [*poor, *fair]
-    more = [Remark(text, known) for text in others]
-    return Verdict("poor" if poor else "fair", first, (*more, *remarks))
+    return Verdict("poor" if poor else "fair", first.text, (*others, *remarks))
 
 
 def plan_verdict(plan: Plan) -> Verdict:
@@ -103,37 +98,50 @@ def plan_verdict(plan: Plan) -> Verdict:
     borne = expected.get(SIMULATED_HEADROOM)
     busiest, target = expected["max_utilization"], plan.max_utilization
     online = plan.mode == "online"  # offline all comes at once, and only the mix matters
-    poor, fair = [], []
+    poor: list[Remark] = []
+    fair: list[Remark] = []
     if plan.dropped:
         kind = "workflow" if len(plan.dropped) == 1 else "workflows"
         lost = listed(plan.dropped, NAMED)
-        poor.append(f"{kind} {lost} cannot be served: the models do not fit")
+        poor.append(_expected(f"{kind} {lost} cannot be served: the models do not fit"))
     if online and busiest >= 1:
         poor.append(
-            f"overload: the busiest GPU would have to work {percent(busiest, 0)} of the time, so "
-            "queues grow without end"
+            _expected(
+                f"overload: the busiest GPU would have to work {percent(busiest, 0)} of the time, "
+                "so queues grow without end"
+            )
         )
     elif borne is not None and borne < 1:
-        poor.append(f"queues would grow: the simulation bears out {borne:.2f} of the trace's rate")
+        said = f"queues would grow: the simulation bears out {borne:.2f} of the trace's rate"
+        poor.append(Remark(said, "simulated"))
     elif online and target is not None and busiest > target * (1 + SPARE):
         fair.append(
-            f"the busiest GPU is above its target of {percent(target, 0)}, and no placement is "
-            "known that keeps it"
+            _expected(
+                f"the busiest GPU is above its target of {percent(target, 0)}, and no placement "
+                "is known that keeps it"
+            )
         )
     if borne is not None and 1 <= borne < NARROW:
-        fair.append(f"little to spare: the simulation bears out {borne:.2f} of the trace's rate")
+        said = f"little to spare: the simulation bears out {borne:.2f} of the trace's rate"
+        fair.append(Remark(said, "simulated"))
     if certificate.status == "heuristic":
-        fair.append(f"{certificate.method} is a heuristic: how far from the best it is, is unknown")
+        said = f"{certificate.method} is a heuristic: how far from the best it is, is unknown"
+        fair.append(_expected(said))
     elif certificate.status not in ("optimal", "gap"):
         if certificate.best_bound >= 1 - SPARE:
             poor.append(
-                "nothing is proven of this plan yet: the solve ended before it had a bound "
-                "below 1, which no plan exceeds"
+                _expected(
+                    "nothing is proven of this plan yet: the solve ended before it had a bound "
+                    "below 1, which no plan exceeds"
+                )
             )
         else:
             fair.append(
-                f"the best plan has a locality between {certificate.objective:.4f}, which is this "
-                f"one's, and {certificate.best_bound:.4f}; the solve ended before it knew more"
+                _expected(
+                    f"the best plan has a locality between {certificate.objective:.4f}, which is "
+                    f"this one's, and {certificate.best_bound:.4f}; the solve ended before it knew "
+                    "more"
+                )
             )
     best = (
         "no plan keeps more requests and edges on one server"
@@ -142,6 +150,10 @@ def plan_verdict(plan: Plan) -> Verdict:
     )
     by = "" if borne is not None else "by mean loads "
     return judge(poor, fair, f"{best}, and {by}the GPUs have room to spare", _remarks(plan))
+
+
+def _expected(text: str) -> Remark:
+    return Remark(text, "expected")
 
 
 def _remarks(plan: Plan) -> list[Remark]:

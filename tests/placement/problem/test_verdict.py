@@ -132,3 +132,11 @@ def test_a_target_that_leaves_room_for_queues(
     assert found == target
     if found is not None and borne is not None:
         assert busiest * borne / found >= 1.05
+
+
+def test_a_doubt_is_known_as_its_figure_is(plan: Plan) -> None:
+    """What a simulation bears out is simulated, also where another doubt is graver."""
+    found = changed(plan, max_utilization=0.9, headroom_simulated=1.02)
+    assert "target" in found.headline
+    assert found.remarks[0].text.startswith("little to spare")
+    assert found.remarks[0].known == "simulated"
