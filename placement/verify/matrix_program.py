@@ -220,7 +220,12 @@ class Program:
         if integer:
             _listen(model, clock, enough)
         model.run()
-        return self._read(model, integer, enough)
+        answer = self._read(model, integer, enough)
+        interrupted = model.getModelStatus() == highspy.HighsModelStatus.kInterrupt
+        if start and interrupted and answer.bound == float("inf") and clock.left > 0:
+            # HiGHS completes a start by a program of its own, whose bound was heard as low enough.
+            return self._highs(clock, enough, relaxed, {})
+        return answer
 
     def _read(self, model: highspy.Highs, integer: bool, enough: float) -> Answer:
         status, info = model.getModelStatus(), model.getInfo()

@@ -121,6 +121,23 @@ def test_a_point_to_begin_with_changes_no_bound() -> None:
     assert early.end in ("optimal", "low enough")
 
 
+def test_a_start_of_some_columns_leaves_no_question_open() -> None:
+    """HiGHS solves a program for the others, and its low bound is none on the whole program."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        program, columns = Program(), int(rng.integers(20, 26))
+        for _ in range(columns):
+            program.column(float(rng.integers(1, 20)), 1.0, whole=True)
+        for _ in range(int(rng.integers(6, 10))):
+            terms = [(j, float(rng.integers(1, 12))) for j in range(columns)]
+            program.row(terms, float(rng.integers(10, 60)))
+        best = program.maximise(Clock(None))
+        assert best.point is not None
+        some = dict(enumerate(np.rint(best.point[: columns // 2]).tolist()))
+        found = program.maximise(Clock(None), enough=best.bound + 1e-6, start=some)
+        assert best.bound - 1e-6 <= found.bound <= best.bound + 2e-6
+
+
 def test_nothing_is_worth_nothing_and_no_time_proves_nothing() -> None:
     """An empty program is solved; one without time is open, not bounded."""
     empty = Program().maximise(Clock(None))
