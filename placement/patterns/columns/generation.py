@@ -123,6 +123,9 @@ class Generation:
         columns: list[Column] = []
         best: list[float] = []
         for t, pool in enumerate(self.pools):
+            if not pool.anchors:  # no model fits on a server of the type
+                best.append(0.0)
+                continue
             cost = float(self.master.servers[t])
             bonus = bonus_of(self.instance, rows, exact.counts, t)
             pool.price(at.demand, bonus_of(self.instance, rows, at.counts, t), params.near * cost)

@@ -8,6 +8,7 @@ import pytest
 from placement.params.search_params import DEFAULTS
 from placement.patterns import solve_patterns
 from placement.patterns.column_search import tightness
+from placement.problem.cluster import Cluster, ServerType
 from placement.problem.outcome import Progress
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
@@ -51,6 +52,21 @@ def test_no_plan_is_better_than_brute_force_and_no_bound_below_it() -> None:
         assert proven_bound(instance, got.duals) <= got.best_bound + 1e-6
         plans += worth >= best - 1e-6
     assert plans >= 20
+
+
+def test_servers_on_which_no_model_fits_stay_empty() -> None:
+    """A server type without room for any model changes neither plan nor bound."""
+    instance = case(3, exclusive=True)
+    small = ServerType("small", 2, 1, float(instance.memory_per_gpu_gb.min()) / 2)
+    more = replace(instance, cluster=Cluster((*instance.cluster.server_types, small)))
+    got, wider = (
+        solve_patterns(i, ALWAYS, Budget(), start=None, gap=0.0) for i in (instance, more)
+    )
+    assert violations(more, wider.solution) == []
+    assert evaluate(more, wider.solution).objective == pytest.approx(
+        evaluate(instance, got.solution).objective, abs=1e-6
+    )
+    assert wider.best_bound == pytest.approx(got.best_bound, abs=1e-6)
 
 
 def test_equal_input_gives_equal_plans() -> None:
