@@ -9,6 +9,7 @@ from cli.waiting import waiting
 from placement.problem.names import SIMULATED_HEADROOM
 
 if TYPE_CHECKING:
+    from placement.params.simulation_params import HeadroomParams
     from placement.problem.plan import Plan
     from placement.problem.trace import Trace
     from placement.problem.workload import Workload
@@ -25,7 +26,9 @@ def begin_compiling() -> None:
     begin()
 
 
-def with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) -> Plan:
+def with_headroom(
+    plan: Plan, workload: Workload, trace: Trace, limit: Budget, params: HeadroomParams
+) -> Plan:
     """State the headroom that the simulation bears out, if there is time to find it.
 
     Parameters
@@ -38,9 +41,11 @@ def with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) -
         Whose rates are scaled.
     limit : Budget
         Of the whole command; a search that it cuts short makes the plan one that depends on time.
+    params : HeadroomParams
+        How long runs are, and how close the factor.
     """
     from runtime.engines.warm import ready  # numba takes half a second to import
-    from runtime.headroom import headroom_of_plan
+    from runtime.headroom import Bisection, headroom_of_plan
 
     asked_s = limit.elapsed_s
 
@@ -52,7 +57,8 @@ def with_headroom(plan: Plan, workload: Workload, trace: Trace, limit: Budget) -
 
     able = not limit.expired and ready(lambda: not limit.expired)
     with waiting("simulating the headroom"):
-        found = headroom_of_plan(plan, workload, trace, in_time=affords_another) if able else None
+        how = Bisection(affords_another, params)
+        found = headroom_of_plan(plan, workload, trace, how=how) if able else None
     if found is not None:
         return replace(plan, expected=plan.expected | {SIMULATED_HEADROOM: found.factor})
     if not able or limit.cut_short:

@@ -327,7 +327,15 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         if earlier is not None:
             result, plan = follow(earlier, plan, result, asked, workload, limit)
         plan = claim(plan, extra.get("survive"))
-        return result, (with_headroom(plan, workload, trace, limit) if borne else plan), limit
+        return (
+            result,
+            (
+                with_headroom(plan, workload, trace, limit, result.options.params.headroom)
+                if borne
+                else plan
+            ),
+            limit,
+        )
 
     result, plan, left = planned(result, rest)
     if asked.until_borne:

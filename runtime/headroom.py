@@ -7,11 +7,12 @@ and faster every time, until the work that is left at the end is more than a sta
 
 Over a long time T a queue that is stable keeps calls waiting for a time that does not depend on T;
 one whose load is 1 + x keeps them for x T. A run counts as unstable where a call that waits at the
-last arrival begins later than `DRIFT` of T after it, and than the longest request takes alone. What
+last arrival begins later than `drift` of T after it, and than the longest request takes alone. What
 is in service by then says nothing: in full batches, on slow servers and among others on a GPU calls
-last many times as long as alone. So the factor is up to `DRIFT` above the true one, as much below
+last many times as long as alone. So the factor is up to `drift` above the true one, as much below
 where a stable queue is long by itself, and above it by the part of T in which GPUs that begin
-empty fill: a call's time in service, of which T is `AS_SERVED` or more.
+empty fill: a call's time in service, of which T is `served_calls` or more.
+What is in quotes is a field of `HeadroomParams`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from math import ceil
 
 import numpy as np
 
+from placement.params.search_params import DEFAULTS
+from placement.params.simulation_params import HeadroomParams
 from placement.problem.cluster import Cluster, FloatArray
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement
@@ -33,23 +36,26 @@ from runtime.resample import take
 from runtime.result import RunResult
 from runtime.simulate import Dispatch, Routings, match_plan, simulate_placement
 
-DRIFT = 0.01
-"""Part of the time of a run by which work may outlast the last arrival."""
 
-LEAST_EXECUTIONS, MOST_EXECUTIONS = 100_000, 300_000
-"""Executions of one run: a shorter trace is repeated, of a longer one the first are taken."""
+def always() -> bool:
+    """There is time for one more run, and for another."""
+    return True
 
-LONG = 100.0
-"""Times of a mean request that a run must last to say anything; else the trace is too short."""
 
-AS_SERVED = 20.0
-"""The same of a mean call as it was served, batched, sliced and on its server."""
+@dataclass(frozen=True)
+class Bisection:
+    """How a factor is looked for.
 
-CLOSE = 1.01
-"""Ratio of a factor that is not borne out to one that is, at which the search ends."""
+    Parameters
+    ----------
+    in_time : callable
+        Asked before every run; where it says no, the search ends without an answer.
+    params : HeadroomParams
+        How long runs are, and how close the factor.
+    """
 
-MOST = 4.0
-"""Largest factor that is tried, over the headroom by rates."""
+    in_time: Callable[[], bool] = always
+    params: HeadroomParams = DEFAULTS.headroom
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def simulated_headroom(
     *,
     by_rates: float,
     policy: str | RoutingPolicy = "locality",
-    in_time: Callable[[], bool] = lambda: True,
+    how: Bisection = Bisection(),
 ) -> SimulatedHeadroom | None:
     """Find the factor by bisection, from the headroom by rates.
 
@@ -95,8 +101,8 @@ def simulated_headroom(
         Where the search begins; above 0.
     policy : str or RoutingPolicy
         How calls are routed.
-    in_time : callable
-        Asked before every run; where it says no, the search ends without an answer.
+    how : Bisection
+        When to give up, and how close to come.
 
     Returns
     -------
@@ -106,9 +112,10 @@ def simulated_headroom(
     """
     if not np.isfinite(by_rates) or by_rates <= 0 or trace.n_requests < 2 or trace.span_s <= 0:
         return None
-    long = repeated(trace)
+    params = how.params
+    long = repeated(trace, params)
     request_s = _request_s(long)
-    if long.span_s / by_rates < LONG * float(request_s.mean()):
+    if long.span_s / by_rates < params.long_requests * float(request_s.mean()):
         return None
 
     lasted = np.inf
@@ -119,7 +126,7 @@ def simulated_headroom(
         run = simulate_placement(
             workload, faster, cluster, placement, routing, dispatch=Dispatch(policy=policy)
         )
-        if outlasts(run):
+        if outlasts(run, params):
             return False
         span = float(faster.arrival_s[-1])
         served = float((run.end_s[run.ran] - run.start_s[run.ran]).mean()) if run.ran.any() else 0.0
@@ -128,36 +135,36 @@ def simulated_headroom(
 
     name = policy if isinstance(policy, str) else policy.name
     low, high, factor = 0.0, float("inf"), by_rates
-    while high > CLOSE * low:
-        if not in_time():
+    while high > params.close * low:
+        if not how.in_time():
             return None
         if bears(factor):
             low = factor
         else:
             high = factor
-        if low >= MOST * by_rates or high <= by_rates / 100.0:
+        if low >= params.most_factor * by_rates or high <= by_rates / params.least_factor:
             break
         if high == float("inf"):
-            factor = 1.2 * low
+            factor = params.raised * low
         elif low == 0.0:
-            factor = high / 1.5
+            factor = high / params.lowered
         else:
             factor = float(np.sqrt(low * high))
-    if lasted < AS_SERVED:
+    if lasted < params.served_calls:
         return None
     return SimulatedHeadroom(low, high, name, long.n_executions)
 
 
-def outlasts(run: RunResult) -> bool:
+def outlasts(run: RunResult, params: HeadroomParams = DEFAULTS.headroom) -> bool:
     """Whether work outlasts the last arrival by more than a stable system leaves.
 
-    Said of a run of any length; one that lasts less than `LONG` requests may be judged either way.
+    Said of a run of any length; one that lasts less than `long_requests` may be judged either way.
     """
     problem = run.problem
     span = float(problem.arrival_s[-1])
     waiting = run.ran & (run.ready_s <= span) & (run.start_s > span)
     left = float(run.start_s[waiting].max(initial=span)) - span
-    return left > max(DRIFT * span, float(_request_s(problem.trace).max()))
+    return left > max(params.drift * span, float(_request_s(problem.trace).max()))
 
 
 def headroom_of_plan(
@@ -166,7 +173,7 @@ def headroom_of_plan(
     trace: Trace,
     *,
     policy: str | RoutingPolicy = "locality",
-    in_time: Callable[[], bool] = lambda: True,
+    how: Bisection = Bisection(),
 ) -> SimulatedHeadroom | None:
     """Find the factor for a plan, from the headroom that it states; see `simulated_headroom`.
 
@@ -180,8 +187,8 @@ def headroom_of_plan(
         Whose rates are scaled.
     policy : str or RoutingPolicy
         How calls are routed.
-    in_time : callable
-        Whether there is time for one more run; asked before each.
+    how : Bisection
+        When to give up, and how close to come.
 
     Returns
     -------
@@ -203,7 +210,7 @@ def headroom_of_plan(
         routing,
         by_rates=plan.expected["headroom"],
         policy=policy,
-        in_time=in_time,
+        how=how,
     )
 
 
@@ -232,14 +239,14 @@ def what_rates_do_not_know(plan: Plan, workload: Workload) -> list[str]:
     return said
 
 
-def repeated(trace: Trace) -> Trace:
+def repeated(trace: Trace, params: HeadroomParams = DEFAULTS.headroom) -> Trace:
     """The trace one copy behind the other, or its beginning, so that runs are alike in length."""
     n, executions = trace.n_requests, trace.n_executions
-    if executions > MOST_EXECUTIONS:
-        keep = int(np.searchsorted(trace.offset, MOST_EXECUTIONS, side="right")) - 1
+    if executions > params.most_executions:
+        keep = int(np.searchsorted(trace.offset, params.most_executions, side="right")) - 1
         first = np.arange(max(2, keep))
         return take(trace, first, trace.arrival_s[: len(first)])
-    copies = ceil(LEAST_EXECUTIONS / executions)
+    copies = ceil(params.least_executions / executions)
     # The mean gap lies between one copy and the next.
     period = trace.span_s * n / (n - 1)
     later = np.repeat(np.arange(copies) * period, n)

@@ -39,7 +39,7 @@ A room imports from those below it, never from those beside or above it.
 
 APART = {
     "placement.verify": ("placement.support", "placement.problem"),
-    "runtime": ("placement.support", "placement.problem", "placement.files"),
+    "runtime": ("placement.support", "placement.params", "placement.problem", "placement.files"),
     "cli": ("placement", "runtime"),
 }
 """What may be imported by code that stands beside the layers: nothing else of the project."""

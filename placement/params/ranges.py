@@ -56,6 +56,9 @@ Positive = Annotated[float, Range(0, above=True)]
 Factor = Annotated[float, Range(1)]
 """A factor that makes nothing smaller."""
 
+Ratio = Annotated[float, Range(1, above=True)]
+"""A factor that makes something larger."""
+
 Wholes = tuple[Count, ...]
 Factors = tuple[Factor, ...]
 Parts = tuple[Part, ...]

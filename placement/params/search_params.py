@@ -34,6 +34,7 @@ from placement.params.program_params import (
 )
 from placement.params.ranges import Params, kinds
 from placement.params.revision_params import RefineParams, RobustParams
+from placement.params.simulation_params import HeadroomParams
 from placement.support.faults import suggest
 
 Changes = Mapping[str, Mapping[str, Any]]
@@ -99,6 +100,8 @@ class SearchParams:
         One placement for several demands; parts are of the time left when a step begins.
     refine : RefineParams
         Plans proposed anew, and moves of replicas, judged by a simulator.
+    headroom : HeadroomParams
+        The factor on a trace's rate that simulation bears out, found by bisection.
     """
 
     coverage: CoverageParams = field(default_factory=CoverageParams)
@@ -126,6 +129,7 @@ class SearchParams:
     balance: BalanceParams = field(default_factory=BalanceParams)
     robust: RobustParams = field(default_factory=RobustParams)
     refine: RefineParams = field(default_factory=RefineParams)
+    headroom: HeadroomParams = field(default_factory=HeadroomParams)
 
     def __post_init__(self) -> None:
         for f in fields(self):

@@ -3,7 +3,7 @@
 For the true laws the work that a call was given is its time alone (`runtime.calibration.service`),
 so the residuals are  work done / scale - time alone,  over the root of the model's mean time alone:
 what disturbs a call adds up over its time. They are smooth in all that is fitted, and no queue has
-to be simulated: who was in service when is in the log. Residuals beyond `OUTLIER` count for less
+to be simulated: who was in service when is in the log. Residuals beyond `outlier` count for less
 (soft L1): a log of real calls has a few that something else held up. What the log cannot tell stays
 as it is (`runtime.calibration.parameters`).
 """
@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import least_squares
 
+from placement.params.simulation_params import CalibrationParams
 from placement.problem.cluster import Cluster, FloatArray
 from placement.problem.workload import Model, Workload
 from runtime.calibration.observed import Observed
 from runtime.calibration.parameters import (
-    LEAST_CALLS,
     BoolArray,
     Parameter,
     knots,
@@ -31,8 +31,8 @@ from runtime.calibration.parameters import (
 )
 from runtime.calibration.service import Laws, courses, work_done
 
-OUTLIER = 0.2
-"""Residual from which a call counts for less, in mean times alone of a model that is average."""
+CALIBRATION = CalibrationParams()
+"""What laws are fitted with where nobody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,12 @@ def stated_laws(workload: Workload, cluster: Cluster) -> Laws:
 
 
 def calibrate(
-    observed: Observed, workload: Workload, cluster: Cluster, *, gpu_fraction: bool = False
+    observed: Observed,
+    workload: Workload,
+    cluster: Cluster,
+    *,
+    gpu_fraction: bool = False,
+    params: CalibrationParams = CALIBRATION,
 ) -> Calibration:
     """Fit what the log can tell; see the module.
 
@@ -107,10 +112,14 @@ def calibrate(
     gpu_fraction : bool
         Fit ``gpu_fraction`` of every model that shared a GPU, and leave the sharing efficiency as
         it is: the two explain the same losses, and one run cannot tell them apart.
+    params : CalibrationParams
+        What a log must hold, and from where on a residual counts for less.
     """
     layout = courses(observed)
     given = stated_laws(workload, cluster)
-    parameters = seen_parameters(observed, layout, workload, given, gpu_fraction=gpu_fraction)
+    parameters = seen_parameters(
+        observed, layout, workload, given, gpu_fraction=gpu_fraction, params=params
+    )
     model = observed.model[observed.replica]
     calls = np.bincount(model, minlength=len(workload.models))
     total = np.bincount(model, observed.alone_s, minlength=len(workload.models))
@@ -129,11 +138,14 @@ def calibrate(
     held = [p.name == "prefill_time_seconds" for p in parameters for _ in p.start]
     for free in (~np.array(held, dtype=bool), np.ones(len(x), dtype=bool)):
         if free.any():
-            x[free], error[free] = _fitted(residuals, x, free, _bounds(parameters))
+            x[free], error[free] = _fitted(residuals, x, free, _bounds(parameters), params.outlier)
     laws, scale = laws_by(x, parameters, given)
     start = np.ones(len(workload.models))
     return Calibration(
-        estimates=_estimates(parameters, observed, workload, given, laws, scale, error),
+        estimates=(
+            *_estimates(parameters, workload, given, laws, scale, error),
+            *_unfitted(parameters, observed, workload, params.least_calls),
+        ),
         laws=laws,
         scale=tuple(scale.tolist()),
         spread_before=_spread(work_done(observed, layout, given), observed, start[model]),
@@ -152,6 +164,7 @@ def _fitted(
     x: FloatArray,
     free: BoolArray,
     bounds: tuple[FloatArray, FloatArray],
+    outlier: float,
 ) -> tuple[FloatArray, FloatArray]:
     """The free ones of x where the squares are least, and their standard errors."""
     lower, upper = (bound[free] for bound in bounds)
@@ -162,7 +175,7 @@ def _fitted(
         return residuals(whole)
 
     start = np.clip(x[free], lower + 1e-9, upper - 1e-9)
-    found = least_squares(of_free, start, bounds=(lower, upper), loss="soft_l1", f_scale=OUTLIER)
+    found = least_squares(of_free, start, bounds=(lower, upper), loss="soft_l1", f_scale=outlier)
     return found.x, _errors(np.asarray(found.jac), found.fun)
 
 
@@ -215,7 +228,6 @@ def _spread(done: FloatArray, observed: Observed, scale: FloatArray) -> float:
 
 def _estimates(
     parameters: Sequence[Parameter],
-    observed: Observed,
     workload: Workload,
     given: Laws,
     laws: Laws,
@@ -243,15 +255,19 @@ def _estimates(
             assert p.model is not None
             before, after = (given.fraction[p.model],), (laws.fraction[p.model],)
         found.append(Estimate(p.name, name, before, after, tuple(own.tolist()), p.calls))
-    fitted = {(p.name, p.model) for p in parameters}
-    seen = sorted(set(observed.model.tolist()))
-    for m in seen:
-        if ("service_time", m) not in fitted:
-            note = f"fewer than {LEAST_CALLS} calls ran alone: the times of the trace are kept"
-            found.append(
-                Estimate("service_time", workload.models[m].id, (1.0,), (1.0,), (np.nan,), 0, note)
-            )
     return tuple(found)
+
+
+def _unfitted(
+    parameters: Sequence[Parameter], observed: Observed, workload: Workload, least_calls: int
+) -> tuple[Estimate, ...]:
+    """Service times that stay, of models in the log that hardly ran alone."""
+    fitted = {p.model for p in parameters if p.name == "service_time"}
+    note = f"fewer than {least_calls} calls ran alone: the times of the trace are kept"
+    return tuple(
+        Estimate("service_time", workload.models[m].id, (1.0,), (1.0,), (np.nan,), 0, note)
+        for m in sorted(set(observed.model.tolist()) - fitted)
+    )
 
 
 def gpu_fraction_of_two(throughput: float) -> float:

@@ -1,7 +1,7 @@
 """What of the laws a log can tell: the numbers that are fitted, and the laws that they make.
 
-What the log cannot tell stays as it is: a law needs `LEAST_CALLS` calls that it concerns. The
-numbers of all parameters stand one after the other in one vector.
+What the log cannot tell stays as it is: a law needs `least_calls` that it concerns
+(`CalibrationParams`). The numbers of all parameters stand one after the other in one vector.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from placement.params.simulation_params import CalibrationParams
 from placement.problem.cluster import FloatArray, GpuSharing, IntArray
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
@@ -19,13 +20,6 @@ from runtime.calibration.observed import Observed
 from runtime.calibration.service import Course, Laws
 
 BoolArray = NDArray[np.bool_]
-
-LEAST_CALLS = 20
-"""Calls that must have been served under a law before anything is said of it."""
-
-SEEN, ALONE = 0.01, 0.5
-"""Part of a call's time in which a law must have held for the call to count; alone, half of it, or
-the scale and the losses would be the same thing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +58,7 @@ def seen_parameters(
     given: Laws,
     *,
     gpu_fraction: bool,
+    params: CalibrationParams,
 ) -> list[Parameter]:
     """Choose what to fit: what the log has seen often enough.
 
@@ -77,15 +72,18 @@ def seen_parameters(
         As they are stated, where the fit begins.
     gpu_fraction : bool
         Fit it in place of the sharing efficiency.
+    params : CalibrationParams
+        How often is often enough.
     """
     n_models = len(workload.models)
-    shared = _calls(observed, layout, lambda c: _crowd(c)[c.company] > 1)
+    enough, seen = params.least_calls, params.seen
+    shared = _calls(observed, layout, lambda c: _crowd(c)[c.company] > 1, seen)
     alone = _calls(
-        observed, layout, lambda c: (_crowd(c)[c.company] == 1) & (c.in_service == 1), ALONE
+        observed, layout, lambda c: (_crowd(c)[c.company] == 1) & (c.in_service == 1), params.alone
     )
-    batched = _calls(observed, layout, lambda c: c.in_service > 1)
+    batched = _calls(observed, layout, lambda c: c.in_service > 1, seen)
     found = []
-    if shared.sum() >= LEAST_CALLS:
+    if shared.sum() >= enough:
         if not gpu_fraction:
             start = np.array([GpuSharing(efficiency=given.efficiency).kept(2)])
             found.append(Parameter("sharing_efficiency", None, start, 0.05, 2.0, int(shared.sum())))
@@ -95,12 +93,12 @@ def seen_parameters(
                     "gpu_fraction", m, np.array([min(given.fraction[m], 0.9)]), 0.01, 1.0,
                     int(shared[m]),
                 )
-                for m in range(n_models) if shared[m] >= LEAST_CALLS
+                for m in range(n_models) if shared[m] >= enough
             ]  # fmt: skip
     for m, model in enumerate(workload.models):
-        if alone[m] >= LEAST_CALLS:
+        if alone[m] >= enough:
             found.append(Parameter("service_time", m, np.ones(1), 0.01, 100.0, int(alone[m])))
-        if model.max_concurrency > 1 and batched[m] >= LEAST_CALLS:
+        if model.max_concurrency > 1 and batched[m] >= enough:
             most_seen = _most_seen(layout, observed, m)
             fitted_at = knots(int(np.ceil(np.log2(max(2, most_seen)))))
             steps = np.diff([1.0, *(slowdown_at(given.slowdown[m], n) for n in fitted_at)])
@@ -180,7 +178,7 @@ def _calls(
     observed: Observed,
     layout: Sequence[Course],
     held: Callable[[Course], BoolArray],
-    least: float = SEEN,
+    least: float,
 ) -> IntArray:
     """Calls of each model for which something held during a part of their time."""
     count = np.zeros(int(observed.model.max()) + 1, dtype=np.int64)

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from placement.params.search_params import DEFAULTS
+from placement.params.simulation_params import HeadroomParams
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import build_instance
 from placement.problem.solution import Placement, effective_loads
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload
-from runtime.headroom import LEAST_EXECUTIONS, MOST_EXECUTIONS, repeated, simulated_headroom
+from runtime.headroom import Bisection, SimulatedHeadroom, repeated, simulated_headroom
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+PARAMS = DEFAULTS.headroom
 
 
 def singles(*models: Model) -> Workload:
@@ -187,23 +190,49 @@ def test_no_answer_where_there_is_none() -> None:
 
     assert (
         simulated_headroom(
-            workload, trace, cluster, placement, by_rates=1.0, in_time=in_time
+            workload, trace, cluster, placement, by_rates=1.0, how=Bisection(in_time)
         ) is None
     )  # fmt: skip
     assert len(asked) == 3
+
+
+def test_parameters_say_how_long_runs_are_and_how_close_the_factor() -> None:
+    """A coarse search of short runs ends with the bracket and the length that were asked for."""
+    coarse = HeadroomParams(least_executions=3_000, close=1.3, raised=2.0, most_factor=2.5)
+    placement = Placement.sorted(np.zeros(1), np.zeros(1), np.zeros(1))
+    trace = poisson([0.5], [1.0], 2_000)
+
+    def found(begin: float) -> SimulatedHeadroom:
+        how = Bisection(params=coarse)
+        cluster = Cluster.homogeneous(1, 1)
+        answer = simulated_headroom(
+            singles(MODEL), trace, cluster, placement, by_rates=begin, how=how
+        )
+        assert answer is not None
+        assert answer.executions == 4_000
+        return answer
+
+    expected = 1 / offered(trace, 0)
+    near = found(expected / 1.4)
+    assert near.factor == pytest.approx(expected, rel=0.3)
+    assert near.factor < near.unstable <= 1.3 * near.factor
+    # Raised twofold at a time: four times what it began with is the first beyond 2.5.
+    assert found(expected / 10) == SimulatedHeadroom(
+        pytest.approx(4 * expected / 10), float("inf"), "locality", 4_000
+    )
 
 
 def test_copies_of_a_trace_keep_its_rate_and_its_order() -> None:
     """Whole copies, one mean gap apart; of a long trace, whole requests from its beginning."""
     short = poisson([1.0], [1.0], 700)
     long = repeated(short)
-    copies = -(-LEAST_EXECUTIONS // 700)
+    copies = -(-PARAMS.least_executions // 700)
     assert long.n_requests == 700 * copies
     assert (np.diff(long.arrival_s) >= 0).all()
     gap = short.span_s / (short.n_requests - 1)
     assert long.span_s / (long.n_requests - 1) == pytest.approx(gap)
     np.testing.assert_array_equal(long.service_s[700:1400], short.service_s)
-    huge = poisson([1.0], [1.0], MOST_EXECUTIONS + 5)
+    huge = poisson([1.0], [1.0], PARAMS.most_executions + 5)
     part = repeated(huge)
-    assert part.n_executions == MOST_EXECUTIONS
+    assert part.n_executions == PARAMS.most_executions
     assert part.offset[-1] == len(part.service_s)

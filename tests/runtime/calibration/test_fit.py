@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.params.simulation_params import CalibrationParams
 from placement.problem.cluster import GpuSharing
 from runtime.calibration.errors import compare
 from runtime.calibration.fit import (
@@ -78,6 +79,14 @@ def test_true_figures_stay() -> None:
     assert found.spread_before < 1e-6
     for one in found.estimates:
         assert one.after == pytest.approx(one.before, rel=1e-3, abs=1e-6)
+    # A law that is not seen as often as is asked is not fitted, and of calls alone it is said so.
+    calls = {e.name: e.calls for e in found.estimates if e.model in (None, "chat")}
+    strict = CalibrationParams(least_calls=max(calls.values()))
+    few = calibrate(as_log(run, asked, truth), truth, two_gpus(sharing)[0], params=strict)
+    kept = {e.name for e in few.estimates if e.model in (None, "chat") and not e.note}
+    assert kept == {name for name, n in calls.items() if n >= strict.least_calls} != set(calls)
+    note = estimate(few, "service_time", "chat").note
+    assert note.startswith(f"fewer than {strict.least_calls:} calls ran alone")
 
 
 def test_what_was_never_seen_stays_as_it_is() -> None:
