@@ -85,7 +85,8 @@ class Asked(InputFiles, Shown):
     type=click.Path(),
     multiple=True,
     metavar="FILE",
-    help="What size --json or whatif --json wrote for this plan, shown as a section; may repeat.",
+    help="What size, whatif, rebalance, diff, explain, solve --survive or simulate --fail wrote "
+    "with --json, shown as a section; may repeat.",
 )
 @click.option(
     "-o",

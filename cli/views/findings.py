@@ -1,4 +1,4 @@
-"""What `size --json` and `whatif --json` wrote, as sections of the report."""
+"""What other commands answered with --json, as sections of the report."""
 
 from __future__ import annotations
 
@@ -7,26 +7,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cli.views.markup import Markup, table, tag
-from cli.views.scales import percent, plain, seconds
+from cli.views.answer_sections import (
+    explained_section,
+    failures_section,
+    migration_section,
+    rebalance_section,
+    size_section,
+    survival_section,
+    whatif_section,
+)
+from cli.views.markup import Markup
 from placement.files.syntax.json_text import parse_json
 from placement.files.syntax.source import read_bytes
-from placement.support.described import counted
 from placement.support.faults import input_error
 
 MOST_BYTES = 10_000_000
-MEND = "write the file with size --json or whatif --json"
-
-WHATIF: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("Server efficiency, expected", "server_efficiency", percent),
-    ("Server efficiency, simulated", "simulated_server_efficiency", lambda v: percent(v / 100)),
-    ("Busiest GPU, expected", "max_utilization", percent),
-    ("Headroom by mean rates", "headroom", lambda v: f"{v:.2f}×"),
-    ("Mean latency", "mean_latency", seconds),
-    ("P99 latency", "p99", seconds),
-    ("Requests that failed", "failed_requests", plain),
+MEND = (
+    "write the file with --json of size, whatif, rebalance, diff, explain, solve --survive or "
+    "simulate --fail"
 )
-"""Figures of an outcome: what each is called, its key, and how it is written."""
+
+ANSWERS: tuple[tuple[str, str, Callable[[dict[str, Any]], Markup]], ...] = (
+    ("sizes", "Size", size_section),
+    ("outcomes", "What if", whatif_section),
+    ("survive", "Survival", survival_section),
+    ("failures", "Failures", failures_section),
+    ("explained", "Why", explained_section),
+    ("table", "Rebalance", rebalance_section),
+    ("steps", "Moves", migration_section),
+)
+"""Of each answer: the key that only it has of these (the first that is there counts), the name of
+its section, and what lays it out."""
 
 
 @dataclass(frozen=True)
@@ -43,56 +54,13 @@ def read_finding(path: str | os.PathLike[str]) -> Finding:
     Raises
     ------
     InputError
-        The file is not there, or is no answer of either command.
+        The file is not there, or is no answer of any of these commands.
     """
     data = parse_json(path, read_bytes(path, MOST_BYTES))
     try:
-        return (
-            Finding("Size", _size(data)) if "sizes" in data else Finding("What if", _whatif(data))
-        )
+        for key, name, section in ANSWERS:
+            if key in data:
+                return Finding(name, section(data))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise input_error(path, "", "is no answer of size or whatif", MEND) from None
-
-
-def _size(data: dict[str, Any]) -> Markup:
-    found = data["servers"]
-    if found is None:
-        finding = "No number of servers that was tried reaches the goal."
-    else:
-        fewer = "fewer are proven not to" if data["proven"] else "that fewer cannot is not proven"
-        cluster = f"{counted(found, 'server')} ({counted(data['gpus'], 'GPU')})"
-        finding = f"{cluster} reach the goal; {fewer}."
-    rows = [
-        (
-            counted(size["servers"], "server"),
-            "–" if size["server_efficiency"] is None else percent(size["server_efficiency"]),
-            "–" if size["busiest"] is None else percent(size["busiest"]),
-            "–" if size["tail"] is None else seconds(size["tail"]["seconds"]),
-            "reaches the goal" if size["meets"] else str(size["impossible"] or "falls short"),
-        )
-        for size in data["sizes"]
-    ]
-    head = ("Servers", "Server efficiency", "Busiest GPU", "P99 latency", "Goal")
-    return tag(
-        "section",
-        tag("h2", "How many servers"),
-        tag("p", finding, class_="lead"),
-        table("Sizes that were tried", head, rows),
-    )
-
-
-def _whatif(data: dict[str, Any]) -> Markup:
-    outcomes: dict[str, dict[str, Any]] = data["outcomes"]
-    rows = [(name, *(write(o[key]) for o in outcomes.values())) for name, key, write in WHATIF]
-    said = [
-        tag("li", f"{name}: {outcome['verdict']}, {outcome['headline']}")
-        for name, outcome in outcomes.items()
-    ]
-    lost = ", ".join(data["lost_workflows"])
-    return tag(
-        "section",
-        tag("h2", f"What if: {data['change']}"),
-        tag("ul", said),
-        tag("p", f"Not served any more: {lost}.", class_="notice") if lost else None,
-        table(f"The plan with {data['change']}", ("Figure", *outcomes), rows),
-    )
+        pass
+    raise input_error(path, "", "is no answer that the report can show", MEND)
