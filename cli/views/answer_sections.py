@@ -153,6 +153,7 @@ def rebalance_section(data: dict[str, Any]) -> Markup:
         "section",
         tag("h2", "What more moves buy"),
         table("Moves against gain", head, rows),
+        tag("h3", "The plan that was chosen"),
         _steps(data),
     )
 

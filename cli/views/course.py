@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cli.views.markup import Markup, behind, mark, picture, table, tag
+from cli.views.markup import NARROW, Markup, behind, both_widths, mark, picture, table, tag
 from cli.views.scales import percent, plain, ticks
 from placement.problem.outcome import Certificate, Progress, Status, relative_gap
 
-LEFT, TOP, WIDTH, HEIGHT = 60, 14, 900, 260
+LEFT, TOP, HEIGHT = 60, 14, 260
+BESIDE = 140
+"""Pixels for what the lines are called, beside their ends where there is room."""
 MOST_POINTS = 400
 
 FLAT = 0.1
@@ -83,7 +85,7 @@ def solver_course(certificate: Certificate, history: Sequence[Progress]) -> Mark
         "section",
         title,
         finding,
-        _picture(points),
+        both_widths(lambda across: _picture(points, across)),
         behind("The course as a table", table("Incumbent and bound over time", head, rows)),
         why,
     )
@@ -114,28 +116,30 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 
-def _picture(points: list[Progress]) -> Markup:
+def _picture(points: list[Progress], across: int) -> Markup:
+    slim = across == NARROW
+    width = across - LEFT - (10 if slim else BESIDE)
     values = [v for p in points for v in (p.incumbent, p.best_bound) if v is not None]
     low, high = min(values), max(values)
     low, high = scale_of(low, high)
     end = points[-1].seconds or 1.0
 
     def x(t: float) -> float:
-        return LEFT + WIDTH * t / end
+        return LEFT + width * t / end
 
     def y(v: float) -> float:
         return TOP + HEIGHT * (high - v) / (high - low)
 
     grid = [
         [
-            tag("path", d=f"M{LEFT} {y(t):.1f}H{LEFT + WIDTH}", class_="grid"),
+            tag("path", d=f"M{LEFT} {y(t):.1f}H{LEFT + width}", class_="grid"),
             tag("text", f"{t:.4g}", x=LEFT - 6, y=y(t) + 4, class_="axis end"),
         ]
         for t in ticks(low, high)
     ]
     axis = [
         tag("text", plain(t), x=x(t), y=TOP + HEIGHT + 18, class_="axis mid")
-        for t in ticks(0.0, end, 8)
+        for t in ticks(0.0, end, 4 if slim else 8)
     ]
     lines = []
     for name, kind in (("bound", "best_bound"), ("incumbent", "incumbent")):
@@ -155,17 +159,17 @@ def _picture(points: list[Progress]) -> Markup:
                 tag(
                     "text",
                     f"{name} {last:.4f}",
-                    x=LEFT + WIDTH + 8,
-                    y=y(last) + (0 if above else 12),
-                    class_="axis strong",
+                    x=LEFT + width + (0 if slim else 8),
+                    y=y(last) + (-6 if above and slim else 0 if above else 14),
+                    class_="axis strong end" if slim else "axis strong",
                 ),
             )
         )
-    title = tag("text", "time (s)", x=LEFT + WIDTH / 2, y=TOP + HEIGHT + 36, class_="axis mid")
+    title = tag("text", "time (s)", x=LEFT + width / 2, y=TOP + HEIGHT + 36, class_="axis mid")
     label = tag("text", "locality", x=LEFT, y=10, class_="axis end")
     return picture(
         "Incumbent and bound over time",
-        LEFT + WIDTH + 140,
+        across,
         TOP + HEIGHT + 42,
         grid,
         axis,

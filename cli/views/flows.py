@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.views.markup import Markup, behind, mark, picture, table, tag
+from cli.views.markup import NARROW, Markup, behind, both_widths, mark, picture, table, tag
 from cli.views.scales import percent, shorten
 from cli.views.servers import group_servers
 from placement.problem.cluster import FloatArray, IntArray
@@ -15,7 +15,7 @@ from runtime.figures import edge_traffic
 from runtime.scene import Scene
 
 MOST_ENDS = 12
-WIDTH, HEIGHT, NODE, GAP, MARGIN = 1000, 440, 12, 8, 130
+HEIGHT, NODE, GAP = 440, 12, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +95,19 @@ def server_flows(scene: Scene) -> Markup:
             " crosses to another",
             class_="key",
         ),
-        _sankey(traffic, total),
+        both_widths(lambda across: _sankey(traffic, total, across)),
         behind("Edges between servers as a table", _flow_table(traffic, total)),
     )
 
 
-def _sankey(traffic: Traffic, total: int) -> Markup:
+def _sankey(traffic: Traffic, total: int, across: int) -> Markup:
+    margin = 84 if across == NARROW else 130
     out = traffic.stay + traffic.cross.sum(axis=1)
     into = traffic.stay + traffic.cross.sum(axis=0)
     room = HEIGHT - GAP * (len(out) - 1) - 30
     scale = room / total
     top_out, top_in = _tops(out * scale), _tops(into * scale)
-    left, right = MARGIN, WIDTH - MARGIN - NODE
+    left, right = margin, across - margin - NODE
     ribbons: list[Markup] = []
     used_out, used_in = top_out.copy(), top_in.copy()
     for kind in ("stay", "cross"):
@@ -129,14 +130,14 @@ def _sankey(traffic: Traffic, total: int) -> Markup:
             (right, top_in[i], into[i] * scale, right + NODE + 8, ""),
         ):
             ends.append(tag("rect", x=x, y=top, width=NODE, height=max(size, 1), class_="node"))
-            label = shorten(name, MARGIN - 10)
+            label = shorten(name, margin - 10)
             ends.append(tag("text", label, x=text, y=top + size / 2 + 4, class_=f"axis {side}"))
     heads = [
         tag("text", "edge leaves", x=left + NODE, y=12, class_="axis end"),
         tag("text", "edge arrives", x=right, y=12, class_="axis"),
     ]
     height = max(float(top_out[-1] + out[-1] * scale), float(top_in[-1] + into[-1] * scale)) + 10
-    return picture("Workflow edges between servers", WIDTH, height, ribbons, ends, heads)
+    return picture("Workflow edges between servers", across, height, ribbons, ends, heads)
 
 
 def _tops(sizes: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.views.markup import Markup, behind, mark, picture, table, tag
+from cli.views.markup import NARROW, Markup, behind, both_widths, mark, picture, table, tag
 from cli.views.palette import line_class
 from cli.views.scales import log_ticks, plain, seconds, shorten, ticks
 from placement.problem.cluster import FloatArray
@@ -16,7 +16,9 @@ from runtime.scene import Scene
 
 MOST_CURVES = 6
 POINTS = 240
-LEFT, TOP, WIDTH, HEIGHT = 56, 12, 860, 300
+LEFT, TOP, HEIGHT = 56, 12, 300
+BESIDE = 200
+"""Pixels for the names of the curves, beside them where there is room."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +80,15 @@ def latency_distribution(scene: Scene) -> Markup:
         "section",
         title,
         tag("p", finding, class_="lead"),
-        _cdf(drawn_curves(curves)),
+        both_widths(lambda across: _cdf(drawn_curves(curves), across)),
         behind("Latencies as a table", table("Request latency by workflow", head, rows)),
     )
 
 
-def _cdf(curves: list[Curve]) -> Markup:
+def _cdf(curves: list[Curve], across: int) -> Markup:
+    slim = across == NARROW
+    width = across - LEFT - (14 if slim else BESIDE)
+    bottom = TOP + HEIGHT + 44
     low = max(min(float(c.latency_s[0]) for c in curves), 1e-3)
     high = max(max(float(c.latency_s[-1]) for c in curves), low * 1.01)
     logarithmic = high / low > 20
@@ -92,12 +97,12 @@ def _cdf(curves: list[Curve]) -> Markup:
     def x(value: FloatArray | float) -> FloatArray:
         v = np.maximum(value, low if logarithmic else 0.0)
         share = np.log(v / low) / np.log(high / low) if logarithmic else v / high
-        return np.asarray(LEFT + WIDTH * share)
+        return np.asarray(LEFT + width * share)
 
     def y(share: FloatArray | float) -> FloatArray:
         return np.asarray(TOP + HEIGHT * (1 - np.asarray(share)))
 
-    marks = log_ticks(low, high) if logarithmic else ticks(0.0, high, 7)
+    marks = log_ticks(low, high) if logarithmic else ticks(0.0, high, 4 if slim else 7)
     grid = [
         [
             tag("path", d=f"M{float(x(t)):.1f} {TOP}V{TOP + HEIGHT}", class_="grid"),
@@ -107,7 +112,7 @@ def _cdf(curves: list[Curve]) -> Markup:
     ]
     shares = [
         [
-            tag("path", d=f"M{LEFT} {float(y(s)):.1f}H{LEFT + WIDTH}", class_="grid"),
+            tag("path", d=f"M{LEFT} {float(y(s)):.1f}H{LEFT + width}", class_="grid"),
             tag("text", f"{100 * s:.0f} %", x=LEFT - 6, y=float(y(s)) + 4, class_="axis end"),
         ]
         for s in (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -124,24 +129,26 @@ def _cdf(curves: list[Curve]) -> Markup:
         )
         line = tag("path", d=f"M{points}", class_=f"line {line_class(i)}")
         wide = tag("path", d=f"M{points}", class_="touch")
-        row = TOP + 14 + 22 * i
-        right = LEFT + WIDTH + 18
+        row = (bottom if slim else TOP) + 14 + 22 * i
+        right = LEFT if slim else LEFT + width + 18
         key = tag("path", d=f"M{right} {row - 4}h26", class_=f"line {line_class(i)}")
-        name = tag("text", shorten(curve.name, 150), x=right + 34, y=row, class_="axis")
+        name = tag(
+            "text", shorten(curve.name, 220 if slim else 150), x=right + 34, y=row, class_="axis"
+        )
         lines.append(mark(tip, line, wide))
         keys.append([key, name])
     title = tag(
         "text",
-        "latency from release to the last node's end (s"
+        ("latency (s" if slim else "latency from release to the last node's end (s")
         + (", logarithmic)" if logarithmic else ")"),
-        x=LEFT + WIDTH / 2,
+        x=LEFT + width / 2,
         y=TOP + HEIGHT + 36,
         class_="axis mid",
     )
     return picture(
         "Share of requests completed within a latency",
-        LEFT + WIDTH + 200,
-        TOP + HEIGHT + 44,
+        across,
+        bottom + (22 * len(curves) if slim else 0),
         grid,
         shares,
         lines,

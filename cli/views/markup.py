@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from placement.support.escaping import visible
+
+WIDE, NARROW = 1100, 330
+"""Pixels across a picture on a screen, and on a telephone."""
 
 VOID = {"meta", "input", "br", "link"}
 
@@ -167,3 +170,14 @@ def picture(
     if not scroll:
         return svg
     return tag("div", svg, class_="scroll")
+
+
+def both_widths(draw: Callable[[int], Markup]) -> Markup:
+    """Draw a picture for screens and once more for telephones; the page shows the one that fits.
+
+    Parameters
+    ----------
+    draw : callable
+        From the pixels across to the picture.
+    """
+    return Markup(tag("div", draw(WIDE), class_="wide") + tag("div", draw(NARROW), class_="narrow"))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.views.markup import Markup, mark, picture, table, tag
+from cli.views.markup import NARROW, Markup, both_widths, mark, picture, table, tag
 from cli.views.scales import percent, plain, seconds, ticks
 from placement.problem.verdict import covered
 from runtime.figures import latency_percentile, server_efficiency
 from runtime.scene import Scene
 
-LEFT, TOP, WIDTH, HEIGHT = 64, 16, 560, 300
+LEFT, TOP, HEIGHT = 64, 16, 300
+MOST_WIDTH, BESIDE = 560, 160
+"""Pixels of the axis where there is room, and for the names beside the last dots."""
 ROOM = 1.15
 """Length of the axis of latencies over the longest of them."""
 
@@ -73,29 +75,33 @@ def plans_side_by_side(scenes: Sequence[Scene]) -> Markup:
             f"GPUs at once than: {names}.",
             class_="lead",
         ),
-        _picture(points, best),
+        both_widths(lambda across: _picture(points, best, across)),
         table("Plans on the same trace", head, rows),
     )
 
 
-def _picture(points: list[Point], best: list[Point]) -> Markup:
+def _picture(points: list[Point], best: list[Point], across: int) -> Markup:
+    slim = across == NARROW
+    width = across - LEFT - 10 if slim else MOST_WIDTH
     finite = [p for p in points if np.isfinite(p.p99_s)]
     longest = ROOM * max((p.p99_s for p in finite), default=1.0) or 1.0
     grid = [
         [
-            tag("path", d=f"M{LEFT} {_y(s):.1f}H{LEFT + WIDTH}", class_="grid"),
+            tag("path", d=f"M{LEFT} {_y(s):.1f}H{LEFT + width}", class_="grid"),
             tag("text", percent(s, 0), x=LEFT - 6, y=_y(s) + 4, class_="axis end"),
         ]
         for s in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
     axis = [
-        tag("text", plain(t), x=_x(t, longest), y=TOP + HEIGHT + 16, class_="axis mid")
-        for t in ticks(0.0, longest, 7)
+        tag("text", plain(t), x=LEFT + width * t / longest, y=TOP + HEIGHT + 16, class_="axis mid")
+        for t in ticks(0.0, longest, 4 if slim else 7)
     ]
     dots = []
     for i, p in enumerate(sorted(finite, key=lambda p: p.p99_s)):
         kind = "first" if p in best else "second"
-        x, y = _x(p.p99_s, longest), _y(p.server_efficiency)
+        x, y = LEFT + width * p.p99_s / longest, _y(p.server_efficiency)
+        left = slim and x > LEFT + width / 2
+        side, where = (-10, "axis strong end") if left else (10, "axis strong")
         tip = (
             f"{p.name}\nserver efficiency {percent(p.server_efficiency)}\n"
             f"P99 {seconds(p.p99_s)}\n{p.gpus:,} GPUs in use"
@@ -105,25 +111,19 @@ def _picture(points: list[Point], best: list[Point]) -> Markup:
                 tip,
                 tag("circle", cx=x, cy=y, r=6, class_=kind),
                 # Names of neighbours stand above and below in turn.
-                tag("text", p.name, x=x + 10, y=y + (-6 if i % 2 else 14), class_="axis strong"),
+                tag("text", p.name, x=x + side, y=y + (-6 if i % 2 else 14), class_=where),
             )
         )
     return picture(
         "Server efficiency over P99 latency, a dot a plan",
-        LEFT + WIDTH + 160,
+        across if slim else LEFT + width + BESIDE,
         TOP + HEIGHT + 42,
         grid,
         axis,
         dots,
-        tag("text", "P99 latency (s)", x=LEFT + WIDTH / 2, y=TOP + HEIGHT + 36, class_="axis mid"),
-        tag("text", "server efficiency", x=LEFT, y=10, class_="axis"),
-        scroll=False,
-        class_="chart",
+        tag("text", "P99 latency (s)", x=LEFT + width / 2, y=TOP + HEIGHT + 36, class_="axis mid"),
+        tag("text", "server efficiency", x=0, y=10, class_="axis"),
     )
-
-
-def _x(latency_s: float, longest: float) -> float:
-    return LEFT + WIDTH * latency_s / longest
 
 
 def _y(share: float) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cli.views.markup import Markup, behind, mark, picture, table, tag
+from cli.views.markup import NARROW, Markup, behind, both_widths, mark, picture, table, tag
 from cli.views.palette import HEAT_STEPS, heat_legend
 from cli.views.scales import percent, plain, seconds, ticks
 from cli.views.servers import group_servers
@@ -18,7 +18,7 @@ from runtime.scene import Scene
 
 BINS = 120
 MOST_ROWS = 64
-LEFT, WIDTH = 128, 960
+LEFT = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,16 +89,18 @@ def utilization_map(scene: Scene) -> Markup:
         "section",
         tag("h2", f"How busy each {heat.unit} is over time"),
         tag("p", finding, class_="lead"),
-        _heat_picture(heat),
+        both_widths(lambda across: _heat_picture(heat, across)),
         heat_legend("idle", "100 % busy"),
         behind("Utilization as a table", table(f"Utilization by {heat.unit}", head, rows)),
     )
 
 
-def _heat_picture(heat: Heat) -> Markup:
+def _heat_picture(heat: Heat, across: int) -> Markup:
+    slim = across == NARROW
+    shown = across - LEFT - 24
     n_rows, bins = heat.busy.shape
     cell = max(9.0, min(22.0, 420 / n_rows))
-    width = WIDTH / bins
+    width = shown / bins
     level = np.minimum((heat.busy * HEAT_STEPS).astype(np.int64), HEAT_STEPS - 1)
     paths = [
         tag("path", d=_cells(level == step, LEFT, width, cell), class_=f"cell h{step}")
@@ -108,7 +110,7 @@ def _heat_picture(heat: Heat) -> Markup:
     rows = [
         mark(
             f"{name}\nmean {percent(float(row.mean()))}, peak {percent(float(row.max()))}",
-            tag("rect", x=LEFT, y=i * cell, width=WIDTH, height=cell, class_="clear"),
+            tag("rect", x=LEFT, y=i * cell, width=shown, height=cell, class_="clear"),
         )
         for i, (name, row) in enumerate(zip(heat.names, heat.busy, strict=True))
     ]
@@ -121,18 +123,18 @@ def _heat_picture(heat: Heat) -> Markup:
     end = float(heat.edges_s[-1]) or 1.0
     bottom = n_rows * cell
     axis = [
-        tag("text", plain(t), x=LEFT + WIDTH * t / end, y=bottom + 16, class_="axis mid")
-        for t in ticks(0.0, end, 8)
+        tag("text", plain(t), x=LEFT + shown * t / end, y=bottom + 16, class_="axis mid")
+        for t in ticks(0.0, end, 3 if slim else 8)
     ]
     title = tag(
         "text",
         "time since the first request (s)",
-        x=LEFT + WIDTH / 2,
+        x=LEFT + shown / 2,
         y=bottom + 34,
         class_="axis mid",
     )
     return picture(
-        f"Busy share of each {heat.unit} over time", LEFT + WIDTH + 24, bottom + 42,
+        f"Busy share of each {heat.unit} over time", across, bottom + 42,
         paths, rows, labels, axis, title,
     )  # fmt: skip
 

@@ -66,6 +66,17 @@ def test_page_is_small(servers):
     assert len(page_of(servers).encode()) < 1_500_000
 
 
+def test_every_chart_is_drawn_once_more_for_telephones(servers):
+    """As many times narrow as wide, within what a telephone of 390 pixels leaves."""
+    html = page_of(servers)
+    wide, narrow = (
+        [float(w) for w in re.findall(rf'class="{c}">.*?<svg [^>]*? width="([\d.]+)"', html, re.S)]
+        for c in ("wide", "narrow")
+    )
+    assert len(wide) == len(narrow) >= 4
+    assert max(narrow) <= 337 < max(wide)
+
+
 def test_page_can_be_heard(servers):
     """Landmarks, headings and labels say what a picture shows; a table stands behind each."""
     page = Page(page_of(servers))
