@@ -292,6 +292,11 @@ class ServerSpace:
         for m, i in (*pinned, *(row for row in held if row not in pinned)):
             self.put(m, i)
 
+    @property
+    def vacant(self) -> bool:
+        """Whether the rules of sharing allow one more replica on any GPU."""
+        return bool((self._places >= 1).any())
+
     def fits(self, m: int) -> BoolArray:
         """Whether one more replica of a model can start at each GPU, shape (G - k + 1,).
 

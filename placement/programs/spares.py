@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -149,16 +150,18 @@ def _spares(
     space = ServerSpace(instance, kind, held, most_per_gpu=most_per_gpu)
     replicas = np.bincount([m for m, _ in held], minlength=len(instance.model_ids))
     todo = {m: float(work[m] if replicas[m] else elsewhere[m]) for m in instance.used_models}
-    while todo:
-        m = max(todo, key=lambda m: (todo[m] / (replicas[m] + 1), -m))
+    queue = [(-todo[m] / (replicas[m] + 1), m) for m in todo]
+    heapify(queue)
+    while queue and space.vacant:
+        _, m = heappop(queue)
         k = int(instance.gpus_required[m])
         tick()
         fits = space.fits(m)
         if not fits.any():
-            del todo[m]
             continue
         i = int(np.where(fits, windows(load, k).max(axis=1), np.inf).argmin())
         space.put(m, i)
         replicas[m] += 1
         load[i : i + k] += todo[m] / replicas[m]
+        heappush(queue, (-todo[m] / (replicas[m] + 1), m))
     return space.content[len(held) :]
