@@ -23,8 +23,7 @@ from math import ceil
 
 import numpy as np
 
-from placement.params.search_params import DEFAULTS
-from placement.params.simulation_params import HeadroomParams
+from placement.params.simulation_params import HEADROOM, HeadroomParams
 from placement.problem.cluster import Cluster, FloatArray
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement
@@ -55,7 +54,7 @@ class Bisection:
     """
 
     in_time: Callable[[], bool] = always
-    params: HeadroomParams = DEFAULTS.headroom
+    params: HeadroomParams = HEADROOM
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def simulated_headroom(
     return SimulatedHeadroom(low, high, name, long.n_executions)
 
 
-def outlasts(run: RunResult, params: HeadroomParams = DEFAULTS.headroom) -> bool:
+def outlasts(run: RunResult, params: HeadroomParams = HEADROOM) -> bool:
     """Whether work outlasts the last arrival by more than a stable system leaves.
 
     Said of a run of any length; one that lasts less than `long_requests` may be judged either way.
@@ -239,7 +238,7 @@ def what_rates_do_not_know(plan: Plan, workload: Workload) -> list[str]:
     return said
 
 
-def repeated(trace: Trace, params: HeadroomParams = DEFAULTS.headroom) -> Trace:
+def repeated(trace: Trace, params: HeadroomParams = HEADROOM) -> Trace:
     """The trace one copy behind the other, or its beginning, so that runs are alike in length."""
     n, executions = trace.n_requests, trace.n_executions
     if executions > params.most_executions:

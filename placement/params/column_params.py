@@ -1,7 +1,5 @@
 """Parameters of the search over columns of fixed rates: annealing, masters, dives."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import (

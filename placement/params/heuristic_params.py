@@ -1,7 +1,5 @@
 """Parameters of the placement methods without a solver."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Factors, Params, Part, Positive, Positives

@@ -1,7 +1,5 @@
 """Parameters of the searches that begin with a placement: servers anew, starts beyond the cap."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Factors, Params, Part, Positive, Wholes

@@ -1,7 +1,5 @@
 """Parameters of the search over server patterns: its phases, masters, cuts, and its tree."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Fraction, Params, Part, Parts, Positive, Whole, Wholes

@@ -1,7 +1,5 @@
 """Parameters of the methods side by side: what the integer program starts from, and partition."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Factor, Factors, Fraction, Params, Part, Whole

@@ -1,7 +1,5 @@
 """Parameters of the pricing problems: what one server can hold that is worth most."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Fraction, Params, Positive, Whole

@@ -1,7 +1,5 @@
 """Parameters of the programs over one placement, and of what becomes of spare GPUs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Fraction, Params, Part, Whole

@@ -1,7 +1,5 @@
 """Parameters of what revises a plan: several demands, and a simulator that corrects it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Factor, Fraction, Params, Part, Parts, Positives, Whole

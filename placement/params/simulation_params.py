@@ -1,7 +1,5 @@
 """Parameters of what is found by running and by reading traces: headroom, and laws of a log."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from placement.params.ranges import Count, Factor, Params, Part, Positive, Ratio
@@ -51,6 +49,10 @@ class HeadroomParams(Params):
     lowered: Ratio = 1.5
 
 
+HEADROOM = HeadroomParams()
+"""What is simulated where nobody says otherwise."""
+
+
 @dataclass(frozen=True)
 class CalibrationParams(Params):
     """What a log must hold before a law is fitted to it, and how the fit bears what disturbs it.
@@ -72,3 +74,7 @@ class CalibrationParams(Params):
     seen: Part = 0.01
     alone: Part = 0.5
     outlier: Positive = 0.2
+
+
+CALIBRATION = CalibrationParams()
+"""What laws are fitted with where nobody says otherwise."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.names import FORMS, METHODS, MODES, Form, Method, Mode
 from placement.problem.solution import Evaluation, Solution
 from placement.support.checks import check_choice, check_number, check_whole
 from placement.support.equality import ByContent
 from placement.support.escaping import visible
+
+if TYPE_CHECKING:
+    from placement.params.search_params import SearchParams
 
 HEADROOM_SLACK = 0.05
 """eps of the cap (1 + eps) U* unless the user says otherwise
@@ -166,6 +168,12 @@ class Certificate(ByContent):
     versions: dict[str, str] = field(default_factory=dict)
 
 
+def _usual_params() -> SearchParams:
+    from placement.params.search_params import DEFAULTS  # two dozen classes: plans need none
+
+    return DEFAULTS
+
+
 @dataclass(frozen=True)
 class SolveOptions:
     """How a problem is solved; what it is to maximise is said by `Rules`.
@@ -224,7 +232,7 @@ class SolveOptions:
     allow_partial: bool = False
     balance: bool = True
     balance_tolerance: float = 1e-9
-    params: SearchParams = DEFAULTS
+    params: SearchParams = field(default_factory=_usual_params)
 
     def __post_init__(self) -> None:
         check_choice(self, "method", METHODS)
@@ -240,6 +248,8 @@ class SolveOptions:
             check_whole(self, "threads", 1)
         check_whole(self, "seed", 0, LARGEST_SEED)
         check_number(self, "balance_tolerance", 0, 1)
+        from placement.params.search_params import SearchParams
+
         if not isinstance(self.params, SearchParams):
             raise ValueError(f"SolveOptions: params is {self.params!r}; give it SearchParams")
 

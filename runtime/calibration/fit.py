@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from placement.params.simulation_params import CalibrationParams
+from placement.params.simulation_params import CALIBRATION, CalibrationParams
 from placement.problem.cluster import Cluster, FloatArray
 from placement.problem.workload import Model, Workload
 from runtime.calibration.observed import Observed
@@ -30,9 +30,6 @@ from runtime.calibration.parameters import (
     stretches,
 )
 from runtime.calibration.service import Laws, courses, work_done
-
-CALIBRATION = CalibrationParams()
-"""What laws are fitted with where nobody says otherwise."""
 
 
 @dataclass(frozen=True)
