@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from runtime.scene import Scene
 
 MOST_REASONS = 200
-"""Replicas up to which the page says what each is worth: a linear program for each."""
+"""Replicas up to which the page says what each is worth, a linear program for each; of more it says
+what they serve."""
 
 RIVALS = ("greedy", "greedy-no-affinity", "local-search")
 
@@ -158,7 +159,7 @@ def command(asked: Asked) -> None:
             history=history,
             run_note=_note(plan, scene, mode, asked.routing, asked.config, asked.requests),
             title=_title(asked),
-            reasons=_reasons(plan),
+            reasons=_reasons(scene),
             answers=answers,
         ).encode()
     if as_pdf:
@@ -198,12 +199,15 @@ def _title(asked: Asked) -> str:
     return f"{Path(asked.plan_file).name} for {Path(asked.config).name}, {today}"
 
 
-def _reasons(plan: Plan) -> dict[tuple[int, int], str]:
-    """Why each model is on each server, where there are few enough to ask for."""
+def _reasons(scene: Scene) -> dict[tuple[int, int], str]:
+    """Why each model is on each server that the page draws."""
+    from cli.views.map import DRAWN
+    from cli.views.servers import group_servers
     from placement.explain import reasons_here
 
-    servers = range(plan.cluster.n_servers)
-    return reasons_here(plan, servers) if plan.placement.n_replicas <= MOST_REASONS else {}
+    few = scene.plan.placement.n_replicas <= MOST_REASONS
+    servers = [int(group.servers[0]) for group in group_servers(scene)[:DRAWN]]
+    return reasons_here(scene.plan, servers, losses=few)
 
 
 def _note(plan: Plan, scene: Scene, mode: Mode, routing: str, config: str, requests: str) -> str:

@@ -63,7 +63,11 @@ def explain_model(plan: Plan, model: str, settings: SolverSettings | None = None
 
 
 def reasons_here(
-    plan: Plan, servers: Iterable[int], settings: SolverSettings | None = None
+    plan: Plan,
+    servers: Iterable[int],
+    settings: SolverSettings | None = None,
+    *,
+    losses: bool = True,
 ) -> dict[tuple[int, int], str]:
     """Say for each model on some servers what it serves there and what is lost without it.
 
@@ -74,6 +78,8 @@ def reasons_here(
         Their numbers.
     settings : SolverSettings, optional
         Of the linear programs, one for each model and server.
+    losses : bool
+        Otherwise no program is solved, and what is lost is not said.
 
     Returns
     -------
@@ -87,8 +93,15 @@ def reasons_here(
         for m in np.unique(placement.model[here]).tolist():
             rows = np.flatnonzero(here & (placement.model == m))
             serves = _served_whole(plan, m, server)
-            lost = _loss(plan, rows, settings or SolverSettings())
-            found[m, server] = f"serves {serves}; {lost}" if serves else lost
+            if losses:
+                lost = _loss(plan, rows, settings or SolverSettings())
+                found[m, server] = f"serves {serves}; {lost}" if serves else lost
+            elif serves:
+                found[m, server] = f"serves {serves}"
+            elif plan.load[rows].sum() <= ROUNDS_AWAY:
+                found[m, server] = "a spare"
+            else:
+                found[m, server] = "serves steps of workflows that cross servers"
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import placement
-from placement.explain import explain_model, explain_server, explain_workflow
+from placement.explain import explain_model, explain_server, explain_workflow, reasons_here
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement, evaluate
 from placement.programs.routing import best_routing
@@ -60,6 +60,24 @@ def test_what_is_lost_without_a_replica(plan: Plan) -> None:
                 assert float(points[1]) == pytest.approx(100 * lost, abs=0.006)
                 kinds.add("points")
     assert kinds
+
+
+def test_reasons_are_those_of_the_server(plan: Plan) -> None:
+    """Each block says what its server's remark says; without losses, what it serves, or nothing."""
+    servers = range(plan.cluster.n_servers)
+    full, short = reasons_here(plan, servers), reasons_here(plan, servers, losses=False)
+    placement = plan.placement
+    stand = set(zip(placement.model.tolist(), placement.server.tolist(), strict=True))
+    assert full.keys() == short.keys() == stand
+    for server in servers:
+        for remark in explain_server(plan, server)[2:]:
+            name = remark.text.split(" is on server ")[0]
+            m = plan.model_ids.index(name)
+            assert remark.text.endswith(full[m, server].split("; ")[-1])
+            load = plan.load[(placement.model == m) & (placement.server == server)].sum()
+            served = re.findall(r"[\d.]+% of \w+", short[m, server])
+            assert all(part in remark.text and part in full[m, server] for part in served)
+            assert served or (short[m, server] == "a spare") == (load < 1e-6)
 
 
 def test_a_model_is_found_where_it_stands(plan: Plan) -> None:
