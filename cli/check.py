@@ -16,7 +16,9 @@ from cli.file_arguments import hash_inputs, load_inputs
 from cli.json_output import echo_json
 from cli.missing import Complete
 from cli.options import output_options, solver_option, time_limit_option
+from cli.scenarios import SCENARIO, scenario_role
 from cli.waiting import waiting
+from placement.support.described import counted
 from placement.support.escaping import visible
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Asked(Shown):
     plan_file: str
     config: str | None
     requests: str | None
+    scenarios: tuple[str, ...]
     cluster: str | None
     bound: bool
     solver: str
@@ -56,6 +59,13 @@ class Asked(Shown):
 )
 @click.option(
     "--requests", type=click.Path(), metavar="FILE", help="Check that it was made for this trace."
+)
+@click.option(
+    "--scenarios",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="With --requests: the further trace that it was placed for; may be repeated.",
 )
 @click.option(
     "--cluster",
@@ -128,8 +138,11 @@ def command(asked: Asked) -> None:
 def _other_inputs(plan: Plan, asked: Asked) -> list[str]:
     from placement.check import check_inputs
     from placement.files.cluster_file import read_cluster
+    from placement.files.request_file import read_requests
+    from placement.problem.variants import as_run
 
-    found = hash_inputs(config=asked.config, requests=asked.requests, cluster=asked.cluster)
+    more = {scenario_role(i): path for i, path in enumerate(asked.scenarios)}
+    found = hash_inputs(config=asked.config, requests=asked.requests, cluster=asked.cluster, **more)
     faults = [
         f"inputs: the {role} is not the one this plan was made for (its SHA-256 differs)"
         for role, digest in found.items()
@@ -141,7 +154,19 @@ def _other_inputs(plan: Plan, asked: Asked) -> list[str]:
     if given is not None and given != plan.cluster:
         faults.append("cluster: its servers or network are not the file's")
     if asked.config is not None and asked.requests is not None:
-        faults += check_inputs(plan, *load_inputs(asked.config, asked.requests))
+        left = [role for role in plan.inputs if role.startswith(SCENARIO) and role not in more]
+        if left:
+            faults.append(
+                f"inputs: the plan was made for {counted(len(left), 'further trace')}, and the "
+                "mean of all; give each with --scenarios, in the order in which solve had them"
+            )
+            return faults
+        workload, trace = load_inputs(asked.config, asked.requests)
+        others = []
+        for path in asked.scenarios:
+            others.append(read_requests(path, workload))
+            workload = as_run(workload, others[-1])
+        faults += check_inputs(plan, workload, trace, *others)
     return faults
 
 

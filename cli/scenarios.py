@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SCENARIO = "scenario "
+"""How the roles of further traces begin among the inputs that a plan names."""
+
+
+def scenario_role(i: int) -> str:
+    """Role of a further trace among a plan's inputs: --requests is the first."""
+    return f"{SCENARIO}{i + 2}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scenarios:

@@ -35,6 +35,7 @@ from cli.scenarios import (
     Scenarios,
     demands_of,
     scenario_options,
+    scenario_role,
     scenario_summary,
     wants_scenarios,
 )
@@ -311,7 +312,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
             UNSEEN,
         )
         result, extra["refined"] = _refined(result, solve_options, judge, end, asked)
-    more = {f"scenario {i + 2}": path for i, path in enumerate(asked.scenarios)}
+    more = {scenario_role(i): path for i, path in enumerate(asked.scenarios)}
     inputs = hash_inputs(
         config=asked.config,
         requests=asked.requests,

@@ -20,18 +20,21 @@ from placement.problem.outcome import (
 from placement.problem.plan import Plan, expected_metrics, placed_nodes
 from placement.problem.rules import Rules
 from placement.problem.solution import TOLERANCE, evaluate
-from placement.problem.trace import Trace
+from placement.problem.trace import Trace, measure_demand
 from placement.problem.variants import as_run
 from placement.problem.violations import violations
 from placement.problem.workload import Workload
 from placement.programs.after_loss import losses
+from placement.programs.demands import mean_demand
 from placement.solver.milp import SolverSettings
 
 GAP_TOLERANCE = 1e-9
 """Slack of a gap against the objective and bound that are stated with it."""
 
 
-def check(plan: Plan, workload: Workload | None = None, trace: Trace | None = None) -> list[str]:
+def check(
+    plan: Plan, workload: Workload | None = None, trace: Trace | None = None, *others: Trace
+) -> list[str]:
     """Say what does not hold of a plan.
 
     Parameters
@@ -42,6 +45,8 @@ def check(plan: Plan, workload: Workload | None = None, trace: Trace | None = No
         Models and workflows that the plan is to be for; looked at where there is a trace too.
     trace : Trace, optional
         The requests that it is to be for.
+    *others : Trace
+        Further requests that it was placed for at once (`--scenarios`).
 
     Returns
     -------
@@ -58,7 +63,7 @@ def check(plan: Plan, workload: Workload | None = None, trace: Trace | None = No
         raise ValueError(f"check: {missing} is missing; give workload and trace, or neither")
     faults = check_plan(plan)
     if workload is not None and trace is not None:
-        faults += check_inputs(plan, workload, trace)
+        faults += check_inputs(plan, workload, trace, *others)
     return faults
 
 
@@ -142,7 +147,7 @@ def _status_faults(plan: Plan) -> list[str]:
     if wanted is None and status in ("time limit", "work limit", "interrupted"):
         wanted = OPTIMAL_GAP
     earned = earned_status(certificate.method, gap, wanted or 0.0, status)
-    if status == earned:
+    if status == earned or (status == "refined" and _shares_cap(plan)):
         return []
     return [
         f"certificate: status is {status!r}; a gap of {gap:.3g} by method {certificate.method!r} "
@@ -162,16 +167,12 @@ def _bottleneck_faults(plan: Plan, load: float) -> list[str]:
         faults.append(
             f"certificate: bottleneck_lower is {lower:.6g}, and the plan itself has {load:.6g}"
         )
-    slack, cap, target = certificate.headroom_slack, plan.instance.load_cap, plan.max_utilization
+    slack, cap = certificate.headroom_slack, plan.instance.load_cap
     if slack < 0:
         return [*faults, f"certificate: headroom_slack is {slack:g}, and must not be negative"]
-    if target is None and plan.mode == "online" and upper <= cap:
-        # An older file: the target is whatever the cap is, for the least load is below it.
-        target = cap
-    expected = cap_for(upper, 0.0 if plan.mode == "offline" else target or 0.0, slack)
-    # A plan routed for the mean of several demands may need the cap of them all; it claims nothing.
-    shared = certificate.status == "refined" and certificate.best_bound >= 1.0 and cap > expected
-    if not shared and not math.isclose(cap, expected, rel_tol=TOLERANCE, abs_tol=1e-12):
+    target, expected = _target(plan), _expected_cap(plan)
+    close = math.isclose(cap, expected, rel_tol=TOLERANCE, abs_tol=1e-12)
+    if not close and not _shares_cap(plan):
         faults.append(
             f"rules: load_cap is {cap:.6g}; {plan.mode}"
             + (f" with a target of {target:g}" if plan.mode == "online" and target else "")
@@ -180,7 +181,28 @@ def _bottleneck_faults(plan: Plan, load: float) -> list[str]:
     return faults
 
 
-def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
+def _target(plan: Plan) -> float | None:
+    upper, cap = plan.certificate.bottleneck_upper, plan.instance.load_cap
+    if plan.max_utilization is None and plan.mode == "online" and upper <= cap:
+        # An older file: the target is whatever the cap is, for the least load is below it.
+        return cap
+    return plan.max_utilization
+
+
+def _expected_cap(plan: Plan) -> float:
+    certificate = plan.certificate
+    target = 0.0 if plan.mode == "offline" else _target(plan) or 0.0
+    return cap_for(certificate.bottleneck_upper, target, certificate.headroom_slack)
+
+
+def _shares_cap(plan: Plan) -> bool:
+    """Whether further demands or limits set a higher cap; such a plan claims no locality."""
+    certificate = plan.certificate
+    claims_nothing = certificate.status == "refined" and certificate.best_bound >= 1.0
+    return claims_nothing and plan.instance.load_cap > _expected_cap(plan)
+
+
+def check_inputs(plan: Plan, workload: Workload, trace: Trace, *others: Trace) -> list[str]:
     """Compare models, workflows, rates and service times with the config and trace themselves.
 
     Parameters
@@ -191,6 +213,8 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         Models and workflows.
     trace : Trace
         The requests.
+    *others : Trace
+        Further requests that the plan was placed for: it is routed for the mean of all.
 
     Returns
     -------
@@ -198,8 +222,13 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace) -> list[str]:
         A sentence for each difference.
     """
     mine = plan.instance
-    workload = of_plan(as_run(workload, trace), plan)
-    theirs = build_instance(workload, trace, plan.cluster, Rules(plan.objective))
+    workload = of_plan(as_run(workload, trace, *others), plan)
+    demand = mean_demand([measure_demand(workload, t) for t in (trace, *others)])
+    # Where a GPU holds one replica, an adapter's memory is another.
+    sharing = Rules(
+        plan.objective, exclusive=mine.exclusive, max_models_per_gpu=mine.max_models_per_gpu
+    )
+    theirs = build_instance(workload, demand if others else trace, plan.cluster, sharing)
     if mine.model_ids != theirs.model_ids:
         return ["models: the plan and the config list different ones"]
     node_ids = placed_nodes(workload)

@@ -115,17 +115,23 @@ def migration(old: Plan, new: Plan) -> Migration:
 
 
 def check_same_cluster(old: Cluster, new: Cluster) -> None:
-    """Refuse to compare plans for different servers.
+    """Refuse to compare plans for different servers; rules on what stands there may differ.
 
     Raises
     ------
     ValueError
     """
-    if likenesses(old) != likenesses(new):
+    if _hardware(old) != _hardware(new):
         raise ValueError(
             f"the plans are for different clusters ({_described(old)} against "
             f"{_described(new)}); give two plans for the same servers"
         )
+
+
+def _hardware(cluster: Cluster) -> list[tuple[object, ...]]:
+    """What each server is made of, whatever rules say of it."""
+    kinds = [(t.gpus, t.gpu_memory_gb, t.gpu_memories_gb, t.speed) for t in cluster.server_types]
+    return [kinds[t] for t in cluster.server_type]
 
 
 def likenesses(cluster: Cluster) -> list[tuple[object, ...]]:

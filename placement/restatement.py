@@ -1,12 +1,12 @@
 """A plan that another search found, stated with the proof of a solve.
 
 The bound of a solve is one on all plans under its cap; so it holds for a plan that was found under
-further demands, as long as these do not force a cap above it.
+further demands, as long as these do not force a cap above it; under a lower one it holds all the
+more.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from placement.problem.instance import Instance
@@ -33,26 +33,33 @@ def restated(best: SolveResult, instance: Instance, solution: Solution) -> Solve
     Returns
     -------
     SolveResult
-        Of status ``refined`` unless the bound is reached; with bound 1 where its cap is another.
+        Of status ``refined`` unless the bound is reached; with bound 1 where its cap is higher.
     """
     evaluation, certificate = evaluate(instance, solution), best.certificate
-    same = math.isclose(instance.load_cap, certificate.load_cap, rel_tol=SAME)
-    bound = max(evaluation.objective, certificate.best_bound) if same else 1.0
+    cap, options = instance.load_cap, best.options
+    wider = cap > certificate.load_cap * (1 + SAME)
+    bound = 1.0 if wider else max(evaluation.objective, certificate.best_bound)
     gap = relative_gap(evaluation.objective, bound)
-    status = earned_status(certificate.method, gap, best.options.gap, "refined")
+    status = earned_status(certificate.method, gap, options.gap, "refined")
+    upper = certificate.bottleneck_upper
+    if cap < certificate.load_cap * (1 - SAME):
+        # The plan's placement is one with less load than any that the solve knew.
+        targeted = options.mode == "online" and cap <= options.max_utilization
+        upper = min(upper, cap if targeted else cap / (1 + options.headroom_slack))
     certificate = replace(
         certificate,
-        status=status if same else "refined",
+        status="refined" if wider else status,
         objective=evaluation.objective,
         best_bound=bound,
         gap=gap,
-        load_cap=instance.load_cap,
+        load_cap=cap,
+        bottleneck_upper=upper,
     )
-    if not same:
+    if wider:
         certificate = replace(certificate, proof=NO_BOUND, duals=None)
     return replace(
         best,
-        instance=replace(best.instance, load_cap=instance.load_cap),
+        instance=replace(best.instance, load_cap=cap),
         solution=solution,
         evaluation=evaluation,
         certificate=certificate,

@@ -356,9 +356,11 @@ def _route_mean(
     assert of_each is not None
     evaluation = evaluate(instance, routed)
     gap = relative_gap(evaluation.objective, bound)
+    wider_cap = instance.load_cap > plain.instance.load_cap
+    earned = earned_status(plain.options.method, gap, plain.options.gap, "refined")
     certificate = replace(
         plain.certificate,
-        status=earned_status(plain.options.method, gap, plain.options.gap, "refined"),
+        status="refined" if wider_cap else earned,
         objective=evaluation.objective,
         best_bound=max(bound, evaluation.objective),
         gap=gap,

@@ -8,12 +8,16 @@ from itertools import product
 from math import prod
 
 from placement.problem.instance import Instance
-from placement.problem.outcome import Infeasible, SolveResult, relative_gap
+from placement.problem.outcome import Infeasible, SolveResult, earned_status, relative_gap
 from placement.problem.plan import Plan
 from placement.problem.workload import Workload
 
 MOST_CHOICES = 16
 """Choices of degrees that are solved; a config that leaves more is refused."""
+
+
+SAME_CAP = 1e-6
+"""Relative difference of two caps on loads that is none."""
 
 
 def choices(workload: Workload, used: Collection[int]) -> list[Workload]:
@@ -56,8 +60,9 @@ def solve_choices(
 ) -> tuple[int, SolveResult]:
     """Solve for each choice; give the number of the best, and its result.
 
-    The lower cap on loads counts first, then the locality. The bound is the largest of those under
-    the same cap: no plan of any choice is worth more.
+    The lower cap on loads counts first, then the locality. The bound is the largest of all choices
+    of which some plan may keep that cap: where the cap found for one is higher, its bound holds
+    under the lower cap all the more, and only its `bottleneck_lower` says that no plan keeps it.
 
     Parameters
     ----------
@@ -81,15 +86,17 @@ def solve_choices(
         assert last is not None
         raise last
     cap = min(r.certificate.load_cap for _, r in found)
-    able = [(i, r) for i, r in found if r.certificate.load_cap <= cap * (1 + 1e-6)]
+    able = [(i, r) for i, r in found if r.certificate.load_cap <= cap * (1 + SAME_CAP)]
     best, result = max(able, key=lambda pair: (pair[1].certificate.objective, -pair[0]))
-    bound = max(r.certificate.best_bound for _, r in able)
+    near = cap * (1 + SAME_CAP)
+    bound = max(
+        r.certificate.best_bound for _, r in found if r.certificate.bottleneck_lower <= near
+    )
     certificate = result.certificate
     if bound > certificate.best_bound:
         gap = relative_gap(certificate.objective, bound)
-        status = certificate.status
-        if status == "optimal" and gap > 1e-6:
-            status = "gap"
+        asked = result.options
+        status = earned_status(certificate.method, gap, asked.gap, certificate.status)
         certificate = replace(certificate, best_bound=bound, gap=gap, status=status)
     return best, replace(result, certificate=certificate)
 

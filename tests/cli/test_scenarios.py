@@ -30,6 +30,13 @@ def test_scenarios_and_windows_give_a_plan_that_holds(tmp_path: Path) -> None:
         for row in found["each"]:
             assert row["max_utilization"] <= found["load_cap"] + 1e-6
         assert json.loads(gswarm("check", plan, "--bound", "--json").output)["holds"]
+        against = ["check", plan, "--config", config, "--requests", requests]
+        if "--scenarios" in more:
+            assert "give each with --scenarios" in gswarm(*against).output
+            swapped = gswarm("check", plan, "--config", config, "--requests", other, *more)
+            assert "SHA-256 differs" in swapped.output
+            against += more
+        assert gswarm(*against).exit_code == 0, gswarm(*against).output
     shown = gswarm(*base, "--windows", 3, "--scenario-criterion", "average")
     assert "average locality" in shown.output
 

@@ -1,5 +1,6 @@
 """What `check` refuses: figures that contradict each other, and traffic that goes nowhere."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 
 from cli.main import main
 from placement.check import check, check_plan
+from placement.files.config_file import read_config
 from placement.files.plan_file import read_plan, write_plan
+from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import build_instance
 from placement.problem.model_rules import ModelRules
@@ -25,7 +28,7 @@ from placement.problem.solution import Flows, Placement, Solution, evaluate, set
 from placement.problem.trace import Demand, Trace
 from placement.problem.violations import violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
-from placement.solve import solve_instance
+from placement.solve import solve, solve_instance
 from runtime.simulate import simulate
 from tests.cli.inputs import write_inputs
 from tests.runtime.cases import trace_of
@@ -355,3 +358,20 @@ def test_the_rules_of_the_config_stand_in_the_plan(plan: Plan) -> None:
     ruled = replace(workload(), models=(replace(models[0], rules=ModelRules(2)), *models[1:]))
     fault = "rules: min_replicas of model a stands in the config, and not in the plan"
     assert fault in check(plan, ruled, steady_trace())
+
+
+@pytest.mark.parametrize("alone", [{"exclusive": True}, {"max_models_per_gpu": 1}])
+def test_an_adapter_alone_on_its_gpu_is_the_config_s(alone: dict[str, Any], tmp_path: Path) -> None:
+    """It brings its base along there, in the plan as in the comparison with the config."""
+    plain = {"name": "m", "gpus_required": 1, "load_time_seconds": 1, "inference_time_mean": 0.3}
+    adapter = {"base_model": "base", "adapter_gb": 4}
+    models = {"base": {**plain, "memory_gb": 16}, "legal": {**plain, **adapter}}
+    flows = {"w": {"nodes": [{"id": "x", "model": "legal"}]}}
+    (tmp_path / "c.json").write_text(json.dumps({"models": models, "workflows": flows}))
+    (tmp_path / "r.yaml").write_text("rates: {w: 0.5}")
+    read = read_config(tmp_path / "c.json")
+    trace = read_requests(tmp_path / "r.yaml", read)
+    options = SolveOptions(method="greedy")
+    found = solve(read, trace, Cluster.homogeneous(2, 2), options, rules=Rules(**alone))
+    assert found.instance.memory_per_gpu_gb.tolist() == [16.0, 20.0]
+    assert check(found, read, trace) == []

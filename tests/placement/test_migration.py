@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from placement.migration import Block, blocks, load_seconds, migration
+from placement.migration import Block, blocks, check_same_cluster, load_seconds, migration
 from tests.placement.running import memory_gb, plan
 
 
@@ -49,7 +49,26 @@ def test_loads_on_one_server_are_one_after_another() -> None:
     assert load_seconds(found, {"a": 5.0, "b": 7.0}) == 12.0
 
 
+def test_rules_may_differ_between_the_plans() -> None:
+    """The servers are the same where rules keep a model off them, pin one, or make it faster."""
+    old = plan(0)
+    kind = old.cluster.server_types[0]
+    name = old.model_ids[0]
+    for ruled in (
+        replace(kind, excluded_gpus=(0,)),
+        replace(kind, closed_gpus=((name, (1,)),)),
+        replace(kind, pinned=((name, 0),)),
+        replace(kind, domains=((0, 1),)),
+        replace(kind, model_speeds=((name, 2.0),)),
+    ):
+        check_same_cluster(old.cluster, replace(old.cluster, server_types=(ruled,)))
+
+
 def test_other_servers_are_refused() -> None:
     """In a sentence that names both clusters."""
+    kind = plan(0).cluster.server_types[0]
+    for other in (replace(kind, gpu_memory_gb=40.0), replace(kind, speed=2.0)):
+        with pytest.raises(ValueError, match="different clusters"):
+            check_same_cluster(plan(0).cluster, replace(plan(0).cluster, server_types=(other,)))
     with pytest.raises(ValueError, match=r"different clusters .*32 GPUs"):
         migration(plan(0), plan(0, 6))

@@ -21,8 +21,9 @@ from placement.problem.solution import Placement, evaluate
 from placement.problem.violations import violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.programs.move_limit import MoveLimit
-from placement.rebalance import offers, running_replicas
+from placement.rebalance import offers, running_replicas, within_moves
 from placement.renumbering import renumbered
+from placement.restatement import restated
 from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from tests.placement.oracle import EVEN, random_instance, route
@@ -172,6 +173,38 @@ def test_more_moves_buy_no_less_and_the_plans_hold() -> None:
     assert worths == sorted(worths)
     assert worths[-1][1] == pytest.approx(best.certificate.objective, abs=1e-6)
     assert worths[0][1] < worths[-1][1]
+
+
+def test_a_plan_that_keeps_all_together_beyond_the_cap_holds() -> None:
+    """Nothing may move, so the cap is higher; no locality exceeds 1, and it claims nothing."""
+    workload, instance = chains([1.5, 0.0, 0.0])
+    together = Placement.of([(0, 0, 0), (1, 0, 1)])
+    best = solve_instance(instance, replace(OPTIONS, time_limit_s=20.0))
+    offer = within_moves(together, best, [], 0, Budget())
+    certificate = offer.result.certificate
+    assert certificate.load_cap > best.certificate.load_cap
+    assert certificate.objective == pytest.approx(1.0)
+    assert certificate.status == "refined"
+    assert check_plan(build_plan(offer.result, workload)) == []
+
+
+def test_a_lower_cap_lowers_the_least_load_and_keeps_the_bound() -> None:
+    """A search within a limit may meet less load than the solve: its bound holds all the more."""
+    workload, instance = chains([1.5, 1.5, 1.5])
+    best = solve_instance(instance, replace(OPTIONS, time_limit_s=20.0, max_utilization=0.2))
+    known = best.certificate
+    worse = replace(
+        best,
+        certificate=replace(
+            known,
+            bottleneck_upper=known.bottleneck_upper * 1.1,
+            load_cap=known.load_cap * 1.1,
+        ),
+    )
+    again = restated(worse, best.instance, best.solution)
+    assert again.certificate.best_bound == known.best_bound
+    assert again.certificate.bottleneck_upper == pytest.approx(known.bottleneck_upper)
+    assert check_plan(build_plan(again, workload)) == []
 
 
 def test_what_runs_is_told_by_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from placement.check import check
 from placement.files.config_file import read_config
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
-from placement.problem.outcome import Infeasible
+from placement.problem.degrees import solve_choices
+from placement.problem.instance import build_instance
+from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.plan import Plan
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
-from placement.solve import solve
+from placement.solve import solve, solve_instance
 from placement.support.faults import InputError
 from placement.verify.proof import check_bound
 from runtime.simulate import simulate
@@ -78,6 +81,39 @@ def test_the_best_choice_is_found_and_runs_as_it_would_alone(
     assert mine == pytest.approx(max(worth.values()), abs=1e-6)
     assert worth[chosen] == pytest.approx(mine, abs=1e-6)
     np.testing.assert_allclose(latency(plan, workload, trace), runs[chosen], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("lower", "bound", "status"), [(0.75, 0.9, "work limit"), (0.85, 0.6, "optimal")]
+)
+def test_a_choice_under_a_higher_cap_counts_for_the_bound(
+    lower: float, bound: float, status: str, tmp_path: Path
+) -> None:
+    """Some plan of it may keep the lower cap, unless its least load is proven to be above."""
+    workload, trace = read(tmp_path, BIG, 1)
+    plain = solve_instance(
+        build_instance(workload, trace, Cluster.homogeneous(6, 3)), SolveOptions(method="greedy")
+    )
+
+    def found(cap: float, objective: float, lower: float) -> SolveResult:
+        stated = replace(
+            plain.certificate,
+            method="ilp",
+            status="optimal",
+            objective=objective,
+            best_bound=objective,
+            gap=0.0,
+            load_cap=cap,
+            bottleneck_lower=lower,
+            bottleneck_upper=cap,
+        )
+        return replace(plain, certificate=stated)
+
+    results = iter([found(0.8, 0.6, 0.5), found(0.9, 0.9, lower)])
+    chosen, best = solve_choices([plain.instance] * 2, lambda _: next(results))
+    assert (chosen, best.certificate.best_bound) == (0, bound)
+    assert best.certificate.gap == pytest.approx(bound / 0.6 - 1)
+    assert best.certificate.status == status
 
 
 def test_a_choice_too_many_and_degrees_that_are_none_are_said(tmp_path: Path) -> None:
