@@ -166,6 +166,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.patterns.columns.c*": (
         ("placement.patterns.test_column_search",), "parts of the search, held by brute force",
     ),
+    "placement.patterns.column_[bp]*": (
+        ("placement.patterns.test_column_search",), "sides of the search, held by brute force",
+    ),
     "placement.patterns.columns.generation": (
         ("placement.patterns.test_column_search",), "parts of the search, held by brute force",
     ),

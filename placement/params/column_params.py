@@ -50,8 +50,10 @@ class ColumnParams(Params):
         Columns of each server type that a round adds.
     smoothing : float, 0 <= x <= 1
         Weight of the best centre in the duals that are priced.
-    first_share, share : float, 0 < x <= 1
-        Parts of the time for the columns before the first plan, and before each later one.
+    first_share : float, 0 < x <= 1
+        Part of the time for the columns before the first plan.
+    share : float, 0 < x <= 1
+        Part of the time left for a dive.
     dive_part : float, 0 < x <= 1
         Part of the free servers that a step of a dive fixes.
     dive_rounds : int >= 0
@@ -66,6 +68,10 @@ class ColumnParams(Params):
         Its branch-and-bound nodes.
     proposals : int >= 0
         Programs in a row, for freed servers, that find nothing better before that ends.
+    proofs : int >= 1
+        Exact pricings of one round, beside which a plan is sought.
+    tries : int >= 1
+        Programs for freed servers of one round.
     """
 
     least_tight: Fraction = 0.9
@@ -90,3 +96,5 @@ class ColumnParams(Params):
     program_share: Part = 0.7
     nodes: Count = 50
     proposals: Whole = 12
+    proofs: Count = 5
+    tries: Count = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import highspy
@@ -23,6 +24,8 @@ LIGHT = {
     "mip_heuristic_run_rens": False,
 }
 """Without the searches that solve programs of their own: on small programs they cost the most."""
+
+_SILENCE = Lock()
 
 INTERIOR = {"solver": "ipm", "run_crossover": "off"}
 
@@ -246,8 +249,9 @@ def _is_solved(model: highspy.Highs) -> bool:
 
 def silent_highs() -> highspy.Highs:
     """Make a HiGHS without its banner."""
-    # The first instance prints a banner before any option can be set.
-    with silenced(1):
+    # The first instance prints a banner before any option can be set. Threads take turns: each
+    # must find the descriptor as it was.
+    with _SILENCE, silenced(1):
         return highspy.Highs()  # type: ignore[no-untyped-call]
 
 

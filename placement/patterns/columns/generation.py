@@ -51,6 +51,8 @@ class Generation:
         from bad ones.
     centre : Point or None
         Those of `least`.
+    learnt : int
+        Columns of another that are known already.
     """
 
     instance: Instance
@@ -63,6 +65,7 @@ class Generation:
     raises: int = 0
     least: float = np.inf
     centre: Point | None = None
+    learnt: int = 0
 
     def run(self, budget: Budget, *, rounds: int | None = None, levels: int | None = None) -> bool:
         """Solve and price in turn; True where the deepest level finds nothing more.
@@ -156,6 +159,19 @@ class Generation:
                 if gain + self.master.holding(pattern) > WORTHWHILE:
                     columns.append(column)
         return columns, best
+
+    def learn(self, other: Generation) -> None:
+        """Take the columns, the prices and the centre of another over the same instance."""
+        columns = [c for c in other.master.columns[self.learnt :] if c is not None]
+        self.learnt = len(other.master.columns)
+        for column in columns:
+            self.pools[column.pattern.kind].add(column.pattern)
+        self.master.add(columns)
+        if other.master.price > self.master.price:
+            self.master.raise_price(other.master.price / self.master.price)
+        self.raises = max(self.raises, other.raises)
+        if other.least < self.least:
+            self.least, self.centre = other.least, other.centre
 
     def column(self, pattern: Pattern) -> Column:
         """Give a content its best rates at the duals of the last solve."""
