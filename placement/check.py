@@ -265,5 +265,5 @@ def check_inputs(plan: Plan, workload: Workload, trace: Trace, *others: Trace) -
         if not np.array_equal(ours.links, other.links):
             faults.append(f"workflow {ours.id}: its links are not the config's")
         elif not np.allclose(ours.link_weights, other.link_weights, rtol=TOLERANCE, atol=0):
-            faults.append(f"workflow {ours.id}: what crossing costs its links is not the network's")
+            faults.append(f"workflow {ours.id}: what crossing costs its links is not as stated")
     return faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from placement.problem.cluster import Cluster, FloatArray, IntArray, Network
 from placement.problem.names import Mode
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace, prefill_times
-from placement.problem.workload import Workload
+from placement.problem.workload import Edge, Workload
 from placement.support.equality import ByContent
 
 Int32Array = NDArray[np.int32]
@@ -59,6 +60,8 @@ class Problem(ByContent):
         Parents of template node v, likewise.
     parent_intra_s, parent_inter_s : float64, shape (E,)
         Seconds for the data of each parent to arrive, inside a server and across servers.
+    parent_prefix : float64, shape (E,)
+        Part of the node's prefill that is saved on the replica that ran the parent.
     source_start, source : int64, shapes (W + 1,) and (nodes without parents,)
         Nodes of workflow w that wait for nothing, as positions inside it, ascending.
     model_start, model_replica : int64, shapes (M + 1,) and (P,)
@@ -81,6 +84,9 @@ class Problem(ByContent):
     prefill_s : float64, shape (N,) or (0,)
         Part of each service time in which the others of the replica stand still, at speed 1;
         empty where no batching replica has any.
+    prefix_s : float64, shape (N,) or (0,)
+        Prefill of each execution, of which a shared prefix saves a part, at speed 1; empty where
+        no edge has one.
     rival_start, rival : int64, shapes (P + 1,) and (pairs,)
         Other replicas that share a GPU with replica p, ascending.
     target : int32, shape (N,)
@@ -109,6 +115,7 @@ class Problem(ByContent):
     parent: IntArray
     parent_intra_s: FloatArray
     parent_inter_s: FloatArray
+    parent_prefix: FloatArray
     source_start: IntArray
     source: IntArray
     model_start: IntArray
@@ -123,6 +130,7 @@ class Problem(ByContent):
     replica_fraction: FloatArray
     kept: FloatArray
     prefill_s: FloatArray
+    prefix_s: FloatArray
     rival_start: IntArray
     rival: IntArray
     target: Int32Array
@@ -216,7 +224,9 @@ def build_problem(
         local_start[m] = model_start[m] + np.searchsorted(mine, np.arange(cluster.n_servers + 1))
     absent = counts == 0
     child_start, child, _ = _neighbours(workload, of="source")
-    parent_start, parent, payload = _neighbours(workload, of="target")
+    parent_start, parent, moved = _neighbours(workload, of="target")
+    shared = np.array([e.shared_prefix if e else 0.0 for e in moved], dtype=np.float64)
+    prefix_s = prefill_times(workload, trace, chunked=True) if shared.any() else np.zeros(0)
     sources = [
         sorted(set(range(len(w.nodes))) - {e.target for e in w.edges}) for w in workload.workflows
     ]
@@ -271,8 +281,9 @@ def build_problem(
         child=child,
         parent_start=parent_start,
         parent=parent,
-        parent_intra_s=_delays(network, payload, same_server=True),
-        parent_inter_s=_delays(network, payload, same_server=False),
+        parent_intra_s=_delays(network, moved, same_server=True),
+        parent_inter_s=_delays(network, moved, same_server=False),
+        parent_prefix=shared,
         source_start=_starts([len(s) for s in sources]),
         source=np.array([v for s in sources for v in s], dtype=np.int64),
         model_start=model_start,
@@ -287,6 +298,7 @@ def build_problem(
         replica_fraction=fraction,
         kept=np.array([cluster.sharing.kept(n) for n in range(crowd + 1)]),
         prefill_s=prefill_s,
+        prefix_s=prefix_s if prefix_s.any() else np.zeros(0),
         rival_start=rival_start,
         rival=rival,
         target=target,
@@ -315,37 +327,37 @@ def _starts(counts: Sequence[int] | IntArray) -> IntArray:
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
-def _delays(network: Network, payload: list[float], *, same_server: bool) -> FloatArray:
-    """Seconds that each payload takes; NaN is none, where there is nothing to move."""
+def _delays(network: Network, moved: list[Edge | None], *, same_server: bool) -> FloatArray:
+    """Seconds that the payload of each edge takes; none where nothing moves."""
     return np.array(
-        [0.0 if np.isnan(mb) else network.delay_s(mb, same_server=same_server) for mb in payload]
+        [network.delay_s(e.payload_mb, same_server=same_server) if e else 0.0 for e in moved]
     )
 
 
-def _neighbours(workload: Workload, *, of: str) -> tuple[IntArray, IntArray, list[float]]:
-    """Children (`of="source"`) or parents of every template node, and the payloads.
+def _neighbours(workload: Workload, *, of: str) -> tuple[IntArray, IntArray, list[Edge | None]]:
+    """Children (`of="source"`) or parents of every template node, and the edges to them.
 
-    NaN stands for an edge over which nothing moves: one end is a step without a GPU, or was not
+    None stands for an edge over which nothing moves: one end is a step without a GPU, or was not
     run.
     """
     counts: list[int] = []
     far: list[int] = []
-    payload: list[float] = []
+    moved: list[Edge | None] = []
     for w, workflow in enumerate(workload.workflows):
         moving = set(workload.crossing_edges(w))
         for v in range(len(workflow.nodes)):
             mine = sorted(
                 (
-                    e.target if of == "source" else e.source,
-                    e.payload_mb if e in moving else float("nan"),
-                )
-                for e in workflow.edges
-                if (e.source if of == "source" else e.target) == v
+                    (e.target if of == "source" else e.source, e)
+                    for e in workflow.edges
+                    if (e.source if of == "source" else e.target) == v
+                ),
+                key=itemgetter(0),
             )
             counts.append(len(mine))
             far += [other for other, _ in mine]
-            payload += [mb for _, mb in mine]
-    return _starts(counts), np.array(far, dtype=np.int64), payload
+            moved += [e if e in moving else None for _, e in mine]
+    return _starts(counts), np.array(far, dtype=np.int64), moved
 
 
 def covered_gpus(first_gpu: IntArray, gpus: IntArray) -> IntArray:

@@ -52,13 +52,15 @@ class View:
         End of service of every execution that has ended, or is known to end then.
     sent_s : dict of int to float
         When the data of an execution that was interrupted is sent once more.
+    emptied_s : dict of int to float
+        When a replica was last loaded anew, and held no context any more.
     """
 
     # A policy that means to keep something here is told so.
     __slots__ = (
-        "_call_work", "_of_model", "_parents", "_server", "_service", "end_s", "execution",
-        "free_s", "model", "node", "now_s", "problem", "replica_of", "request", "sent_s",
-        "session_server", "share", "stretch", "unfinished",
+        "_call_work", "_of_model", "_parents", "_prefixes", "_server", "_service", "emptied_s",
+        "end_s", "execution", "free_s", "model", "node", "now_s", "problem", "replica_of",
+        "request", "sent_s", "session_server", "share", "stretch", "unfinished",
     )  # fmt: skip
 
     def __init__(self, problem: Problem, replica_of: list[int], end_s: list[float]) -> None:
@@ -73,6 +75,7 @@ class View:
         self.replica_of = replica_of
         self.end_s = end_s
         self.sent_s: dict[int, float] = {}
+        self.emptied_s: dict[int, float] = {}
         self.session_server = [NOWHERE] * (int(problem.session.max(initial=NOWHERE)) + 1)
         self._service = problem.service_s
         self._call_work = problem.call_work.tolist()
@@ -92,6 +95,13 @@ class View:
             )
             for a, b in zip(problem.parent_start, problem.parent_start[1:], strict=False)
         ]
+        self._prefixes: list[list[tuple[int, float]]] = []
+        if len(problem.prefix_s):
+            parts = list(zip(problem.parent.tolist(), problem.parent_prefix.tolist(), strict=True))
+            self._prefixes = [
+                [(u, part) for u, part in parts[a:b] if part]
+                for a, b in zip(problem.parent_start, problem.parent_start[1:], strict=False)
+            ]
 
     def replicas(self) -> Sequence[int]:
         """Replicas of the node's model that are up, ascending."""
@@ -105,9 +115,10 @@ class View:
             if p in mine:
                 mine.remove(p)
 
-    def regain(self, replicas: Iterable[int]) -> None:
-        """Let replicas be chosen again (the engine does)."""
+    def regain(self, replicas: Iterable[int], now_s: float) -> None:
+        """Let replicas be chosen again, empty of all context (the engine does)."""
         for p in replicas:
+            self.emptied_s[p] = now_s
             insort(self._of_model[self.problem.placement.model[p]], p)
 
     def replicas_on(self, server: int) -> list[int]:
@@ -152,13 +163,30 @@ class View:
             arrival = max(arrival, sent + (intra if same else inter))
         return arrival
 
+    def saved_s(self, replica: int) -> float:
+        """Seconds of prefill that the execution saves on a replica that read its context before.
+
+        Of several parents there the one counts whose context saves most.
+        """
+        if not self._prefixes:
+            return 0.0
+        first = int(self.problem.offset[self.request])
+        prefill = float(self.problem.prefix_s[self.execution])
+        emptied = self.emptied_s.get(replica, float("-inf"))
+        most = 0.0
+        for u, part in self._prefixes[self.node]:
+            if self.replica_of[first + u] == replica and self.end_s[first + u] > emptied:
+                most = max(most, part * prefill)
+        return most
+
     def start_s(self, replica: int) -> float:
         """When the execution would begin on a replica."""
         return max(self.data_arrival_s(self._server[replica]), self.free_s[replica])
 
     def finish_s(self, replica: int) -> float:
         """When the execution would end on a replica."""
-        return self.start_s(replica) + float(self._service[self.execution]) * self.stretch[replica]
+        service = float(self._service[self.execution]) - self.saved_s(replica)
+        return self.start_s(replica) + service * self.stretch[replica]
 
     def load(self, replica: int) -> float:
         """Seconds that a replica needs for its unfinished calls and one more, each of a second."""

@@ -207,7 +207,7 @@ def _build_workflow(key: str, entry: WorkflowEntry, models: dict[str, int]) -> W
         name=entry.name or key,
         nodes=tuple(Node(n.id, models[n.model]) for n in entry.nodes),
         edges=tuple(
-            Edge(nodes[source], nodes[target], e.payload_mb)
+            Edge(nodes[source], nodes[target], e.payload_mb, shared_prefix=e.shared_prefix)
             for (source, target), e in zip(edge_ends(entry), entry.edges, strict=True)
         ),
     )

@@ -260,6 +260,11 @@ class EdgeEntry(Entry):
     payload_mb: Annotated[float, Field(ge=0, le=1e9)] = Field(
         default=0.0, description="megabytes moved; they take time where the cluster has a network"
     )
+    shared_prefix: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="part of the prefill of `to` that is saved on the replica that ran `from`, "
+        "whose context it reads again; both call one model",
+    )
 
 
 class WorkflowEntry(Entry):

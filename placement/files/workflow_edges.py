@@ -57,6 +57,7 @@ def edge_faults(place: Place, entry: WorkflowEntry) -> list[PlacedFault]:
             wrong = f"joins node {pair[0]!r} with itself: {output!r} is one of its outputs"
             faults.append(PlacedFault(here, wrong, "drop the edge, or name the node that is meant"))
             continue
+        faults += _prefix_faults(here, entry, i, pair)
         if pair in seen:
             wrong = f"{pair[0]!r} -> {pair[1]!r} is already edges[{seen[pair]}]"
             faults.append(PlacedFault(here, wrong, "drop one of the two"))
@@ -78,6 +79,36 @@ def warn_of_outputs(document: Document, workflows: Mapping[str, WorkflowEntry]) 
                     path = os.fspath(document.path)
                     found.append(Fault(path, spot, wrong, f"write {node!r}"))
     warn_each(document.path, found)
+
+
+def _prefix_faults(
+    place: Place, entry: WorkflowEntry, number: int, ends: tuple[str, str]
+) -> list[PlacedFault]:
+    """Of an edge whose ends share a prefix, though they call different models.
+
+    Parameters
+    ----------
+    place : tuple
+        Of the edge.
+    entry : WorkflowEntry
+        Of which it is an edge.
+    number : int
+        Its position.
+    ends : tuple of str
+        The nodes that it joins.
+    """
+    models = {n.id: n.model for n in reversed(entry.nodes)}
+    called = [models.get(end) for end in ends]
+    if not entry.edges[number].shared_prefix or None in called or called[0] == called[1]:
+        return []
+    return [
+        PlacedFault(
+            (*place, "shared_prefix"),
+            f"joins a call to model {called[0]!r} with one to {called[1]!r}: no replica serves "
+            "both, so no context is read again",
+            "drop it, or let both nodes call one model",
+        )
+    ]
 
 
 def _makers(entry: WorkflowEntry) -> dict[str, list[str]]:

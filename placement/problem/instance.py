@@ -273,10 +273,25 @@ class Instance(ByContent):
         return 0.0 if self.total_link_rate else 1 - self.alpha
 
 
-def _crossing_s(network: Network, edge: Edge) -> float:
-    """Seconds that an edge takes across servers more than inside one."""
+def _crossing_s(network: Network, edge: Edge, prefill_s: float) -> float:
+    """Seconds that an edge costs across servers more than inside one.
+
+    What is kept on a server can be kept on a replica: where each of several serves the same mix,
+    in proportion to its load, all calls of a request can go to one. So the prefill that a shared
+    prefix saves is lost by crossing (docs/locality.md, "Contexts that are read again").
+
+    Parameters
+    ----------
+    network : Network
+        What moving the payload takes.
+    edge : Edge
+        Between two nodes on GPUs.
+    prefill_s : float
+        Mean prefill of its target.
+    """
     far = network.delay_s(edge.payload_mb, same_server=False)
-    return max(0.0, far - network.delay_s(edge.payload_mb, same_server=True))
+    moved = max(0.0, far - network.delay_s(edge.payload_mb, same_server=True))
+    return moved + edge.shared_prefix * prefill_s
 
 
 def _at_degrees(cluster: Cluster, workload: Workload) -> Cluster:
@@ -326,6 +341,7 @@ def build_instance(
     workflows = []
     for w, workflow in enumerate(workload.workflows):
         nodes, weights = list(workload.on_gpus(w)), None
+        service = demand.service_s[w][nodes]
         models = np.array([workflow.nodes[v].model for v in nodes], dtype=np.int64)
         if rules.objective == "cooccurrence":
             links = list(combinations(range(len(nodes)), 2))
@@ -334,14 +350,19 @@ def build_instance(
             edges = workload.crossing_edges(w)
             links = [(place[e.source], place[e.target]) for e in edges]
             if rules.objective == "traffic":
-                weights = np.array([_crossing_s(cluster.network, e) for e in edges])
+                prefills = (
+                    demand.prefill_s[w] if demand.prefill_s else np.zeros(len(workflow.nodes))
+                )
+                weights = np.array(
+                    [_crossing_s(cluster.network, e, float(prefills[e.target])) for e in edges]
+                )
         busy = np.array([workload.models[m].busy_factor for m in models])
-        service = demand.service_s[w][nodes]
         work = service * busy
         if demand.prefill_s and cluster.sharing.mode == "time-sliced":
             # While a call is in its prefill, the others of its replica stand still.
-            batching = np.array([workload.models[m].max_concurrency > 1 for m in models])
-            prefill = np.where(batching, demand.prefill_s[w][nodes], 0.0)
+            called = [workload.models[m] for m in models]
+            stops = [m.max_concurrency > 1 and not m.chunked_prefill for m in called]
+            prefill = np.where(stops, demand.prefill_s[w][nodes], 0.0)
             work = np.where(prefill > 0, prefill + (service - prefill) * busy, work)
         workflows.append(
             WorkflowDemand(
@@ -356,8 +377,8 @@ def build_instance(
     if rules.objective == "traffic" and not any(w.link_weights.any() for w in workflows):
         raise ValueError(
             "objective traffic weighs edges by the seconds that crossing servers costs them, and "
-            "none costs any here; give the cluster a network and the edges their payload_mb, or "
-            "take objective edges"
+            "none costs any here; give the cluster a network and the edges their payload_mb (or "
+            "shared_prefix, where models have a prefill), or take objective edges"
         )
     fractions = tuple(m.gpu_fraction for m in workload.models)
     # Where a GPU holds one replica, an adapter brings its base along.

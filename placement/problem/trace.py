@@ -103,7 +103,7 @@ class Demand(ByContent):
     span_s : float
         Span of the trace; 1 where all requests come at one instant, so that only the mix counts.
     prefill_s : tuple of W float64 arrays, each of shape (V_w,), or empty
-        Mean blocking part of each node's service time; empty where there is none at all.
+        Mean prefill of each node, chunked or not; empty where there is none at all.
     """
 
     requests: IntArray
@@ -118,18 +118,27 @@ class Demand(ByContent):
         return float(self.rate.sum())
 
 
-def prefill_times(workload: Workload, trace: Trace) -> FloatArray:
-    """Blocking part of every node execution's service time, shape (N,).
+def prefill_times(workload: Workload, trace: Trace, *, chunked: bool = False) -> FloatArray:
+    """Prefill of every node execution, a part of its service time, shape (N,).
 
     It is what the trace states, else ``prefill_time_s`` of the model, and never more than the
-    service time; 0 where the model's prefill is chunked.
+    service time.
+
+    Parameters
+    ----------
+    workload : Workload
+        Its models say whether prefills are chunked.
+    trace : Trace
+        Requests of it.
+    chunked : bool
+        Chunked prefills count, too; else they are 0, for nobody stands still in them.
     """
     prefill = np.zeros(trace.n_executions)
     for w, workflow in enumerate(workload.workflows):
         rows = trace.offset[:-1][trace.workflow == w]
         for v, node in enumerate(workflow.nodes):
             model = workload.models[node.model]
-            if model.chunked_prefill:
+            if model.chunked_prefill and not chunked:
                 continue
             prefill[rows + v] = model.prefill_time_s
             if trace.stated_prefill_s is not None:
@@ -145,7 +154,7 @@ def measure_demand(workload: Workload, trace: Trace) -> Demand:
     service = _node_means(workload, trace, trace.service_s)
     prefill: tuple[FloatArray, ...] = ()
     if trace.stated_prefill_s is not None or any(m.prefill_time_s for m in workload.models):
-        prefill = _node_means(workload, trace, prefill_times(workload, trace))
+        prefill = _node_means(workload, trace, prefill_times(workload, trace, chunked=True))
     rate = requests / span_s
     if trace.rates is not None:
         rate = np.zeros(len(requests))

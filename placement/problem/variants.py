@@ -42,11 +42,11 @@ def variant(workflow: Workflow, times: Sequence[int]) -> Workflow:
     # Of a step that was not run: what it would have waited for, its own such steps resolved.
     behind: dict[int, set[int]] = {}
     data = {
-        (last[e.source], first[e.target]): e.payload_mb
+        (last[e.source], first[e.target]): e
         for e in workflow.edges
         if e.source in last and e.target in first
     }
-    edges += [Edge(u, v, mb) for (u, v), mb in data.items()]
+    edges += [replace(e, source=u, target=v) for (u, v), e in data.items()]
     for v in workflow.topological_order:
         waits = set[int]()
         for u in (e.source for e in workflow.edges if e.target == v):

@@ -148,13 +148,15 @@ class Edge:
     """Data passed between two nodes of a workflow, by their indices in `Workflow.nodes`.
 
     Without `carries` it says no more than what comes first: one end stood for a step that was not
-    run.
+    run. `shared_prefix` is the part of the target's prefill that it saves on the replica that ran
+    the source: both call one model, and the context that it read is read again.
     """
 
     source: int
     target: int
     payload_mb: float = 0.0
     carries: bool = True
+    shared_prefix: float = 0.0
 
 
 @dataclass(frozen=True)

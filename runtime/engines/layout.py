@@ -34,6 +34,7 @@ class Tables(NamedTuple):
     parent: IntArray
     intra: FloatArray
     inter: FloatArray
+    shared: FloatArray
     source_start: IntArray
     source: IntArray
     tree_base: IntArray
@@ -43,6 +44,7 @@ class Tables(NamedTuple):
     slowdown: FloatArray
     call_work: FloatArray
     prefill: FloatArray
+    prefix: FloatArray
     fraction: FloatArray
     kept: FloatArray
     part: FloatArray
@@ -84,6 +86,7 @@ class SerialState(NamedTuple):
     free: FloatArray
     cost: FloatArray
     stack: IntArray
+    saved: FloatArray
     session_server: IntArray
     unfinished: IntArray
     slot_end: FloatArray
@@ -118,6 +121,7 @@ class SlicedState(NamedTuple):
     free: FloatArray
     cost: FloatArray
     stack: IntArray
+    saved: FloatArray
     session_server: IntArray
     tag: FloatArray
     serving: Int32Array
@@ -152,6 +156,7 @@ def make_tables(problem: Problem) -> Tables:
         parent=_fixed(problem.parent),
         intra=_fixed(problem.parent_intra_s),
         inter=_fixed(problem.parent_inter_s),
+        shared=_fixed(problem.parent_prefix),
         source_start=_fixed(problem.source_start),
         source=_fixed(problem.source),
         tree_base=_fixed(np.append(trees.start[problem.placement.model], 0)[: problem.n_replicas]),
@@ -161,6 +166,7 @@ def make_tables(problem: Problem) -> Tables:
         slowdown=_fixed(problem.slowdown),
         call_work=_fixed(problem.call_work),
         prefill=_fixed(problem.prefill_s),
+        prefix=_fixed(problem.prefix_s),
         fraction=_fixed(problem.replica_fraction),
         kept=_fixed(problem.kept),
         part=_fixed(problem.kept / np.maximum(1, np.arange(len(problem.kept)))),
@@ -298,6 +304,7 @@ def _common(problem: Problem, tables: Tables, *, load: bool) -> dict[str, Any]:
         "free": _tree(tables, _never_used(replicas)),
         "cost": _tree(tables, alone),
         "stack": np.zeros(64, dtype=np.int64),
+        "saved": np.zeros(len(problem.prefix_s)),
         "session_server": np.full(int(problem.session.max(initial=-1)) + 1, NOWHERE, np.int64),
     }
 

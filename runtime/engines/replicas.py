@@ -21,7 +21,8 @@ class Replicas:
         n = int(problem.offset[-1])
         self.problem = problem
         self._policy = policy
-        self._service: list[float] = problem.service_s.tolist()
+        self._service: list[float] = problem.service_s.tolist()  # less what a prefix saves
+        self._prefill: list[float] = problem.prefill_s.tolist()  # likewise
         self._speed: list[float] = problem.replica_speed.tolist()
         self._slots: list[int] = problem.replica_slots.tolist()
         self._slowdown: list[list[float]] = problem.slowdown.tolist()
@@ -66,11 +67,25 @@ class Replicas:
                 f"{list(view.replicas())}"
             )
         view.note_session(chosen)
+        if saved := view.saved_s(chosen):
+            self._save(execution, saved)
         data_s = view.data_arrival_s(view.server(chosen))
         self.replica[execution] = chosen
         view.unfinished[chosen] += 1
         self.routed(execution, chosen, now_s, travels=data_s > now_s)
         return data_s
+
+    def _save(self, execution: int, saved_s: float) -> None:
+        """Take off an execution what its replica has read before."""
+        self._service[execution] -= saved_s
+        if self._prefill:
+            self._prefill[execution] = max(0.0, self._prefill[execution] - saved_s)
+
+    def _save_nothing(self, execution: int) -> None:
+        """Let an execution take all its time again, for it will be routed anew."""
+        self._service[execution] = float(self.problem.service_s[execution])
+        if self._prefill:
+            self._prefill[execution] = float(self.problem.prefill_s[execution])
 
     def pass_by(self, execution: int, now_s: float, end_s: float) -> None:
         """Take note of a step that needs no GPU.
@@ -111,7 +126,7 @@ class Replicas:
         """
         view, gone, now_s = self.view, set(turn.gone), turn.time_s
         view.lose((*turn.closed, *turn.gone))
-        view.regain(turn.back)
+        view.regain(turn.back, now_s)
         if not gone:
             self.give_back(turn.back, now_s)
             return []
@@ -124,6 +139,7 @@ class Replicas:
         for e in cut:
             self.replica[e] = NOWHERE
             self.ready[e] = self.start[e] = self.end_s[e] = float("nan")
+            self._save_nothing(e)
         self.give_back(turn.back, now_s)
         return cut
 

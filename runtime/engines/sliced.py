@@ -43,7 +43,6 @@ class SlicedReplicas(Replicas):
     def __init__(self, problem: Problem, policy: RoutingPolicy) -> None:
         super().__init__(problem, policy)
         replicas = range(problem.n_replicas)
-        self._prefill: list[float] = problem.prefill_s.tolist()
         self._fraction: list[float] = problem.replica_fraction.tolist()
         self._kept: list[float] = problem.kept.tolist()
         first = problem.replica_first_gpu.tolist()

@@ -54,6 +54,7 @@ class Backlog:
     def __init__(self, problem: Problem, view: View) -> None:
         replicas = range(problem.n_replicas)
         self._view = view
+        self._problem = problem
         self._service: list[float] = problem.service_s.tolist()
         self._speed: list[float] = problem.replica_speed.tolist()
         self._slots: list[int] = problem.replica_slots.tolist()
@@ -67,7 +68,7 @@ class Backlog:
         self.estimate(replicas, 0.0)
 
     def queue(self, execution: int, replica: int, now_s: float) -> None:
-        """Take note that an execution was routed to a replica, and waits there.
+        """Take note that the view's execution was routed to a replica, and waits there.
 
         Parameters
         ----------
@@ -76,6 +77,9 @@ class Backlog:
         now_s : float
             Seconds since the run began.
         """
+        if len(self._problem.prefix_s):
+            whole = float(self._problem.service_s[execution])
+            self._service[execution] = whole - self._view.saved_s(replica)
         self._queued[replica] += 1
         self._queued_s[replica] += self._full_s(execution, replica)
         self._changed_s[replica] = now_s

@@ -82,10 +82,10 @@ def random_case(
 ) -> Case:
     """Draw models, DAGs, a cluster, a placement, shares and a trace.
 
-    With `steps`, some nodes need no GPU, some edges carry nothing, and some requests are turns of
-    sessions. With `ties`, times are often multiples of 0.5, so that many events fall on one
-    instant. What only time slicing knows is drawn apart, so that both kinds of sharing run the
-    same cases.
+    With `steps`, some nodes need no GPU, some edges carry nothing, some requests are turns of
+    sessions, and some calls of a model read a context again. With `ties`, times are often multiples
+    of 0.5, so that many events fall on one instant. What only time slicing knows is drawn apart, so
+    that both kinds of sharing run the same cases.
     """
     rng = np.random.default_rng(seed)
     more = np.random.default_rng([seed, 1])
@@ -126,6 +126,20 @@ def random_case(
                     replace(n, model=n_models) if apart.random() < 0.3 else n for n in w.nodes
                 ),
                 edges=tuple(replace(e, carries=bool(apart.random() < 0.8)) for e in w.edges),
+            )
+            for w in workflows
+        ]
+    prefixes = np.random.default_rng([seed, 3])
+    if steps and prefixes.random() < 0.6:  # calls of one model read the context of another again
+        workflows = [
+            replace(
+                w,
+                edges=tuple(
+                    replace(e, shared_prefix=float(prefixes.choice([0.0, 0.5, 0.9, 1.0])))
+                    if w.nodes[e.source].model == w.nodes[e.target].model
+                    else e
+                    for e in w.edges
+                ),
             )
             for w in workflows
         ]

@@ -47,6 +47,7 @@ class Execution:
     target: int
     patience: float
     parents: list[tuple[Execution, float | None]] = field(default_factory=list)
+    prefixes: list[tuple[Execution, float]] = field(default_factory=list)
     children: list[Execution] = field(default_factory=list)
     missing: int = 0
     replica: Replica | None = None
@@ -101,6 +102,8 @@ class Model(ABC):
         for edge in sorted(workflow.edges, key=lambda e: (e.source, e.target)):
             moved = edge.payload_mb if edge.carries else None
             mine[edge.target].parents.append((mine[edge.source], moved))
+            if edge.carries and edge.shared_prefix:
+                mine[edge.target].prefixes.append((mine[edge.source], edge.shared_prefix))
             mine[edge.source].children.append(mine[edge.target])
         self.executions += mine
         held = {replica.model for replica in self.replicas}
@@ -135,6 +138,8 @@ class Model(ABC):
         if (session := self._session(e)) >= 0:
             self.session_server.setdefault(session, e.replica.server)
         data = self._data(e, e.replica.server)
+        saved = self._saved(e, e.replica)
+        e.service, e.prefill = e.service - saved, max(0.0, e.prefill - saved)
         self.coming(e, data > self.env.now)
         if data > self.env.now:
             yield self.at(data, turn)
@@ -203,10 +208,16 @@ class Model(ABC):
     def _start_on(self, e: Execution, p: Replica) -> float:
         return max(self._data(e, p.server), self.free(p))
 
+    def _saved(self, e: Execution, p: Replica) -> float:
+        """Prefill of what one of its parents read there before, the longest such."""
+        parts = [part for parent, part in e.prefixes if parent.replica is p]
+        return max(parts, default=0.0) * e.prefill
+
     def _finish_on(self, e: Execution, p: Replica) -> float:
         slowdown = self.case.workload.models[p.model].slowdown
         company = min(self.unfinished(p), self.slots(p) - 1)
-        return self._start_on(e, p) + e.service * (slowdown[company] / (self.share(p) * p.speed))
+        service = e.service - self._saved(e, p)
+        return self._start_on(e, p) + service * (slowdown[company] / (self.share(p) * p.speed))
 
     def _model(self, e: Execution) -> int:
         w = int(self.case.trace.workflow[e.request])

@@ -49,12 +49,90 @@ def data_arrival(e, server, now, t, s):  # type: ignore[no-untyped-def]  # pragm
 
 
 @inlined
+def saved_on(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds of prefill that an execution saves on a replica that read its context before."""
+    v = s.node[e]
+    first = t.offset[s.request[e]]
+    most = 0.0
+    for i in range(t.parent_start[v], t.parent_start[v + 1]):
+        if t.shared[i] > 0.0 and s.replica[first + t.parent[i]] == p:
+            most = max(most, t.shared[i] * t.prefix[e])
+    return most
+
+
+@inlined
+def needed(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds at speed 1 that an execution would take on a replica."""
+    if len(t.prefix) == 0:
+        return t.service[e]
+    return t.service[e] - saved_on(e, p, t, s)
+
+
+@inlined
+def least_needed(e, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """No more than what an execution takes anywhere: what it would save most is taken off."""
+    if len(t.prefix) == 0:
+        return t.service[e]
+    v = s.node[e]
+    most = 0.0
+    for i in range(t.parent_start[v], t.parent_start[v + 1]):
+        most = max(most, t.shared[i] * t.prefix[e])
+    return t.service[e] - most
+
+
+@inlined
+def served(e, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds at speed 1 that an execution takes where it was routed to."""
+    return t.service[e] - s.saved[e] if len(s.saved) else t.service[e]
+
+
+@inlined
+def note_saved(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Keep what an execution saves on the replica that it is routed to."""
+    if len(s.saved):
+        s.saved[e] = saved_on(e, p, t, s)
+
+
+@inlined
 def first_under(m, node, arrival, service, alike, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Of the leaves under a node the first to finish; where costs are alike, the first free."""
     base = t.tree_start[m]
     if alike:
         return lowest_leaf(s.free, base, t.tree_size[m], node)
     return first_finish(s.free, s.cost, s.stack, base, t.tree_size[m], node, arrival, service)
+
+
+@inlined
+def with_context(e, m, home, best, arrival, network, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Of the best leaf and those that read some of the context before, the first to finish.
+
+    The best was found as if nothing were saved: whoever saves nothing is no better than it. At a
+    `home` of -1 all servers count. Gives the leaf, and when the data would be there.
+    """
+    v = s.node[e]
+    base = t.tree_start[m]
+    first = t.offset[s.request[e]]
+    finish = max(arrival, s.free[base + best])
+    finish += needed(e, t.leaf_replica[base + best], t, s) * s.cost[base + best]
+    for i in range(t.parent_start[v], t.parent_start[v + 1]):
+        if not t.shared[i] > 0.0:
+            continue
+        p = s.replica[first + t.parent[i]]
+        if home >= 0 and t.server[p] != home:
+            continue
+        leaf = t.leaf[p]
+        there = data_arrival(e, t.server[p], now, t, s) if network else now
+        end_there = max(there, s.free[base + leaf])
+        end_there += needed(e, p, t, s) * s.cost[base + leaf]
+        if end_there < finish or (
+            end_there == finish
+            and (
+                s.free[base + leaf] < s.free[base + best]
+                or (s.free[base + leaf] == s.free[base + best] and leaf < best)
+            )
+        ):
+            best, arrival, finish = leaf, there, end_there
+    return best, arrival
 
 
 @inlined
@@ -120,7 +198,10 @@ def choose(e, now, policy, network, alike, t, s):  # type: ignore[no-untyped-def
             node = t.server_node[m, home]
             if node:
                 arrival = data_arrival(e, home, now, t, s) if network else now
-                return t.leaf_replica[base + first_under(m, node, arrival, service, alike, t, s)]
+                stay = first_under(m, node, arrival, service, alike, t, s)
+                if len(t.prefix):
+                    stay, arrival = with_context(e, m, home, stay, arrival, network, now, t, s)
+                return t.leaf_replica[base + stay]
             home = -1
     if policy != EARLIEST:
         home = t.target[e]
@@ -137,15 +218,21 @@ def choose(e, now, policy, network, alike, t, s):  # type: ignore[no-untyped-def
     if node:
         arrival = data_arrival(e, home, now, t, s) if network else now
         stay = first_under(m, node, arrival, service, alike, t, s)
-        finish = max(arrival, s.free[base + stay]) + service * s.cost[base + stay]
+        if len(t.prefix):
+            stay, arrival = with_context(e, m, home, stay, arrival, network, now, t, s)
+        took = needed(e, t.leaf_replica[base + stay], t, s)
+        finish = max(arrival, s.free[base + stay]) + took * s.cost[base + stay]
         # Nothing ends before it would on the fastest at once: a short wait needs no look elsewhere.
-        least = now + service * s.cost[base + 1]
+        least = now + least_needed(e, t, s) * s.cost[base + 1]
         if policy == PLAN or finish - least <= t.patience[v]:
             return t.leaf_replica[base + stay]
     other, there = first_of_all(e, m, now, network, alike, t, s)
+    if len(t.prefix):
+        other, there = with_context(e, m, -1, other, there, network, now, t, s)
     if node:
         start = max(there, s.free[base + other])
-        later = finish - (start + service * s.cost[base + other])
+        took = needed(e, t.leaf_replica[base + other], t, s)
+        later = finish - (start + took * s.cost[base + other])
         if later <= t.patience[v] + BACKLOG_PATIENCE * (start - now):
             other = stay
     return t.leaf_replica[base + other]

@@ -13,7 +13,9 @@ import numpy as np
 from runtime.engines.kernel.choices import (
     choose,
     data_arrival,
+    note_saved,
     note_session,
+    served,
     set_cost,
     set_free,
 )
@@ -61,7 +63,7 @@ def came(p, work, s):  # type: ignore[no-untyped-def]  # pragma: no cover
 def depart(e, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Let the data of a routed execution travel."""
     p = s.replica[e]
-    work = t.service[e] / t.speed[p]
+    work = served(e, t, s) / t.speed[p]
     comes(p, now, work, t, s)
     for i in range(t.rival_start[p], t.rival_start[p + 1]):
         comes(t.rival[i], now, work, t, s)
@@ -80,7 +82,7 @@ def commit(e, now, travelled, counted, network, t, s):  # type: ignore[no-untype
     in_service = 0
     for other in range(t.slot_start[p], last):
         in_service += s.slot_end[other] > start
-    work = t.service[e] / t.speed[p]
+    work = served(e, t, s) / t.speed[p]
     end = start + work * t.slowdown[p, in_service]
     s.slot_end[k] = end
     if travelled:
@@ -160,6 +162,7 @@ def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
                     if not travelled:
                         p = choose(e, now, policy, network, alike, t, s)
                         note_session(e, p, t, s)
+                        note_saved(e, p, t, s)
                         arrival = data_arrival(e, t.server[p], now, t, s) if network else now
                         s.replica[e] = p
                         if counted:

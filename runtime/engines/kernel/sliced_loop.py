@@ -13,7 +13,9 @@ from runtime.engines.kernel.choices import (
     NO_NETWORK,
     choose,
     data_arrival,
+    note_saved,
     note_session,
+    served,
     set_cost,
     set_free,
 )
@@ -36,26 +38,32 @@ SERVING, PREFILLING, UNFINISHED, BUSY, PREFILL_HEAD, WAIT_HEAD, WAIT_TAIL = rang
 
 
 @inlined
-def prefill_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+def prefill_left(e, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Seconds of prefill at speed 1, less what a shared prefix saves."""
+    return max(0.0, t.prefill[e] - s.saved[e]) if len(s.saved) else t.prefill[e]
+
+
+@inlined
+def prefill_work(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Seconds of prefill of an execution on a replica."""
     if t.slots[p] == 1 or len(t.prefill) == 0:
         return 0.0
-    return t.prefill[e] / t.speed[p]
+    return prefill_left(e, t, s) / t.speed[p]
 
 
 @inlined
-def decode_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+def decode_work(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Seconds of what follows the prefill."""
     if t.slots[p] == 1 or len(t.prefill) == 0:
-        return t.service[e] / t.speed[p]
-    return (t.service[e] - t.prefill[e]) / t.speed[p]
+        return served(e, t, s) / t.speed[p]
+    return (served(e, t, s) - prefill_left(e, t, s)) / t.speed[p]
 
 
 @inlined
-def full_work(e, p, t):  # type: ignore[no-untyped-def]  # pragma: no cover
+def full_work(e, p, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Seconds of a replica that an execution takes where its places are all filled."""
     full = t.slowdown[p, t.slots[p] - 1] / t.slots[p]
-    return prefill_work(e, p, t) + decode_work(e, p, t) * full
+    return prefill_work(e, p, t, s) + decode_work(e, p, t, s) * full
 
 
 @called
@@ -136,7 +144,7 @@ def foresee(p, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
 def enter(e, p, s, t):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Let a call whose prefill is done proceed with the others."""
     size = s.calls[p, SERVING] - s.calls[p, PREFILLING]
-    push(s.tag, s.serving, t.slot_start[p], size, s.work[p, CLOCK] + decode_work(e, p, t), e)
+    push(s.tag, s.serving, t.slot_start[p], size, s.work[p, CLOCK] + decode_work(e, p, t, s), e)
 
 
 @inlined
@@ -146,8 +154,8 @@ def admit(p, now, policy, fractions, apart, t, s):  # type: ignore[no-untyped-de
         e = s.calls[p, WAIT_HEAD]
         s.calls[p, WAIT_HEAD] = s.following[e]
         s.start[e] = now
-        s.work[p, AHEAD] -= full_work(e, p, t)
-        prefill = prefill_work(e, p, t)
+        s.work[p, AHEAD] -= full_work(e, p, t, s)
+        prefill = prefill_work(e, p, t, s)
         if prefill > 0.0 or s.calls[p, PREFILLING]:
             if not s.calls[p, PREFILLING]:
                 s.calls[p, PREFILL_HEAD] = e
@@ -200,14 +208,14 @@ def end_first(p, now, t, s):  # type: ignore[no-untyped-def]  # pragma: no cover
     done = -1
     if s.calls[p, PREFILLING]:
         e = s.calls[p, PREFILL_HEAD]
-        if decode_work(e, p, t) > 0.0:
+        if decode_work(e, p, t, s) > 0.0:
             enter(e, p, s, t)
         else:
             done = e
         s.calls[p, PREFILLING] -= 1
         if s.calls[p, PREFILLING]:
             s.calls[p, PREFILL_HEAD] = s.following[e]
-            s.work[p, LEFT] = prefill_work(s.calls[p, PREFILL_HEAD], p, t)
+            s.work[p, LEFT] = prefill_work(s.calls[p, PREFILL_HEAD], p, t, s)
     else:
         base = t.slot_start[p]
         s.work[p, CLOCK], done = s.tag[base], s.serving[base]
@@ -275,10 +283,11 @@ def advance(stamp):  # type: ignore[no-untyped-def]  # pragma: no cover
                 if p < 0:
                     p = choose(e, now, policy, network, False, t, s)
                     note_session(e, p, t, s)
+                    note_saved(e, p, t, s)
                     arrival = data_arrival(e, t.server[p], now, t, s) if network else now
                     s.replica[e] = p
                     s.calls[p, UNFINISHED] += 1
-                    s.work[p, AHEAD] += full_work(e, p, t)
+                    s.work[p, AHEAD] += full_work(e, p, t, s)
                     s.work[p, CHANGED] = now
                     turned = s.calls[p, UNFINISHED] == 1
                     if arrival > now:

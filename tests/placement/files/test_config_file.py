@@ -163,6 +163,18 @@ FAULTS: list[tuple[str, Change, str, tuple[str, ...]]] = [
         "workflows.story.edges[0].payload_mb",
         ("is -1",),
     ),
+    (
+        "prefix shared by calls of two models",
+        lambda d: d["workflows"]["story"]["edges"][0].update(shared_prefix=0.5),
+        "workflows.story.edges[0].shared_prefix",
+        ("model 'writer'", "'painter'", "let both nodes call one model"),
+    ),
+    (
+        "prefix of more than all",
+        lambda d: d["workflows"]["story"]["edges"][0].update(shared_prefix=1.5),
+        "workflows.story.edges[0].shared_prefix",
+        ("is 1.5",),
+    ),
     ("models as a list", lambda d: d.update(models=[]), "models", ("a list, not a mapping",)),
     ("no models", lambda d: d.update(models={}), "models", ("empty",)),
     ("nothing for workflows", lambda d: d.update(workflows=None), "workflows", ("nothing (null)",)),

@@ -93,3 +93,36 @@ def test_without_a_network_traffic_says_nothing() -> None:
     cluster = replace(instance.cluster, network=Network())
     with pytest.raises(ValueError, match="give the cluster a network"):
         build_instance(workload, demand, cluster, Rules("traffic"))
+
+
+@pytest.mark.parametrize("form", ["compact", "patterns"])
+@pytest.mark.parametrize(("part", "lost_s"), [(0.25, 1.0), (0.6, 2.0), (1.0, 2.0)])
+def test_a_shared_prefix_is_weighed_by_what_it_saves(form: str, part: float, lost_s: float) -> None:
+    """Of three edges that cannot all be kept the one goes that costs least, by hand.
+
+    b and c fit on no server together; m, called twice, fits beside each. The call of m that
+    follows b and the one that follows c share a prefix of 4 s: where 1 s of it is saved they part,
+    else the data of 2 s crosses and not that of 3 s.
+    """
+    models = (Model("b", "b", 50.0, 1, 1.0), Model("c", "c", 50.0, 1, 1.0))
+    workload = Workload(
+        (*models, Model("m", "m", 20.0, 1, 1.0)),
+        (
+            Workflow(
+                "w",
+                "w",
+                (Node("b", 0), Node("c", 1), Node("first", 2), Node("again", 2)),
+                (Edge(0, 2, 2000.0), Edge(1, 3, 3000.0), Edge(2, 3, shared_prefix=part)),
+            ),
+        ),
+    )
+    prefill = (np.array([0.0, 0.0, 9.0, 4.0]),)
+    demand = Demand(np.ones(1), np.full(1, 0.01), (np.full(4, 10.0),), 100.0, prefill)
+    wires = Network(inter_bandwidth_gb_per_s=1.0)
+    cluster = replace(Cluster.homogeneous(2, 1), network=wires)
+    instance = build_instance(workload, demand, cluster, Rules("traffic"))
+    result = solve_instance(instance, SolveOptions(form=form))  # type: ignore[arg-type]
+    best = 1 - lost_s / (2.0 + 3.0 + 4.0 * part)
+    assert result.certificate.objective == pytest.approx(best, abs=1e-6)
+    assert result.certificate.best_bound == pytest.approx(best, abs=1e-5)
+    assert check_bound(build_plan(result, workload)).holds

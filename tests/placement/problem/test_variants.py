@@ -49,15 +49,16 @@ def test_steps_run_as_often_as_the_request_says() -> None:
     names = "abcd"
     flow = Workflow(
         "w", "w", tuple(Node(n, i) for i, n in enumerate(names)),
-        (Edge(0, 1, 5.0), Edge(1, 2, 6.0), Edge(2, 3, 7.0), Edge(0, 3, 8.0)),
+        (Edge(0, 1, 5.0), Edge(1, 2, 6.0), Edge(2, 3, 7.0), Edge(0, 3, 8.0, shared_prefix=0.5)),
     )  # fmt: skip
     found = variant(flow, (2, 0, 0, 1))
     assert [n.id for n in found.nodes] == ["a", "a#2", "d"]
-    assert set(found.edges) == {Edge(0, 1), Edge(1, 2, 8.0)}
+    assert set(found.edges) == {Edge(0, 1), Edge(1, 2, 8.0, shared_prefix=0.5)}
     found = variant(flow, (1, 0, 1, 3))
     assert [n.id for n in found.nodes] == ["a", "c", "d", "d#2", "d#3"]
     assert set(found.edges) == {
-        Edge(0, 1, carries=False), Edge(1, 2, 7.0), Edge(0, 2, 8.0), Edge(2, 3), Edge(3, 4),
+        Edge(0, 1, carries=False), Edge(1, 2, 7.0), Edge(0, 2, 8.0, shared_prefix=0.5),
+        Edge(2, 3), Edge(3, 4),
     }  # fmt: skip
     assert variant(flow, (1, 1, 1, 1)) is flow
 
