@@ -222,9 +222,10 @@ class Program:
         model.run()
         answer = self._read(model, integer, enough)
         interrupted = model.getModelStatus() == highspy.HighsModelStatus.kInterrupt
-        if start and interrupted and answer.bound == float("inf") and clock.left > 0:
-            # HiGHS completes a start by a program of its own, whose bound was heard as low enough.
-            return self._highs(clock, enough, relaxed, {})
+        if interrupted and answer.end == "undecided" and clock.left > 0:
+            # What was heard as low enough is not: the bound of a program by which HiGHS completes
+            # a start, or one that presolve rounded otherwise.
+            return self._highs(clock, float("-inf"), relaxed, {})
         return answer
 
     def _read(self, model: highspy.Highs, integer: bool, enough: float) -> Answer:

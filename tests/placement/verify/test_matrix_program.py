@@ -138,6 +138,29 @@ def test_a_start_of_some_columns_leaves_no_question_open() -> None:
         assert best.bound - 1e-6 <= found.bound <= best.bound + 2e-6
 
 
+def test_a_level_met_but_for_rounding_leaves_no_question_open() -> None:
+    """Prices pay for all that is kept but for 1e-11, which presolve rounds off and then adds."""
+    program, worth, cheap = Program(), 0.6470588235294118, -0.3235294117829839
+    n = [program.column(0.0, up, whole=True) for up in (4.0, 2.0, 4.0)]
+    a = [program.column(-0.3235294117484588, up) for up in (0.55, 0.5, 0.55)]
+    kept = [program.column(worth, 0.5) for _ in range(3)]
+    b = [program.column(cheap, up) for up in (1.45, 1.5)]
+    both, one = program.column(worth, 1.5), program.column(0.0, 1.0, whole=True)
+    for rate, most, whole in zip([*a, b[1]], (0.5, 0.55, 0.55, 1.5), [*n, n[0]], strict=True):
+        program.row([(rate, 1.0), (whole, -most)], 0.0)
+    ends = [(a[0], a[1]), (a[0], a[2]), (a[1], a[2])]
+    for link, pair in zip([*kept, both], [*ends, (b[0], b[1])], strict=True):
+        for rate in pair:
+            program.row([(link, 1.0), (rate, -1.0)], 0.0)
+    program.row([(a[0], 0.6), (b[1], 0.3), (n[0], -1.0)], 0.0)
+    program.row([(a[2], 0.3), (b[0], 0.8), (n[2], -1.0)], 0.0)
+    program.row([(n[1], 1.0), (one, -2.0)], 0.0)
+    program.row([(n[0], 1.0), (n[1], 1.0), (one, 2.0), (n[2], 1.0)], 4.0)
+    for enough in (0.0, 1e-12, -1e-12):
+        found = program.maximise(Clock(None), enough=enough)
+        assert 0.0 <= found.bound <= 1e-9
+
+
 def test_nothing_is_worth_nothing_and_no_time_proves_nothing() -> None:
     """An empty program is solved; one without time is open, not bounded."""
     empty = Program().maximise(Clock(None))
