@@ -84,7 +84,15 @@ class _Mending:
             fixed = pins(instance, kind)
             # Of two apart the one that is harder to place elsewhere stays.
             content.sort(key=lambda row: (self.replicas[row[0]], row))
-            space = ServerSpace(instance, kind, Company(company.apart).kept(content, fixed))
+            content = Company(company.apart).kept(content, fixed)
+            there = set(content)
+            carried = dict(company.bases)
+            bare = [(m, i) for m, i in content if (carried.get(m, m), i) not in there]
+            space = ServerSpace(instance, kind, [row for row in content if row not in bare])
+            for m, i in bare:  # an adapter brings its base, where both fit
+                fits = space.fits(m)
+                if fits.any():
+                    space.put(m, i if fits[i] else int(fits.argmax()))
             for _, m, o in Company((), company.together).broken({m for m, _ in space.content}):
                 fits = space.fits(o)
                 if any(r[0] == m for r in space.content) and fits.any():

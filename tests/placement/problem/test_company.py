@@ -54,6 +54,22 @@ def test_mending_keeps_the_rules_wherever_it_begins(base_of: tuple[int, ...]) ->
             assert placement_violations(problem, mended) == []
 
 
+def test_an_adapter_without_its_base_gets_it_where_there_is_room() -> None:
+    """c of 10 GB may have stood beside b of 60 on GPUs of 80: with its base of 30 it may not."""
+    problem = replace(
+        instance(PlacementRules(), (-1, -1, 0)), memory_per_gpu_gb=np.array([30.0, 60.0, 10.0])
+    )
+    blocks = list(product((1, 2), range(2), range(2)))
+    moved = 0
+    for size in range(2, 6):
+        for held in combinations(blocks, size):
+            mended = mend(problem, Placement.of(held))
+            if mended is not None and {m for m, _, _ in held} == {1, 2}:
+                assert placement_violations(problem, mended) == []
+                moved += not set(held) <= set(mended.replicas())
+    assert moved > 0
+
+
 def test_an_adapter_brings_its_base_and_fits_by_both() -> None:
     """One GPU of 80 GB holds a base of 30 and an adapter of 30 beside it, and no third model."""
     problem = replace(instance(PlacementRules(), (-1, -1, 0)), cluster=Cluster.homogeneous(1, 1))
