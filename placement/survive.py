@@ -169,7 +169,7 @@ def _more_replicas(
     budget: Budget,
 ) -> SolveResult | None:
     """Ask for more replicas of the models that fall short, until every loss is borne."""
-    asked = {m: [0, 0] for m in ruled.used_models}
+    asked: dict[int, tuple[int, int]] = {}
     for attempt in range(ATTEMPTS):
         if budget.expired:
             return None
@@ -177,9 +177,8 @@ def _more_replicas(
         count = placement.replicas_per_model(len(ruled.model_ids))
         for m, more in overloaded_models(ruled, worst).items():
             servers = len(np.unique(placement.server[placement.model == m]))
-            asked[m] = [int(count[m]) + more, min(servers + 1, ruled.cluster.n_servers)]
-        needed = {m: (n, servers) for m, (n, servers) in asked.items() if n}
-        tighter = replace(ruled, placement_rules=_with_rules(ruled, needed))
+            asked[m] = int(count[m]) + more, min(servers + 1, ruled.cluster.n_servers)
+        tighter = replace(ruled, placement_rules=_with_rules(ruled, asked))
         part = budget.part(1.0 / (ATTEMPTS + 1 - attempt))
         try:
             best = solve_instance(tighter, options, budget=part)

@@ -166,6 +166,15 @@ def test_the_gap_is_that_of_the_figures_beside_it(plan: Plan) -> None:
     assert any("gap" in f for f in check_plan(claiming(far, gap=9e-7, status="optimal")))
 
 
+def test_a_bound_is_not_below_the_plan(plan: Plan) -> None:
+    """Not even where the gap, which is never negative, and the status agree with it."""
+    objective = plan.certificate.objective
+    for below, wrong in ((1e-3, True), (1e-9, False)):
+        stated = claiming(plan, best_bound=objective - below, gap=0.0, status="optimal")
+        faults = check_plan(stated)
+        assert [f[:35] for f in faults] == ["certificate: no bound can be below "] * wrong
+
+
 def test_the_cap_follows_from_the_least_load_and_the_mode(plan: Plan) -> None:
     """A looser or a tighter cap, another mode, another target, another slack: each is said."""
     upper = plan.certificate.bottleneck_upper
@@ -187,6 +196,16 @@ def test_the_cap_follows_from_the_least_load_and_the_mode(plan: Plan) -> None:
         )
         assert any("load_cap" in f or "slack" in f for f in check_plan(stated)), (cap, mode)
     assert offline < 0.8
+    # Routed for the mean of several demands, a plan may need the cap of all, and claims nothing.
+    for status, bound, cap, said in (
+        ("refined", 1.0, 0.9, False),
+        ("refined", 0.999, 0.9, True),
+        ("refined", 1.0, 0.7, True),
+        ("gap", 1.0, 0.9, True),
+    ):
+        stated = claiming(plan, load_cap=cap, status=status, best_bound=bound)
+        stated = replace(stated, instance=replace(plan.instance, load_cap=cap))
+        assert any(f.startswith("rules: load_cap") for f in check_plan(stated)) == said
     for upper, lower in ((0.1, 0.2), (0.9, 0.89), (0.5, -0.1)):
         stated = claiming(plan, bottleneck_lower=lower, bottleneck_upper=upper)
         assert any("bottleneck" in f for f in check_plan(stated))

@@ -15,6 +15,7 @@ from placement.problem.plan import Plan
 from placement.problem.solution import Placement, evaluate
 from placement.programs.routing import best_routing
 from placement.solver.milp import SolverSettings
+from tests.placement import running
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -37,6 +38,14 @@ def without(plan: Plan, model: str, server: int) -> Placement:
 
 def test_what_is_lost_without_a_replica(plan: Plan) -> None:
     """Each sentence says what the routing program says of the placement without it."""
+    kinds = set()
+    for one in (plan, running.plan(3), running.plan(4, exclusive=False)):
+        kinds |= losses_said(one)
+    assert kinds == {"nobody", "cap", "nothing", "server efficiency", "edges kept", "only one"}
+
+
+def losses_said(plan: Plan) -> set[str]:
+    """Hold every sentence of every server against the program; which kinds there were."""
     before = evaluate(plan.instance, plan.solution())
     kinds = set()
     for server in range(plan.cluster.n_servers):
@@ -54,12 +63,19 @@ def test_what_is_lost_without_a_replica(plan: Plan) -> None:
                 kinds.add("cap")
                 continue
             lost = before.server_efficiency - evaluate(plan.instance, routed).server_efficiency
-            points = re.search(r"([\d.]+) points of server efficiency", remark.text)
-            assert (points is not None) == (lost > 5e-7)
-            if points is not None:
-                assert float(points[1]) == pytest.approx(100 * lost, abs=0.006)
-                kinds.add("points")
-    assert kinds
+            after = evaluate(plan.instance, routed)
+            edges = before.edge_locality - after.edge_locality
+            dearer = after.objective < before.objective - 5e-7
+            assert ("nothing would be lost" in remark.text) == (not dearer)
+            kinds |= set() if dearer else {"nothing"}
+            kinds |= {"only one"} if dearer and min(lost, edges) < 5e-7 else set()
+            for what, gone in (("server efficiency", lost), ("edges kept", edges)):
+                points = re.search(rf"([\d.]+) points of {what}", remark.text)
+                assert (points is not None) == (dearer and gone > 5e-7)
+                if points is not None:
+                    assert float(points[1]) == pytest.approx(100 * gone, abs=0.006)
+                    kinds.add(what)
+    return kinds
 
 
 def test_reasons_are_those_of_the_server(plan: Plan) -> None:
@@ -108,6 +124,37 @@ def test_a_workflow_says_what_is_kept_and_what_is_missing(plan: Plan) -> None:
     text = " ".join(r.text for r in explain_workflow(spread(hidden), name))
     assert "no server holds all of its models" in text
     assert plan.model_ids[m] in text
+
+
+def test_models_at_the_cap_where_all_stand_are_named(plan: Plan) -> None:
+    """At any cap: those whose every replica on a server that holds all has a GPU at the cap."""
+    half = spread(plan)
+    loads, p = evaluate(half.instance, half.solution()).gpu_load, plan.placement
+    numbers = set()
+    for w, name in enumerate(plan.workflow_ids):
+        needed = set(plan.instance.workflows[w].node_model.tolist())
+        at = [set(p.model[p.server == s].tolist()) for s in range(plan.cluster.n_servers)]
+        whole = [s for s, held in enumerate(at) if needed <= held]
+        if not whole:
+            continue
+        peak = dict.fromkeys(needed, np.inf)
+        for r, (m, s, _) in enumerate(p.replicas()):
+            if m in needed and s in whole:
+                first, k = int(plan.first_gpu[r]), int(plan.instance.gpus_required[m])
+                peak[m] = min(peak[m], float(loads[first : first + k].max()))
+        for cap in (*sorted(set(peak.values())), 1.0):
+            capped = replace(half, instance=replace(half.instance, load_cap=cap))
+            text = explain_workflow(capped, name)[1].text
+            busy = [plan.model_ids[m] for m in sorted(needed) if peak[m] >= cap - 1e-6]
+            servers = "1 server holds" if len(whole) == 1 else f"{len(whole)} servers hold"
+            why = (
+                f"but {', '.join(busy)} is at the cap there"
+                if busy
+                else "and other workflows are kept there instead"
+            )
+            assert text == f"{servers} all of its models, {why}"
+            numbers.add(min(2, len(busy)))
+    assert numbers == {0, 1, 2}
 
 
 def spread(plan: Plan) -> Plan:

@@ -12,15 +12,31 @@ from tests.placement.running import memory_gb, plan
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_every_step_has_room_and_models_live_on(seed: int, exclusive: bool) -> None:
-    """Replayed step by step: memory, sharing, last replicas; the end is the new plan."""
-    old, new = plan(0, exclusive=exclusive), plan(seed, exclusive=exclusive)
+@pytest.mark.parametrize("alone", [(True, True), (False, False), (True, False), (False, True)])
+def test_every_step_has_room_and_models_live_on(seed: int, alone: tuple[bool, bool]) -> None:
+    """Replayed step by step: memory, sharing, last replicas; the end is the new plan.
+
+    A replica goes early only where a load waits for its place, and a last one only where all that
+    stand in the way are last ones.
+    """
+    old, new = (plan(n, exclusive=e) for n, e in zip((0, seed), alone, strict=True))
     found = migration(old, new)
     there = Counter(blocks(old))
-    limit = new.instance.models_per_gpu
+    limit = max(old.instance.models_per_gpu, new.instance.models_per_gpu)
     gone: set[str] = set()
+    waiting = set(found.loaded)
     for step in found.steps:
+        waiting.discard(step.block)
+        if step.action == "unload" and waiting:
+            replicas = Counter(b.model for b in there)
+            blocking = [
+                b
+                for b in found.unloaded
+                if b in there and any(b.server == w.server and b.overlaps(w) for w in waiting)
+            ]
+            assert step.block in blocking
+            last = replicas[step.block.model] == 1
+            assert not last or all(replicas[b.model] == 1 for b in blocking)
         there[step.block] += 1 if step.action == "load" else -1
         assert min(there.values()) >= 0
         there = +there
@@ -36,7 +52,7 @@ def test_every_step_has_room_and_models_live_on(seed: int, exclusive: bool) -> N
         gone |= {b.model for b in blocks(old)} - {b.model for b in there}
     assert there == Counter(blocks(new))
     kept_models = {b.model for b in blocks(new)}
-    assert gone & kept_models <= set(found.interrupted)
+    assert gone & kept_models == set(found.interrupted)
     assert found.loaded_gb == pytest.approx(sum(memory_gb(new, b) for b in found.loaded))
 
 

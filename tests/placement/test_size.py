@@ -109,9 +109,15 @@ def test_a_tail_that_is_too_long_is_missed_and_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"load": 0.0}, {"load": 1.5}, {"server_efficiency": 60.0}, {"p99_s": -1.0}]
+    "wrong",
+    [
+        *({"load": x} for x in (0.0, 1.0 + 1e-9)),
+        *({"server_efficiency": x} for x in (0.0, 1.0 + 1e-9, 60.0)),
+        *({"p99_s": x} for x in (-1.0, 0.0, float("inf"), float("nan"))),
+    ],
 )
 def test_goals_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    """In a sentence that gives the range."""
+    """In a sentence that gives the range; what is at its edge is not."""
+    assert Goal(load=1.0, server_efficiency=1.0, p99_s=1e-9).text.count("100.0%") == 2
     with pytest.raises(ValueError, match="give a"):
         Goal(**wrong)

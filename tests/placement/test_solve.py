@@ -15,13 +15,14 @@ from placement.heuristics import HEURISTICS
 from placement.problem.cluster import Cluster
 from placement.problem.instance import build_instance
 from placement.problem.names import METHODS, SCORED, Method
-from placement.problem.outcome import SolveOptions
+from placement.problem.outcome import Progress, SolveOptions
 from placement.problem.plan import build_plan
 from placement.problem.rules import Rules
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.solve import solve, solve_instance
 from placement.solver.budget import Budget
+from placement.solver.milp import SolverUnavailable
 from tests.placement.heuristics.cases import random_instance
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -63,6 +64,18 @@ def test_every_method_that_is_listed_is_there(small: tuple[Workload, Trace]) -> 
         assert plan.certificate.method == method
 
 
+@pytest.mark.parametrize("method", ["greedy", "ilp"])
+def test_a_solver_that_is_not_there_is_named_before_anything_is_done(
+    method: Method, small: tuple[Workload, Trace]
+) -> None:
+    """Else a heuristic would search for minutes before its first program."""
+    told: list[Progress] = []
+    instance = build_instance(small[0], measure_demand(*small), CLUSTER)
+    with pytest.raises(SolverUnavailable, match="NOBODY"):
+        solve_instance(instance, SolveOptions(method=method, solver="NOBODY"), progress=told.append)
+    assert told == []
+
+
 def test_a_target_that_no_gpu_can_have_is_refused(small: tuple[Workload, Trace]) -> None:
     """Eighty is no percentage here."""
     with pytest.raises(ValueError, match=r"max_utilization is 80, .* above 0 and at most 1"):
@@ -84,6 +97,15 @@ def test_a_solve_says_why_it_ended() -> None:
     wide = solve_instance(instance, SolveOptions(gap=0.9, time_limit_s=None))
     assert wide.certificate.status == "gap"
     assert wide.certificate.deterministic
-    whole = solve_instance(instance, SolveOptions(gap=0.0, form="compact"))
+    told: list[Progress] = []
+    whole = solve_instance(instance, SolveOptions(gap=0.0, form="compact"), progress=told.append)
+    # What is told on the way: a time that passes, plans that get better, bounds that all hold.
+    assert tuple(told) == whole.history
+    assert [e.seconds for e in told] == sorted(e.seconds for e in told)
+    assert {"start", "balance", "done"} <= {e.phase for e in told}
+    for event in told:
+        worth = event.incumbent or 0.0
+        assert worth <= whole.certificate.objective + 1e-9
+        assert whole.certificate.objective <= (event.best_bound or 1.0) + 1e-9 <= 1.0 + 2e-9
     assert whole.certificate.status == "optimal"
     assert whole.certificate.best_bound <= early.certificate.best_bound + 1e-9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,11 +18,12 @@ from placement.whatif import AsItRuns, Change, as_it_runs, changed_instance, sur
 
 
 @cache
-def plan(*, mixed: bool = False) -> Plan:
+def plan(*, mixed: bool = False, target: float = 0.8) -> Plan:
     """A greedy plan at half load."""
     cluster = mixed_cluster(6) if mixed else cluster_of(4)
     instance, workload = problem(6, 4, cluster, seed=1, load=0.5)
-    return build_plan(solve_instance(instance, SolveOptions(method="greedy")), workload)
+    options = SolveOptions(method="greedy", max_utilization=target)
+    return build_plan(solve_instance(instance, options), workload)
 
 
 def gpus_of(plan: Plan, r: int) -> set[int]:
@@ -77,6 +79,21 @@ def test_more_traffic_is_more_load() -> None:
     assert changed_instance(p, Change(3.0)).total_rate == pytest.approx(3 * p.instance.total_rate)
 
 
+def test_the_cap_is_the_target_of_the_plan_where_it_can_be_kept() -> None:
+    """Of a plan in overload too; offline, and where no target is stated, by what is known."""
+    p = plan(target=0.2)
+    assert p.certificate.load_cap > 0.3
+    slack = 1 + p.certificate.headroom_slack
+
+    def cap(p: Plan, traffic: float) -> float:
+        return as_it_runs(p, Change(traffic)).instance.load_cap
+
+    least = cap(p, 1.0001) / slack
+    assert cap(p, 0.1) == 0.2
+    assert cap(replace(p, max_utilization=None), 0.1) == p.certificate.load_cap
+    assert cap(replace(p, mode="offline"), 0.1) == pytest.approx(0.1 * slack * least, rel=1e-3)
+
+
 def test_servers_that_come_are_whole_and_last() -> None:
     """Numbers of servers and GPUs stay; what is lost on the last one is not lost on the new."""
     p = plan()
@@ -96,6 +113,7 @@ def test_servers_that_come_are_whole_and_last() -> None:
         ({}, "nothing is changed"),
         ({"traffic": 0.0}, "above 0"),
         ({"traffic": float("nan")}, "above 0"),
+        ({"traffic": float("inf")}, "above 0"),
         ({"added": -1}, "0 or more"),
     ],
 )
