@@ -153,7 +153,7 @@ def ask_before_replacing(output: str, inputs: Mapping[str, str | None], *, quiet
     if sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm(f"{text}; replace it?", abort=True, err=True)
     elif not quiet:
-        click.echo(f"{text}; it is replaced", err=True)
+        click.echo(f"{text}; it will be replaced", err=True)
 
 
 def _identity(path: str) -> object:

@@ -136,7 +136,8 @@ class SolveProgress(Waiting):
             return " ".join([*parts, event.detail]).rstrip()
         found = f"{event.incumbent:.4f}"
         if event.best_bound is not None:
-            gap = percent(relative_gap(event.incumbent, event.best_bound), 2)
+            left = relative_gap(event.incumbent, event.best_bound)
+            gap = percent(left, 2 if left < 1 else 0)  # with decimals, 60 columns are too few
             # Which of several solves this is takes the place of the bound, which the gap says too.
             found += f", gap {gap}" if self._what else f" of {event.best_bound:.4f}, gap {gap}"
         return " ".join([*parts, found, event.detail]).rstrip()

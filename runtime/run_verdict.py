@@ -38,7 +38,7 @@ def run_verdict(run: RunResult, metrics: Metrics, known: Known = "simulated") ->
     waiting = metrics.node_waiting.mean
     service = metrics.node_response.mean - waiting
     if online and outlasts(run):
-        poor.append("queues grow: work outlasts the last arrival by more than a stable system's")
+        poor.append("queues grow: after the last arrival more work is left than keeping up leaves")
     elif online and waiting > service:
         fair.append(
             f"calls wait {waiting:,.1f} s in the mean, longer than they are served ({service:,.1f} "
