@@ -20,6 +20,7 @@ from placement.problem.outcome import (
 from placement.problem.plan import Plan, expected_metrics, placed_nodes
 from placement.problem.rules import Rules
 from placement.problem.solution import TOLERANCE, evaluate
+from placement.problem.spare_claims import spare_faults
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.variants import as_run
 from placement.problem.violations import violations
@@ -101,7 +102,8 @@ def _service_faults(plan: Plan) -> list[str]:
         for w, shares in zip(plan.instance.workflows, plan.routing, strict=True)
         if w.rate > 0 and shares is None
     ]
-    return unserved or violations(plan.instance, plan.solution())
+    broken = unserved or violations(plan.instance, plan.solution())
+    return broken or spare_faults(plan.instance, plan.solution(), plan.mode)
 
 
 def _figure_faults(plan: Plan) -> list[str]:

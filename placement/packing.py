@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
+import numpy as np
+
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.server_kinds import tell_apart
+from placement.problem.solution import Placement
+from placement.problem.spare_claims import empty_gpus
 from placement.solver.budget import Budget
 
 TRY_SHARE = 0.1
@@ -41,6 +45,19 @@ def first_gpus_only(instance: Instance, gpus: int) -> Instance:
             changed[s] = replace(kind, excluded_gpus=excluded)
         left -= len(usable)
     return replace(instance, cluster=tell_apart(cluster, changed))
+
+
+def without_empty_gpus(instance: Instance, placement: Placement) -> Instance | None:
+    """Exclude the GPUs that hold nothing, too; None where every one holds a replica."""
+    cluster = instance.cluster
+    empty = empty_gpus(instance, placement)
+    changed: dict[int, ServerType] = {}
+    for s in np.unique(cluster.gpu_server[empty]).tolist():
+        kind = cluster.server_types[cluster.server_type[s]]
+        here = empty[cluster.gpu_server[empty] == s] - cluster.first_gpu[s]
+        excluded = tuple(sorted({*kind.excluded_gpus, *here.tolist()}))
+        changed[s] = replace(kind, excluded_gpus=excluded)
+    return replace(instance, cluster=tell_apart(cluster, changed)) if changed else None
 
 
 def packed(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from placement.heuristics.selective_replication import Score
-from placement.packing import packed
+from placement.packing import packed, without_empty_gpus
 from placement.patterns import solve_patterns
 from placement.portfolio.preparation import Start, best_start
 from placement.portfolio.starts import (
@@ -169,7 +169,8 @@ def solve_instance(
         if progress is not None:
             progress(event)
 
-    if instance.placement_rules.pack and options.mode == "online":
+    packs = instance.placement_rules.pack and options.mode == "online"
+    if packs:
         instance = packed(instance, options, budget, lambda i, o, b: solve_instance(i, o, budget=b))
     coverage = ensure_coverage(instance, settings, budget, allow_partial=options.allow_partial)
     if not coverage.instance.active_workflows:
@@ -184,7 +185,11 @@ def solve_instance(
         result = _solve_ilp(coverage, scaled, settings, budget, note, history)
     else:
         result = _solve_heuristic(coverage, scaled, settings, budget, note, history, score)
-    return _restored(given, used, options, result)
+    result = _restored(given, used, options, result)
+    if packs and (fewer := without_empty_gpus(given, result.solution.placement)) is not None:
+        # The plan does with fewer GPUs than local search did.
+        return solve_instance(fewer, options, progress=progress, budget=budget, score=score)
+    return result
 
 
 def _restored(

@@ -232,9 +232,12 @@ def _server_type(kind: ServerType) -> dict[str, Any]:
 
 
 def _model_rules(rules: PlacementRules) -> dict[str, Any]:
-    """Rules on models as a file of rules states them; nothing where there is none."""
+    """Rules on models and spares as a file of rules states them; nothing where there is none."""
     models = {name: stated(model) for name, model in rules.models.items()}
-    return {"models": models} if models else {}
+    said: dict[str, Any] = {"models": models} if models else {}
+    if rules.spares != PlacementRules.spares:
+        said["spares"] = rules.spares
+    return said | ({"pack": True} if rules.pack else {})
 
 
 def _model(instance: Instance, m: int) -> dict[str, Any]:

@@ -148,7 +148,8 @@ class PlanReader:
         for name, entry in self.entry.rules.models.items():
             self._model(("rules", "models", name), name)
             stated[name] = model_rules(entry)
-        return PlacementRules(models=stated)
+        rules = self.entry.rules
+        return PlacementRules(models=stated, spares=rules.spares, pack=rules.pack)
 
     def _server_type(self, i: int, entry: PlanServerType) -> ServerType:
         place = ("cluster", "server_types", i)

@@ -18,7 +18,7 @@ from placement.files.input_schema import (
     DEFAULT_EFFICIENCY,
     SharingEfficiency,
 )
-from placement.problem.names import Mode, Objective, SharingMode
+from placement.problem.names import Mode, Objective, SharingMode, Spares
 
 Bandwidth = Annotated[float, Field(gt=0)]
 Pairs = list[Any]
@@ -103,6 +103,10 @@ class PlanRules(Entry):
     models: dict[str, ModelRulesEntry] = Field(
         default={}, description="rules on models, as a file of rules states them"
     )
+    spares: Spares = Field(
+        default="few", description="replicas beyond those that cap and locality need"
+    )
+    pack: bool = Field(default=False, description="whether the fewest GPUs were asked for")
 
 
 class PlanModel(Entry):

@@ -7,10 +7,11 @@ import numpy as np
 from placement.heuristics.mending import mend
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.spare_claims import fitting, unneeded, without
 from placement.problem.violations import placement_violations
 from placement.programs.routing import balance_routing, best_routing
 from placement.programs.spares import fill
-from placement.solver.budget import Budget
+from placement.solver.budget import Budget, tick
 from placement.solver.milp import SolverSettings
 
 MOST_TRIED = 400
@@ -29,7 +30,8 @@ def with_spares(
 
     ``fill``: replicas are added until memory or a rule ends it, and the loads evened over them.
     ``none``: each replica in turn, the least loaded first, goes where the others keep cap and
-    locality without it; no single one can then be left out. ``few`` leaves it as it is.
+    locality without it; no single one can then be left out. ``few`` leaves it as it is. Whatever
+    the time, `spare_claims.spare_faults` finds nothing in what is given.
 
     Parameters
     ----------
@@ -44,14 +46,15 @@ def with_spares(
     wanted = instance.placement_rules.spares
     floor = evaluate(instance, solution).objective * (1 - tolerance)
     if wanted == "fill":
-        placement = mend(instance, fill(instance, solution))
-        if placement is None:
-            return solution
+        mended = mend(instance, fill(instance, solution))
+        placement = _filled_up(instance, solution.placement if mended is None else mended)
         with budget.bounded():
             found = balance_routing(
                 instance, placement, settings, least_locality=floor, budget=budget
             )
-            return found or solution
+            if found is not None:
+                return found
+        return _idle_beside(instance, solution)
     if wanted == "none":
         return _without_spares(instance, solution, settings, budget, floor)
     return solution
@@ -80,4 +83,25 @@ def _without_spares(
     even = balance_routing(
         instance, solution.placement, settings, least_locality=floor, budget=budget
     )
-    return even or solution
+    solution = even or solution
+    while (idle := unneeded(instance, solution)) is not None:
+        solution = without(solution, idle)
+    return solution
+
+
+def _filled_up(instance: Instance, placement: Placement) -> Placement:
+    """Add what still fits: rules may have taken off what was to fill the room."""
+    server = 0
+    while more := fitting(instance, placement, server):
+        tick()
+        server = more[-1][1]
+        placement = Placement.of([*placement.replicas(), *more])
+    return placement
+
+
+def _idle_beside(instance: Instance, solution: Solution) -> Solution:
+    """The solution as it is, and beside it spare replicas that carry nothing."""
+    placement = _filled_up(instance, solution.placement)
+    load_at = dict(zip(solution.placement.replicas(), solution.load.tolist(), strict=True))
+    load = np.array([load_at.get(row, 0.0) for row in placement.replicas()])
+    return Solution(placement, solution.flows, load)

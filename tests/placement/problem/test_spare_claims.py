@@ -1,0 +1,119 @@
+"""What plans say of spare replicas and GPUs: kept by what solves, refuted where it is not so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from placement.check import check_plan
+from placement.files.plan_file import read_plan, write_plan
+from placement.problem.cluster import Cluster
+from placement.problem.model_rules import ModelRules
+from placement.problem.names import Spares
+from placement.problem.outcome import SolveOptions
+from placement.problem.placement_rules import PlacementRules
+from placement.problem.plan import Plan
+from placement.problem.rules import Rules
+from placement.problem.solution import Placement
+from placement.problem.spare_claims import fitting
+from placement.problem.trace import Demand
+from placement.problem.violations import placement_violations
+from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from placement.solve import solve
+
+MODELS = tuple(Model(name, name, 30.0, 1, 1.0) for name in "ab")
+WORKLOAD = Workload(MODELS, (Workflow("w", "w", (Node("n", 0), Node("o", 1)), (Edge(0, 1),)),))
+DEMAND = Demand(np.ones(1), np.full(1, 0.2), (np.full(2, 1.0),), 10.0)
+
+
+def planned(rules: PlacementRules, gpus: int = 4, **options: object) -> Plan:
+    """Two models of 30 GB on servers of two GPUs of 80 GB: two fit on a GPU."""
+    return solve(
+        WORKLOAD,
+        DEMAND,
+        Cluster.homogeneous(gpus, 2),
+        SolveOptions(**options),  # type: ignore[arg-type]
+        rules=Rules(placement=rules),
+    )
+
+
+def claiming(plan: Plan, rules: PlacementRules) -> list[str]:
+    """What is wrong with a plan that says it was made under other rules on spares."""
+    mine = replace(plan.instance.placement_rules, spares=rules.spares, pack=rules.pack)
+    instance = replace(plan.instance, placement_rules=mine)
+    return check_plan(replace(plan, instance=instance))
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+@pytest.mark.parametrize("rules", [PlacementRules(spares="none"), PlacementRules(pack=True)])
+def test_the_file_keeps_what_was_asked_for(
+    rules: PlacementRules, suffix: str, tmp_path: Path
+) -> None:
+    """A plan that is read says what it was made under."""
+    path = tmp_path / f"plan{suffix}"
+    write_plan(path, planned(rules))
+    found = read_plan(path).instance.placement_rules
+    assert (found.spares, found.pack) == (rules.spares, rules.pack)
+
+
+def test_claims_that_do_not_hold_are_refuted() -> None:
+    """A full plan has spares, one without any has room, and one over all GPUs is not packed."""
+    full = planned(PlacementRules(spares="fill"))
+    assert full.placement.n_replicas == 8
+    none = planned(PlacementRules(spares="none"))
+    assert none.placement.n_replicas == 2
+    for plan, rules, words in (
+        (none, PlacementRules(spares="fill"), "one more replica fits"),
+        (none, PlacementRules(pack=True), "holds nothing"),
+        (full, PlacementRules(spares="fill"), None),
+        (none, PlacementRules(spares="none"), None),
+    ):
+        faults = claiming(plan, rules)
+        assert [words in f for f in faults] == ([True] if words else [])
+    # Idle ones beside those of the plan: each could be left out.
+    busy = dict(zip(none.placement.replicas(), none.load.tolist(), strict=True))
+    load = np.array([busy.get(row, 0.0) for row in full.placement.replicas()])
+    idle = replace(none, placement=full.placement, load=load)
+    assert any("can be left out" in f for f in claiming(idle, PlacementRules(spares="none")))
+
+
+@pytest.mark.parametrize("spares", ["none", "fill"])
+@pytest.mark.parametrize("limit_s", [0.0, None])
+@pytest.mark.parametrize(
+    "models",
+    [
+        {},
+        {"a": ModelRules(max_replicas=2)},
+        {"a": ModelRules(min_replicas=3), "b": ModelRules(spread=2)},
+        {"a": ModelRules(apart_from=("b",))},
+        {"a": ModelRules(together_with=("b",))},
+    ],
+)
+def test_what_is_solved_keeps_the_claim_in_any_time(
+    spares: Spares, limit_s: float | None, models: dict[str, ModelRules]
+) -> None:
+    """Under rules on numbers and company, with no time at all too; found by no solver."""
+    plan = planned(PlacementRules(models=models, spares=spares), time_limit_s=limit_s)
+    assert check_plan(plan) == []
+
+
+def test_what_fits_is_found_as_by_trying_every_block() -> None:
+    """On random placements: something is added where, and only where, some block is free."""
+    instance = planned(PlacementRules()).instance
+    rng = np.random.default_rng(0)
+    every = [(m, s, i) for m in range(2) for s in range(2) for i in range(2)]
+    seen = set()
+    for _ in range(60):
+        least = [(0, int(rng.integers(2)), int(rng.integers(2))), (1, 0, 0)]
+        held = [row for row in every if rng.random() < 0.8]
+        placement = Placement.of([*least, *held])
+        more = fitting(instance, placement)
+        free = set(every) - set(placement.replicas())
+        assert bool(more) == bool(free)
+        assert set(more) <= free
+        assert placement_violations(instance, Placement.of([*placement.replicas(), *more])) == []
+        seen.add(bool(free))
+    assert seen == {True, False}
