@@ -204,7 +204,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     from placement.files.params_file import read_params
     from placement.files.rules_file import check_config_rules
     from placement.params.search_params import DEFAULTS
-    from placement.problem.degrees import choices, solve_choices
+    from placement.problem.degrees import choices, of_plan, solve_choices
     from placement.problem.instance import build_instance
     from placement.problem.outcome import SolveOptions
     from placement.problem.plan import build_plan
@@ -275,6 +275,19 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     end.stops(budget)
     free = budget if asked.max_moves is None else budget.part(FREE)
     extra: dict[str, Any] = {}
+    first = several or asked.survive is not None  # of degrees, the first is taken there
+    each = [workload] if first else choices(workload, instance.used_models)
+
+    def best_choice(options: SolveOptions, progress: SolveProgress, limit: Budget) -> SolveResult:
+        """Solve for each choice of degrees; the workload becomes that of the best."""
+        nonlocal workload
+        chosen, found = solve_choices(
+            [build_instance(w, demand, cluster, rules) for w in each],
+            lambda i: solve_instance(i, options, progress=progress, budget=limit),
+        )
+        workload = each[chosen]
+        return found
+
     with SolveProgress(quiet=asked.silent, limit_s=asked.time_limit) as progress:
         if several:
             outcome = solve_scenarios(
@@ -290,12 +303,7 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
         elif asked.survive is not None:
             result, extra["survive"] = solve_for_losses(instance, solve_options, progress, budget)
         else:
-            each = choices(workload, instance.used_models)
-            chosen, result = solve_choices(
-                [build_instance(w, demand, cluster, rules) for w in each],
-                lambda i: solve_instance(i, solve_options, progress=progress, budget=free),
-            )
-            workload = each[chosen]
+            result = best_choice(solve_options, progress, free)
     # What comes of the limit is for the headroom: refining has a limit of its own.
     rest = budget.limit_s
     if asked.refine is not None and not end.asked:
@@ -349,11 +357,12 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
             end.stops(limit)
             lower = replace(solve_options, max_utilization=target)
             with SolveProgress(quiet=asked.silent, limit_s=limit.limit_s) as progress:
-                found = solve_instance(instance, lower, progress=progress, budget=limit)
+                found = best_choice(lower, progress, limit)
             found, plan, left = planned(found, limit.limit_s)
             return found, plan
 
         result, plan = until_borne((result, plan), solved_under)
+        workload = of_plan(workload, plan)
     if earlier is not None:
         extra["migration"] = moved(earlier, plan)
     if SIMULATED_HEADROOM in plan.expected:

@@ -134,3 +134,27 @@ def test_what_it_does_not_go_with_is_said(more: list[str], tmp_path: Path) -> No
     assert done.exit_code == 2
     assert "--until-borne does not go with" in done.stderr
     assert more[0] in done.stderr
+
+
+def test_degrees_are_chosen_anew_under_each_target(tmp_path: Path) -> None:
+    """The plan is of the degrees that it names, whichever the last solve took."""
+    model = {"name": "m", "load_time_seconds": 1}
+    degrees = [{"gpus": 1, "seconds": 4.0}, {"gpus": 2, "seconds": 1.8}]
+    models = {
+        "big": {**model, "memory_gb": 60, "gpus_required": degrees},
+        "small": {**model, "memory_gb": 20, "gpus_required": 1, "inference_time_mean": 1.0},
+    }
+    nodes = [{"id": "x", "model": "big"}, {"id": "y", "model": "small"}]
+    flows = {"w": {"nodes": nodes, "edges": [{"from": "x", "to": "y"}]}}
+    config, requests = tmp_path / "c.json", tmp_path / "r.yaml"
+    config.write_text(json.dumps({"models": models, "workflows": flows}))
+    requests.write_text("rates: {w: 0.8}\nseconds: 2000\n")
+    files = ["--config", str(config), "--requests", str(requests)]
+    output = str(tmp_path / "p.json")
+    cluster = ["--gpus", "4", "--gpus-per-server", "2", "--gpu-sharing", "serial"]
+    options = ["--max-utilization", "0.99", "--until-borne", "-o", output, "--json"]
+    done = CliRunner().invoke(main, ["solve", *files, *cluster, *options])
+    assert done.exit_code == 0, done.output
+    assert json.loads(Path(output).read_text())["certificate"]["load_cap"] < 0.99
+    checked = CliRunner().invoke(main, ["check", output, *files])
+    assert checked.exit_code == 0, checked.output
