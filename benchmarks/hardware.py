@@ -107,6 +107,7 @@ def _measured(data: dict[str, Any], run: dict[str, Any]) -> Measured:
             end_s=np.array([r["real"][n.id][1] - begin for r, n in nodes]),
             alone_s=alone,
             prefill_s=prefill[models],
+            prefill_part=np.ones(len(nodes)),
             model=np.arange(len(workload.models)),
             first_gpu=zero,
             gpus=zero + 1,

@@ -71,6 +71,7 @@ def compare(observed: Observed, trace: Trace, run: RunResult) -> Comparison:
     """
     real_end = np.full(trace.n_executions, np.nan)
     real_end[observed.execution] = observed.end_s
+    real_end[observed.step] = observed.step_end_s
     last = _last(real_end, trace)
     arrival = np.zeros(trace.n_requests) if run.problem.mode == "offline" else trace.arrival_s
     real = last - arrival

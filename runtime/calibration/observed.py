@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ import orjson
 import polars as pl
 
 from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.space import BoolArray
 from placement.problem.trace import Trace, prefill_times
+from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.support.equality import ByContent
 from placement.support.faults import input_error
@@ -49,8 +51,14 @@ class Observed(ByContent):
     alone_s, prefill_s : float64, shape (E,)
         Service time that the trace expects on an idle replica there, and the part of it that is
         prefill.
+    prefill_part : float64, shape (E,)
+        Part of the prefill that was not saved by a shared prefix.
     model, first_gpu, gpus : int64, shape (P,)
         Of each replica: its model, and the block of GPUs that it holds.
+    step : int64, shape (N,)
+        Positions of steps that needed no GPU, of which nothing is fitted.
+    step_end_s : float64, shape (N,)
+        When each ended.
     """
 
     execution: IntArray
@@ -59,9 +67,12 @@ class Observed(ByContent):
     end_s: FloatArray
     alone_s: FloatArray
     prefill_s: FloatArray
+    prefill_part: FloatArray
     model: IntArray
     first_gpu: IntArray
     gpus: IntArray
+    step: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    step_end_s: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 def read_log(path: str | os.PathLike[str]) -> pl.DataFrame:
@@ -96,17 +107,26 @@ def read_log(path: str | os.PathLike[str]) -> pl.DataFrame:
         if not right or frame[column].null_count():
             raise input_error(path, "executions", f"have a {column} that is none", REMEDY)
     _check_values(path, frame)
+    if _are_steps(frame).all():
+        raise input_error(path, "executions", "hold no call on a GPU", REMEDY)
     return frame
+
+
+def _are_steps(frame: pl.DataFrame) -> BoolArray:
+    """Which rows are steps without a GPU: they are at no server."""
+    gpus, server = frame["gpu_ids"].list.len().to_numpy(), frame["server_id"].to_numpy()
+    return np.asarray((gpus == 0) & (server == -1))
 
 
 def _check_values(path: str | os.PathLike[str], frame: pl.DataFrame) -> None:
     """Refuse times that run backwards and blocks without GPUs, with the row."""
     begin, end = frame["start_time"].to_numpy(), frame["end_time"].to_numpy()
+    served = ~_are_steps(frame)
     for wrong, said in (
         (~np.isfinite(begin) | ~np.isfinite(end), "has a time that is no number"),
         (end < begin, "ends before it starts"),
-        (frame["gpu_ids"].list.len().to_numpy() == 0, "has no gpu_ids"),
-        (frame["server_id"].to_numpy() < 0, "names a server below 0"),
+        (served & (frame["gpu_ids"].list.len().to_numpy() == 0), "has no gpu_ids"),
+        (served & (frame["server_id"].to_numpy() < 0), "names a server below 0"),
     ):
         if wrong.any():
             raise input_error(path, f"executions[{int(wrong.argmax())}]", said, REMEDY)
@@ -136,12 +156,13 @@ def observe(
     InputError
         A request, node or model is not that of the trace and the config.
     """
+    workload = as_run(workload, trace)
+    end_s = frame["end_time"].to_numpy().astype(np.float64)
     position = {id_: r for r, id_ in enumerate(trace.request_ids)}
     nodes = [{n.id: v for v, n in enumerate(w.nodes)} for w in workload.workflows]
     models = {m.id: i for i, m in enumerate(workload.models)}
     prefill = prefill_times(workload, trace)
     execution = np.empty(len(frame), dtype=np.int64)
-    model_of = np.empty(len(frame), dtype=np.int64)
     blocks: dict[tuple[int, int, int], int] = {}
     replica = np.empty(len(frame), dtype=np.int64)
     for i, row in enumerate(frame.select("request_id", "node_id", "model_name", "gpu_ids").rows()):
@@ -161,23 +182,50 @@ def observe(
                 "give those that the log was made with",
             )
         execution[i] = trace.offset[r] + v
-        model_of[i] = models[model]
-        block = models[model], int(gpus[0]), len(gpus)
-        replica[i] = blocks.setdefault(block, len(blocks))
+        if gpus:
+            block = models[model], int(gpus[0]), len(gpus)
+            replica[i] = blocks.setdefault(block, len(blocks))
+    steps = _are_steps(frame)
+    step, step_end_s = execution[steps], end_s[steps]
+    frame, execution, replica = frame.filter(~steps), execution[~steps], replica[~steps]
     servers = frame["server_id"].to_numpy().astype(np.int64)
     if servers.max() >= cluster.n_servers:
         wrong = f"name server {int(servers.max())}, and the plan has {cluster.n_servers}"
         raise input_error(where, "executions", wrong, "give the plan that the log was made with")
     there = cluster.server_speed[servers]
+    part = _part_left(workload, trace, execution, replica)
+    saved = (1.0 - part) * prefill_times(workload, trace, chunked=True)
     block_of = np.array(list(blocks), dtype=np.int64).reshape(-1, 3)
     return Observed(
         execution=execution,
         replica=replica,
         start_s=frame["start_time"].to_numpy().astype(np.float64),
-        end_s=frame["end_time"].to_numpy().astype(np.float64),
-        alone_s=trace.service_s[execution] / there,
-        prefill_s=prefill[execution] / there,
+        end_s=end_s[~steps],
+        alone_s=(trace.service_s - saved)[execution] / there,
+        prefill_s=(prefill * part)[execution] / there,
+        prefill_part=part[execution],
         model=block_of[:, 0],
         first_gpu=block_of[:, 1],
         gpus=block_of[:, 2],
+        step=step,
+        step_end_s=step_end_s,
     )
+
+
+def _part_left(
+    workload: Workload, trace: Trace, execution: IntArray, replica: IntArray
+) -> FloatArray:
+    """Part of its prefill that each execution of a trace had to do where it ran.
+
+    The rest was saved, for its replica had read that context before.
+    """
+    left = np.ones(trace.n_executions)
+    ran_on = np.full(trace.n_executions, -1, dtype=np.int64)
+    ran_on[execution] = replica
+    for w in range(len(workload.workflows)):
+        first = trace.offset[:-1][trace.workflow == w]
+        for edge in workload.crossing_edges(w):
+            u, v = first + edge.source, first + edge.target
+            again = v[(ran_on[u] == ran_on[v]) & (ran_on[v] >= 0)]
+            left[again] = np.minimum(left[again], 1.0 - edge.shared_prefix)
+    return left

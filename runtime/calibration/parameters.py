@@ -77,11 +77,13 @@ def seen_parameters(
     """
     n_models = len(workload.models)
     enough, seen = params.least_calls, params.seen
-    shared = _calls(observed, layout, lambda c: _crowd(c)[c.company] > 1, seen)
-    alone = _calls(
-        observed, layout, lambda c: (_crowd(c)[c.company] == 1) & (c.in_service == 1), params.alone
-    )
-    batched = _calls(observed, layout, lambda c: c.in_service > 1, seen)
+
+    def calls(held: Callable[[Course], BoolArray], least: float) -> IntArray:
+        return _calls(observed, layout, held, least, n_models)
+
+    shared = calls(lambda c: _crowd(c)[c.company] > 1, seen)
+    alone = calls(lambda c: (_crowd(c)[c.company] == 1) & (c.in_service == 1), params.alone)
+    batched = calls(lambda c: c.in_service > 1, seen)
     found = []
     if shared.sum() >= enough:
         if not gpu_fraction:
@@ -179,9 +181,10 @@ def _calls(
     layout: Sequence[Course],
     held: Callable[[Course], BoolArray],
     least: float,
+    n_models: int,
 ) -> IntArray:
     """Calls of each model for which something held during a part of their time."""
-    count = np.zeros(int(observed.model.max()) + 1, dtype=np.int64)
+    count = np.zeros(n_models, dtype=np.int64)
     for p, course in enumerate(layout):
         part = np.where(held(course), course.length_s, 0.0)
         clock = np.concatenate(([0.0], np.cumsum(part)))

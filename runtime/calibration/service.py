@@ -140,9 +140,10 @@ def work_done(observed: Observed, layout: Sequence[Course], laws: Laws) -> Float
     for p, course in enumerate(layout):
         model = int(observed.model[p])
         own = laws.prefill_s[model]
-        prefill = observed.prefill_s[course.calls] if own is None else np.full(
-            len(course.calls), own
-        )  # fmt: skip
+        if own is None:
+            prefill = observed.prefill_s[course.calls]
+        else:
+            prefill = own * observed.prefill_part[course.calls]
         share = np.array([
             min(paces([laws.fraction[m] for m in gpu], kept)[0] for gpu in company)
             for company in course.companies

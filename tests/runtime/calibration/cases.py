@@ -71,6 +71,7 @@ def as_log(run: RunResult, expected: Trace, of: Workload) -> Observed:
         end_s=run.end_s[execution],
         alone_s=expected.service_s[execution],
         prefill_s=prefill_times(of, expected)[execution],
+        prefill_part=np.ones(len(execution)),
         model=problem.placement.model,
         first_gpu=problem.replica_first_gpu.astype(np.int64),
         gpus=problem.replica_gpus.astype(np.int64),

@@ -12,12 +12,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from placement.problem.cluster import GpuSharing
+from placement.problem.cluster import Cluster, GpuSharing
+from placement.problem.solution import Placement
+from placement.problem.variants import as_run, variant
+from placement.problem.workload import Edge, Node, Workflow, Workload
 from placement.support.faults import InputError
+from runtime.calibration.errors import compare
+from runtime.calibration.fit import calibrate
 from runtime.calibration.observed import observe, read_log
 from runtime.log import write_log
 from runtime.simulate import simulate_placement
 from tests.runtime.calibration.cases import as_log, trace, two_gpus, workload
+from tests.runtime.cases import model, trace_of
 
 Rows = list[dict[str, Any]]
 
@@ -119,3 +125,46 @@ def test_a_log_of_another_trace_is_told_apart(
     frame = read_log(tmp_path / "log.json").with_columns(pl.lit(value).alias(column))
     with pytest.raises(InputError, match=said):
         observe(frame, of, asked, cluster)
+
+
+def test_steps_repeats_and_shared_prefixes_are_what_they_were(tmp_path: Path) -> None:
+    """The log of a run whose laws are those stated is explained by them, whatever its calls were.
+
+    A search needs no GPU, a draft was made up to three times, an answer saves part of the prefill
+    of what its replica read before, and nobody calls the last model.
+    """
+    talk = replace(model("talk", prefill_time_s=0.4), max_concurrency=2, slowdown=(1.0, 1.3))
+    models = (talk, replace(model("search"), gpus_required=0), model("idle"))
+    nodes = (Node("draft", 0), Node("search", 1), Node("answer", 0))
+    edges = (Edge(0, 1), Edge(1, 2), Edge(0, 2, shared_prefix=0.75))
+    flow = Workflow("w", "w", nodes, edges)
+    of = Workload(models, (flow,))
+    rng = np.random.default_rng(0)
+    times = rng.integers(1, 4, 60)
+    variants = tuple(variant(flow, (n, 1, 1)) for n in (2, 3))
+    asked = replace(
+        trace_of(
+            Workload(models, (flow, *variants)),
+            np.cumsum(rng.exponential(1.5, 60)),
+            times - 1,
+            rng.uniform(0.5, 1.5, int((times + 2).sum())),
+        ),
+        variants=variants,
+    )
+    cluster = Cluster.homogeneous(2, 2)
+    placement = Placement.of([(0, 0, 0), (0, 0, 1)])
+    run = simulate_placement(as_run(of, asked), asked, cluster, placement)
+    write_log(tmp_path / "log.json", run)
+    found = observe(read_log(tmp_path / "log.json"), of, asked, cluster)
+    assert len(found.execution) + len(found.step) == asked.n_executions
+    alone = found.end_s - found.start_s
+    assert (alone > found.alone_s - 1e-9).all()
+    # Part of the time nobody else is there: then a call takes just what it is expected to.
+    assert (alone < found.alone_s + 1e-9).sum() > 20
+    fitted = calibrate(found, as_run(of, asked), cluster)
+    assert {e.name: e.after[0] for e in fitted.estimates if e.model == "talk"} == {
+        "service_time": pytest.approx(1.0, abs=1e-6),
+        "slowdown": pytest.approx(1.3, abs=1e-6),
+        "prefill_time_seconds": pytest.approx(0.4, abs=1e-6),
+    }
+    assert compare(found, asked, run).per_request == pytest.approx(0.0, abs=1e-9)
