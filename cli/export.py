@@ -104,8 +104,8 @@ class Asked(Shown):
     "template",
     metavar="TEXT",
     help="What starts a replica in place of the engine, with the gaps {model} {id} {gpus} {port} "
-    "{listen} {memory} {static_memory} {sequences} {server} {replica}; memory is a fraction of a "
-    "GPU's.",
+    "{listen} {memory} {static_memory} {sequences} {server} {replica} {adapters}; memory is a "
+    "fraction of a GPU's.",
 )
 @click.option(
     "--first-port",

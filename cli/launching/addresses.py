@@ -94,7 +94,8 @@ def endpoints_file(
     """
     models: dict[str, Any] = {}
     for s in served:
-        models.setdefault(s.slot.model, {"kind": s.kind})
+        named = {} if s.called == s.slot.model else {"name": s.called}
+        models.setdefault(s.slot.model, {"kind": s.kind, **named})
     if workload is not None:
         _warn_of_guesses([m.type for m in workload.models if m.id in models])
     replicas = [

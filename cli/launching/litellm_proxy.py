@@ -49,7 +49,7 @@ def _deployment(s: ServedReplica, host: str, most: float) -> dict[str, Any]:
     return {
         "model_name": s.slot.model,
         "litellm_params": {
-            "model": f"hosted_vllm/{s.slot.model}",
+            "model": f"hosted_vllm/{s.called}",
             "api_base": f"{address(host, s.port)}/v1",
             "weight": max(1, weight),
         },

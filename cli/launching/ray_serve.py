@@ -46,6 +46,13 @@ def ray_serve_config(served: Sequence[ServedReplica], listen: str, port: int) ->
     if with_words:
         text = f"serve.args of {', '.join(map(repr, with_words))}: add them to engine_kwargs"
         warnings.warn(InputWarning(text), stacklevel=1)
+    loading = [n for n in of_model if any(s.adapters for s in of_model[n])]
+    if loading:
+        text = (
+            f"adapters of {', '.join(map(repr, loading))} are left out: Ray Serve loads them from "
+            "a bucket, by lora_config"
+        )
+        warnings.warn(InputWarning(text), stacklevel=1)
     if own:
         text = f"left out, as Ray Serve runs vLLM alone: {', '.join(map(repr, own))}"
         warnings.warn(InputWarning(text), stacklevel=1)

@@ -6,12 +6,13 @@ import re
 import shlex
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cli.formats.slots import Slot, list_slots
 from cli.launching import EngineName
 from cli.launching.gpu_memory import TAKEN, MemoryPart, memory_parts
+from cli.launching.lora import Adapter, adapter_options, asked_name, lodgings, servers_of
 from placement.files.unread_fields import InputWarning
 from placement.problem.plan import Plan
 from placement.problem.workload import Model, Serving, Workload
@@ -25,7 +26,7 @@ IMAGES: dict[EngineName, str] = {
 
 FIELDS = (
     "model", "id", "gpus", "port", "listen", "memory", "static_memory", "sequences", "server",
-    "replica",
+    "replica", "adapters",
 )  # fmt: skip
 """Gaps of a command."""
 
@@ -102,6 +103,10 @@ class ServedReplica:
         0 where it waits for no other, else one more than the last that it waits for.
     sequences : int or None
         Calls that it serves at once, where it is known.
+    adapters : tuple of Adapter
+        What it loads beside its model.
+    asked_as : str
+        Name by which it is asked, where that is not the model's.
     """
 
     slot: Slot
@@ -117,6 +122,13 @@ class ServedReplica:
     wave: int
     sequences: int | None
     args: tuple[str, ...]
+    adapters: tuple[Adapter, ...] = ()
+    asked_as: str = ""
+
+    @property
+    def called(self) -> str:
+        """What its server calls the model."""
+        return self.asked_as or self.slot.model
 
     @property
     def name(self) -> str:
@@ -139,6 +151,9 @@ def serve_replicas(
 ) -> list[ServedReplica]:
     """Give the server of every replica, server by server.
 
+    An adapter is loaded by the server of its base on the same GPUs: it is none by itself, and is
+    listed where servers are only called.
+
     Parameters
     ----------
     workload : Workload or None
@@ -155,15 +170,24 @@ def serve_replicas(
         With all that stands in the way: models that nothing known serves, gaps that name nothing,
         names that no command line holds, ports beyond the last.
     """
-    slots = list_slots(plan)
+    every = list_slots(plan)
+    homes = lodgings(plan, every)
+    slots = servers_of(every, homes)
     parts = memory_parts(slots)
     models = _models(plan, workload)
-    commands = _commands(models, options) if started else dict.fromkeys(models, ())
+    bases = _bases(models, workload, {s.model for s in slots})
+    own = {name: bases.get(name, models[name]) for name in dict.fromkeys(s.model for s in slots)}
+    commands = _commands(own, options) if started else dict.fromkeys(own, ())
     waits = _waits(slots)
     served: list[ServedReplica] = []
     waves: dict[int, int] = {}
     for slot, part in zip(slots, parts, strict=True):
-        model, command = models[slot.model], commands[slot.model]
+        model, command = own[slot.model], commands[slot.model]
+        loaded = [s.model for s in every if homes.get(s.replica) == slot.replica]
+        if slot.model in bases:
+            loaded = [slot.model]
+        adapters = tuple(Adapter(name, _source(name, models[name])) for name in loaded)
+        called = slot.model if slot.model not in bases else bases[slot.model].id
         serving = Serving() if model is None else model.serving
         engine = None if serving.command or options.template is not None else options.engine
         after = waits[slot.replica]
@@ -171,11 +195,11 @@ def serve_replicas(
         port = options.first_port + slot.position
         if port > LAST_PORT:
             raise ValueError(f"--first-port: server {slot.server} runs out of ports; take a lower")
-        source = serving.hf_id or slot.model
+        source = _source(called, model)
         sequences = None if model is None else model.max_concurrency
         values = {
             "model": source,
-            "id": slot.model,
+            "id": called,
             "gpus": str(len(slot.gpus)),
             "port": str(port),
             "listen": options.listen,
@@ -184,11 +208,15 @@ def serve_replicas(
             "sequences": "1" if sequences is None else str(sequences),
             "server": str(slot.server),
             "replica": str(slot.replica),
+            "adapters": ",".join(a.assignment for a in adapters),
         }
+        words = _filled(command, values, slot.replica)
+        if started and engine is not None:
+            words += adapter_options(engine, adapters)
         served.append(
             ServedReplica(
                 slot=slot,
-                words=_filled(command, values, slot.replica),
+                words=words,
                 engine=engine,
                 source=source,
                 kind=KIND_OF_TYPE.get(_type(model), "chat"),
@@ -200,11 +228,56 @@ def serve_replicas(
                 wave=waves[slot.replica],
                 sequences=sequences,
                 args=serving.args,
+                adapters=adapters,
+                asked_as=asked_name(engine, called, slot.model) if slot.model in bases else "",
             )
         )
     if started:
         _warn_of_full_gpus(served, plan_file)
-    return served
+        _warn_of_adapters(served, commands)
+        return served
+    by_replica = {s.slot.replica: s for s in served}
+    return [by_replica.get(s.replica) or _lodger(s, by_replica[homes[s.replica]]) for s in every]
+
+
+def _lodger(slot: Slot, home: ServedReplica) -> ServedReplica:
+    """An adapter as who calls it sees it: at the address of its base."""
+    name = asked_name(home.engine, home.slot.model, slot.model)
+    return replace(home, slot=slot, adapters=(), asked_as=name)
+
+
+def _source(name: str, model: Model | None) -> str:
+    return (model and model.serving.hf_id) or name
+
+
+def _bases(
+    models: dict[str, Model | None], workload: Workload | None, servers: Collection[str]
+) -> dict[str, Model]:
+    """Base of each adapter that has a server to itself, as where GPUs are exclusive."""
+    if workload is None:
+        return {}
+    return {
+        name: workload.models[workload.model_index[model.base]]
+        for name, model in models.items()
+        if model is not None and model.base is not None and name in servers
+    }
+
+
+def _warn_of_adapters(
+    served: Sequence[ServedReplica], commands: Mapping[str, Sequence[str]]
+) -> None:
+    """Say which commands of the user's own have adapters to load and no gap for them."""
+    for name, command in commands.items():
+        mine = [s for s in served if s.slot.model == name and s.adapters and s.engine is None]
+        if mine and not any("{adapters}" in word for word in command):
+            shown = listed(sorted({a.id for s in mine for a in s.adapters}), SHOWN)
+            warnings.warn(
+                InputWarning(
+                    f"models.{name}: its command has no gap {{adapters}}, by which it would be "
+                    f"told to load {shown}"
+                ),
+                stacklevel=1,
+            )
 
 
 def need_images(served: Sequence[ServedReplica]) -> None:
