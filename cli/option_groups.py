@@ -26,8 +26,8 @@ GROUPS = {
         "--refine", "--refine-routing", "--refine-loss", "--refine-evaluations", "--refine-budget",
     ),
     "Simulation and runs": (
-        "--routing", "--routings", "--scheduler", "--schedulers", "--fail", "--time-scale",
-        "--timeout", "--retries", "--give-up", "--journal", "--ray", "--name",
+        "--routing", "--routings", "--scheduler", "--schedulers", "--fail", "--locality",
+        "--time-scale", "--timeout", "--retries", "--give-up", "--journal", "--ray", "--name",
         "--simulate-headroom", "--rebalance-every", "--window", "--drain",
     ),
     "Chance": ("--seed", "--repeat"),

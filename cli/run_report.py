@@ -7,6 +7,7 @@ from rich.console import Console
 from cli.terminal import output, plain, table
 from cli.verdict import show_verdict
 from placement.problem.verdict import Known, Verdict
+from runtime.gpu_hops import GpuHops
 from runtime.metrics import Metrics, workflow_metrics
 from runtime.result import RunResult
 from runtime.run import run_facts
@@ -79,6 +80,17 @@ def show_run(
     console.print(gpus)
     if problem.cluster.n_gpus > MOST_GPUS:
         console.print(f"{problem.cluster.n_gpus - MOST_GPUS} more GPUs: --log FILE lists them all")
+
+
+def show_hops(hops: GpuHops) -> None:
+    """Print what stayed on one GPU, and what moved between GPUs of a server."""
+    facts = table("inside servers", "", left=2)
+    done = hops.completed_requests
+    facts.add_row("GPU efficiency", f"{hops.gpu_efficiency:.2f}% of {done:,} requests")
+    facts.add_row("edges on one GPU", f"{hops.intra_gpu_communications:,}")
+    moved = f"{hops.cross_gpu_communications:,} edges, {hops.hop_mb:,.1f} MB"
+    facts.add_row("hops between GPUs", moved)
+    output().print(facts)
 
 
 def _show_workflows(console: Console, run: RunResult) -> None:

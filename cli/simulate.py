@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -60,6 +60,7 @@ class Asked(InputFiles, SharedCluster, Adaptive, Shown):
     event_log: str | None
     trace: str | None
     fail: tuple[Outage, ...]
+    locality: Literal["server", "gpu"]
     repeat: int | None
     seed: int
     ray: str | None
@@ -116,6 +117,13 @@ def _needs(found: Mapping[str, Any]) -> list[str]:
     help="Lose a server, or a GPU of one, at a second of the trace: server:3@120, gpu:3/1@120, or "
     "server:3@120-180 if it is up again at 180 and loads its models. May repeat.",
 )
+@click.option(
+    "--locality",
+    type=click.Choice(["server", "gpu"]),
+    default="server",
+    show_default=True,
+    help="What else to count: hops between GPUs of a server, too (gpu).",
+)
 @adaptive_options
 @repeat_options
 @ray_option(
@@ -144,6 +152,7 @@ def command(asked: Asked) -> None:
     from placement.files.atomic import together
     from placement.support.escaping import visible
     from runtime.event_log import write_event_log
+    from runtime.gpu_hops import gpu_hops
     from runtime.log import write_log
     from runtime.metrics import measure, summarize
     from runtime.run_verdict import run_verdict
@@ -166,6 +175,7 @@ def command(asked: Asked) -> None:
     with RunProgress(quiet=asked.silent) as progress:
         run = run_trace(trace, progress)
     metrics = measure(run)
+    hops = gpu_hops(run) if asked.locality == "gpu" else None
     intervals: dict[str, Any] | None = None
     if asked.repeat is not None:
         with RunProgress(quiet=asked.silent) as progress:
@@ -191,12 +201,15 @@ def command(asked: Asked) -> None:
             extra["failures"] = run.interruptions.as_dict(run.ran)
         if asked.rebalance_every is not None:
             extra["epochs"] = epochs
-        echo_json({"summary": summarize(run, metrics), "verdict": verdict.as_dict(), **extra})
+        summary = summarize(run, metrics) | ({} if hops is None else hops.as_dict())
+        echo_json({"summary": summary, "verdict": verdict.as_dict(), **extra})
     elif not asked.quiet:
-        from cli.run_report import show_run  # and with it rich
+        from cli.run_report import show_hops, show_run  # and with it rich
 
         verdict = run_verdict(run, metrics)
         show_run(run, metrics, verdict, next_step(asked, verdict))
+        if hops is not None:
+            show_hops(hops)
         if asked.rebalance_every is not None:
             show_epochs(epochs)
         elif not asked.fail:

@@ -25,8 +25,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     inputs = ("--config", config, "--requests", requests)
     shown = gswarm("simulate", "--plan", plan, *inputs, "--log", log)
     said = gswarm("simulate", "--plan", plan, *inputs, "--json")
+    both = ("--plan", plan, *inputs, "--locality", "gpu")
     assert shown.exit_code == said.exit_code == 0, shown.output
     return {
+        "hops": (gswarm("simulate", *both).output, gswarm("simulate", *both, "--json").output),
         "console": shown.output,
         "summary": json.loads(said.output)["summary"],
         "log": json.loads(log.read_text()),
@@ -124,6 +126,19 @@ def test_the_log_has_every_field_and_gives_the_summary_back(run: dict[str, Any])
     waits = [row["waiting_time"] for row in rows]
     assert summary["avg_waiting_time"] == pytest.approx(np.mean(waits))
     assert summary["p99_waiting_time"] == pytest.approx(np.percentile(waits, 99))
+
+
+def test_hops_between_gpus_are_counted_where_asked_for(run: dict[str, Any]) -> None:
+    """The same summary, and beside it what stayed on one GPU; the console says it, too."""
+    text, summary = run["hops"][0], json.loads(run["hops"][1])["summary"]
+    assert run["summary"].items() <= summary.items()
+    edges = summary["total_requests"] and sum(
+        len(run["config"]["workflows"][r["workflow_id"]]["edges"]) for r in run["requests"]
+    )
+    stayed, hopped = (summary[f"{w}_gpu_communications"] for w in ("intra", "cross"))
+    assert stayed + hopped + summary["cross_server_communications"] == edges
+    flat = re.sub(r"\s+", " ", text)
+    assert f"edges on one GPU {stayed:,} hops between GPUs {hopped:,} edges" in flat
 
 
 def test_the_console_shows_every_metric_of_the_summary(run: dict[str, Any]) -> None:
