@@ -32,7 +32,6 @@ from placement.programs.after_loss import (
     BEARABLE,
     Loss,
     bear_losses,
-    has_loss_rows,
     losses,
     overloaded_models,
 )
@@ -113,7 +112,7 @@ def solve_surviving(
         return Surviving(best, worst, plain)
     found = [_more_replicas(ruled, best, worst, options, settings, budget)]
     few = instance.cluster.n_servers <= settings.params.patterns.compact_servers
-    if few and has_loss_rows(instance):
+    if few:
         found.append(_placed(best, settings, budget, options.gap))
     known = [restated(best, f.instance, f.solution) for f in found if f is not None]
     if not known:
@@ -197,7 +196,7 @@ def _placed(
     instance = known.instance
     solution: Solution | None = None
     with budget.bounded():
-        program = CompactProgram(instance, params=settings.params)
+        program = CompactProgram(instance, params=settings.params, cautious=True)
         bear_losses(program)
         program.round_up()
         program.route()

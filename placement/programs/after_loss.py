@@ -10,8 +10,10 @@ the work,
 
     B sum over (s', i), s' != s, of speed[s'] x[m,s',i] >= work[m],
 
-and where they share GPUs at no loss, loads g[m,s',i] of their own for each s do, of which those on
-one GPU add up to at most B.
+and where they share GPUs, loads g[m,s',i] of their own for each s do, of which those on one GPU add
+up to at most B, less what sharing takes off it. That counts all replicas that stand there, though
+some may be idle after this loss: so where sharing costs something, what the rows
+admit survives, and a plan whose idle replicas differ from loss to loss may be left out.
 """
 
 from __future__ import annotations
@@ -23,7 +25,12 @@ import numpy as np
 import pulp
 
 from placement.problem.instance import Instance
-from placement.problem.shared_capacity import loses_by_sharing
+from placement.problem.shared_capacity import (
+    can_load,
+    kept_at_least,
+    loses_by_sharing,
+    most_together,
+)
 from placement.problem.solution import Placement, Solution
 from placement.programs.compact import CompactProgram
 from placement.programs.least_load import least_bottleneck
@@ -98,22 +105,18 @@ def losses(
     return sorted(found, key=lambda loss: (-loss.load, loss.server))
 
 
-def has_loss_rows(instance: Instance) -> bool:
-    """Whether the rows are those of the losses exactly: not where sharing takes some of a GPU."""
-    return not loses_by_sharing(instance)
-
-
 def bear_losses(program: CompactProgram) -> None:
     """Add the rows to a program.
 
     Parameters
     ----------
     program : CompactProgram
-        Of an instance that `has_loss_rows`.
+        Of which servers are placed.
     """
     instance = program.instance
     cluster = instance.cluster
     bearable = BEARABLE / (instance.load_unit or 1.0)
+    taken = _taken_by_sharing(program, bearable) if loses_by_sharing(instance) else {}
     for lost in range(cluster.n_servers):
         load: dict[tuple[int, int], Pairs] = defaultdict(list)
         for m in instance.used_models:
@@ -138,7 +141,39 @@ def bear_losses(program: CompactProgram) -> None:
                 program.problem += linear(left) >= work, f"borne_{lost}_{m}"
         for (s, gpu), held in load.items():
             if len(held) > 1:
-                program.problem += linear(held) <= bearable, f"bears_{lost}_{s}_{gpu}"
+                row = linear([*held, *taken.get((s, gpu), ())]) <= bearable
+                program.problem += row, f"bears_{lost}_{s}_{gpu}"
+
+
+def _taken_by_sharing(program: CompactProgram, bearable: float) -> dict[tuple[int, int], Pairs]:
+    """What those that stand on a GPU lose of what it can bear, by server and GPU.
+
+    `more` is 1 where more than j stand there.
+    """
+    instance, cluster = program.instance, program.instance.cluster
+    found: dict[tuple[int, int], Pairs] = {}
+    for s in range(cluster.n_servers):
+        kind = cluster.server_types[int(cluster.server_type[s])]
+        speed = instance.speeds_of(kind)
+        kept = kept_at_least(instance, max(1, most_together(instance, kind)))
+        standing: dict[int, Pairs] = defaultdict(list)
+        for m in instance.used_models:
+            for x, _, start in (
+                program.replicas.get((m, s), ()) if can_load(instance, m, speed) else ()
+            ):
+                for gpu in range(start, start + int(instance.gpus_required[m])):
+                    standing[gpu].append((x, 1.0))
+        for gpu, held in standing.items():
+            most = min(len(kept) - 1, len(held))
+            terms: Pairs = []
+            for j in range(1, most):
+                if kept[j] > kept[j + 1]:
+                    more = pulp.LpVariable(f"more_{j}_{s}_{gpu}", 0, 1, pulp.LpInteger)
+                    row = linear([*held, (more, -float(most - j))]) <= j
+                    program.problem += row, f"standing_{j}_{s}_{gpu}"
+                    terms.append((more, bearable * (kept[j] - kept[j + 1])))
+            found[s, gpu] = terms
+    return found
 
 
 def _elsewhere(program: CompactProgram, m: int, lost: int) -> list[pulp.LpVariable]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from placement.check import check_plan
-from placement.problem.cluster import Cluster, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.names import LOAD_AFTER_LOSS
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
@@ -16,7 +16,7 @@ from placement.problem.plan import build_plan
 from placement.problem.solution import Placement
 from placement.problem.violations import violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
-from placement.programs.after_loss import BEARABLE, bear_losses, has_loss_rows, losses
+from placement.programs.after_loss import BEARABLE, bear_losses, losses
 from placement.programs.compact import CompactProgram
 from placement.solver.milp import SolverSettings, linear, solve_program
 from placement.survive import Surviving, solve_surviving
@@ -95,7 +95,6 @@ def test_the_best_surviving_plan_is_found_and_proven() -> None:
 def test_the_rows_are_the_losses(seed: int) -> None:
     """The compact program with a row for each loss has the optimum of brute force."""
     instance = demand(seed)
-    assert has_loss_rows(instance)
     good = [p for p in placements(instance) if survives(instance, p)]
     best = max((route(instance, p, bottleneck=False) for p in good), default=None)
     program = CompactProgram(instance)
@@ -107,6 +106,35 @@ def test_the_rows_are_the_losses(seed: int) -> None:
     if outcome.found:
         assert outcome.best_bound / program.scale == pytest.approx(best, abs=1e-5)
         assert survives(instance, contents_of(program.placement()))
+
+
+@pytest.mark.parametrize(("load", "fewest"), [(0.45, 6), (0.54, 7), (0.58, None)])
+def test_the_rows_count_what_sharing_costs(load: float, fewest: int | None) -> None:
+    """The fewest replicas under the rows are those of all placements that survive as they stand."""
+    plain = demand(4)
+    factor = load * plain.cluster.n_gpus / float(plain.offered_load.sum())
+    instance = replace(
+        plain,
+        memory_per_gpu_gb=np.full(3, 26.0),
+        cluster=replace(plain.cluster, sharing=GpuSharing(efficiency=(0.9, 0.8))),
+        workflows=tuple(replace(w, rate=w.rate * factor) for w in plain.workflows),
+    )
+    counts = [
+        sum(map(len, p))
+        for p in placements(instance)
+        if survives(instance, p) and route(instance, p, bottleneck=True) <= instance.load_cap
+    ]
+    assert min(counts, default=None) == fewest
+    program = CompactProgram(instance, cautious=True)
+    bear_losses(program)
+    program.route()
+    program.problem += linear(
+        [(x, -1.0) for entries in program.replicas.values() for x, _, _ in entries]
+    )
+    outcome = solve_program(program.problem, HIGHS)
+    assert outcome.found == (fewest is not None)
+    if fewest is not None:
+        assert outcome.best_bound == pytest.approx(-fewest)
 
 
 def contents_of(placement: Placement) -> tuple[Content, ...]:
