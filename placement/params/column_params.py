@@ -64,6 +64,9 @@ class ColumnParams(Params):
         Contents of least reduced cost that the program chooses from, beside those in use.
     program_share : float, 0 < x <= 1
         Part of the time left for one program.
+    program_gap : float, 0 <= x <= 1
+        Relative gap at which it ends: the best plan over the contents at hand is found long before
+        it is proven to be, and other contents hold more than that.
     nodes : int >= 1
         Its branch-and-bound nodes.
     proposals : int >= 0
@@ -94,6 +97,7 @@ class ColumnParams(Params):
     left: Whole = 24
     contents: Count = 150
     program_share: Part = 0.7
+    program_gap: Fraction = 3e-3
     nodes: Count = 50
     proposals: Whole = 12
     proofs: Count = 5

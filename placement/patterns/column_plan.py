@@ -86,6 +86,7 @@ class ColumnPlans:
                 node_limit=params.nodes,
                 share=params.program_share,
                 start=gen.master.fixed if not held else None,
+                gap=params.program_gap,
             )
         gen.master.release()
         if search.worth > before + LOCALITY_GAIN and search.best is not None:

@@ -124,6 +124,7 @@ def integer(
     node_limit: int | None = None,
     share: float | None = None,
     start: Mapping[Pattern, int] | None = None,
+    gap: float = 1e-9,
 ) -> bool:
     """Solve the integer master over some patterns; True where the incumbent improved.
 
@@ -142,6 +143,8 @@ def integer(
     start : mapping of Pattern to int, optional
         Servers of each pattern where branch and bound begins, which may leave demand unserved; the
         incumbent's by default.
+    gap : float
+        Relative gap at which it ends, where that asked of the plan is not more.
     """
     params = search.params.integer_plan
     improved, budget = False, search.budget.part(share or params.share)
@@ -169,7 +172,7 @@ def integer(
             master.problem,
             search.settings,
             stop=Stop(
-                gap=max(search.gap / (4 if search.few else 2), 1e-9),
+                gap=max(search.gap / (4 if search.few else 2), gap),
                 node_limit=node_limit or params.nodes,
                 target=master.value_of(search.pool.best_bound / (1 + search.gap)),
             ),
