@@ -70,7 +70,7 @@ def build_model(key: str, entry: ModelEntry) -> Model:
         inference_time_std_s=entry.inference_time_std,
         type=entry.type,
         base_model=entry.base_model,
-        degrees=tuple((d.gpus, d.seconds / entry.degrees[0].seconds) for d in entry.degrees or ())
+        degrees=tuple((d.gpus, d.seconds / entry.degrees[0].seconds) for d in entry.degrees)
         if entry.degrees
         else (),
         base=None if entry.adapter_gb is None else entry.base_model,

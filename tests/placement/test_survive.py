@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from placement.check import check_plan
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.names import LOAD_AFTER_LOSS
-from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
+from placement.problem.outcome import Infeasible, Progress, SolveOptions, SolveResult
 from placement.problem.plan import build_plan
 from placement.problem.solution import Placement
 from placement.problem.violations import violations
@@ -161,14 +162,32 @@ def test_losses_are_those_of_every_server() -> None:
             assert len(found) == len({c for c in servers if c})
 
 
-@pytest.fixture(scope="module")
-def priced() -> Surviving:
-    """Three servers where two of them a model are not enough, so that surviving costs locality."""
-    demands = (
-        (0.58, [0, 1], [0.52, 0.85]),
-        (0.83, [0, 1, 2], [0.22, 0.50, 0.69]),
-        (0.35, [2, 1], [0.59, 0.99]),
+@pytest.mark.parametrize("work", [0.4, 1.5, 2.5, 3.5, 4.5, 6.5])
+def test_no_fewer_replicas_are_asked_for_than_any_spread_needs(work: float) -> None:
+    """One model, three servers of four GPUs: the fewest of which any two servers bear the work."""
+    chain = WorkflowDemand("w", 1.0, np.array([0]), np.array([work]), np.zeros((0, 2), np.int64))
+    instance = replace(
+        demand(1), workflows=(chain,), cluster=Cluster((ServerType("s", 3, 4, 80.0),))
     )
+    told: list[Progress] = []
+    found = solve_surviving(instance, OPTIONS, progress=told.append)
+    least = min(
+        sum(held)
+        for held in itertools.product(range(5), repeat=3)
+        if sum(held) - max(held) >= work / BEARABLE
+    )
+    rules = found.result.instance.placement_rules.models["a"]
+    assert (rules.min_replicas, rules.spread) == (least, 2)
+    assert found.worst.load == pytest.approx(work / (12 - 4))
+    assert any(event.phase.endswith(" (survival)") for event in told)
+
+
+Chains = tuple[tuple[float, list[int], list[float]], ...]
+"""Rate, models and work of each chain."""
+
+
+def chains(demands: Chains) -> Instance:
+    """Three servers of two GPUs, which the third model fills."""
     flows = tuple(
         WorkflowDemand(
             f"w{i}",
@@ -179,13 +198,49 @@ def priced() -> Surviving:
         )
         for i, (rate, called, work) in enumerate(demands)
     )
-    instance = replace(
+    return replace(
         demand(0),
         gpus_required=np.array([1, 1, 2]),
         workflows=flows,
         cluster=Cluster((ServerType("s", 3, 2, 80.0),)),
     )
-    return solve_surviving(instance, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def priced() -> Surviving:
+    """Three servers where two of them a model are not enough, so that surviving costs locality."""
+    demands = (
+        (0.58, [0, 1], [0.52, 0.85]),
+        (0.83, [0, 1, 2], [0.22, 0.50, 0.69]),
+        (0.35, [2, 1], [0.59, 0.99]),
+    )
+    return solve_surviving(chains(demands), OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "demands",
+    [
+        ((0.3102, [0, 1], [0.894, 0.874]), (1.2541, [0, 2], [0.944, 0.142]),
+         (0.7134, [1, 2], [0.584, 0.584])),
+        ((0.5079, [2, 1, 0], [0.135, 0.555, 0.834]), (1.0557, [1, 0], [0.935, 0.659]),
+         (0.6927, [2, 1], [0.272, 0.711])),
+    ],
+)  # fmt: skip
+def test_small_clusters_are_placed_with_a_row_for_each_loss(demands: Chains) -> None:
+    """Where more replicas give a worse plan or none: the optimum with the rows of all losses."""
+    shared = chains(demands)
+    instance = replace(shared, cluster=replace(shared.cluster, sharing=EVEN))
+    found = solve_surviving(instance, OPTIONS)
+    program = CompactProgram(instance)
+    bear_losses(program)
+    program.route()
+    program.problem += linear(program.locality())
+    outcome = solve_program(program.problem, HIGHS)
+    best = found.result.evaluation.objective
+    assert best == pytest.approx(outcome.best_bound / program.scale, abs=1e-5)
+    assert found.result.certificate.best_bound >= best
+    assert violations(found.result.instance, found.result.solution) == []
+    assert found.worst.borne
 
 
 def test_more_replicas_where_the_rules_fall_short(priced: Surviving) -> None:

@@ -13,7 +13,13 @@ import yaml
 
 from placement.check import check_inputs, check_plan
 from placement.files.config_file import read_config
-from placement.files.plan_file import check_plan_name, plan_digest, read_plan, write_plan
+from placement.files.plan_file import (
+    check_plan_name,
+    inputs_of_plan,
+    plan_digest,
+    read_plan,
+    write_plan,
+)
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand, build_instance
@@ -60,7 +66,7 @@ def test_reading_gives_what_was_written(plan: Plan, suffix: str, tmp_path: Path)
     assert again.certificate.best_bound == plan.certificate.best_bound
     assert again.certificate.duals == plan.certificate.duals
     assert again.expected == plan.expected
-    assert again.inputs == plan.inputs
+    assert again.inputs == plan.inputs == inputs_of_plan(path)
     first = path.read_bytes()
     write_plan(path, again)
     assert path.read_bytes() == first
@@ -121,7 +127,8 @@ TAMPERED = [
     ("a promise left out", lambda d: d["expected"].pop("max_utilization")),
     ("a replica on other GPUs", lambda d: d["replicas"][0].update(gpus=d["replicas"][-1]["gpus"])),
     ("a hole in a block", lambda d: _long(d)["gpus"].__setitem__(-1, _long(d)["gpus"][-1] + 1)),
-    ("a replica on no server", lambda d: d["replicas"][0].update(server=999)),
+    ("a replica on no server", lambda d: d["replicas"][0].update(server=_servers(d))),
+    ("a replica below all servers", lambda d: d["replicas"][0].update(server=-1)),
     ("an unknown model", lambda d: d["replicas"][0].update(model="nobody")),
     ("a load that is not carried", lambda d: d["replicas"][0].update(load=0.01)),
     ("a share that is lost", lambda d: _shares(d).clear()),
@@ -168,6 +175,11 @@ def _shares(data: dict) -> list:  # type: ignore[type-arg]
 
 def _long(data: dict) -> dict:  # type: ignore[type-arg]
     return next(r for r in data["replicas"] if len(r["gpus"]) > 1)
+
+
+def _servers(data: dict[str, Any]) -> int:
+    """How many there are: the number of the first that there is not."""
+    return sum(t["count"] for t in data["cluster"]["server_types"])
 
 
 def _poorest(data: dict) -> int:  # type: ignore[type-arg]

@@ -9,7 +9,9 @@ import pytest
 
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance
+from placement.problem.model_rules import ModelRules
 from placement.problem.outcome import SolveOptions
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan
 from placement.problem.solution import Placement
 from placement.solve import solve_instance
@@ -57,6 +59,39 @@ def test_the_least_load_of_brute_force_divides_true_from_false(exclusive: bool) 
         assert above.recomputed <= least * (1 + 1e-6)
         ways.add(below.how)
     assert len(ways) >= 2, ways
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "seeds"), [(True, (7, 15, 22, 25, 31, 33)), (False, (2, 18, 19, 36))]
+)
+def test_replicas_and_servers_that_rules_ask_for_count(
+    exclusive: bool, seeds: tuple[int, ...]
+) -> None:
+    """Under each rule that costs something, the least of the placements that keep it divides."""
+    kinds = set()
+    for seed in seeds:
+        rng = np.random.default_rng([seed, exclusive])
+        instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=0.8)
+        loads = {p: oracle.route(instance, p, bottleneck=True) for p in oracle.placements(instance)}
+        for m in instance.used_models:
+            for rule in (ModelRules(2), ModelRules(3), ModelRules(spread=2)):
+                least = min(
+                    (load for p, load in loads.items() if keeps(p, m, rule)), default=np.inf
+                )
+                if not min(loads.values()) * 1.001 < least < np.inf:
+                    continue
+                rules = PlacementRules(models={instance.model_ids[m]: rule})
+                ruled = replace(instance, placement_rules=rules)
+                below, above = (claim(ruled, least * x) for x in (1 - 1e-5, 1 + 1e-5))
+                assert (below.verdict, above.verdict) == ("holds", "does not hold"), (seed, m, rule)
+                kinds.add(rule)
+    assert len(kinds) == 3
+
+
+def keeps(servers: tuple[oracle.Content, ...], model: int, rule: ModelRules) -> bool:
+    """Whether a placement has the replicas and servers of a model that a rule asks for."""
+    held = [sum(m == model for m, _ in content) for content in servers]
+    return sum(held) >= (rule.min_replicas or 0) and sum(map(bool, held)) >= (rule.spread or 0)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -21,6 +22,8 @@ SEEDS = range(6)
 def priced(seed: int) -> tuple[Listing, Prices, np.ndarray]:
     """All contents of a server, drawn multipliers, and the exact worth of each content."""
     instance = random_instance(seed, servers=3, gpus=4, models=4, load=0.7)
+    slow = tuple(replace(t, speed=(1.0, 0.7)[seed % 2]) for t in instance.cluster.server_types)
+    instance = replace(instance, cluster=replace(instance.cluster, server_types=slow))
     scaled, rng = Scaled(instance), np.random.default_rng(seed)
     demand = {w.id: rng.normal(0.15, 0.15, len(w.node_model)).tolist() for w in instance.workflows}
     prices = prices_of(scaled, [], {"demand": demand})
