@@ -76,6 +76,7 @@ STUDIES = (
     Study("suite", BOTH, 100, OUT),
     Study("drift", (*BOTH, "cli/adaptive.py"), 5, OUT),
     Study("robustness", (*BOTH, "cli/refine.py"), 30, OUT),
+    Study("affinity", (*PLACEMENT, "benchmarks/affinity_search.py"), 10, OUT),
     Study("gswarm_data", BOTH, 20, OUT),
     Study("engine", RUNTIME, 5, OUT),
     Study("validation", RUNTIME, 2, OUT),
