@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runtime.policies import RoutingPolicy
     from runtime.run import Run
 
+ADAPTS = {"window", "max_moves", "drain", "time_limit"}
+"""Options that mean nothing without ``--rebalance-every``."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -92,7 +95,7 @@ def check_adaptive(asked: Adaptive, explicit: set[str], **others: bool) -> None:
     click.UsageError
     """
     if asked.rebalance_every is None:
-        for name in sorted(explicit & {"window", "max_moves", "drain", "time_limit"}):
+        for name in sorted(explicit & ADAPTS):
             flag = name.replace("_", "-")
             raise click.UsageError(f"--{flag} is for --rebalance-every SECONDS; add it")
         return

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.adaptive import Adaptive, adaptive_options, adaptive_run, check_adaptive, show_epochs
+from cli.adaptive import (
+    ADAPTS,
+    Adaptive,
+    adaptive_options,
+    adaptive_run,
+    check_adaptive,
+    show_epochs,
+)
 from cli.asked import InputFiles, SharedCluster, Shown, share_gpus, takes
 from cli.file_arguments import check_outputs, load_inputs, load_run
 from cli.json_output import echo_json
@@ -258,7 +265,8 @@ def _checked(asked: Asked) -> Asked:
             mode=asked.mode == "offline",
         )
         return asked
-    if wrong := explicit & {"plan", "routing", "gpu_sharing", "fail", "rebalance_every"}:
+    without = {"plan", "routing", "gpu_sharing", "fail", "rebalance_every"}
+    if wrong := explicit & (without | ADAPTS):
         raise click.UsageError(
             f"{_flags(wrong)}: the {asked.scheduler} scheduler has no plan; leave it out"
         )

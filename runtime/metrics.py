@@ -280,7 +280,8 @@ def request_whole(run: RunResult) -> BoolArray:
 def _server_range(run: RunResult) -> tuple[IntArray, IntArray]:
     """Lowest and highest server of each request, shape (R,); of none: more than any, and -1."""
     problem, first = run.problem, run.problem.offset[:-1]
-    at = np.where(run.ran, problem.replica_server[run.replica], -1).astype(np.int64)
+    at = np.full(len(run.replica), -1, dtype=np.int64)
+    at[run.ran] = problem.replica_server[run.replica[run.ran]]
     step = at < 0
     least = np.minimum.reduceat(np.where(step, problem.cluster.n_servers, at), first)
     return least, np.maximum.reduceat(at, first)

@@ -47,3 +47,12 @@ def test_faults_are_sentences(line: list[str], more: list[str], words: str) -> N
     done = gswarm(*line, *more)
     assert done.exit_code == 2
     assert words in done.stderr
+
+
+def test_schedulers_without_a_plan_follow_no_demand(line: list[str]) -> None:
+    """What only a plan can do is refused there, not passed over."""
+    inputs = line[: line.index("--plan")] + line[line.index("--plan") + 2 :]
+    for option in ("--max-moves", "--window", "--drain", "--time-limit"):
+        done = gswarm(*inputs, "--scheduler", "baseline", "--gpus", "4", option, "1")
+        assert done.exit_code == 2
+        assert f"{option}: the baseline scheduler has no plan" in done.stderr

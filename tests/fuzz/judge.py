@@ -32,6 +32,8 @@ OUTPUTS = (
     "--output",
     "--history",
     "--log",
+    "--event-log",
+    "--endpoints",
     "--trace",
     "--csv",
     "--config-out",
@@ -44,7 +46,7 @@ NOISE = re.compile(
     r"out of memory|pydantic|not iterable|not subscriptable|embedded null|RUST_BACKTRACE"
 )
 CLICK = ("--", "'-", "''", "PLAN", "ommand", "Got unexpected", "Missing argument",
-         "is not one of", "solver", "rror: '")  # fmt: skip
+         "is not one of", "solver", "rror: '", "missing: ")  # fmt: skip
 """How click names what is wrong with a command line."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029\u202e]")
 

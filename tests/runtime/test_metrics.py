@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from placement.problem.names import SharingMode
 from runtime.log import write_log
-from runtime.metrics import measure, replica_busy_s, request_server, summarize
+from runtime.metrics import measure, replica_busy_s, request_server, request_whole, summarize
 from runtime.result import RunResult
 from runtime.switching import simulate_switching
 from tests.runtime.cases import crowded_case, run_case
@@ -173,3 +173,15 @@ def test_loading_counts_on_every_gpu_of_the_block() -> None:
             assert found.switch_overhead == pytest.approx(100 * loading / (loading + serving))
             some += 1
     assert some > 3
+
+
+def test_a_run_in_which_nothing_fits_serves_nobody() -> None:
+    """No replica ever stands: every request fails, on no server."""
+    case = crowded_case(0)
+    models = tuple(replace(m, gpus_required=99) for m in case.workload.models)
+    workload = replace(case.workload, models=models)
+    run = simulate_switching(workload, case.trace, case.cluster, "baseline")
+    assert len(run.problem.replica_server) == 0
+    assert (request_server(run) == -1).all()
+    assert not request_whole(run).any()
+    assert measure(run).failed_requests == len(run.problem.workflow)
