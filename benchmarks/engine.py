@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine_cases import make_case
+from benchmarks.engine_cases import Features, make_case
 from benchmarks.kept import keep
 from runtime.engines.compiled import run_compiled
 from runtime.engines.reference import run_reference
@@ -30,13 +30,13 @@ Row = dict[str, Any]
 
 CLUSTERS = ((32, 8, 8), (256, 8, 16), (256, 64, 16), (1024, 8, 16), (1024, 256, 16))
 """GPUs, GPUs per server, models."""
-FLAGS: tuple[dict[str, Any], ...] = (
-    {},
-    {"network": True},
-    {"shared": 2},
-    {"shared": 5},
-    {"concurrency": 8},
-    {"shared": 5, "concurrency": 8},
+FEATURES = (
+    Features(),
+    Features(network=True),
+    Features(shared=2),
+    Features(shared=5),
+    Features(concurrency=8),
+    Features(shared=5, concurrency=8),
 )
 REQUESTS, REFERENCE_REQUESTS = 200_000, 4_000
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -61,9 +61,9 @@ def speed_rows(*, quick: bool) -> list[Row]:
     """Node executions per second of both engines: every cluster, feature and policy."""
     rows = []
     for gpus, per_server, models in CLUSTERS[::3] if quick else CLUSTERS:
-        for flags in FLAGS:
-            small = make_case(gpus, per_server, REFERENCE_REQUESTS, models=models, **flags)
-            large = make_case(gpus, per_server, REQUESTS, models=models, **flags)
+        for features in FEATURES:
+            small = make_case(gpus, per_server, REFERENCE_REQUESTS, features, models=models)
+            large = make_case(gpus, per_server, REQUESTS, features, models=models)
             for policy in BUILT_IN:
                 problems = [
                     simulate_placement(

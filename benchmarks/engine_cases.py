@@ -28,24 +28,12 @@ class Case:
     placement: Placement
 
 
-def make_case(
-    gpus: int,
-    gpus_per_server: int,
-    requests: int,
-    *,
-    models: int = len(BLOCKS),
-    load: float = 0.7,
-    network: bool = False,
-    shared: int = 1,
-    concurrency: int = 1,
-    seed: int = 0,
-) -> Case:
-    """Draw a case: six workflows of four to seven nodes over models with equally many replicas.
+@dataclass(frozen=True)
+class Features:
+    """What a case has beside models, workflows and servers.
 
     Parameters
     ----------
-    load : float
-        Offered load of the busiest model, as a fraction of its replicas' capacity.
     network : bool
         Edges take time, and more of it across servers.
     shared : int
@@ -53,7 +41,36 @@ def make_case(
     concurrency : int
         Executions that a replica serves at once, each a fifth slower for every other.
     """
+
+    network: bool = False
+    shared: int = 1
+    concurrency: int = 1
+
+
+PLAIN = Features()
+
+
+def make_case(
+    gpus: int,
+    gpus_per_server: int,
+    requests: int,
+    features: Features = PLAIN,
+    *,
+    models: int = len(BLOCKS),
+    load: float = 0.7,
+    seed: int = 0,
+) -> Case:
+    """Draw a case: six workflows of four to seven nodes over models with equally many replicas.
+
+    Parameters
+    ----------
+    features : Features
+        What else there is.
+    load : float
+        Offered load of the busiest model, as a fraction of its replicas' capacity.
+    """
     rng = np.random.default_rng(seed)
+    network, shared, concurrency = features.network, features.shared, features.concurrency
     workload = _workload(rng, models, concurrency, payload_mb=50.0 if network else 0.0)
     wires = Network(1e-5, 200.0, 1e-3, 5.0) if network else Network()
     cluster = replace(Cluster.homogeneous(gpus, gpus_per_server), network=wires)

@@ -9,21 +9,19 @@ those of `earliest`, over the same traces.
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 import numpy as np
 
-from benchmarks.engine_cases import Case, make_case
+from benchmarks.engine_cases import Case, Features, make_case
 from placement.problem.cluster import FloatArray
 from runtime.metrics import Metrics, measure
 from runtime.policies import RoutingPolicy, View
 from runtime.simulate import Dispatch, simulate_placement
 
-CASES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("alone on their GPUs", {}),
-    ("two a GPU", {"shared": 2}),
-    ("two a GPU, 8 at once", {"shared": 2, "concurrency": 8}),
+CASES = (
+    ("alone on their GPUs", Features()),
+    ("two a GPU", Features(shared=2)),
+    ("two a GPU, 8 at once", Features(shared=2, concurrency=8)),
 )
 LOADS = (0.5, 0.8)
 
@@ -102,9 +100,9 @@ def main(requests: int) -> None:
     }
     click.echo("| replicas | load | " + " | ".join(f"{r} ({k})" for r, k in knows.items()) + " |")
     click.echo("|---|---|" + "---|" * len(knows))
-    for name, flags in CASES:
+    for name, features in CASES:
         for load in LOADS:
-            found = compare(make_case(32, 8, requests, models=8, load=load, seed=1, **flags))
+            found = compare(make_case(32, 8, requests, features, models=8, load=load, seed=1))
             best = found["earliest"].request_latency
             cells = [f"{best.mean:.2f} s, P99 {best.p99:.2f} s"]
             for router in list(knows)[1:]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -57,36 +57,54 @@ def lognormal(mean: float, variation: float) -> Service:
     return lambda rng, n: rng.lognormal(math.log(mean) - sigma**2 / 2, sigma, n)
 
 
-def run(
-    rng: np.random.Generator,
-    requests: int,
-    *,
-    models: tuple[Model, ...],
-    workflows: tuple[Workflow, ...],
-    rates: tuple[float, ...],
-    service: tuple[tuple[Service, ...], ...],
-    replicas: tuple[tuple[int, int], ...],
-    gpus: int,
-    policy: str = "earliest",
-    sharing: GpuSharing = SERIAL,
-) -> RunResult:
-    """Simulate Poisson streams of workflows on one server.
+@dataclass(frozen=True)
+class System:
+    """Poisson streams of workflows on one server.
 
     Parameters
     ----------
+    models, workflows
+        As a workload has them.
     rates : tuple of float, length W
         Requests per second of each workflow.
     service : tuple of W tuples
         How each node's service times are drawn.
     replicas : tuple of (model, first GPU)
+    gpus : int
+        Of the server.
+    policy : str
+        How calls are routed.
+    sharing : GpuSharing
+        How replicas share a GPU.
     """
-    rate = sum(rates)
+
+    models: tuple[Model, ...]
+    workflows: tuple[Workflow, ...]
+    rates: tuple[float, ...]
+    service: tuple[tuple[Service, ...], ...]
+    replicas: tuple[tuple[int, int], ...]
+    gpus: int
+    policy: str = "earliest"
+    sharing: GpuSharing = SERIAL
+
+
+def run(rng: np.random.Generator, requests: int, system: System) -> RunResult:
+    """Simulate so many requests of a system.
+
+    Parameters
+    ----------
+    rng : Generator
+        Of arrivals and service times.
+    requests : int
+    system : System
+    """
+    rate, workflows = sum(system.rates), system.workflows
     arrival = np.cumsum(rng.exponential(1 / rate, requests))
-    workflow = rng.choice(len(rates), requests, p=np.array(rates) / rate)
+    workflow = rng.choice(len(system.rates), requests, p=np.array(system.rates) / rate)
     sizes = np.array([len(w.nodes) for w in workflows])[workflow]
     offset = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
     times = np.empty(offset[-1])
-    for w, nodes in enumerate(service):
+    for w, nodes in enumerate(system.service):
         first = offset[:-1][workflow == w]
         for v, draw in enumerate(nodes):
             times[first + v] = draw(rng, len(first))
@@ -98,13 +116,17 @@ def run(
         offset,
         START,
     )
-    placed, start = np.array(replicas, dtype=np.int64).T
+    placed, start = np.array(system.replicas, dtype=np.int64).T
     # Not `Placement.sorted`, which leaves one of equal replicas on the same GPUs.
     placement = Placement(placed, np.zeros_like(placed), start)
-    cluster = replace(Cluster.homogeneous(gpus, gpus), sharing=sharing)
-    workload = Workload(models, workflows)
+    cluster = replace(Cluster.homogeneous(system.gpus, system.gpus), sharing=system.sharing)
     return simulate_placement(
-        workload, trace, cluster, placement, dispatch=Dispatch(policy=policy), engine="compiled"
+        Workload(system.models, workflows),
+        trace,
+        cluster,
+        placement,
+        dispatch=Dispatch(policy=system.policy),
+        engine="compiled",
     )
 
 

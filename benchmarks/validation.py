@@ -23,6 +23,7 @@ from benchmarks.kept import keep
 from benchmarks.queueing import (
     Service,
     Statistic,
+    System,
     chain,
     constant,
     erlang_c,
@@ -108,13 +109,15 @@ def _station(
         run(
             rng,
             n,
-            models=(model("m", gpus, concurrency),),
-            workflows=(chain(0),),
-            rates=(rate,),
-            service=((service,),),
-            replicas=tuple((0, i * gpus) for i in range(servers)),
-            gpus=servers * gpus,
-            policy=policy,
+            System(
+                models=(model("m", gpus, concurrency),),
+                workflows=(chain(0),),
+                rates=(rate,),
+                service=((service,),),
+                replicas=tuple((0, i * gpus) for i in range(servers)),
+                gpus=servers * gpus,
+                policy=policy,
+            ),
         )
     )
 
@@ -180,15 +183,12 @@ def _shared_gpu(load: float) -> Law:
         "M/G/1, two models on one GPU", load, "mean wait",
         pollaczek_khinchine(sum(rates), mean, second), "Pollaczek-Khinchine",
         lambda rng, n: mean_waiting(
-            run(
-                rng, n,
-                models=(model("a"), model("b")),
+            run(rng, n, System(models=(model("a"), model("b")),
                 workflows=(chain(0), chain(1)),
                 rates=rates,
                 service=((exponential(1.0),), (exponential(2.0),)),
                 replicas=((0, 0), (1, 0)),
-                gpus=1,
-            )
+                gpus=1,))
         ),
     )  # fmt: skip
 
@@ -253,17 +253,14 @@ def _sharing(
     else:
         shared, replicas = model("m", fraction=fraction), ((0, 0),) * MANY
     return lambda rng, n: mean_latency(
-        run(
-            rng, n,
-            models=(shared,),
+        run(rng, n, System(models=(shared,),
             workflows=(chain(0),),
             rates=(rate,),
             service=((service,),),
             replicas=replicas,
             gpus=1,
             policy="least-loaded",
-            sharing=GpuSharing("time-sliced", eta),
-        )
+            sharing=GpuSharing("time-sliced", eta),))
     )  # fmt: skip
 
 
@@ -275,15 +272,12 @@ def _network_laws() -> list[Law]:
 
         def tandem(rng: np.random.Generator, n: int, rate: float = load) -> float:
             return mean_latency(
-                run(
-                    rng, n,
-                    models=tuple(model(f"m{i}") for i in range(3)),
+                run(rng, n, System(models=tuple(model(f"m{i}") for i in range(3)),
                     workflows=(chain(0, 1, 2),),
                     rates=(rate,),
                     service=(tuple(exponential(t) for t in (1.0, 0.5, 0.8)),),
                     replicas=((0, 0), (1, 1), (2, 2)),
-                    gpus=3,
-                )
+                    gpus=3,))
             )  # fmt: skip
 
         laws.append(
@@ -301,15 +295,12 @@ def _fork_join(branches: int, load: float, theory: float, source: str, kind: str
     return Law(
         f"fork-join, {branches} branches", load, "mean latency", theory, source,
         lambda rng, n: mean_latency(
-            run(
-                rng, n,
-                models=tuple(model(f"m{i}") for i in range(branches)),
+            run(rng, n, System(models=tuple(model(f"m{i}") for i in range(branches)),
                 workflows=(parallel(branches),),
                 rates=(load,),
                 service=((exponential(1.0),) * branches,),
                 replicas=tuple((i, i) for i in range(branches)),
-                gpus=branches,
-            )
+                gpus=branches,))
         ),
         kind,
     )  # fmt: skip

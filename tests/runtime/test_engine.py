@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.engine_cases import make_case
+from benchmarks.engine_cases import Features, make_case
 from placement.problem.names import SharingMode
 from runtime.engines.compiled import run_compiled
 from runtime.policies import BUILT_IN
@@ -46,12 +45,12 @@ def test_the_engines_agree_to_the_last_bit(policy: str, block: int, sharing: Sha
         assert_same(one, other)
 
 
-FEATURES: list[dict[str, Any]] = [
-    {},
-    {"network": True},
-    {"shared": 2},
-    {"concurrency": 4, "network": True},
-    {"concurrency": 4, "shared": 5},
+FEATURES = [
+    Features(),
+    Features(network=True),
+    Features(shared=2),
+    Features(concurrency=4, network=True),
+    Features(concurrency=4, shared=5),
 ]
 
 
@@ -59,11 +58,11 @@ FEATURES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("features", FEATURES, ids=str)
 @pytest.mark.parametrize(("gpus", "per_server"), [(256, 8), (200, 64)])
 def test_the_engines_agree_on_many_replicas(
-    gpus: int, per_server: int, features: dict[str, Any], policy: str
+    gpus: int, per_server: int, features: Features, policy: str
 ) -> None:
     """They agree where a model has many replicas, on many servers and on few, idle and loaded."""
     for seed, load in enumerate((0.5, 0.9, 1.5)):
-        case = make_case(gpus, per_server, 150, load=load, seed=seed, **features)
+        case = make_case(gpus, per_server, 150, features, load=load, seed=seed)
         one, other = (
             simulate_placement(
                 case.workload,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.queueing import EVEN, chain, constant, exponential, lognormal, model, run
+from benchmarks.queueing import EVEN, System, chain, constant, exponential, lognormal, model, run
 from benchmarks.validation import LAWS, Law, compare
 from runtime.metrics import measure
 from runtime.result import RunResult
@@ -28,10 +28,12 @@ def _single(service: object, seed: int, **more: object) -> RunResult:
     return run(
         np.random.default_rng(seed),
         3_000,
-        workflows=(chain(0),),
-        rates=(2.4,),
-        service=((service,),),  # type: ignore[arg-type]
-        **more,  # type: ignore[arg-type]
+        System(
+            workflows=(chain(0),),
+            rates=(2.4,),
+            service=((service,),),  # type: ignore[arg-type]
+            **more,  # type: ignore[arg-type]
+        ),
     )
 
 
@@ -69,7 +71,7 @@ def test_littles_law_holds_for_the_reported_latency(seed: int) -> None:
 def test_a_saturated_replica_never_rests() -> None:
     """At fifty times its capacity, a replica ends after the sum of its service times."""
     rng = np.random.default_rng(0)
-    one = run(rng, 500, models=(model("m"),), workflows=(chain(0),), rates=(50.0,),
-              service=((exponential(1.0),),), replicas=((0, 0),), gpus=1)  # fmt: skip
+    service = ((exponential(1.0),),)
+    one = run(rng, 500, System((model("m"),), (chain(0),), (50.0,), service, ((0, 0),), gpus=1))
     busy = one.problem.service_s.sum()
     assert one.end_s.max() == pytest.approx(busy)
