@@ -7,7 +7,9 @@ from placement.heuristics import HEURISTICS
 from placement.heuristics.free_space import Room
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.model_rules import ModelRules
 from placement.problem.outcome import SolveOptions
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.solution import Placement
 from placement.problem.violations import placement_violations
 from placement.solve import solve_instance
@@ -39,6 +41,58 @@ def test_no_room_for_a_model_where_it_stands() -> None:
     room.put(0, 1, 0)
     assert room.fits(0).tolist() == [[True, True], [False, True], [True, False]]
     assert room.fits(1).tolist() == [[True] * 3, [True] * 3, [True, True, False]]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_block_fits_where_the_judge_sees_no_fault(seed: int, exclusive: bool) -> None:
+    """Replica after replica at random, on pins, excluded GPUs, limits and models kept apart."""
+    types = (
+        ServerType("free", 2, 4, 80.0),
+        ServerType("pinned", 1, 4, 80.0, pinned=(("c", 1),)),
+        ServerType("partly", 1, 4, 80.0, excluded_gpus=(1,)),
+    )
+    rules = {"a": ModelRules(max_replicas=3), "b": ModelRules(apart_from=("d",))}
+    chain = WorkflowDemand("w", 1.0, np.arange(4), np.ones(4), np.array([[0, 1], [1, 2], [2, 3]]))
+    instance = Instance(
+        model_ids=("a", "b", "c", "d"),
+        gpus_required=np.array([1, 1, 2, 4]),
+        memory_per_gpu_gb=np.array([20.0, 30.0, 40.0, 50.0]),
+        workflows=(chain,),
+        cluster=Cluster(types),
+        exclusive=exclusive,
+        max_models_per_gpu=None if exclusive else 2,
+        placement_rules=PlacementRules(models=rules),
+    )
+
+    def holds(placed: list[tuple[int, int, int]]) -> bool:
+        open_ = ("without a replica", "min_replicas", "spread")
+        faults = placement_violations(instance, Placement.of(placed))
+        once = len(set(placed)) == len(placed)
+        return once and all(any(words in f for words in open_) for f in faults)
+
+    rng, room = np.random.default_rng(seed), Room(instance)
+    placed = list(room.placement().replicas())
+    assert placed == [(2, 2, 1)]
+    seen = set()
+    for _ in range(12):
+        for m, k in enumerate(instance.gpus_required.tolist()):
+            fits = room.fits(m)
+            assert fits.shape == (4, 5 - k)
+            for s, i in np.ndindex(fits.shape):
+                assert fits[s, i] == holds([*placed, (m, s, i)]), (placed, m, s, i)
+            # The first block of GPUs that hold nothing at all.
+            for s in range(4):
+                empty = room.fits(m, empty=True)[s]
+                assert room.empty_block(m, s) == (int(empty.argmax()) if empty.any() else None)
+            seen |= {(m, bool(x)) for x in fits.ravel()}
+        choices = [(m, s, i) for m in range(4) for s, i in np.argwhere(room.fits(m)).tolist()]
+        if not choices:
+            break
+        placed.append(choices[rng.integers(len(choices))])
+        room.put(*placed[-1])
+        assert sorted(room.placement().replicas()) == sorted(placed)
+    assert len(seen) == 8
 
 
 def test_replicas_that_are_the_same_are_joined() -> None:
