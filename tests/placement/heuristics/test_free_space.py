@@ -81,6 +81,7 @@ def test_a_block_fits_where_the_judge_sees_no_fault(seed: int, exclusive: bool) 
             assert fits.shape == (4, 5 - k)
             for s, i in np.ndindex(fits.shape):
                 assert fits[s, i] == holds([*placed, (m, s, i)]), (placed, m, s, i)
+                assert ((m, s, i) in room) == ((m, s, i) in placed)
             # The first block of GPUs that hold nothing at all.
             for s in range(4):
                 empty = room.fits(m, empty=True)[s]

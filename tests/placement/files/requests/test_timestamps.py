@@ -50,6 +50,37 @@ def test_another_offset_is_a_fault_wherever_it_comes(second: str, together: bool
     assert "where the first has" in str(faults.faults[0])
 
 
+def moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def test_columns_have_the_calendar_of_python() -> None:
+    """Every month from 0 to 13, every day from 0 to 32, hours, minutes and seconds beyond a day's.
+
+    One stamp in a column that is right otherwise: read to the second, or refused.
+    """
+    stamps = [
+        f"{year}-{month:02}-{day:02}T12:00:00"
+        for year in ("0000", "0001", "1900", "2000", "2023", "2024", "9999")
+        for month in range(14)
+        for day in range(33)
+    ]
+    times = [(h, 59, 59) for h in range(26)] + [(23, n, 0) for n in range(62)]
+    times += [(23, 0, n) for n in range(62)]
+    stamps += ["2024-05-06T{:02}:{:02}:{:02}".format(*t) for t in times]
+    right = datetime(2024, 2, 29, 1, 2, 3)
+    for stamp in stamps:
+        faults = FaultList("trace.csv")
+        found = Clock(faults).read([right.isoformat(), stamp], str)
+        expected = moment(stamp)
+        assert bool(faults) == (expected is None), stamp
+        if expected is not None:
+            assert found[1] - found[0] == (expected - right) // timedelta(microseconds=1), stamp
+
+
 DATES = st.one_of(
     st.datetimes().map(lambda t: t.isoformat()),
     st.sampled_from(
