@@ -27,6 +27,7 @@ from placement.problem.instance import Instance, build_instance
 from placement.problem.names import SCORED
 from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import (
+    OPTIMAL_GAP,
     Bottleneck,
     Certificate,
     FormOutcome,
@@ -340,6 +341,9 @@ def _locality(
     if form == "auto":
         few = start.instance.cluster.n_servers <= params.compact_servers
         form = "compact" if few else "patterns"
+    worth = evaluate(start.instance, start.solution).objective
+    if form == "patterns" and relative_gap(worth, 1.0) <= OPTIMAL_GAP:
+        return FormOutcome(start.solution, 1.0, "optimal", NO_BOUND), form
     run = solve_compact if form == "compact" else solve_patterns
     found = run(
         start.instance,

@@ -149,10 +149,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.patterns.test_search", "placement.test_anytime"),
         "a part of the search for plans",
     ),
-    "placement.patterns.initial_patterns": (
-        ("placement.patterns.test_branching", "placement.patterns.test_search"),
-        "column generation starts from it",
-    ),
     "placement.patterns.joint_master": (
         ("placement.test_robust",), "several demands against brute force",
     ),

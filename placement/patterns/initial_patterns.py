@@ -12,14 +12,19 @@ from placement.patterns.pattern import Pattern, fill, proportional
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.space import models_that_fit
 
+ALIKE_DIGITS = 3
+"""To which parts of workflows count as in one proportion: whole replicas hardly ever tell more."""
+
 
 def first_patterns(instance: Instance, params: SearchParams = DEFAULTS) -> list[Pattern]:
     """Patterns full of each model, and in proportion to the work of each part of a workflow.
 
     With them the first master is near its end already: the best patterns of a large cluster are
-    mostly those that serve one workflow, or the part of one that fits.
+    mostly those that serve one workflow, or the part of one that fits. Of parts whose works are in
+    one proportion, as thousands of workflows of a few models have them, one is enough.
     """
     found: dict[Pattern, None] = {}
+    seen: set[tuple[int, tuple[tuple[int, float], ...]]] = set()
     for t, server in enumerate(instance.cluster.server_types):
         fitting = models_that_fit(instance, server)
         for m in fitting:
@@ -33,6 +38,14 @@ def first_patterns(instance: Instance, params: SearchParams = DEFAULTS) -> list[
                 for v in part:
                     m = int(flow.node_model[v])
                     work[m] = work.get(m, 0.0) + float(flow.work_s[v])
+                most = max(work.values()) or 1.0
+                shape = (
+                    t,
+                    tuple(sorted((m, round(x / most, ALIKE_DIGITS)) for m, x in work.items())),
+                )
+                if shape in seen:
+                    continue
+                seen.add(shape)
                 pattern = proportional(instance, t, work)
                 if pattern is not None:
                     found[pattern] = None

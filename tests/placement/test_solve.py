@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from placement.check import check_plan
@@ -13,7 +14,7 @@ from placement.files.plan_file import read_plan, write_plan
 from placement.files.request_file import read_requests
 from placement.heuristics import HEURISTICS
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance import Instance, WorkflowDemand, build_instance
 from placement.problem.names import METHODS, SCORED, Method
 from placement.problem.outcome import Progress, SolveOptions
 from placement.problem.plan import build_plan
@@ -109,3 +110,19 @@ def test_a_solve_says_why_it_ended() -> None:
         assert whole.certificate.objective <= (event.best_bound or 1.0) + 1e-9 <= 1.0 + 2e-9
     assert whole.certificate.status == "optimal"
     assert whole.certificate.best_bound <= early.certificate.best_bound + 1e-9
+
+
+def test_nothing_is_sought_where_the_start_keeps_all() -> None:
+    """Of a start that crosses nowhere no form need prove that no locality exceeds 1."""
+    flow = WorkflowDemand("w", 0.2, np.array([0, 1]), np.full(2, 0.5), np.array([[0, 1]]))
+    instance = Instance(
+        model_ids=("a", "b"),
+        gpus_required=np.ones(2, dtype=np.int64),
+        memory_per_gpu_gb=np.full(2, 30.0),
+        workflows=(flow,),
+        cluster=Cluster.homogeneous(4, 2),
+    )
+    certificate = solve_instance(instance, SolveOptions(form="patterns")).certificate
+    assert (certificate.status, certificate.best_bound) == ("optimal", 1.0)
+    assert certificate.objective == pytest.approx(1.0)
+    assert certificate.duals is None
