@@ -103,7 +103,10 @@ def _service_faults(plan: Plan) -> list[str]:
         if w.rate > 0 and shares is None
     ]
     broken = unserved or violations(plan.instance, plan.solution())
-    return broken or spare_faults(plan.instance, plan.solution(), plan.mode)
+    if broken or plan.certificate.status == "refined" or LOAD_AFTER_LOSS in plan.expected:
+        # What stands there for other demands, for a loss, or because it runs may be idle here.
+        return broken
+    return spare_faults(plan.instance, plan.solution(), plan.mode)
 
 
 def _figure_faults(plan: Plan) -> list[str]:

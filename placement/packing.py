@@ -47,6 +47,12 @@ def first_gpus_only(instance: Instance, gpus: int) -> Instance:
     return replace(instance, cluster=tell_apart(cluster, changed))
 
 
+def unpacked(instance: Instance) -> Instance:
+    """Take the rule ``pack`` off, for who searches on all GPUs."""
+    rules = replace(instance.placement_rules, pack=False)
+    return replace(instance, placement_rules=rules)
+
+
 def without_empty_gpus(instance: Instance, placement: Placement) -> Instance | None:
     """Exclude the GPUs that hold nothing, too; None where every one holds a replica."""
     cluster = instance.cluster

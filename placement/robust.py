@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from placement.heuristics.local_search import local_search
 from placement.heuristics.mending import mend
+from placement.packing import unpacked
 from placement.patterns import pattern_bottleneck
 from placement.patterns.joint_master import generate_scenarios, integer_scenarios
 from placement.portfolio.scenario_routing import route_all, route_in_time, worth_of
@@ -119,6 +120,7 @@ def solve_scenarios(
     budget : Budget, optional
         Made from `options.time_limit_s` by default.
     """
+    mean, demands = unpacked(mean), [unpacked(demand) for demand in demands]
     budget = budget or Budget(options.time_limit_s)
     settings, params = SolverSettings.of(options), options.params.robust
     plain = solve_instance(mean, options, progress=progress, budget=budget.part(params.mean_share))

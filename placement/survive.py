@@ -15,6 +15,7 @@ from math import ceil
 
 import numpy as np
 
+from placement.packing import unpacked
 from placement.problem.instance import Instance
 from placement.problem.model_rules import ModelRules
 from placement.problem.outcome import (
@@ -81,7 +82,7 @@ def solve_surviving(
     Parameters
     ----------
     instance : Instance
-        Its rules are kept as well.
+        Its rules are kept as well, but for ``pack``: room that has to be spare is no room to save.
     options : SolveOptions
         How to solve.
     progress : callable, optional
@@ -94,6 +95,7 @@ def solve_surviving(
     Infeasible
         No plan survives, or none was found.
     """
+    instance = unpacked(instance)
     budget = budget or Budget(options.time_limit_s)
     settings = SolverSettings.of(options)
 

@@ -11,18 +11,22 @@ import pytest
 from placement.check import check_plan
 from placement.files.plan_file import read_plan, write_plan
 from placement.problem.cluster import Cluster
+from placement.problem.instance import build_instance
 from placement.problem.model_rules import ModelRules
-from placement.problem.names import Spares
+from placement.problem.names import LOAD_AFTER_LOSS, Spares
 from placement.problem.outcome import SolveOptions
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.plan import Plan
+from placement.problem.plan import Plan, build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Placement
 from placement.problem.spare_claims import fitting
 from placement.problem.trace import Demand
 from placement.problem.violations import placement_violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
+from placement.programs.after_loss import losses
 from placement.solve import solve
+from placement.solver.milp import SolverSettings
+from placement.survive import solve_surviving
 
 MODELS = tuple(Model(name, name, 30.0, 1, 1.0) for name in "ab")
 WORKLOAD = Workload(MODELS, (Workflow("w", "w", (Node("n", 0), Node("o", 1)), (Edge(0, 1),)),))
@@ -98,6 +102,21 @@ def test_what_is_solved_keeps_the_claim_in_any_time(
     """Under rules on numbers and company, with no time at all too; found by no solver."""
     plan = planned(PlacementRules(models=models, spares=spares), time_limit_s=limit_s)
     assert check_plan(plan) == []
+
+
+def test_what_stands_for_a_loss_is_no_spare() -> None:
+    """A plan that survives keeps replicas that are idle now, on all GPUs, and says no untruth."""
+    for rules in (PlacementRules(spares="none"), PlacementRules(pack=True)):
+        instance = build_instance(
+            WORKLOAD, DEMAND, Cluster.homogeneous(4, 2), Rules(placement=rules)
+        )
+        found = solve_surviving(instance, SolveOptions()).result
+        plan = build_plan(found, WORKLOAD)
+        worst = losses(found.instance, found.solution.placement, SolverSettings())[0]
+        stated = {**plan.expected, LOAD_AFTER_LOSS: worst.load}
+        assert check_plan(replace(plan, expected=stated)) == []
+        assert found.instance.cluster.usable_gpus.sum() == 4
+        assert set(np.bincount(found.solution.placement.model)) == {2}
 
 
 def test_what_fits_is_found_as_by_trying_every_block() -> None:
