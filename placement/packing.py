@@ -16,9 +16,6 @@ from placement.problem.solution import Placement
 from placement.problem.spare_claims import empty_gpus
 from placement.solver.budget import Budget
 
-TRY_SHARE = 0.1
-"""Part of the time left that one try of fewer GPUs may take."""
-
 
 def first_gpus_only(instance: Instance, gpus: int) -> Instance:
     """Leave nothing but the first usable GPUs of the cluster, server by server.
@@ -92,7 +89,7 @@ def packed(
     def keeps(fewer: Instance) -> bool:
         loose = replace(fewer, placement_rules=replace(fewer.placement_rules, pack=False))
         try:
-            found = solve(loose, quick, budget.part(TRY_SHARE))
+            found = solve(loose, quick, budget.part(options.params.packing.try_share))
         except Infeasible:
             return False
         return found.certificate.bottleneck_upper <= target * (1 + 1e-9)

@@ -43,13 +43,6 @@ from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, Stop, linear, solve_program
 
-ATTEMPTS = 5
-"""Solves in which more and more replicas are asked for."""
-
-PLAIN, RULED = 0.25, 0.4
-"""Parts of the time: without the demand for survival, for its price; and of the rest, for the plan
-under the rules, from which the others begin."""
-
 
 @dataclass(frozen=True)
 class Surviving:
@@ -97,16 +90,18 @@ def solve_surviving(
     """
     instance = unpacked(instance)
     budget = budget or Budget(options.time_limit_s)
-    settings = SolverSettings.of(options)
+    settings, params = SolverSettings.of(options), options.params.survival
 
     def note(event: Progress) -> None:
         if progress is not None:
             progress(replace(event, phase=f"{event.phase} (survival)"))
 
-    plain = solve_instance(instance, options, progress=progress, budget=budget.part(PLAIN))
+    plain = solve_instance(
+        instance, options, progress=progress, budget=budget.part(params.plain_share)
+    )
     ruled = replace(instance, placement_rules=_with_rules(instance, _needed(instance)))
     try:
-        best = solve_instance(ruled, options, progress=note, budget=budget.part(RULED))
+        best = solve_instance(ruled, options, progress=note, budget=budget.part(params.ruled_share))
     except Infeasible as error:
         raise Infeasible(f"no plan survives the loss of a server: {error}") from None
     worst = losses(best.instance, best.solution.placement, settings)[0]
@@ -171,7 +166,8 @@ def _more_replicas(
 ) -> SolveResult | None:
     """Ask for more replicas of the models that fall short, until every loss is borne."""
     asked: dict[int, tuple[int, int]] = {}
-    for attempt in range(ATTEMPTS):
+    attempts = options.params.survival.attempts
+    for attempt in range(attempts):
         if budget.expired:
             return None
         placement = best.solution.placement
@@ -180,7 +176,7 @@ def _more_replicas(
             servers = len(np.unique(placement.server[placement.model == m]))
             asked[m] = int(count[m]) + more, min(servers + 1, ruled.cluster.n_servers)
         tighter = replace(ruled, placement_rules=_with_rules(ruled, asked))
-        part = budget.part(1.0 / (ATTEMPTS + 1 - attempt))
+        part = budget.part(1.0 / (attempts + 1 - attempt))
         try:
             best = solve_instance(tighter, options, budget=part)
         except Infeasible:

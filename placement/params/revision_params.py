@@ -55,6 +55,38 @@ class RobustParams(Params):
 
 
 @dataclass(frozen=True)
+class SurvivalParams(Params):
+    """A plan that bears the loss of a server; parts are of the time left when a step begins.
+
+    Parameters
+    ----------
+    plain_share : float, 0 < x <= 1
+        Part for the plan without the demand for survival, which tells its price.
+    ruled_share : float, 0 < x <= 1
+        Part for the plan under rules on numbers of replicas, from which the others begin.
+    attempts : int >= 1
+        Solves in which more and more replicas are asked for; most that help at all help soon.
+    """
+
+    plain_share: Part = 0.25
+    ruled_share: Part = 0.4
+    attempts: Count = 5
+
+
+@dataclass(frozen=True)
+class PackingParams(Params):
+    """The fewest GPUs that keep the target, by bisection.
+
+    Parameters
+    ----------
+    try_share : float, 0 < x <= 1
+        Part of the time left that one try of fewer GPUs may take: there are a dozen at most.
+    """
+
+    try_share: Part = 0.1
+
+
+@dataclass(frozen=True)
 class RefineParams(Params):
     """Plans proposed anew, and moves of replicas, judged by a simulator.
 

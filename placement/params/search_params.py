@@ -33,7 +33,12 @@ from placement.params.program_params import (
     SpareParams,
 )
 from placement.params.ranges import Params, kinds
-from placement.params.revision_params import RefineParams, RobustParams
+from placement.params.revision_params import (
+    PackingParams,
+    RefineParams,
+    RobustParams,
+    SurvivalParams,
+)
 from placement.params.simulation_params import HeadroomParams
 from placement.support.faults import suggest
 
@@ -100,6 +105,10 @@ class SearchParams:
         One placement for several demands; parts are of the time left when a step begins.
     refine : RefineParams
         Plans proposed anew, and moves of replicas, judged by a simulator.
+    survival : SurvivalParams
+        A plan that bears the loss of a server; parts are of the time left when a step begins.
+    packing : PackingParams
+        The fewest GPUs that keep the target, by bisection.
     headroom : HeadroomParams
         The factor on a trace's rate that simulation bears out, found by bisection.
     """
@@ -129,6 +138,8 @@ class SearchParams:
     balance: BalanceParams = field(default_factory=BalanceParams)
     robust: RobustParams = field(default_factory=RobustParams)
     refine: RefineParams = field(default_factory=RefineParams)
+    survival: SurvivalParams = field(default_factory=SurvivalParams)
+    packing: PackingParams = field(default_factory=PackingParams)
     headroom: HeadroomParams = field(default_factory=HeadroomParams)
 
     def __post_init__(self) -> None:
