@@ -71,7 +71,7 @@ STUDIES = (
     Study("repeatability", PLACEMENT, 5, OUT),
     Study("tight", PLACEMENT, 12, OUT),
     Study("ablation", PLACEMENT, 12, OUT),
-    Study("hard", PLACEMENT, 100, (*OUT, "--limits", "10", "30", "60", "180")),
+    Study("hard", PLACEMENT, 30, (*OUT, "--limits", "10", "60")),
     Study("scaling", PLACEMENT, 45, OUT),
     Study("suite", BOTH, 100, OUT),
     Study("drift", (*BOTH, "cli/adaptive.py"), 5, OUT),
