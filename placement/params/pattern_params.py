@@ -269,8 +269,11 @@ class CountedBottleneckParams(Params):
         Relative width of an interval of the bottleneck load that counts as closed.
     nodes : int >= 1
         Branch-and-bound nodes of the program over the counts.
+    packed_servers : int >= 0
+        Largest cluster on which shared counts are packed, every replica looking at every server.
     """
 
     compact_servers: Whole = 12
     closed: Positive = 1e-3
     nodes: Count = 20_000
+    packed_servers: Whole = 200

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pulp
 
 from placement.heuristics.mending import mend
 from placement.heuristics.tiling import repeated_greedy
-from placement.patterns.pricing.counts import slicing_row, space_rows
+from placement.params.pattern_params import CountedBottleneckParams
+from placement.patterns.count_packing import Counted, packed_apart, packed_together
+from placement.patterns.pricing.counts import slicing_rows, space_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Bottleneck
 from placement.problem.placement_rules import NO_LIMIT
-from placement.problem.shared_capacity import can_load
 from placement.problem.solution import Placement
 from placement.problem.space import models_that_fit, most_replicas
 from placement.programs.bottleneck import compact_bottleneck, proven_lower, restored
@@ -69,10 +69,7 @@ def pattern_bottleneck(
             )
             if exclusive == instance.exclusive:
                 lower = proven_lower(bound, 1.0 / max(target, floor), lower)
-            if counts is None or not exclusive:
-                continue
-            placement = _pack(instance, counts) if instance.cluster.uniform else None
-            placement = placement and mend(instance, placement)
+            placement = None if counts is None else _laid_out(instance, counts, params, exclusive)
             if placement is not None:
                 load, solution = least_bottleneck(
                     instance, placement, settings, budget=budget.outer
@@ -92,15 +89,17 @@ def pattern_bottleneck(
 
 def _aggregate(
     instance: Instance, settings: SolverSettings, budget: Budget, target: float
-) -> tuple[float, dict[tuple[int, int], int] | None]:
-    """Bound on theta, and counts n[m, type] that reach it."""
+) -> tuple[float, dict[tuple[int, int], Counted] | None]:
+    """Bound on theta, and replicas of each model on each server type that reach it."""
     params, wanted = settings.params.counted_bottleneck, instance.requirements
     ceiling = 1.0 / max(target, instance.load_floor)
     theta = pulp.LpVariable("theta", 0, ceiling)
     problem = pulp.LpProblem("bottleneck", pulp.LpMaximize)
     done: dict[int, Pairs] = {m: [] for m in instance.used_models}
     held: dict[int, Pairs] = {m: [] for m in instance.used_models}
-    count: dict[tuple[int, int], pulp.LpVariable] = {}
+    read: dict[
+        tuple[int, int], tuple[pulp.LpVariable, pulp.LpVariable | None, pulp.LpVariable]
+    ] = {}
     for t, server in enumerate(instance.cluster.server_types):
         here: Pairs = []
         models, loads = [], []
@@ -110,7 +109,6 @@ def _aggregate(
             n = pulp.LpVariable(f"n_{m}_{t}", 0, most, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}_{t}", 0)
             problem += linear([(h, 1.0), (n, -1.0)]) <= 0
-            count[m, t] = n
             done[m].append((h, float(instance.speeds[t, m])))
             held[m].append((n, 1.0))
             here.append((n, 1.0))
@@ -122,14 +120,13 @@ def _aggregate(
             row.constant *= server.count
             problem += row
         problem += linear(loads) <= server.usable_gpus * server.count
-        counted = [
-            (n, float(instance.gpus_required[m]))
-            for (n, _), m in zip(here, models, strict=True)
-            if can_load(instance, m, instance.speeds[t])
-        ]
-        lost = slicing_row(instance, t, counted, loads, server.count)
-        if lost is not None:
-            problem += lost
+        held_here = {m: n for (n, _), m in zip(here, models, strict=True)}
+        load = {m: h for (h, _), m in zip(loads, models, strict=True)}
+        slicing = slicing_rows(instance, t, held_here, load, servers=server.count)
+        for row in slicing.rows:
+            problem += row
+        for m, h in load.items():
+            read[m, t] = held_here[m], slicing.alone.get(m), slicing.shared.get(m, h)
     for m in instance.used_models:
         if not held[m]:
             return ceiling, None
@@ -145,34 +142,28 @@ def _aggregate(
     )
     if not outcome.found:
         return min(ceiling, max(outcome.best_bound, 0.0)), None
-    counts = {key: round(n.varValue or 0.0) for key, n in count.items()}
+    counts = {
+        key: Counted(
+            round(n.varValue or 0.0),
+            0 if alone is None else round(alone.varValue or 0.0),
+            float(shared.varValue or 0.0),
+        )
+        for key, (n, alone, shared) in read.items()
+    }
     return outcome.best_bound, counts
 
 
-def _pack(instance: Instance, counts: dict[tuple[int, int], int]) -> Placement | None:
-    """Lay blocks on free GPUs, large ones first, each on the fullest server with room."""
-    cluster = instance.cluster
-    rows: list[tuple[int, int, int]] = []
-    for t in range(len(cluster.server_types)):
-        servers = np.flatnonzero(cluster.server_type == t)
-        used = np.zeros(len(servers), dtype=np.int64)
-        gpus = cluster.server_types[t].gpus
-        # Servers by free GPUs: the fullest with room is found without a search.
-        buckets: list[list[int]] = [[] for _ in range(gpus + 1)]
-        buckets[gpus] = list(range(len(servers) - 1, -1, -1))
-        mine = sorted(
-            (m for (m, kind), n in counts.items() if kind == t for _ in range(n)),
-            key=lambda m: (-instance.gpus_required[m], m),
-        )
-        for m in mine:
-            k = int(instance.gpus_required[m])
-            free = next((f for f in range(k, gpus + 1) if buckets[f]), None)
-            if free is None:
-                continue
-            i = buckets[free].pop()
-            rows.append((m, int(servers[i]), int(used[i])))
-            used[i] += k
-            buckets[free - k].append(i)
-    if set(instance.used_models) - {m for m, _, _ in rows}:
-        return None
-    return Placement.of(rows)
+def _laid_out(
+    instance: Instance,
+    counts: dict[tuple[int, int], Counted],
+    params: CountedBottleneckParams,
+    exclusive: bool,
+) -> Placement | None:
+    """A placement of such counts that keeps the rules, where one is found."""
+    placement = None
+    if exclusive:
+        if instance.cluster.uniform:
+            placement = packed_apart(instance, counts)
+    elif instance.cluster.n_servers <= params.packed_servers:
+        placement = packed_together(instance, counts)
+    return placement and mend(instance, placement)

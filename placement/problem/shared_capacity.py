@@ -19,6 +19,7 @@ Under ``serial``, and where GPUs are exclusive, kappa is 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
@@ -120,17 +121,43 @@ def _levels(fraction: float, instance: Instance, most: int) -> Kept:
     return (1.0, *(_least_pace((fraction,) * n, sharing) for n in range(1, most + 1)))
 
 
-def loss_per_replica(instance: Instance, kind: ServerType) -> float:
-    """Part d of a GPU that each loaded replica beyond the first takes off it, at the least.
+@dataclass(frozen=True)
+class SlicedGpus:
+    """What GPUs with two or more loaded replicas bear at most, for rows over counts.
 
-    n of them carry at most 1 - d (n - 1) of the cap, so those of G GPUs, C in sum over the GPUs
-    that each covers, carry at most G - d (C - G). It is 0 where a replica may stand idle for a
-    reason: nothing follows from how many stand.
+    Let a loaded replica that shares none of its GPUs with another stand *alone*, and G' be the GPUs
+    that no such replica covers. On each of these the loads add up to at most `pair`: also where
+    only one is loaded there, for its block shares another GPU and carries no more than that.
+
+    Parameters
+    ----------
+    pair : float
+        Part of the cap that loaded replicas carry together where there are two, at the most.
+    further : float
+        Part that each beyond the second takes off, at the least.
+    most : int
+        Loaded replicas that fit on a GPU.
     """
-    if not (loses_by_sharing(instance) and instance.idle_are_spare):
-        return 0.0
-    kept = kept_at_most(instance, most_together(instance, kind))
-    return min(((1 - kept[n]) / (n - 1) for n in range(2, len(kept))), default=0.0)
+
+    pair: float
+    further: float
+    most: int
+
+
+def sliced_gpus(instance: Instance, kind: ServerType) -> SlicedGpus | None:
+    """What sharing takes off the GPUs of a server type; None where it takes nothing.
+
+    `further` is 0, and nothing follows from how many stand, where a replica may be idle for a
+    reason (`Instance.idle_are_spare`).
+    """
+    if not loses_by_sharing(instance):
+        return None
+    most = most_together(instance, kind)
+    kept = kept_at_most(instance, max(2, most))
+    if kept[2] >= 1:
+        return None
+    further = min(((kept[2] - kept[n]) / (n - 2) for n in range(3, most + 1)), default=0.0)
+    return SlicedGpus(kept[2], further if instance.idle_are_spare else 0.0, most)
 
 
 @lru_cache(maxsize=4_096)

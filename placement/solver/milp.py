@@ -218,9 +218,18 @@ def solve_program(
 
 
 def linear(terms: Iterable[tuple[pulp.LpVariable, float]]) -> pulp.LpAffineExpression:
-    """Build an expression from (variable, coefficient) pairs: far faster than operator sums."""
+    """Build an expression from (variable, coefficient) pairs: far faster than operator sums.
+
+    Coefficients of a variable that is there several times add up.
+    """
     tick()
-    return pulp.LpAffineExpression(terms)
+    pairs = list(terms)
+    found = pulp.LpAffineExpression(pairs)
+    if len(found) < len(pairs):  # of equal keys PuLP keeps the last
+        found = pulp.LpAffineExpression()
+        for variable, coefficient in pairs:
+            found.addterm(variable, coefficient)
+    return found
 
 
 def duals(problem: pulp.LpProblem) -> dict[str, float]:

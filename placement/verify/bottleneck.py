@@ -157,17 +157,16 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
     for t, kind in enumerate(scaled.types):
         clock.check()
         limit, gpus = largest_room_gb(kind), float(kind.usable_gpus * kind.count)
-        numbers, loads = [], []
+        numbers, loads, each = [], [], {}
         for m in scaled.fitting(t):
             n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), scaled.speed(t, m))
             numbers.append((m, n, float(scaled.gpus[m])))
             loads.append((h, float(scaled.gpus[m])))
+            each[m] = [(h, 1.0)]
         row = growth.program.row
         row(loads, gpus)
-        slices = Slices(scaled, t)
-        slices.in_sum(
-            growth.program, gpus, [(n, k) for m, n, k in numbers if m in slices.counted], loads
-        )
+        counts = {m: n for m, n, _ in numbers}
+        Slices(scaled, t).in_sum(growth.program, kind.usable_gpus * kind.count, counts, each)
         if scaled.most_on_gpu is not None:
             row([(n, k) for _, n, k in numbers], gpus * scaled.most_on_gpu)
         if not scaled.counts_suffice:

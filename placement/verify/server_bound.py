@@ -90,8 +90,7 @@ class ServerProgram:
         )
         loads = [(a, k[m] * load) for m, terms in self.busy.items() for a, load in terms]
         program.row(loads, gpus)
-        slices = Slices(scaled, self.t)
-        slices.in_sum(program, gpus, [(n, k[m]) for m, n in columns if m in slices.counted], loads)
+        Slices(scaled, self.t).in_sum(program, kind.usable_gpus, self.count, self.busy)
         if scaled.most_on_gpu is not None:
             program.row([(n, k[m]) for m, n in columns], gpus * scaled.most_on_gpu)
         # No more than j blocks of more than 1 / (j + 1) of the memory on a GPU.

@@ -10,8 +10,8 @@ from __future__ import annotations
 from placement.problem.shared_capacity import (
     can_load,
     kept_at_most,
-    loss_per_replica,
     most_together,
+    sliced_gpus,
 )
 from placement.verify.matrix_program import Program
 from placement.verify.scaled_problem import Scaled
@@ -25,8 +25,9 @@ class Slices:
     def __init__(self, scaled: Scaled, t: int) -> None:
         instance, kind = scaled.instance, scaled.types[t]
         self.kept = kept_at_most(instance, max(1, most_together(instance, kind)))
-        self.lost = loss_per_replica(instance, kind)
+        self._sliced = sliced_gpus(instance, kind)
         self._idle_are_spare = instance.idle_are_spare
+        self._gpus = scaled.gpus
         self.counted = frozenset(m for m in scaled.used if can_load(instance, m, scaled.speeds[t]))
 
     def carrier(self, program: Program, m: int, stands: int) -> int:
@@ -65,20 +66,43 @@ class Slices:
                 terms.append((more, self.kept[j] - self.kept[j + 1]))
         return terms
 
-    def in_sum(self, program: Program, gpus: float, numbers: Terms, loads: Terms) -> None:
-        """Add sum k h <= G - d (sum k n - G): what G GPUs lose in sum.
+    def in_sum(
+        self, program: Program, gpus: int, numbers: dict[int, int], loads: dict[int, Terms]
+    ) -> None:
+        """Add what some GPUs lose in sum (`placement.problem.shared_capacity.SlicedGpus`).
+
+        Of the n replicas of a model a stand alone and carry a; the others carry s <= pair (n - a).
+        The GPUs without one that stands alone, G' = G - sum k a, bear
+        sum k s <= pair G' - further (sum k (n - a) - 2 G'), and hold `most` a GPU.
 
         Parameters
         ----------
         program : Program
-            Takes the row.
-        gpus : float
+            Takes columns and rows.
+        gpus : int
             Of all servers that are summed.
-        numbers : terms
-            Replicas of the counted models, each times its GPUs.
-        loads : terms
-            Their loads, over the cap, each times its GPUs.
+        numbers : dict of model to column
+            Replicas.
+        loads : dict of model to terms
+            What they carry, over the cap.
         """
-        if self.lost > 0:
-            taken = [(n, self.lost * k) for n, k in numbers]
-            program.row([*loads, *taken], gpus * (1 + self.lost))
+        sliced = self._sliced
+        if sliced is None:
+            return
+        worked: Terms = []
+        room: Terms = []
+        for m, n in numbers.items():
+            if m not in self.counted:
+                continue
+            k = float(self._gpus[m])
+            alone = program.column(0.0, float(gpus // int(k)), whole=True)
+            shared = program.column(0.0, float(gpus))
+            program.row([*loads.get(m, []), (alone, -1.0), (shared, -1.0)], 0.0)
+            program.row([(shared, 1.0), (alone, sliced.pair), (n, -sliced.pair)], 0.0)
+            # G' loses k for one that stands alone; the others cover k for one that does not.
+            worked += [(shared, k), (n, k * sliced.further)]
+            worked.append((alone, k * (sliced.pair + sliced.further)))
+            room += [(n, k), (alone, k * (sliced.most - 1))]
+        program.row(worked, (sliced.pair + 2 * sliced.further) * gpus)
+        if self._idle_are_spare:
+            program.row(room, float(sliced.most * gpus))

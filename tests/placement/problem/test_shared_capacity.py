@@ -7,10 +7,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.shared_capacity import kept_at_least, kept_at_most, kept_by, loss_per_replica
+from placement.problem.shared_capacity import kept_at_least, kept_at_most, kept_by, sliced_gpus
 from placement.problem.solution import Flows, Placement, Solution, evaluate
 from placement.problem.violations import violations
 from tests.placement.oracle import capacity
@@ -60,8 +61,41 @@ def test_capacity_is_the_least_pace_of_any_of_the_replicas(seed: int) -> None:
             sets = [kept_by(instance, some) for some in combinations(range(n), size)]
             assert kept_at_least(instance, n)[size] <= min(sets) + 1e-12
             assert kept_at_most(instance, n)[size] >= max(sets) - 1e-12
-            lost = loss_per_replica(instance, KIND) * (size - 1)
-            assert max(sets) <= 1 - lost + 1e-12
+            sliced = sliced_gpus(instance, KIND)
+            if sliced is not None:
+                assert max(sets) <= sliced.pair - sliced.further * (size - 2) + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_over_counts_hold_of_every_placement(seed: int) -> None:
+    """Blocks at random, loaded as far as their GPUs bear: alone 1 each, the others as stated."""
+    rng = np.random.default_rng(seed)
+    gpus, sizes = 6, np.array([1, 1, 2, 1, 3])
+    efficiency = tuple(sorted(rng.uniform(0.5, 0.95, int(rng.integers(1, 4))), reverse=True))
+    instance = replace(calling([0.3] * 5, GpuSharing(efficiency=efficiency)), gpus_required=sizes)
+    kind = replace(KIND, gpus=gpus)
+    instance = replace(instance, cluster=Cluster((kind,), sharing=instance.cluster.sharing))
+    sliced = sliced_gpus(instance, kind)
+    assert sliced is not None
+    for _ in range(40):
+        blocks = {
+            (m, int(rng.integers(gpus - sizes[m] + 1)))
+            for m in rng.integers(len(sizes), size=int(rng.integers(1, 9))).tolist()
+        }
+        rows = sorted(blocks)
+        on = np.array([[i <= g < i + sizes[m] for m, i in rows] for g in range(gpus)], dtype=float)
+        kept = [kept_by(instance, [m for (m, _), x in zip(rows, line, strict=True) if x])
+                for line in on]  # fmt: skip
+        found = linprog(-rng.uniform(0.1, 1.0, len(rows)), on, kept, bounds=(0, 1))
+        busy = on.sum(axis=1) > 1
+        shares = (on * busy[:, None]).sum(axis=0) > 0
+        k = np.array([sizes[m] for m, _ in rows])
+        left = gpus - k[~shares].sum()
+        others = k[shares].sum()
+        assert others <= sliced.most * left
+        assert (found.x[shares] <= sliced.pair + 1e-9).all()
+        bears = sliced.pair * left - sliced.further * (others - 2 * left)
+        assert (k * found.x)[shares].sum() <= bears + 1e-9
 
 
 def test_loads_of_a_case_done_by_hand() -> None:

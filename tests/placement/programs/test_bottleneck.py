@@ -7,6 +7,7 @@ import pytest
 
 from placement.heuristics.greedy import greedy
 from placement.patterns import pattern_bottleneck
+from placement.problem.cluster import GpuSharing
 from placement.programs.bottleneck import PROVEN, compact_bottleneck, proven_lower
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget
@@ -34,14 +35,16 @@ def test_only_a_bound_below_the_ceiling_proves_more_than_the_floor(
     assert proven_lower(bound, ceiling=1.25, floor=0.5) == pytest.approx(lower, abs=1e-12)
 
 
-@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("sharing", ["exclusive", "even", "sliced"])
 @pytest.mark.parametrize("seed", range(6))
 def test_the_interval_holds_the_least_load_even_where_no_time_is_left(
-    seed: int, exclusive: bool
+    seed: int, sharing: str
 ) -> None:
     """Whether solved to the end or stopped at once, no lower end is above what is attainable."""
+    exclusive = sharing == "exclusive"
     rng = np.random.default_rng([seed, exclusive])
-    instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=0.8)
+    slices = GpuSharing(efficiency=(0.8, 0.7) if sharing == "sliced" else (1.0,))
+    instance = oracle.random_instance(rng, exclusive=exclusive, load_cap=0.8, sharing=slices)
     least = oracle.least_bottleneck(instance)
     _, start = least_bottleneck(instance, greedy(instance), SETTINGS)
     for target in (0.0, least * 0.7, least * 1.1):

@@ -11,6 +11,7 @@ from placement.solver.milp import (
     SolverUnavailable,
     Stop,
     duals,
+    linear,
     solve_program,
 )
 
@@ -219,3 +220,10 @@ def test_a_solver_that_dies_leaves_nothing_known(monkeypatch: pytest.MonkeyPatch
     problem += x <= 1
     outcome = solve_program(problem, SolverSettings(name="CBC"))
     assert (outcome.status, outcome.found, outcome.best_bound) == ("none", False, float("inf"))
+
+
+def test_coefficients_of_a_variable_that_stands_twice_add_up() -> None:
+    """x + y + 2 x is 3 x + y."""
+    x, y = pulp.LpVariable("x"), pulp.LpVariable("y")
+    terms = dict(linear([(x, 1.0), (y, 1.0), (x, 2.0)]).items())
+    assert terms == {x: 3.0, y: 1.0}
