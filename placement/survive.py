@@ -75,7 +75,8 @@ def solve_surviving(
     Parameters
     ----------
     instance : Instance
-        Its rules are kept as well, but for ``pack``: room that has to be spare is no room to save.
+        Its rules are kept as well, but for ``pack`` and ``spares: none``: what has to be spare is
+        nothing to save.
     options : SolveOptions
         How to solve.
     progress : callable, optional
@@ -89,6 +90,9 @@ def solve_surviving(
         No plan survives, or none was found.
     """
     instance = unpacked(instance)
+    if instance.placement_rules.spares == "none":
+        rules = replace(instance.placement_rules, spares="few")
+        instance = replace(instance, placement_rules=rules)
     budget = budget or Budget(options.time_limit_s)
     settings, params = SolverSettings.of(options), options.params.survival
 

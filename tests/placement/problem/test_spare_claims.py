@@ -116,7 +116,8 @@ def test_what_stands_for_a_loss_is_no_spare() -> None:
         stated = {**plan.expected, LOAD_AFTER_LOSS: worst.load}
         assert check_plan(replace(plan, expected=stated)) == []
         assert found.instance.cluster.usable_gpus.sum() == 4
-        assert set(np.bincount(found.solution.placement.model)) == {2}
+        assert (np.bincount(found.solution.placement.model) >= 2).all()
+        assert found.instance.placement_rules.spares == "few"
 
 
 def test_what_fits_is_found_as_by_trying_every_block() -> None:
