@@ -105,7 +105,7 @@ def documented(thing: object) -> set[str]:
         text = inspect.cleandoc(one.__doc__ or "")
         part = re.search(r"Parameters\n-+\n(.*?)(?=\n\n?\w+\n-+\n|\Z)", text, re.DOTALL)
         for line in (part[1] if part else "").splitlines():
-            named = re.match(r"((?:\w+)(?:, \w+)*)(?: : .*)?$", line)
+            named = re.match(r"\*{0,2}((?:\w+)(?:, \w+)*)(?: : .*)?$", line)
             if named and not line.startswith(" "):
                 found.update(named[1].split(", "))
     return found
