@@ -1,6 +1,7 @@
 """The search over columns against brute force, where it is asked to take what others would."""
 
 from dataclasses import replace
+from threading import active_count
 
 import numpy as np
 import pytest
@@ -89,3 +90,20 @@ def test_tightness_counts_whole_replicas(load: float) -> None:
     filled = float(instance.offered_load.sum()) / gpus
     more = float(instance.gpus_required[list(instance.used_models)].sum()) / gpus
     assert filled * (1 - 1e-4) <= tightness(instance) <= filled + more
+
+
+def test_an_interruption_ends_both_sides() -> None:
+    """Whoever asks for an end gets the plan so far, with its bound, and no thread goes on."""
+    instance = replace(random_instance(1, servers=6, models=9, workflows=6, load=0.7), load_cap=0.9)
+    start, budget = plain(instance).solution, Budget()
+    threads = active_count()
+
+    def stop(event: Progress) -> None:
+        if event.phase == "columns":
+            budget.interrupt()
+
+    got = solve_patterns(instance, ALWAYS, budget, start=start, gap=0.0, progress=stop)
+    assert got.status == "interrupted"
+    worth = evaluate(instance, got.solution).objective
+    assert evaluate(instance, start).objective <= worth <= got.best_bound
+    assert active_count() == threads
