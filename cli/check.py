@@ -136,7 +136,7 @@ def command(asked: Asked) -> None:
 
 
 def _other_inputs(plan: Plan, asked: Asked) -> list[str]:
-    from placement.check import check_inputs
+    from placement.check import check_cluster, check_inputs
     from placement.files.cluster_file import read_cluster
     from placement.files.request_file import read_requests
     from placement.problem.variants import as_run
@@ -151,8 +151,8 @@ def _other_inputs(plan: Plan, asked: Asked) -> list[str]:
     # How GPUs are shared may come from --gpu-sharing in place of the file.
     mode = plan.cluster.sharing.mode
     given = None if asked.cluster is None else share_gpus(read_cluster(asked.cluster), mode)
-    if given is not None and given != plan.cluster:
-        faults.append("cluster: its servers or network are not the file's")
+    if given is not None:
+        faults += check_cluster(plan, given)
     if asked.config is not None and asked.requests is not None:
         left = [role for role in plan.inputs if role.startswith(SCENARIO) and role not in more]
         if left:

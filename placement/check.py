@@ -7,6 +7,8 @@ from typing import get_args
 
 import numpy as np
 
+from placement.migration import same_hardware
+from placement.problem.cluster import Cluster
 from placement.problem.degrees import of_plan
 from placement.problem.instance import build_instance
 from placement.problem.names import LOAD_AFTER_LOSS
@@ -205,6 +207,17 @@ def _shares_cap(plan: Plan) -> bool:
     certificate = plan.certificate
     claims_nothing = certificate.status == "refined" and certificate.best_bound >= 1.0
     return claims_nothing and plan.instance.load_cap > _expected_cap(plan)
+
+
+def check_cluster(plan: Plan, cluster: Cluster) -> list[str]:
+    """Compare a plan's servers, network and sharing with those of a file: rules are the plan's."""
+    mine = plan.cluster
+    same = (
+        same_hardware(mine, cluster)
+        and mine.network == cluster.network
+        and mine.sharing == cluster.sharing
+    )
+    return [] if same else ["cluster: its servers or network are not the file's"]
 
 
 def check_inputs(plan: Plan, workload: Workload, trace: Trace, *others: Trace) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from placement.problem.cluster import Cluster
+from placement.problem.cluster import Cluster, ServerType
 from placement.problem.plan import Plan
 from placement.problem.space import all_rooms_gb
 from placement.support.described import counted
@@ -121,17 +121,26 @@ def check_same_cluster(old: Cluster, new: Cluster) -> None:
     ------
     ValueError
     """
-    if _hardware(old) != _hardware(new):
+    if not same_hardware(old, new):
         raise ValueError(
             f"the plans are for different clusters ({_described(old)} against "
             f"{_described(new)}); give two plans for the same servers"
         )
 
 
-def _hardware(cluster: Cluster) -> list[tuple[object, ...]]:
-    """What each server is made of, whatever rules say of it."""
-    kinds = [(t.gpus, t.gpu_memory_gb, t.gpu_memories_gb, t.speed) for t in cluster.server_types]
-    return [kinds[t] for t in cluster.server_type]
+def same_hardware(one: Cluster, other: Cluster) -> bool:
+    """Whether two clusters have the same servers in order, whatever rules say of them."""
+    if one.n_servers != other.n_servers:
+        return False
+    pairs = np.unique(one.server_type * len(other.server_types) + other.server_type)
+    return all(
+        _made_of(one.server_types[t]) == _made_of(other.server_types[o])
+        for t, o in (divmod(pair, len(other.server_types)) for pair in pairs.tolist())
+    )
+
+
+def _made_of(kind: ServerType) -> tuple[object, ...]:
+    return kind.gpus, kind.gpu_memory_gb, kind.gpu_memories_gb, kind.speed
 
 
 def likenesses(cluster: Cluster) -> list[tuple[object, ...]]:

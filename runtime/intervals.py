@@ -118,8 +118,10 @@ def intervals(
 ) -> dict[str, object]:
     """`TrafficRange` of every metric of `summarize`, JSON-ready, in an object of its shape."""
     found: dict[str, object] = {}
-    for name, first in summaries[0].items():
-        column = [s[name] for s in summaries]
+    # A rare workflow may stand in few of the resampled traces.
+    for name in dict.fromkeys(name for s in summaries for name in s):
+        column = [s[name] for s in summaries if name in s]
+        first = column[0]
         if isinstance(first, Mapping):
             found[name] = intervals([c for c in column if isinstance(c, Mapping)], confidence)
         elif isinstance(first, int | float) and name not in SETTINGS:

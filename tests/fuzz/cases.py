@@ -21,7 +21,7 @@ PLANNED = 24
 KINDS: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {
     "config": (
         ("json", "yaml", "yml"),
-        {"analyze": 6, "solve": 3, "simulate": 1, "generate": 1, "compare": 0.15},
+        {"analyze": 6, "solve": 3, "simulate": 1, "generate": 1, "compare": 0.15, "size": 0.15},
     ),
     "requests": (
         ("json", "yaml", "jsonl", "jsonl", "csv", "csv", "parquet", "parquet"),
@@ -30,19 +30,32 @@ KINDS: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {
     "cluster": (("json", "yaml"), {"analyze": 4, "solve": 4, "simulate": 1, "compare": 0.2}),
     "plan": (
         ("json", "yaml"),
-        {"check": 8, "simulate": 2, "export": 2, "report": 0.5},
+        {
+            "check": 8,
+            "simulate": 2,
+            "export": 2,
+            "report": 0.5,
+            "explain": 1,
+            "diff": 1,
+            "whatif": 0.3,
+            "rebalance": 0.3,
+        },
     ),
+    "rules": (("json", "yaml"), {"solve": 1}),
     "history": (("json",), {"export": 1, "report": 1}),
     "arrivals": (("csv",), {"generate": 1}),
 }
 """What is mutated: its formats, and the commands that read it by how often each runs."""
 
-TARGETS = {"config": 6, "requests": 7, "cluster": 3, "plan": 6, "history": 0.3, "arrivals": 1,
-           "options": 5, "several": 1, "nothing": 0.5}  # fmt: skip
+TARGETS = {"config": 6, "requests": 7, "cluster": 3, "rules": 2, "plan": 6, "history": 0.3,
+           "arrivals": 1, "options": 5, "several": 1, "nothing": 0.5}  # fmt: skip
 
 OFTEN = {"solve": 4, "check": 3, "simulate": 3, "compare": 0.7, "report": 0.5, "export": 2,
-         "generate": 2, "analyze": 2, "schema": 0.4, "completion": 0.2}  # fmt: skip
+         "generate": 2, "analyze": 2, "schema": 0.4, "completion": 0.2, "explain": 0.5,
+         "diff": 0.5, "whatif": 0.3, "rebalance": 0.3, "size": 0.3}  # fmt: skip
 """How often a command runs where its options are what is odd."""
+
+OF_PLANS = ("check", "report", "export", "explain", "diff", "whatif", "rebalance")
 
 POLICY = b"""\
 import sys
@@ -112,7 +125,7 @@ def make_case(seed: int, number: int, skipped: frozenset[int] = frozenset()) -> 
     else:
         often = OFTEN if target == "options" else KINDS["config"][1]
     command = rng.choices(list(often), list(often.values()))[0]
-    needs_plan = command in ("check", "report", "export") or "plan" in mutated
+    needs_plan = command in OF_PLANS or "plan" in mutated
     if needs_plan or (command == "simulate" and rng.random() < 0.5):
         problem = planned(seed, rng.randrange(PLANNED))
     else:
@@ -182,6 +195,8 @@ def _after_solve(rng: Random, line: list[str], names: dict[str, str]) -> list[St
     cluster = ["--cluster", names["cluster"]] if "--cluster" in line else []
     bound = ["--bound", "--time-limit", "2"] if rng.random() < 0.3 else []
     steps = [Step(("check", plan, *inputs, *cluster, *bound), frozenset({0}), after=True)]
+    if rng.random() < 0.1:
+        steps.append(Step(("explain", plan, "--json"), frozenset({0}), after=True))
     if rng.random() < 0.4:
         partial = frozenset({0, 2}) if "--allow-partial" in line else frozenset({0})
         steps.append(Step(("simulate", "--plan", plan, *inputs, "--json"), partial, after=True))

@@ -46,7 +46,8 @@ NOISE = re.compile(
     r"out of memory|pydantic|not iterable|not subscriptable|embedded null|RUST_BACKTRACE"
 )
 CLICK = ("--", "'-", "''", "PLAN", "ommand", "Got unexpected", "Missing argument",
-         "is not one of", "solver", "rror: '", "missing: ")  # fmt: skip
+         "is not one of", "solver", "rror: '", "missing: ",
+         "the plan has no ")  # fmt: skip
 """How click names what is wrong with a command line."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029\u202e]")
 

@@ -20,7 +20,8 @@ HEURISTICS = ("greedy", "greedy-no-affinity", "local-search", "partition", "rand
 SOLVERS = ("HiGHS", "PULP_CBC_CMD", "CBC")
 
 INPUTS = frozenset({"config", "requests", "cluster", "cluster_file", "plan", "plan_file",
-                    "against_plan", "arrivals_file", "scenarios"})  # fmt: skip
+                    "against_plan", "arrivals_file", "scenarios", "rules_file",
+                    "earlier"})  # fmt: skip
 """Options that name a file to read; `history` is one but for `solve`, which writes it."""
 
 SMALL: dict[str, tuple[Any, ...]] = {
@@ -85,7 +86,12 @@ def base_line(rng: Random, command: str, files: Mapping[str, str]) -> list[str]:
     match command:
         case "solve":
             form = rng.choice(["json", "yaml"])
-            return ["solve", *config, *requests, *cluster, "-o", f"made.{form}"]
+            ruled = "rules" in files.get("mutated", "") or rng.random() < 0.25
+            rules = ["--rules", files["rules"]] if ruled else []
+            return ["solve", *config, *requests, *cluster, *rules, "-o", f"made.{form}"]
+        case "size":
+            goal = ["--gpus-per-server", "4", "--max-servers", "4", "--se", "50"]
+            return ["size", *config, *requests, *goal, "--time-limit", "0.2"]
         case "check":
             against = [*config, *requests] if rng.random() < 0.3 else []
             return ["check", files.get("plan", "plan.json"), *against]
@@ -112,10 +118,26 @@ def base_line(rng: Random, command: str, files: Mapping[str, str]) -> list[str]:
             if rng.random() < 0.3 and "config" not in files.get("mutated", ""):
                 return ["generate", "--config-out", "new.yaml", "--models", "4", *out]
             return ["generate", *config, *out]
+        case "explain" | "diff" | "whatif" | "rebalance":
+            return _of_plan(rng, command, plan[1], [*config, *requests])
         case "schema":
             return ["schema", rng.choice(["config", "cluster", "requests", "plan"])]
         case _:
             return ["completion", rng.choice(["bash", "zsh", "fish"])]
+
+
+def _of_plan(rng: Random, command: str, plan: str, run: list[str]) -> list[str]:
+    match command:
+        case "explain":
+            return ["explain", plan]
+        case "diff":
+            return ["diff", plan, plan, *(run[:2] if rng.random() < 0.5 else [])]
+        case "whatif":
+            change = rng.choice([("traffic", "1.5"), ("without-server", "0"), ("add-servers", "1")])
+            return ["whatif", plan, *run, f"--{change[0]}", change[1], "--time-limit", "0.3"]
+        case _:
+            new = ["--max-moves", str(rng.randint(0, 2)), "-o", "new.json"]
+            return ["rebalance", "--from", plan, *run, *new, "--time-limit", "0.3"]
 
 
 def _export(rng: Random, plan: list[str], run: list[str], files: Mapping[str, str]) -> list[str]:
@@ -156,7 +178,8 @@ def with_options(
 
 def _hold_short(line: list[str]) -> None:
     """Give what runs for a minute by default a limit."""
-    if line[:1] in (["solve"], ["check"], ["compare"]) and "--time-limit" not in line:
+    long = ("solve", "check", "compare", "size", "whatif", "rebalance")
+    if line and line[0] in long and "--time-limit" not in line:
         line += ["--time-limit", "0.2"]
     if "--refine" in line and "--refine-budget" not in line:
         line += ["--refine-budget", "0.1"]
@@ -193,7 +216,8 @@ def _option(rng: Random, param: click.Option, files: Mapping[str, str], command:
 
 def _path(rng: Random, name: str, flag: str, files: Mapping[str, str], command: str) -> list[str]:
     known = {"cluster_file": "cluster", "plan_file": "plan", "against_plan": "plan",
-             "arrivals_file": "arrivals", "scenarios": "requests"}  # fmt: skip
+             "arrivals_file": "arrivals", "scenarios": "requests", "rules_file": "rules",
+             "earlier": "plan"}  # fmt: skip
     if name in INPUTS or (name == "history" and command != "solve"):
         if name in ("cluster_file", "cluster", "arrivals_file"):
             return []  # the line has one already, or may not

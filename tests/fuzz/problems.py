@@ -31,6 +31,8 @@ class Problem:
         Rows of a CSV file of time stamps.
     solve : tuple of str
         Options with which the plan was made.
+    rules : dict
+        Rules that most placements can keep.
     """
 
     config: dict[str, Any]
@@ -40,6 +42,7 @@ class Problem:
     plan: Any = None
     history: Any = None
     solve: tuple[str, ...] = ()
+    rules: dict[str, Any] = field(default_factory=dict)
 
 
 def draw_problem(rng: Random) -> Problem:
@@ -53,7 +56,7 @@ def draw_problem(rng: Random) -> Problem:
     cluster = _cluster(rng, config)
     arrivals = [["TIMESTAMP", "tokens"]]
     arrivals += [[r["timestamp"].replace("T", " "), str(rng.randint(0, 99))] for r in requests]
-    return Problem(config, requests, cluster, arrivals)
+    return Problem(config, requests, cluster, arrivals, rules=_rules(rng, config, cluster))
 
 
 @cache
@@ -140,6 +143,35 @@ def _requests(rng: Random, config: dict[str, Any]) -> list[dict[str, Any]]:
             request |= {"metadata": {"user": "u"}, "input_data": [1], "node_configs": None}
         found.append(request)
         at += step * rng.random()
+    return found
+
+
+def _rules(rng: Random, config: dict[str, Any], cluster: dict[str, Any]) -> dict[str, Any]:
+    """A rule or two of every kind; now and then they conflict."""
+    names, kinds = list(config["models"]), cluster["server_types"]
+    servers = [t["gpus"] for t in kinds.values() for _ in range(t["count"])]
+    models: dict[str, Any] = {}
+    for name in rng.sample(names, min(len(names), rng.choice([0, 1, 1, 2]))):
+        at, gpus = rng.randrange(len(servers)), config["models"][name]["gpus_required"]
+        models[name] = rng.choice(
+            [
+                {"min_replicas": 2},
+                {"max_replicas": rng.randint(1, 3)},
+                {"spread": min(2, len(servers)), "min_replicas": 2},
+                {"allowed": {"server_types": [next(iter(kinds))]}},
+                {"forbidden": {"servers": [at]}},
+                {"pinned": [{"server": 0, "gpus": list(range(gpus))}]},
+                {rng.choice(["together_with", "apart_from"]): [n for n in names if n != name][:1]},
+                {"speed": {next(iter(kinds)): 0.5}},
+            ]
+        )
+    found: dict[str, Any] = {"models": models}
+    if rng.random() < 0.2:
+        found["excluded_gpus"] = [{"server": len(servers) - 1, "gpus": [servers[-1] - 1]}]
+    if rng.random() < 0.2:
+        found["domains"] = {next(iter(kinds)): [[0, 1]]} if servers[0] > 1 else {}
+    if rng.random() < 0.3:
+        found |= rng.choice([{"spares": "none"}, {"spares": "fill"}, {"pack": True}])
     return found
 
 

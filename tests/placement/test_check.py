@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from placement.check import check, check_plan
+from placement.check import check, check_cluster, check_plan
 from placement.files.config_file import read_config
 from placement.files.plan_file import read_plan, write_plan
 from placement.files.request_file import read_requests
-from placement.problem.cluster import Cluster, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
 from placement.problem.instance import build_instance
 from placement.problem.model_rules import ModelRules
 from placement.problem.names import Objective
@@ -370,6 +370,24 @@ def test_a_plan_is_judged_by_its_rules(plan: Plan, tmp_path: Path) -> None:
     faults = check_plan(broken)
     assert any("min_replicas is 20" in fault for fault in faults)
     assert any("spread is 9" in fault for fault in faults)
+
+
+def test_rules_that_tell_servers_apart_leave_them_those_of_the_file(plan: Plan) -> None:
+    """A pin makes a server a type of its own: the hardware is compared, what differs said."""
+    asked = Cluster.homogeneous(4, 2)
+    kind = asked.server_types[0]
+    pinned = replace(kind, name="server[1]", count=1, pinned=(("a", 0),), excluded_gpus=(1,))
+    ruled = Cluster((replace(kind, name="server[0]", count=1), pinned))
+    stated = replace(plan, instance=replace(plan.instance, cluster=ruled))
+    assert check_cluster(stated, asked) == check_cluster(plan, asked) == []
+    for other in (
+        Cluster.homogeneous(6, 2),
+        Cluster.homogeneous(4, 4),
+        Cluster.homogeneous(4, 2, 40.0),
+        replace(asked, network=Network(inter_latency_s=1.0)),
+        replace(asked, sharing=GpuSharing("serial")),
+    ):
+        assert len(check_cluster(stated, other)) == 1
 
 
 def test_the_rules_of_the_config_stand_in_the_plan(plan: Plan) -> None:

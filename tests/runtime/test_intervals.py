@@ -95,6 +95,19 @@ def mean_sojourn(workload: Workload, trace: Trace) -> float:
     return float(request_latency(served(workload, trace)).mean())
 
 
+def test_what_only_some_runs_have_is_told_from_these() -> None:
+    """A rare workflow may be drawn into the second trace only, or into one trace alone."""
+    runs = [
+        {"workflows": {"a": {"mean": 1.0}}},
+        {"workflows": {"a": {"mean": 3.0}, "b": {"mean": 5.0}}},
+    ]
+    for summaries in (runs, runs[::-1]):
+        found = intervals(summaries)["workflows"]
+        assert isinstance(found, dict)
+        assert found["a"]["mean"]["mean"] == 2.0
+        assert found["b"]["mean"] == {"mean": 5.0, "sd": None, "low": None, "high": None}
+
+
 def test_intervals_of_independent_runs_cover_the_theory_of_mm1() -> None:
     """Of 120 intervals over 4 runs, about 95% hold the mean sojourn time 1/(mu - lambda)."""
     rng = np.random.default_rng(0)
