@@ -201,7 +201,10 @@ class Instance(ByContent):
             t.count * t.usable_gpus * (v[used].max() if used else t.speed)
             for t, v in zip(self.cluster.server_types, self.speeds, strict=True)
         )
-        return float(self.offered_load.sum()) / float(power)
+        offered = float(self.offered_load.sum())
+        if not power:  # every GPU is excluded, as in a part of a split cluster
+            return float("inf") if offered else 0.0
+        return offered / float(power)
 
     @cached_property
     def weightless(self) -> frozenset[int]:

@@ -22,8 +22,10 @@ from placement.problem.solution import (
     settle,
 )
 from placement.problem.space import room_gb
+from placement.problem.spare_claims import without
 from placement.problem.trace import Trace
 from placement.problem.variants import as_run
+from placement.problem.violations import violations
 from placement.problem.workload import Workload
 from placement.support.described import Described, Facts, counted, percent
 from placement.support.equality import ByContent
@@ -349,8 +351,19 @@ def build_plan(
     )
     # The shares leave a solver's noise out; on a slow server even that is load that goes with it.
     settled = settle(instance, plan.solution())
+    if instance.placement_rules.spares == "none":
+        settled = _without_noise(instance, settled, result.solution.load)
     metrics = expected_metrics(instance, evaluate(instance, settled))
-    return replace(plan, load=settled.load, expected=metrics)
+    return replace(plan, placement=settled.placement, load=settled.load, expected=metrics)
+
+
+def _without_noise(instance: Instance, settled: Solution, load: FloatArray) -> Solution:
+    """Leave out replicas that carried a solver's noise alone, where no rule asks for them."""
+    for r in np.flatnonzero((settled.load == 0) & (load > 0))[::-1].tolist():
+        fewer = without(settled, r)
+        if not violations(instance, fewer):
+            settled = fewer
+    return settled
 
 
 def expected_metrics(instance: Instance, evaluation: Evaluation) -> dict[str, float]:

@@ -9,12 +9,15 @@ import pytest
 
 from placement.heuristics import HEURISTICS
 from placement.heuristics.selective_replication import selective_replication
+from placement.portfolio.partition import partition
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible, SolveOptions
 from placement.problem.solution import Placement
 from placement.problem.violations import placement_violations, violations
 from placement.solve import solve_instance
+from placement.solver.milp import SolverSettings
+from tests.placement.heuristics.cases import random_instance
 
 
 def instance_of(load: float, *, exclusive: bool = False) -> Instance:
@@ -80,6 +83,16 @@ def test_a_split_loses_nothing_where_parts_do_not_meet() -> None:
     )
     found = solve_instance(apart, SolveOptions(method="partition"))
     assert found.evaluation.objective == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_part_may_get_no_gpu_that_is_left() -> None:
+    """Of three servers two are excluded whole: no split has room, which is said."""
+    instance = random_instance(0, servers=3)
+    kind = instance.cluster.server_types[0]
+    dead = replace(kind, name="dead", count=2, excluded_gpus=tuple(range(kind.gpus)))
+    cluster = replace(instance.cluster, server_types=(replace(kind, count=1), dead))
+    with pytest.raises(Infeasible, match="no random split"):
+        partition(replace(instance, cluster=cluster), SolverSettings())
 
 
 def test_one_server_has_no_parts() -> None:

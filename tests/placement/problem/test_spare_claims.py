@@ -18,13 +18,13 @@ from placement.problem.outcome import SolveOptions
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan, build_plan
 from placement.problem.rules import Rules
-from placement.problem.solution import Placement
+from placement.problem.solution import Flows, Placement, Solution
 from placement.problem.spare_claims import fitting
 from placement.problem.trace import Demand
 from placement.problem.violations import placement_violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.programs.after_loss import losses
-from placement.solve import solve
+from placement.solve import solve, solve_instance
 from placement.solver.milp import SolverSettings
 from placement.survive import solve_surviving
 
@@ -118,6 +118,28 @@ def test_what_stands_for_a_loss_is_no_spare() -> None:
         assert found.instance.cluster.usable_gpus.sum() == 4
         assert (np.bincount(found.solution.placement.model) >= 2).all()
         assert found.instance.placement_rules.spares == "few"
+
+
+def test_a_replica_of_a_solver_s_noise_is_left_out() -> None:
+    """Shares too small for a plan leave it without load, and so it is a spare."""
+    rules = PlacementRules(spares="none")
+    instance = build_instance(WORKLOAD, DEMAND, Cluster.homogeneous(4, 2), Rules(placement=rules))
+    result = solve_instance(instance, SolveOptions(method="greedy"))
+    solution = result.solution
+    (home,) = set(solution.flows.server.tolist())
+    rows = [*solution.placement.replicas(), (0, 1 - home, 0)]
+    load = dict(zip(rows, [*solution.load.tolist(), 1e-12], strict=True))
+    placement = Placement.of(rows)
+    flows = Flows(
+        np.append(solution.flows.workflow, 0),
+        np.append(solution.flows.node, 0),
+        np.append(solution.flows.server, 1 - home),
+        np.append(solution.flows.rate, 2e-13),
+    )
+    noisy = Solution(placement, flows, np.array([load[row] for row in placement.replicas()]))
+    plan = build_plan(replace(result, solution=noisy), WORKLOAD)
+    assert plan.placement == solution.placement
+    assert check_plan(plan) == []
 
 
 def test_what_fits_is_found_as_by_trying_every_block() -> None:
