@@ -80,19 +80,21 @@ def relieve_bottleneck(
     Returns
     -------
     float, Solution
-        Of the best round; what was given where none is better.
+        Of the best round; what was given where none is better. Time that ends within a round takes
+        none of the earlier ones along.
     """
     best, last = (load, solution), solution
-    for _ in range(settings.params.spares.relief_rounds):
-        if best[0] <= enough or budget.expired:
-            break
-        filled = fill(instance, busy_replicas(instance, last), settings.params)
-        placement = mend(instance, filled)
-        if placement is None:
-            break
-        load, last = least_bottleneck(instance, placement, settings, budget=budget.outer)
-        if load < best[0]:
-            best = load, last
+    with budget.bounded():
+        for _ in range(settings.params.spares.relief_rounds):
+            if best[0] <= enough or budget.expired:
+                break
+            filled = fill(instance, busy_replicas(instance, last), settings.params)
+            placement = mend(instance, filled)
+            if placement is None:
+                break
+            load, last = least_bottleneck(instance, placement, settings, budget=budget.outer)
+            if load < best[0]:
+                best = load, last
     return best
 
 

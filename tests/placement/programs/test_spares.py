@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement, Solution, evaluate, gpu_loads
 from placement.problem.violations import violations
+from placement.programs import spares
 from placement.programs.idle_replicas import busy_replicas, may_carry
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import balance_routing, best_routing
 from placement.programs.spares import fill, refill, relieve_bottleneck, spread
-from placement.solver.budget import Budget
+from placement.solver.budget import Budget, OutOfTime
 from placement.solver.milp import SolverSettings
 from tests.placement import oracle
 from tests.placement.oracle import placements, random_instance
@@ -123,6 +125,28 @@ def test_relief_keeps_every_rule_and_never_goes_below_what_brute_force_finds(see
     found, solution = relieve_bottleneck(instance, load, start, SETTINGS, Budget(), enough=0.0)
     assert oracle.least_bottleneck(instance) * (1 - 1e-6) <= found <= load * (1 + 1e-9)
     assert violations(replace(instance, load_cap=found), solution) == []
+
+
+def test_time_that_ends_within_a_round_keeps_the_earlier_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second round of relief is interrupted by a tick, and the first has reached 0.4."""
+    instance, _ = one_busy_model()
+    placement = Placement.sorted(np.array([0, 1, 1]), np.zeros(3), np.array([0, 0, 1]))
+    load, start = least_bottleneck(instance, placement, SETTINGS)
+    budget, rounds = Budget(1e9), []
+
+    def filled(*given: Any) -> Placement:
+        rounds.append(given)
+        if len(rounds) > 1:
+            raise OutOfTime
+        return fill(*given)
+
+    monkeypatch.setattr(spares, "fill", filled)
+    with budget.bounded():
+        found, _ = relieve_bottleneck(instance, load, start, SETTINGS, budget, enough=0.0)
+        assert found == pytest.approx(0.4)
+    assert len(rounds) == 2
 
 
 def test_relief_stops_where_the_load_is_low_enough() -> None:
