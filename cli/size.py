@@ -26,6 +26,7 @@ from cli.options import (
     time_limit_option,
 )
 from cli.waiting import Waiting
+from placement.support.described import counted
 
 if TYPE_CHECKING:
     from placement.problem.cluster import Cluster
@@ -149,7 +150,7 @@ def command(asked: Asked) -> None:
 def _sizing(asked: Asked, goal: Goal) -> tuple[Sizing, int]:
     """Try sizes; also say how many servers were tried at most."""
     from placement.problem.instance import build_instance
-    from placement.problem.outcome import SolveOptions
+    from placement.problem.outcome import Infeasible, SolveOptions
     from placement.problem.plan import route
     from placement.problem.rules import Rules
     from placement.size import Tail, fewest_servers, resized, servers_for_work, size_of
@@ -200,7 +201,12 @@ def _sizing(asked: Asked, goal: Goal) -> tuple[Sizing, int]:
         return replace(size_of(instance_of(servers), options, goal, tail), servers=servers)
 
     floor = servers_for_work(instance_of(1), varied, goal.load)
-    most = max(floor, asked.max_servers or WIDER * floor)
+    most = asked.max_servers or WIDER * floor
+    if most < floor:
+        raise Infeasible(
+            f"the work alone needs {counted(floor, 'server')} whose GPUs are busy at most "
+            f"{goal.load:.0%} of the time, and --max-servers is {most}; raise it, or --load"
+        )
     with Waiting("", quiet=asked.silent) as waiting, spread_over(asked.ray) as spread:
 
         def told(servers: int) -> Size:

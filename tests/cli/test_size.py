@@ -32,6 +32,13 @@ def test_fewest_servers_and_curve(line: list[str], tmp_path: Path) -> None:
     assert all(not s["meets"] for n, s in by_size.items() if n < best)
 
 
+def test_no_more_servers_are_tried_than_may_be(line: list[str]) -> None:
+    """Where the work alone needs more, that is the answer, and nothing is solved."""
+    done = gswarm(*line, "--se", "1", "--load", "0.01", "--max-servers", "1")
+    assert done.exit_code == 1
+    assert "and --max-servers is 1; raise it, or --load" in done.stderr
+
+
 def test_what_cannot_be_reached_is_said(line: list[str]) -> None:
     """Exit code 1, with what was tried; a table without --json."""
     done = gswarm(*line, "--p99", "0.1", "--max-servers", "3", "--repeat", "2")
