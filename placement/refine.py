@@ -17,6 +17,7 @@ from placement.heuristics.local_search import local_search
 from placement.improve.moves import random_neighbour
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
+from placement.problem.names import Mode
 from placement.problem.outcome import (
     Infeasible,
     Progress,
@@ -28,6 +29,7 @@ from placement.problem.outcome import (
 )
 from placement.problem.score import ScoreFunction, SolutionScore
 from placement.problem.solution import Placement, Solution, evaluate
+from placement.problem.spare_claims import spare_faults
 from placement.problem.violations import violations
 from placement.programs.routing import balance_routing, best_routing
 from placement.solve import solve_instance
@@ -107,6 +109,7 @@ class _Search:
     bound: float
     floor: float
     tolerances: tuple[float, ...]
+    mode: Mode
     tried: int = 0
 
     @property
@@ -116,6 +119,8 @@ class _Search:
     def offer(self, proposal: str, candidate: Solution | None, style: _Style) -> bool:
         """Score a candidate that keeps the rules; keep it where it is better."""
         if candidate is None or self.over or violations(self.instance, candidate):
+            return False
+        if spare_faults(self.instance, candidate, self.mode):
             return False
         if evaluate(self.instance, candidate).objective < self.floor:
             return False
@@ -183,6 +188,7 @@ def refine(
         bound=plain.certificate.best_bound,
         floor=plain.evaluation.objective * (1 - loss) - 1e-9,
         tolerances=tuple(t for t in params.tolerances if t <= max(loss, least)),
+        mode=options.mode,
     )
     for proposal, placement in _placements(plain, options, caps, budget):
         for tolerance in search.tolerances:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from placement.problem.instance import Instance
 from placement.problem.outcome import SolveOptions, SolveResult
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.score import SolutionScore
 from placement.problem.solution import Solution, evaluate
+from placement.problem.spare_claims import spare_faults
 from placement.problem.violations import violations
 from placement.refine import refine, refined_result
 from placement.solve import solve_instance
@@ -64,6 +67,17 @@ def test_a_refined_plan_keeps_the_program_and_its_bound(loss: float) -> None:
     assert found.value <= found.start_value
     assert [s.value for s in found.steps] == sorted((s.value for s in found.steps), reverse=True)
     assert found.evaluations <= 40
+
+
+@pytest.mark.parametrize("rules", [PlacementRules(spares="none"), PlacementRules(spares="fill")])
+def test_a_refined_plan_has_the_spares_that_were_asked_for(rules: PlacementRules) -> None:
+    """No replica that does nothing is left, or room for another."""
+    instance = replace(random_instance(1, load=0.4), placement_rules=rules)
+    start = solve_instance(instance, SolveOptions(method="greedy"))
+    mine = start.instance
+    found = refine(start, lambda s: variance(s, mine), GREEDY, evaluations=30, loss=1.0)
+    assert found.steps
+    assert spare_faults(mine, found.solution, "online") == []
 
 
 def test_equal_inputs_give_equal_refinements() -> None:
