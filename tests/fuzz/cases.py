@@ -193,8 +193,9 @@ def _after_solve(rng: Random, line: list[str], names: dict[str, str]) -> list[St
     plan = line[line.index("-o") + 1]
     inputs = ["--config", names["config"], "--requests", names["requests"]]
     cluster = ["--cluster", names["cluster"]] if "--cluster" in line else []
+    more = [word for i, a in enumerate(line) if a == "--scenarios" for word in line[i : i + 2]]
     bound = ["--bound", "--time-limit", "2"] if rng.random() < 0.3 else []
-    steps = [Step(("check", plan, *inputs, *cluster, *bound), frozenset({0}), after=True)]
+    steps = [Step(("check", plan, *inputs, *more, *cluster, *bound), frozenset({0}), after=True)]
     if rng.random() < 0.1:
         steps.append(Step(("explain", plan, "--json"), frozenset({0}), after=True))
     if rng.random() < 0.4:
@@ -208,7 +209,8 @@ def forge(rng: Random, plan: dict[str, Any]) -> Any:
     served = [w for w in plan["workflows"] if w["id"] in plan["routing"]]
     busy = [w for w in served if any(n["work_s"] > 1e-4 for n in w["nodes"])]
     figures = [(plan["certificate"], "objective"), *((w, "rate") for w in busy)]
-    figures += [(plan["expected"], name) for name in plan["expected"]]
+    # The simulated headroom follows from no other figure: nothing can betray it.
+    figures += [(plan["expected"], name) for name in plan["expected"] if "simulated" not in name]
     figures += [(r, "load") for r in plan["replicas"]]
     figures += [(n, "work_s") for w in served for n in w["nodes"]]
     holder, key = rng.choice([(h, k) for h, k in figures if h[k] is not None and h[k] > 1e-4])
