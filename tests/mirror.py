@@ -123,6 +123,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.params.*": (
         ("placement.params.test_search_params",), "data that check themselves, tried all together",
     ),
+    "placement.patterns.slicing_rows": (
+        ("placement.programs.test_bottleneck", "placement.problem.test_shared_capacity"),
+        "U* with slices against brute force, and what the rows say against placements at random",
+    ),
     "placement.patterns.aggregate_bottleneck": (
         ("placement.patterns.test_search", "placement.patterns.test_uneven"),
         "U* of the whole search against brute force",

@@ -10,7 +10,8 @@ from placement.heuristics.mending import mend
 from placement.heuristics.tiling import repeated_greedy
 from placement.params.pattern_params import CountedBottleneckParams
 from placement.patterns.count_packing import Counted, packed_apart, packed_together
-from placement.patterns.pricing.counts import slicing_rows, space_rows
+from placement.patterns.pricing.counts import space_rows
+from placement.patterns.slicing_rows import slicing_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Bottleneck

@@ -121,6 +121,20 @@ def _levels(fraction: float, instance: Instance, most: int) -> Kept:
     return (1.0, *(_least_pace((fraction,) * n, sharing) for n in range(1, most + 1)))
 
 
+def loss_per_replica(instance: Instance, kind: ServerType) -> float:
+    """Part d of a GPU that each loaded replica beyond the first takes off it, at the least.
+
+    n of them carry at most 1 - d (n - 1) of the cap, so those of G GPUs, C in sum over the GPUs
+    that each covers, carry at most G - d (C - G). It is 0 where a replica may stand idle for a
+    reason: nothing follows from how many stand. A row on it has no variables of its own, which the
+    many programs that price a server are better off without; `sliced_gpus` says more.
+    """
+    if not (loses_by_sharing(instance) and instance.idle_are_spare):
+        return 0.0
+    kept = kept_at_most(instance, most_together(instance, kind))
+    return min(((1 - kept[n]) / (n - 1) for n in range(2, len(kept))), default=0.0)
+
+
 @dataclass(frozen=True)
 class SlicedGpus:
     """What GPUs with two or more loaded replicas bear at most, for rows over counts.

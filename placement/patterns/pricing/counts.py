@@ -13,14 +13,14 @@ content keeps these rows, so the maximum of this
 relaxation is at least the true one, and a bound computed with it is valid.
 
 Where sharing loses, a content without its idle replicas is worth as much and keeps all rows: n
-counts those that can be loaded (`slicing_rows`).
+counts those that can be loaded (`slicing_row`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pulp
@@ -38,7 +38,7 @@ from placement.problem.shared_capacity import (
     can_load,
     is_loaded,
     loses_by_sharing,
-    sliced_gpus,
+    loss_per_replica,
 )
 from placement.problem.space import (
     largest_room_gb,
@@ -88,33 +88,12 @@ def space_rows(
     return rows
 
 
-@dataclass(frozen=True)
-class Slicing:
-    """Rows on what slices take off, with the replicas that stand alone and the load of the others.
+def slicing_row(
+    instance: Instance, kind: int, held: Pairs, loads: Pairs, servers: int = 1
+) -> pulp.LpConstraint | None:
+    """What slices take off the load of so many servers of a type in sum; None where nothing.
 
-    Each is a variable by model; without rows there are none.
-    """
-
-    rows: tuple[pulp.LpConstraint, ...] = ()
-    alone: Mapping[int, pulp.LpVariable] = field(default_factory=dict)
-    shared: Mapping[int, pulp.LpVariable] = field(default_factory=dict)
-
-
-def slicing_rows(
-    instance: Instance,
-    kind: int,
-    count: Mapping[int, pulp.LpVariable],
-    load: Mapping[int, pulp.LpVariable],
-    *,
-    cap: float = 1.0,
-    servers: int = 1,
-) -> Slicing:
-    """What slices take off so many servers of a type in sum: none where they take nothing.
-
-    Of the n replicas of a model that can be loaded, a stand alone and carry at most 1 each; the
-    others carry s, at most `pair` each. With G' = G - sum k a and N' = sum k (n - a):
-    h / cap <= a + s, sum k s <= pair G' - further (N' - 2 G'), N' <= most G'
-    (`placement.problem.shared_capacity.SlicedGpus`).
+    With d of `loss_per_replica`, G GPUs bear sum k h <= cap (G - d (sum k n - G)).
 
     Parameters
     ----------
@@ -122,35 +101,19 @@ def slicing_rows(
         Says what sharing takes off a GPU.
     kind : int
         Server type.
-    count, load : mapping of model to variable
-        Replicas, and the load that they carry in sum.
-    cap : float
-        Load that a replica alone may carry.
+    held : terms
+        Replicas of the models that can be loaded, each times its GPUs.
+    loads : terms
+        Loads over the cap, each times its GPUs.
     servers : int
         Of the type, which the replicas and loads are the sums of.
     """
     server = instance.cluster.server_types[kind]
-    sliced = sliced_gpus(instance, server)
-    if sliced is None or cap <= 0:
-        return Slicing()
-    gpus = server.usable_gpus * servers
-    pair, further, most = sliced.pair, sliced.further, sliced.most
-    rows, worked, room = [], [], []
-    alone, shared = {}, {}
-    for m, n in count.items():
-        if not can_load(instance, m, instance.speeds[kind]):
-            continue
-        k = int(instance.gpus_required[m])
-        alone[m] = a = pulp.LpVariable(f"alone_{m}_{kind}", 0, gpus // k, pulp.LpInteger)
-        shared[m] = s = pulp.LpVariable(f"shared_{m}_{kind}", 0)
-        rows.append(linear([(load[m], 1.0 / cap), (a, -1.0), (s, -1.0)]) <= 0)
-        rows.append(linear([(s, 1.0), (a, pair), (n, -pair)]) <= 0)
-        worked += [(s, float(k)), (a, k * (pair + further)), (n, k * further)]
-        room += [(n, float(k)), (a, k * (most - 1.0))]
-    rows.append(linear([(v, c) for v, c in worked if c]) <= (pair + 2 * further) * gpus)
-    if instance.idle_are_spare:
-        rows.append(linear(room) <= most * gpus)
-    return Slicing(tuple(rows), alone, shared)
+    lost = loss_per_replica(instance, server)
+    if lost <= 0:
+        return None
+    taken = [(n, lost * k) for n, k in held]
+    return linear([*loads, *taken]) <= server.usable_gpus * servers * (1 + lost)
 
 
 @dataclass(frozen=True)
@@ -234,9 +197,16 @@ class Pricing:
         if instance.models_per_gpu > 1:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
             self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
-            slicing = slicing_rows(instance, kind, self.count, self.load, cap=instance.load_cap)
-            for row in slicing.rows:
-                self.problem += row
+            if instance.load_cap > 0:
+                counted = [m for m in self.count if can_load(instance, m, instance.speeds[kind])]
+                row = slicing_row(
+                    instance,
+                    kind,
+                    [(self.count[m], float(k[m])) for m in counted],
+                    [(h, c / instance.load_cap) for h, c in loads],
+                )
+                if row is not None:
+                    self.problem += row
         self.value: Pairs = []
         self._kept: dict[Part, pulp.LpVariable] = {}
         self._flows(instance.speeds[kind], params)

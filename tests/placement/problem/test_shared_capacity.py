@@ -11,7 +11,13 @@ from scipy.optimize import linprog
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.shared_capacity import kept_at_least, kept_at_most, kept_by, sliced_gpus
+from placement.problem.shared_capacity import (
+    kept_at_least,
+    kept_at_most,
+    kept_by,
+    loss_per_replica,
+    sliced_gpus,
+)
 from placement.problem.solution import Flows, Placement, Solution, evaluate
 from placement.problem.violations import violations
 from tests.placement.oracle import capacity
@@ -61,6 +67,8 @@ def test_capacity_is_the_least_pace_of_any_of_the_replicas(seed: int) -> None:
             sets = [kept_by(instance, some) for some in combinations(range(n), size)]
             assert kept_at_least(instance, n)[size] <= min(sets) + 1e-12
             assert kept_at_most(instance, n)[size] >= max(sets) - 1e-12
+            lost = loss_per_replica(instance, KIND) * (size - 1)
+            assert max(sets) <= 1 - lost + 1e-12
             sliced = sliced_gpus(instance, KIND)
             if sliced is not None:
                 assert max(sets) <= sliced.pair - sliced.further * (size - 2) + 1e-12
