@@ -10,10 +10,11 @@ import pulp
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import can_load, sliced_gpus
 from placement.solver.milp import linear
+from placement.support.equality import ByContent
 
 
-@dataclass(frozen=True)
-class Slicing:
+@dataclass(frozen=True, eq=False)
+class Slicing(ByContent):
     """Rows on what slices take off, with the replicas that stand alone and the load of the others.
 
     Each is a variable by model; without rows there are none.
