@@ -13,8 +13,7 @@ from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.generation import Generation, columns_of
 from placement.patterns.incumbent import Search, integer
 from placement.patterns.pattern import Pattern, patterns_of
-from placement.problem.instance import Instance
-from placement.problem.solution import Flows, Solution
+from placement.problem.normalization import at_rates_of
 
 LOCALITY_GAIN = 1e-9
 
@@ -90,7 +89,7 @@ class ColumnPlans:
             )
         gen.master.release()
         if search.worth > before + LOCALITY_GAIN and search.best is not None:
-            self.found = columns_of(gen, in_units(search.instance, search.normal, search.best))
+            self.found = columns_of(gen, at_rates_of(search.normal, search.instance, search.best))
             gen.master.add(self.found)
             return True
         return False
@@ -111,28 +110,3 @@ class ColumnPlans:
     def _held(self) -> dict[Pattern, int]:
         best = self.search.best
         return {} if best is None else patterns_of(self.search.instance, best.placement)
-
-
-def in_units(instance: Instance, normal: Instance, solution: Solution) -> Solution:
-    """A solution with the rates of the normalized instance.
-
-    Parameters
-    ----------
-    instance, normal : Instance
-        As it is, and normalized.
-    solution : Solution
-        Of the first.
-    """
-    if instance is normal:
-        return solution
-    factor = np.array(
-        [
-            theirs.rate / mine.rate if mine.rate > 0 else 0.0
-            for mine, theirs in zip(instance.workflows, normal.workflows, strict=True)
-        ]
-    )
-    flows = solution.flows
-    rates = flows.rate * factor[flows.workflow]
-    return Solution(
-        solution.placement, Flows(flows.workflow, flows.node, flows.server, rates), solution.load
-    )

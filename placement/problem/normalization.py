@@ -81,15 +81,30 @@ def restore(
     """
     if instance is normal:
         return solution
+    return settle(instance, at_rates_of(instance, normal, solution), elastic=elastic)
+
+
+def at_rates_of(instance: Instance, other: Instance, solution: Solution) -> Solution:
+    """A solution of another instance with the rates of this one; its loads stay as they are.
+
+    Parameters
+    ----------
+    instance, other : Instance
+        The same workflows at other rates, one of them normalized.
+    solution : Solution
+        Of `other`.
+    """
+    if instance is other:
+        return solution
     factor = np.array(
         [
             mine.rate / theirs.rate if theirs.rate > 0 else 0.0
-            for mine, theirs in zip(instance.workflows, normal.workflows, strict=True)
+            for mine, theirs in zip(instance.workflows, other.workflows, strict=True)
         ]
     )
     flows = solution.flows
     rates = Flows(flows.workflow, flows.node, flows.server, flows.rate * factor[flows.workflow])
-    return settle(instance, Solution(solution.placement, rates, solution.load), elastic=elastic)
+    return Solution(solution.placement, rates, solution.load)
 
 
 def _rounded_all(values: FloatArray) -> FloatArray:
