@@ -1,4 +1,4 @@
-"""Service affinity: annealing over all machines, and over what one holds at some prices (compiled).
+"""Service affinity: the problem, and annealing over all machines or what one holds (compiled).
 
 `x[k, s]` containers of service s stand on machine k. The gained affinity of a pair is its traffic
 times the sum over machines of min(x_s / d_s, x_t / d_t), d being all containers of a service.
@@ -6,6 +6,7 @@ times the sum over machines of min(x_s / d_s, x_t / d_t), d being all containers
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,45 @@ class Services(NamedTuple):
     ptr: IntArray
     other: IntArray
     traffic: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be placed where.
+
+    Parameters
+    ----------
+    services : Services
+        Those with traffic.
+    others : IntArray
+        Containers of the services without, shape (T,).
+    others_cpu, others_memory : float64, shape (T,)
+        Of one of theirs.
+    cpu, memory : float64, shape (K,)
+        Of the machines.
+    """
+
+    services: Services
+    others: IntArray
+    others_cpu: FloatArray
+    others_memory: FloatArray
+    cpu: FloatArray
+    memory: FloatArray
+
+    def gained(self, x: IntArray) -> float:
+        """Affinity of a placement of the services with traffic, shape (K, S)."""
+        s = self.services
+        share = x / s.containers
+        first = np.repeat(np.arange(len(s.containers)), np.diff(s.ptr))
+        both_ways = s.traffic * np.minimum(share[:, first], share[:, s.other]).sum(axis=0)
+        return float(both_ways.sum() / 2)
+
+    def sizes(self) -> tuple[FloatArray, IntArray]:
+        """Sizes of machines, shape (Z, 2), and how many there are of each."""
+        found, counts = np.unique(
+            np.column_stack([self.cpu, self.memory]), axis=0, return_counts=True
+        )
+        return found, counts
 
 
 @compiled()

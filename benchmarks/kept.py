@@ -76,7 +76,12 @@ STUDIES = (
     Study("suite", BOTH, 100, OUT),
     Study("drift", (*BOTH, "cli/adaptive.py"), 5, OUT),
     Study("robustness", (*BOTH, "cli/refine.py"), 30, OUT),
-    Study("affinity", (*PLACEMENT, "benchmarks/affinity_search.py"), 10, OUT),
+    Study(
+        "affinity",
+        (*PLACEMENT, "benchmarks/affinity_bound.py", "benchmarks/affinity_search.py"),
+        10,
+        OUT,
+    ),
     Study("gswarm_data", BOTH, 20, OUT),
     Study("engine", RUNTIME, 5, OUT),
     Study("validation", RUNTIME, 2, OUT),

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.affinity import Problem, Relaxation, completed, improved, packs, read
+from benchmarks.affinity import completed, improved, packs, read
+from benchmarks.affinity_bound import Relaxation
+from benchmarks.affinity_search import Problem
 from placement.problem.cluster import IntArray
 
 
