@@ -22,6 +22,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.files.serve_entry": (
         ("placement.files.test_config_file", "test_docs"), "part of the config",
     ),
+    "placement.problem.blocks": (
+        ("placement.problem.test_space",), "the rules of space are made of it",
+    ),
     "placement.programs.spare_rule": (
         ("placement.test_packing",), "seen in the plans that it makes",
     ),

@@ -20,9 +20,9 @@ from placement.files.syntax.document import (
 )
 from placement.files.syntax.source import find_format
 from placement.files.syntax.yaml_writer import block
+from placement.problem.blocks import block_starts, room_gb
 from placement.problem.cluster import Cluster, GpuSharing, ServerType, memories
 from placement.problem.names import SharingMode
-from placement.problem.space import block_starts, room_gb
 from placement.problem.workload import Workload
 from placement.support.described import counted
 from placement.support.faults import FaultList

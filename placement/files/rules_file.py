@@ -11,11 +11,11 @@ from placement.files.schema_faults import check_shape
 from placement.files.stated_rules import model_rule_faults, model_rules
 from placement.files.syntax.document import PlacedFault, load_document, raise_faults
 from placement.files.syntax.yaml_text import dotted_place
+from placement.problem.blocks import block_starts
 from placement.problem.cluster import Cluster
 from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.placement_rules import PlacementRules, merged_rules
 from placement.problem.server_kinds import apply_rules, located
-from placement.problem.space import block_starts
 from placement.problem.workload import Workload
 from placement.support.described import counted
 from placement.support.faults import FaultList, Place, suggest

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from placement.problem.blocks import BoolArray, windows
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement, Replica
-from placement.problem.space import (
-    BoolArray,
-    cluster_rooms_gb,
-    cluster_starts,
-    open_blocks,
-    pins,
-    windows,
-)
+from placement.problem.space import cluster_rooms_gb, cluster_starts, open_blocks, pins
 from placement.solver.budget import tick
 
 

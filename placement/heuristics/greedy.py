@@ -10,10 +10,10 @@ import numpy as np
 from placement.heuristics.coverage import cover, cover_anew, relieve
 from placement.heuristics.free_space import Room
 from placement.params.search_params import DEFAULTS, SearchParams
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
-from placement.problem.space import BoolArray
 
 Chooser = Callable[[Room, int], tuple[int, int] | None]
 

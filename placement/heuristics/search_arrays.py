@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import MOST_TOGETHER, can_load, kept_at_least
 from placement.problem.solution import Placement
-from placement.problem.space import BoolArray
 
 RARE = 1e-3
 """Least weight of a node left unserved, over that of an average one."""

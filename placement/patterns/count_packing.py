@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from placement.problem.blocks import windows
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
-from placement.problem.space import ServerSpace, windows
+from placement.problem.space import ServerSpace
 from placement.solver.budget import tick
 
 

@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from placement.problem.blocks import windows
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
-from placement.problem.space import ServerSpace, pins, windows
+from placement.problem.space import ServerSpace, pins
 from placement.programs.routing import group_servers
 from placement.solver.budget import tick
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from placement.problem.blocks import room_gb
 from placement.problem.cluster import Cluster, FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.names import LOAD_AFTER_LOSS, SIMULATED_HEADROOM, Mode, Objective
@@ -21,7 +22,6 @@ from placement.problem.solution import (
     evaluate,
     settle,
 )
-from placement.problem.space import room_gb
 from placement.problem.spare_claims import without
 from placement.problem.trace import Trace
 from placement.problem.variants import as_run

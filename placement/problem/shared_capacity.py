@@ -25,10 +25,11 @@ from itertools import accumulate
 
 import numpy as np
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray, GpuSharing, IntArray, ServerType
 from placement.problem.gpu_sharing import paces
 from placement.problem.instance import LIGHT, Instance
-from placement.problem.space import BoolArray, largest_room_gb
+from placement.problem.space import largest_room_gb
 
 MOST_TOGETHER = 24
 """Replicas on a GPU beyond which their paces are no longer worked out, but bounded."""

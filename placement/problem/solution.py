@@ -13,10 +13,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import kept_on_gpus, loaded, over_gpus
-from placement.problem.space import BoolArray
 from placement.support.equality import ByContent
 
 Replica = tuple[int, int, int]

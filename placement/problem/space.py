@@ -3,7 +3,7 @@
 A replica of model m stands on k_m consecutive GPUs of one server. Replicas fit on a GPU where
 
 - the GPU is not excluded, and their memory adds up to at most its room, which is its memory and
-  `MEMORY_TOLERANCE` of it;
+  `blocks.MEMORY_TOLERANCE` of it;
 - they are no more than the rules of sharing allow (`Instance.models_per_gpu`);
 - rules of the user let a replica of the model stand there, beside the others of the server, and its
   block within one domain;
@@ -16,37 +16,12 @@ none excludes what another accepts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
+from placement.problem.blocks import BoolArray, block_starts, gpu_rooms_gb, windows
 from placement.problem.cluster import Cluster, FloatArray, ServerType
 from placement.problem.instance import Instance
-
-MEMORY_TOLERANCE = 5e-7
-"""Memory that a GPU grants beyond what it has, as a part of it.
-
-Thirds of 80 GB shall fit three times, however they are rounded and in whatever order they are added
-up; real sizes differ by far more. A solver keeps a row to about 1e-6 and may let a little more
-through: what it returns goes through `keep_what_fits`.
-"""
-
-BoolArray = NDArray[np.bool_]
-AnyArray = TypeVar("AnyArray", bound=np.generic)
-
-
-def room_gb(memory_gb: float) -> float:
-    """Memory that the replicas on a GPU of so much memory may take."""
-    return memory_gb * (1 + MEMORY_TOLERANCE)
-
-
-def gpu_rooms_gb(kind: ServerType) -> FloatArray:
-    """Room on each GPU of a server of a type, shape (G,); less than none where it is excluded."""
-    rooms = np.array([room_gb(memory) for memory in kind.memories_gb])
-    rooms[list(kind.excluded_gpus)] = -np.inf
-    return rooms
 
 
 def largest_room_gb(kind: ServerType) -> float:
@@ -76,13 +51,6 @@ def all_rooms_gb(cluster: Cluster) -> FloatArray:
     return np.concatenate([np.tile(gpu_rooms_gb(t), t.count) for t in cluster.server_types])
 
 
-def windows(values: NDArray[AnyArray], k: int) -> NDArray[AnyArray]:
-    """Values of the GPUs of each block of k, shape (..., G - k + 1, k)."""
-    if k > values.shape[-1]:
-        return np.zeros((*values.shape[:-1], 0, k), dtype=values.dtype)
-    return sliding_window_view(values, k, axis=-1)
-
-
 def open_blocks(instance: Instance, m: int, free_gb: FloatArray, vacant: BoolArray) -> BoolArray:
     """Whether a block of a model can start at each GPU, shape (..., G - k + 1).
 
@@ -98,44 +66,6 @@ def open_blocks(instance: Instance, m: int, free_gb: FloatArray, vacant: BoolArr
     free: BoolArray = (free_gb >= instance.memory_per_gpu_gb[m]) & vacant
     k = int(instance.gpus_required[m])
     return free if k == 1 else np.asarray(windows(free, k).all(axis=-1))
-
-
-def block_starts(
-    kind: ServerType, gpus: int, memory_gb: float, model_id: str | None = None
-) -> list[int]:
-    """First GPUs of the blocks of an empty server that have so much room on each GPU.
-
-    Parameters
-    ----------
-    kind : ServerType
-        Type of the server, empty.
-    gpus : int
-        GPUs of the block, consecutive.
-    memory_gb : float
-        Needed on each of them.
-    model_id : str, optional
-        Whose block it is: GPUs may be closed to it.
-
-    Returns
-    -------
-    list of int
-    """
-    able = gpu_rooms_gb(kind) >= memory_gb
-    if model_id is not None:
-        able[list(kind.closed_to(model_id))] = False
-    found: list[int] = np.flatnonzero(
-        windows(able, gpus).all(axis=-1) & _in_one_domain(kind, gpus)
-    ).tolist()
-    return found
-
-
-def _in_one_domain(kind: ServerType, gpus: int) -> BoolArray:
-    """Whether the block from each GPU on stays within one domain, shape (G - k + 1,)."""
-    domain = np.arange(kind.gpus) if kind.domains else np.zeros(kind.gpus, dtype=np.int64)
-    for group in kind.domains:
-        domain[list(group)] = group[0]
-    blocks = windows(domain, gpus)
-    return np.asarray((blocks == blocks[:, :1]).all(axis=-1))
 
 
 def starts(instance: Instance, m: int, kind: ServerType) -> list[int]:

@@ -9,12 +9,12 @@ import pulp
 
 from placement.heuristics.coverage import cover_anew
 from placement.params.heuristic_params import CoverageParams
+from placement.problem.blocks import gpu_rooms_gb
 from placement.problem.cluster import LAST_SERVER, ServerType
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible
 from placement.problem.space import (
     can_hold,
-    gpu_rooms_gb,
     keep_what_fits,
     models_that_fit,
     pins,

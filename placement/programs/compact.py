@@ -18,13 +18,14 @@ import numpy as np
 import pulp
 
 from placement.params.search_params import DEFAULTS, SearchParams
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.placement_rules import NO_LIMIT, Requirements
 from placement.problem.shared_capacity import is_loaded, standing_kept
 from placement.problem.solution import Placement
-from placement.problem.space import BoolArray, keep_what_fits, models_that_fit, most_replicas
+from placement.problem.space import keep_what_fits, models_that_fit, most_replicas
 from placement.programs.fitting_sets import has_set_rows, separating_prices
 from placement.programs.flows import (
     Place,

@@ -26,9 +26,10 @@ from itertools import combinations
 import pulp
 
 from placement.params.search_params import DEFAULTS, SearchParams
+from placement.problem.blocks import block_starts, gpu_rooms_gb
 from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.problem.space import block_starts, gpu_rooms_gb, total_room_gb
+from placement.problem.space import total_room_gb
 from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, duals, linear, solve_program
 

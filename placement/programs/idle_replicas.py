@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import can_load, kept_on_gpus, loaded, loses_by_sharing
 from placement.problem.solution import TOLERANCE, Placement, Solution, first_gpus, gpu_loads
-from placement.problem.space import BoolArray
 
 
 def busy_replicas(instance: Instance, solution: Solution) -> Solution:

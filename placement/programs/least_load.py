@@ -13,6 +13,7 @@ from collections import defaultdict
 import numpy as np
 import pulp
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import loses_by_sharing
@@ -23,7 +24,6 @@ from placement.problem.solution import (
     effective_loads,
     gpu_loads,
 )
-from placement.problem.space import BoolArray
 from placement.programs.idle_replicas import carries
 from placement.programs.routing import Group, group_servers
 from placement.programs.space_rows import loads_of, loads_on_gpus

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pulp
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
@@ -26,7 +27,6 @@ from placement.problem.solution import (
     flows_by_workflow,
     settle,
 )
-from placement.problem.space import BoolArray
 from placement.programs.flows import (
     Place,
     add_demand,

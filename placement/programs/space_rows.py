@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import pulp
 
+from placement.problem.blocks import gpu_rooms_gb
 from placement.problem.cluster import FloatArray, ServerType
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import (
@@ -41,7 +42,7 @@ from placement.problem.shared_capacity import (
     most_together,
     standing_kept,
 )
-from placement.problem.space import gpu_rooms_gb, most_replicas, pins, starts
+from placement.problem.space import most_replicas, pins, starts
 from placement.solver.milp import Pairs, linear
 
 

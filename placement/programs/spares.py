@@ -9,10 +9,11 @@ import numpy as np
 
 from placement.heuristics.mending import mend
 from placement.params.search_params import DEFAULTS, SearchParams
+from placement.problem.blocks import windows
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement, Solution, effective_loads
-from placement.problem.space import ServerSpace, windows
+from placement.problem.space import ServerSpace
 from placement.programs.idle_replicas import busy_replicas
 from placement.programs.least_load import least_bottleneck
 from placement.solver.budget import Budget, tick

@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from placement.problem.blocks import gpu_rooms_gb
 from placement.problem.plan import Plan
-from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
+from placement.problem.space import largest_room_gb, total_room_gb
 from placement.support.equality import ByContent
 from placement.verify.matrix_program import Clock, OutOfTime, Program, Undecided
 from placement.verify.proof import SAFETY, TOLERANCE, Conclusion

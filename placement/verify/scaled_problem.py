@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from placement.problem.blocks import block_starts
 from placement.problem.cluster import FloatArray, IntArray, ServerType
 from placement.problem.instance import Instance
-from placement.problem.space import block_starts
 from placement.support.equality import ByContent
 from placement.verify.matrix_program import Program
 

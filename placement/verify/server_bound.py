@@ -11,7 +11,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from placement.problem.space import gpu_rooms_gb, largest_room_gb, total_room_gb
+from placement.problem.blocks import gpu_rooms_gb
+from placement.problem.space import largest_room_gb, total_room_gb
 from placement.verify.matrix_program import Answer, Clock, Program
 from placement.verify.scaled_problem import Scaled
 from placement.verify.time_slices import Slices

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from placement.problem.blocks import gpu_rooms_gb
 from placement.problem.plan import Plan
 from placement.problem.shared_capacity import loaded
-from placement.problem.space import gpu_rooms_gb
 from placement.verify.matrix_program import Answer, Clock, Program
 from placement.verify.scaled_problem import Scaled
 from placement.verify.time_slices import Slices

@@ -10,8 +10,8 @@ import numpy as np
 import orjson
 import polars as pl
 
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import Cluster, FloatArray, IntArray
-from placement.problem.space import BoolArray
 from placement.problem.trace import Trace, prefill_times
 from placement.problem.variants import as_run
 from placement.problem.workload import Workload

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from placement.problem.blocks import BoolArray, gpu_rooms_gb
 from placement.problem.cluster import FloatArray, IntArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import MOST_TOGETHER, can_load, kept_at_least
-from placement.problem.space import BoolArray, gpu_rooms_gb, models_that_fit
+from placement.problem.space import models_that_fit
 from placement.programs.flows import keepable
 
 

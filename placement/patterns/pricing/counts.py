@@ -40,12 +40,7 @@ from placement.problem.shared_capacity import (
     loses_by_sharing,
     loss_per_replica,
 )
-from placement.problem.space import (
-    largest_room_gb,
-    models_that_fit,
-    most_replicas,
-    total_room_gb,
-)
+from placement.problem.space import largest_room_gb, models_that_fit, most_replicas, total_room_gb
 from placement.programs.fitting_sets import has_set_rows, separating_prices
 from placement.programs.flows import Part, Place, keepable, kept_terms
 from placement.programs.space_rows import company_rows

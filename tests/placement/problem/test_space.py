@@ -14,12 +14,12 @@ from placement.patterns.duals import zero_duals
 from placement.patterns.pattern import lay_out
 from placement.patterns.pricing.counts import Pricing
 from placement.patterns.pricing.positions import PositionPricing
+from placement.problem.blocks import MEMORY_TOLERANCE
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible
 from placement.problem.solution import Placement
 from placement.problem.space import (
-    MEMORY_TOLERANCE,
     ServerSpace,
     all_rooms_gb,
     can_hold,
