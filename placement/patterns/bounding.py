@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from placement.patterns.branching import leaf_bound
-from placement.patterns.column_generation import Pricers, Until, generate
+from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals
 from placement.patterns.incumbent import Search
@@ -29,7 +29,7 @@ def bound_apart(search: Search) -> None:
     pricings = counted(normal, pool.rows, search.params)
     bound = leaf_bound(normal, search.settings, pool.rows, duals, pricings, search.budget)
     if bound < pool.best_bound:
-        pool.proven = ProvenBound(pool.rows, bound, duals)
+        search.prove(ProvenBound(pool.rows, bound, duals))
 
 
 def add_patterns(
@@ -59,7 +59,12 @@ def add_patterns(
     params = search.params.patterns
     usual = params.few_share if search.few else params.many_share
     phase = search.budget.part(share or usual)
-    generate(
+
+    def learn(pool: Pool) -> None:
+        search.findings.learn(pool)
+        search.report("patterns")
+
+    found = generate(
         search.normal,
         search.settings,
         phase,
@@ -70,8 +75,9 @@ def add_patterns(
             quick=search.knapsacks if quick else (),
             drafts=search.drafts if drafts else (),
         ),
-        report=lambda _: search.report("patterns"),
+        report=learn,
     )
+    search.findings.learn(found)
     return not phase.expired
 
 
@@ -79,9 +85,11 @@ def cut(search: Search) -> bool:
     """Add the rounding cuts that the relaxation breaks; True where there were any."""
     if search.closed() or search.budget.expired:
         return False
-    return add_broken_rows(
-        search.normal, search.settings, search.budget, search.pool, servers=bool(search.drafts)
+    before, servers = search.pool, bool(search.drafts)
+    search.findings.learn(
+        add_broken_rows(search.normal, search.settings, search.budget, before, servers=servers)
     )
+    return len(search.pool.rows) > len(before.rows)
 
 
 def add_placed(search: Search, share: float | None = None) -> Sequence[PricingProblem]:
@@ -112,7 +120,7 @@ def tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[Pric
             # spare patterns are soon solved, and drafts find those again, too.
             for draft in search.drafts:
                 draft.learn(search.pool.rows)
-            search.pool.set_aside()
+            search.findings.learn(search.pool.set_aside())
             finished = add_patterns(search, (), params.pass_share, quick=False)
         else:
             finished = add_patterns(search, pricings, params.pass_share, enough=enough())

@@ -47,7 +47,7 @@ class BranchingSteps(ByContent):
         Tries to close a part outright, and returns the locality that it took for granted and the
         part's bound; None where the part is too large for that.
     improve : callable
-        Told each part's pool: a chance to find a better plan.
+        Told each part's pool: its patterns, and a chance to find a better plan.
     report : callable
         Told the bound of the tree.
     """
@@ -71,7 +71,7 @@ def branch(
     Parameters
     ----------
     root : Pool
-        With its relaxation solved; the patterns priced in the tree are added to it.
+        With its relaxation solved.
 
     Returns
     -------
@@ -98,17 +98,15 @@ def branch(
             return mine.best_bound
         parts = []
         for row in rows:
-            pool = _child(mine, row, params.first_patterns)
-            generate(
+            child = _child(mine, row, params.first_patterns)
+            pool = generate(
                 instance,
                 settings,
                 budget,
-                pool,
+                child,
                 Until(params.part_gap, rounds=params.part_rounds, enough=steps.enough()),
-                Pricers(steps.pricings(pool.rows)),
+                Pricers(steps.pricings(child.rows)),
             )
-            for pattern in pool.patterns:
-                root.add(pattern)
             steps.improve(pool)
             parts.append((Node(pool.proven), pool))
         for part, pool in parts:

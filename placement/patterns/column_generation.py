@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from placement.params.pattern_params import ColumnGenerationParams
@@ -32,25 +32,33 @@ class Relaxation(ByContent):
     servers: Mapping[Pattern, float] = field(default_factory=dict)
 
 
-@dataclass
-class Pool:
+@dataclass(frozen=True, eq=False)
+class Pool(ByContent):
     """Patterns found so far, the best bound with its proof, and the last master.
 
-    Steps add to it in place. A step that runs out of time is left by an exception from wherever it
-    is (`Budget.bounded`), and a value that it were to return would be lost with what it had found:
-    the next phase goes on with the patterns and the bound that are there. A dive shares the
-    patterns of its parent for the same reason. Time may end between any two lines, so what belongs
-    together is one value and set at once.
-
-    `reduced` are the reduced costs of a master at a corner; `reserve` holds patterns that the first
-    master had no use for.
+    Parameters
+    ----------
+    proven : ProvenBound
+        The best bound, and the rows of the master, which every plan sought keeps.
+    patterns : mapping of Pattern to None
+        In the order in which they were found.
+    relaxed : Relaxation
+        The last master.
+    reduced : mapping of Pattern to float
+        Reduced costs of a master at a corner.
+    reserve : mapping of Pattern to None
+        Patterns that the first master had no use for.
+    rounds : int
+        Masters that were solved.
+    params : ColumnGenerationParams
+        What steers the generation of patterns.
     """
 
     proven: ProvenBound = field(default_factory=ProvenBound)
-    patterns: dict[Pattern, None] = field(default_factory=dict)
+    patterns: Mapping[Pattern, None] = field(default_factory=dict)
     relaxed: Relaxation = field(default_factory=Relaxation)
-    reduced: dict[Pattern, float] = field(default_factory=dict)
-    reserve: dict[Pattern, None] = field(default_factory=dict)
+    reduced: Mapping[Pattern, float] = field(default_factory=dict)
+    reserve: Mapping[Pattern, None] = field(default_factory=dict)
     rounds: int = 0
     params: ColumnGenerationParams = DEFAULTS.column_generation
 
@@ -79,21 +87,23 @@ class Pool:
         """Servers of each pattern in use in the last master."""
         return self.relaxed.servers
 
-    def set_aside(self) -> None:
+    def set_aside(self) -> Pool:
         """Keep the patterns that the last master uses; the others only make it slower."""
-        if len(self.patterns) > self.params.few_patterns:
-            least = self.params.unused * max(self.fractions.values(), default=0.0)
-            kept = {p: None for p in self.patterns if self.fractions.get(p, 0.0) > least}
-            self.reserve = {p: None for p in self.patterns if p not in kept}
-            self.patterns = kept
+        if len(self.patterns) <= self.params.few_patterns:
+            return self
+        least = self.params.unused * max(self.fractions.values(), default=0.0)
+        kept = {p: None for p in self.patterns if self.fractions.get(p, 0.0) > least}
+        return replace(
+            self, patterns=kept, reserve={p: None for p in self.patterns if p not in kept}
+        )
 
-    def add(self, pattern: Pattern) -> bool:
-        """Add a pattern; False where it is known or the pool is full."""
-        full = len(self.patterns) >= self.params.patterns
-        if pattern in self.patterns or not pattern.content or full:
-            return False
-        self.patterns[pattern] = None
-        return True
+    def having(self, patterns: Iterable[Pattern]) -> Pool:
+        """Add patterns until it is full; the same pool where none is new."""
+        every = dict(self.patterns)
+        for pattern in patterns:
+            if pattern.content and len(every) < self.params.patterns:
+                every.setdefault(pattern)
+        return self if len(every) == len(self.patterns) else replace(self, patterns=every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +161,8 @@ def generate(
     *,
     fixed: Mapping[Pattern, int] | None = None,
     report: Callable[[Pool], None] = no_report,
-) -> None:
-    """Add patterns to the pool until its relaxation is within a gap of the bound.
+) -> Pool:
+    """Add patterns to a pool until its relaxation is within a gap of the bound.
 
     Every round solves the linear master by an interior point, whose duals lie amid the optimal
     ones: priced there, far fewer rounds are needed than at corners (Gondzio, González-Brevis and
@@ -163,7 +173,7 @@ def generate(
     Parameters
     ----------
     pool : Pool
-        Changed in place: what was found stays there whenever time ends.
+        To begin with.
     until : Until
         A bound that is enough ends it, and so does one that is nearly the relaxation's where that
         is far from it.
@@ -173,12 +183,18 @@ def generate(
         Servers that have their pattern: they limit the relaxation, not the bound.
     report : callable
         Told the pool after every round.
+
+    Returns
+    -------
+    Pool
+        With all that was found, whenever time ended.
     """
     pricers = pricers or Pricers()
     if pricers.exact is None:
         pricers = replace(pricers, exact=counted(instance, pool.rows, settings.params))
     if pool.duals is None:
-        pool.proven = replace(pool.proven, duals=zero_duals(instance, pool.rows))
+        proven = replace(pool.proven, duals=zero_duals(instance, pool.rows))
+        pool = replace(pool, proven=proven)
     most = settings.params.column_generation.rounds
     run = _Run(instance, settings, budget, pool, until, pricers, fixed or {})
     with budget.bounded():
@@ -186,20 +202,26 @@ def generate(
             if not run.round(report) or run.priced >= (until.proofs or most):
                 break
     with budget.outer.bounded():
-        if pool.patterns:
+        if run.pool.patterns:
             # The corner next to the interior point: few patterns, nearly whole numbers of servers.
             master = run.master()
             if solve_program(master.problem, settings, budget=budget.outer).found:
-                pool.relaxed = Relaxation(master.locality(), master.fractions())
-                pool.reduced = master.reduced_costs()
+                corner = Relaxation(master.locality(), master.fractions())
+                run.pool = replace(run.pool, relaxed=corner, reduced=master.reduced_costs())
+    return run.pool
 
 
 @dataclass
 class _Run:
     """One run of column generation.
 
+    Time may end between any two lines, and an exception leaves them (`Budget.bounded`): what was
+    found is in `pool` at once, and what belongs together is one value.
+
     Attributes
     ----------
+    pool : Pool
+        With all that was found so far.
     priced : int
         Rounds in which quick pricing, if any, found nothing.
     centre : Duals or None
@@ -241,7 +263,7 @@ class _Run:
 
     def round(self, report: Callable[[Pool], None]) -> bool:
         """Solve a master and price; False where that is the end."""
-        pool, master, added = self.pool, self.master(), False
+        master, added = self.master(), False
         quick = bool(self.pricers.quick) and not self.priced
         if (
             self.budget.expired
@@ -250,18 +272,18 @@ class _Run:
             ).found
         ):
             return False
-        pool.rounds += 1
-        pool.relaxed = Relaxation(master.locality(), master.fractions())
-        if pool.rounds == 1:
-            pool.set_aside()
+        solved = Relaxation(master.locality(), master.fractions())
+        self.pool = replace(self.pool, relaxed=solved, rounds=self.pool.rounds + 1)
+        if self.pool.rounds == 1:
+            self.pool = self.pool.set_aside()
         duals = master.duals()
         if quick:
             self.quick_rounds += 1
             duals, added = self._price_quickly(duals)
             if added and self.quick_rounds % self.params.quick_rounds:
-                report(pool)
+                report(self.pool)
                 return True
-            if _close_enough(pool, self.until.enough, self.params.leeway):
+            if _close_enough(self.pool, self.until.enough, self.params.leeway):
                 return False
             self.priced += not added
         else:
@@ -269,6 +291,7 @@ class _Run:
         priced = self._price(duals)
         if priced is None:
             return False
+        pool = self.pool
         report(pool)
         return (
             (priced or added)
@@ -290,16 +313,17 @@ class _Run:
                 self.least, self.guess = value, at
             if relative_gap(self.pool.relaxation, value) <= self.until.gap:
                 break
-            if sum(self.pool.add(pattern) for worth in found for pattern in worth):
+            if self._add(pattern for worth in found for pattern in worth):
                 return at, True
         return at, False
 
     def _price(self, duals: Duals) -> bool | None:
         """Price, ever closer, until patterns are found; None where the time has ended."""
-        pool, instance, rows = self.pool, self.instance, self.pool.rows
+        instance, rows = self.instance, self.pool.rows
         exact, drafts = self.pricers.exact, self.pricers.drafts
-        fine = self.params.fine * self.until.gap * abs(pool.best_bound)
-        coarse = max(fine, self.params.coarse * (pool.best_bound - pool.relaxation))
+        fine = self.params.fine * self.until.gap * abs(self.pool.best_bound)
+        above = self.pool.best_bound - self.pool.relaxation
+        coarse = max(fine, self.params.coarse * above)
         central = solver_name(self.settings.name) == "HiGHS"
         smoothing = 0.0 if central else self.params.smoothing
         tries: list[tuple[Sequence[PricingProblem], float, float]] = []
@@ -309,7 +333,6 @@ class _Run:
             tries.append((drafts, 0.0, coarse))
         if exact:
             tries += [(exact, 0.0, close) for close in sorted({coarse, fine}, reverse=True)]
-        added = False
         for problems, weight, close in tries:
             at = self.centre.mix(duals, weight) if weight and self.centre is not None else duals
             priced = [p.solve(at, self.settings, self.budget, gap=close) for p in problems]
@@ -317,19 +340,24 @@ class _Run:
             if len(found) < len(priced):
                 return None
             bound = lagrangian(instance, rows, at, [p.best_bound for p in found])
-            if bound < pool.best_bound:
-                pool.proven = ProvenBound(rows, bound, at, problems[0].placed)
+            if bound < self.pool.best_bound:
+                proven = ProvenBound(rows, bound, at, problems[0].placed)
+                self.pool = replace(self.pool, proven=proven)
                 self.centre = at
             elif self.centre is None:
                 self.centre = at
             believed = relaxed(instance, rows, at, [p.value for p in found])
-            if problems is drafts and relative_gap(pool.relaxation, believed) <= self.until.gap:
+            met = relative_gap(self.pool.relaxation, believed) <= self.until.gap
+            if problems is drafts and met:
                 continue
-            for pattern in (pattern for p in found for pattern in (p.pattern, *p.others)):
-                added = pool.add(pattern) or added
-            if added:
-                break
-        return added
+            if self._add(pattern for p in found for pattern in (p.pattern, *p.others)):
+                return True
+        return False
+
+    def _add(self, patterns: Iterable[Pattern]) -> bool:
+        """Add patterns to the pool; True where any was new."""
+        before, self.pool = self.pool, self.pool.having(patterns)
+        return self.pool is not before
 
 
 def _close_enough(pool: Pool, enough: float, leeway: float) -> bool:

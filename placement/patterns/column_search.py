@@ -86,9 +86,8 @@ def search_columns(search: Search) -> None:
 
 def _exchange(search: Search, bound: ColumnBound, plans: ColumnPlans) -> None:
     """Tell each side what the other has found."""
-    for pattern in bound.gen.master.used():
-        search.pool.add(pattern)
-    search.pool.proven = bound.bound
+    search.add(bound.gen.master.used())
+    search.prove(bound.bound)
     plans.gen.learn(bound.gen)
     bound.gen.master.add(plans.found)
     plans.found.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from placement.patterns.column_generation import Pool, Relaxation
 from placement.patterns.restricted_master import Master
 from placement.patterns.rounding_cuts import Cut, broken, kept_rows, server_rows
@@ -17,8 +19,8 @@ def add_broken_rows(
     pool: Pool,
     *,
     servers: bool = False,
-) -> bool:
-    """Add the cuts that the pool's relaxation breaks; True where there were any.
+) -> Pool:
+    """Add the cuts that a pool's relaxation breaks.
 
     Those by whole servers take integers of their own in pricing: they come where the others have
     done, or at once where `servers` says so.
@@ -35,9 +37,14 @@ def add_broken_rows(
     budget : Budget
         When to stop.
     pool : Pool
-        Takes the rows, and the relaxation with them.
+        With the patterns of the relaxation.
     servers : bool
         Look for cuts by whole servers, too.
+
+    Returns
+    -------
+    Pool
+        With the rows, if any, and the relaxation with them.
     """
     known, params = set(pool.rows), settings.params.cuts
     rows: list[Cut] = [row for row in kept_rows(instance, settings.params) if row not in known]
@@ -47,7 +54,7 @@ def add_broken_rows(
         if not rows or not solve_program(master.problem, settings, budget=budget).found:
             break
         used, kept = master.fractions(), master.kept()
-        pool.relaxed = Relaxation(master.locality(), used)
+        pool = replace(pool, relaxed=Relaxation(master.locality(), used))
         found = broken(rows, used, kept, least=params.least_broken)
         if not found and (servers or not added):
             known |= set(pool.rows)
@@ -58,6 +65,6 @@ def add_broken_rows(
         if not found:
             break
         rows = [row for row in rows if row not in set(found)]
-        pool.proven = pool.proven.with_rows(tuple(found))
+        pool = replace(pool, proven=pool.proven.with_rows(tuple(found)))
         added = True
-    return added
+    return pool

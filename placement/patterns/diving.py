@@ -9,6 +9,7 @@ fixed are made for the demand that is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import floor
 
 from placement.patterns.column_generation import Pool, Pricers, Until, generate
@@ -29,8 +30,8 @@ def dive(
     budget: Budget,
     pool: Pool,
     pricings: Sequence[PricingProblem],
-) -> dict[Pattern, int] | None:
-    """Round the relaxation to a whole plan; the pool keeps every pattern priced on the way.
+) -> tuple[Pool, dict[Pattern, int] | None]:
+    """Round a pool's relaxation to a whole plan, and price on the way.
 
     Parameters
     ----------
@@ -41,23 +42,24 @@ def dive(
     budget : Budget
         When to stop.
     pool : Pool
-        With its relaxation; takes the patterns.
+        With its relaxation.
     pricings : sequence of PricingProblem
         One a server type.
 
     Returns
     -------
-    dict of Pattern to int or None
+    pool : Pool
+        With every pattern that was priced, whenever time ended.
+    servers : dict of Pattern to int or None
         Servers of each pattern (the demand may not be served in full); None where the time ended.
     """
     free = [t.count for t in instance.cluster.server_types]
     fixed: dict[Pattern, int] = {}
-    # The patterns are the pool's own: it keeps what is priced, also where time ends on the way.
     below = Pool(
         ProvenBound(pool.rows), patterns=pool.patterns, rounds=pool.rounds, params=pool.params
     )
     while any(free):
-        generate(
+        below = generate(
             instance,
             settings,
             budget,
@@ -67,7 +69,7 @@ def dive(
             fixed=fixed,
         )
         if budget.expired or not below.fractions:
-            return None
+            return pool.having(below.patterns), None
         before = sum(free)
         for pattern, n in below.fractions.items():
             _fix(fixed, free, pattern, floor(n + DIVING_INTEGRALITY))
@@ -78,9 +80,8 @@ def dive(
             _fix(fixed, free, nearest, fixed.get(nearest, 0) + 1)
         elif sum(free) == before:
             break
-    if below.best_bound < pool.best_bound:
-        pool.proven = below.proven
-    return fixed
+    proven = below.proven if below.best_bound < pool.best_bound else pool.proven
+    return replace(pool.having(below.patterns), proven=proven), fixed
 
 
 def _fix(fixed: dict[Pattern, int], free: list[int], pattern: Pattern, n: int) -> None:

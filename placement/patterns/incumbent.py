@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from placement.heuristics.mending import mend
@@ -19,6 +19,7 @@ from placement.patterns.pricing.contents import ContentDraft, ContentPricing
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.knapsack import Knapsack
 from placement.patterns.pricing.problems import pricings_for
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.outcome import Progress, ProgressCallback, relative_gap
 from placement.problem.solution import Solution, evaluate
@@ -43,21 +44,90 @@ def incumbent_of(instance: Instance, solution: Solution | None) -> Incumbent:
     return Incumbent(solution, evaluate(instance, solution).objective)
 
 
-@dataclass
+class Findings:
+    """What a search has found: its pool and its incumbent, the one thing in it that changes.
+
+    A step that runs out of time is left by an exception from wherever it is (`Budget.bounded`), and
+    a value that it were to return would be lost with what it had found. Steps of a search so tell
+    its findings of every pool and every better plan at once; all else takes values and returns
+    them.
+
+    Parameters
+    ----------
+    pool : Pool
+        To begin with.
+    incumbent : Incumbent
+        The best solution known.
+    """
+
+    def __init__(self, pool: Pool, incumbent: Incumbent) -> None:
+        self._pool, self._incumbent = pool, incumbent
+
+    @property
+    def pool(self) -> Pool:
+        """Patterns, the best bound and the last master."""
+        return self._pool
+
+    @property
+    def incumbent(self) -> Incumbent:
+        """The best solution."""
+        return self._incumbent
+
+    def learn(self, pool: Pool) -> None:
+        """Go on with a pool that was made of this one."""
+        self._pool = pool
+
+    def keep(self, found: Incumbent) -> None:
+        """Keep a solution that is as good."""
+        if found.worth >= self._incumbent.worth:
+            self._incumbent = found
+
+
+@dataclass(frozen=True)
 class Search:
-    """The incumbent of one run, and what every step needs to improve it."""
+    """One run: what is given, where its patterns come from, and what it has found so far.
+
+    Parameters
+    ----------
+    instance, normal : Instance
+        As given, and normalized.
+    settings : SolverSettings
+        Solver and parameters.
+    budget : Budget
+        When to stop.
+    gap : float
+        Relative gap at which to stop.
+    progress : callable or None
+        Told of every better incumbent and bound.
+    findings : Findings
+        Pool and incumbent.
+    contents, drafts : sequence of Contents, of ContentDraft
+        Every content of each server type, where they are few enough: priced exactly, or of large
+        clusters as a draft.
+    knapsacks : sequence of Knapsack
+        Quick pricing, one a server type.
+    """
 
     instance: Instance
     normal: Instance
     settings: SolverSettings
     budget: Budget
-    pool: Pool
     gap: float
     progress: ProgressCallback | None
-    incumbent: Incumbent
-    contents: Sequence[Contents] = field(default_factory=list)
-    knapsacks: Sequence[Knapsack] = field(default_factory=list)
-    drafts: Sequence[ContentDraft] = field(default_factory=list)
+    findings: Findings
+    contents: Sequence[Contents] = ()
+    knapsacks: Sequence[Knapsack] = ()
+    drafts: Sequence[ContentDraft] = ()
+
+    @property
+    def pool(self) -> Pool:
+        """Patterns, the best bound and the last master, as they are by now."""
+        return self.findings.pool
+
+    @property
+    def incumbent(self) -> Incumbent:
+        """The best solution, as it is by now."""
+        return self.findings.incumbent
 
     @property
     def params(self) -> SearchParams:
@@ -112,8 +182,16 @@ class Search:
         worth = evaluate(self.instance, routed).objective
         if worth <= self.worth + 1e-9:
             return False
-        self.incumbent = Incumbent(routed, worth)
+        self.findings.keep(Incumbent(routed, worth))
         return True
+
+    def add(self, patterns: Iterable[Pattern]) -> None:
+        """Add patterns to the pool."""
+        self.findings.learn(self.pool.having(patterns))
+
+    def prove(self, proven: ProvenBound) -> None:
+        """Go on from another proof of the bound."""
+        self.findings.learn(replace(self.pool, proven=proven))
 
 
 def integer(
@@ -131,7 +209,7 @@ def integer(
     Parameters
     ----------
     search : Search
-        Its incumbent is replaced where a better one is found.
+        Its findings are told of a better incumbent.
     patterns : sequence of Pattern
         Columns of the master.
     limits : callable, optional
@@ -260,5 +338,4 @@ def neighbourhoods(search: Search) -> None:
         )
         if not integer(search, near):
             return
-        for pattern in patterns_of(search.instance, search.best.placement):
-            search.pool.add(pattern)
+        search.add(patterns_of(search.instance, search.best.placement))

@@ -21,8 +21,8 @@ of T give the theta for which the bound meets the linear relaxation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pulp
 
@@ -179,24 +179,19 @@ def scenario_bound(
     return min(1.0, float(total / cluster.n_servers + constant))
 
 
-@dataclass
-class ScenarioPool:
-    """Patterns found, the best bound with its multipliers, and the last relaxation's counts.
+@dataclass(frozen=True, eq=False)
+class ScenarioPool(ByContent):
+    """Patterns found, the best bound with its multipliers, and the last relaxation's counts."""
 
-    Changed in place, as `Pool` is and for its reason.
-    """
-
-    patterns: dict[Pattern, None] = field(default_factory=dict)
+    patterns: Mapping[Pattern, None] = field(default_factory=dict)
     best_bound: float = 1.0
     multipliers: Multipliers | None = None
-    fractions: dict[Pattern, float] = field(default_factory=dict)
+    fractions: Mapping[Pattern, float] = field(default_factory=dict)
 
-    def add(self, pattern: Pattern) -> bool:
-        """Add a pattern; False where it is known."""
-        if pattern in self.patterns or not pattern.content:
-            return False
-        self.patterns[pattern] = None
-        return True
+    def having(self, patterns: Iterable[Pattern]) -> ScenarioPool:
+        """Add patterns; the same pool where none is new."""
+        every = dict(self.patterns) | {p: None for p in patterns if p.content}
+        return self if len(every) == len(self.patterns) else replace(self, patterns=every)
 
 
 def generate_scenarios(
@@ -227,26 +222,27 @@ def generate_scenarios(
     """
     pool = ScenarioPool()
     with budget.bounded():
-        _generate(pool, scenarios, criterion, starts, settings, budget, gap)
+        for found in _grown(scenarios, criterion, starts, settings, budget, gap):
+            pool = found  # so that it is there whenever time ends
     return pool
 
 
-def _generate(
-    pool: ScenarioPool,
+def _grown(
     scenarios: Sequence[Scenario],
     criterion: Criterion,
     starts: Sequence[Placement],
     settings: SolverSettings,
     budget: Budget,
     gap: float,
-) -> None:
+) -> Iterator[ScenarioPool]:
+    """The pool after every step, as each adds to it."""
     normal, params = [normalize(s) for s in scenarios], settings.params.scenario_patterns
+    pool = ScenarioPool()
     for start in starts:
-        for pattern in patterns_of(scenarios[0], start):
-            pool.add(pattern)
+        pool = pool.having(patterns_of(scenarios[0], start))
     for scenario in normal:
-        for pattern in first_patterns(scenario, settings.params):
-            pool.add(pattern)
+        pool = pool.having(first_patterns(scenario, settings.params))
+    yield pool
     kinds = range(len(normal[0].cluster.server_types))
     pricings = [ScenarioPricing(normal, t, settings.params) for t in kinds]
     centre: Multipliers | None = None
@@ -257,9 +253,11 @@ def _generate(
             return
         relaxation = outcome.objective / normal[0].cluster.n_servers
         servers = master.masters[0].servers
-        pool.fractions = {p: n.varValue for p, n in servers.items() if n.varValue}
+        fractions = {p: n.varValue for p, n in servers.items() if n.varValue}
+        pool = replace(pool, fractions=fractions)
+        yield pool
         exact = master.multipliers()
-        added = False
+        known = len(pool.patterns)
         for weight in (params.smoothing, 0.0) if centre is not None else (0.0,):
             at = exact if centre is None else centre.mix(exact, weight)
             priced = [p.solve(at, settings, budget) for p in pricings]
@@ -270,12 +268,12 @@ def _generate(
             if centre is None or bound < pool.best_bound:
                 centre = at
             if bound < pool.best_bound:
-                pool.best_bound, pool.multipliers = bound, at
-            for pattern, _ in found:
-                added = pool.add(pattern) or added
-            if added:
+                pool = replace(pool, best_bound=bound, multipliers=at)
+            pool = pool.having(pattern for pattern, _ in found)
+            yield pool
+            if len(pool.patterns) > known:
                 break
-        if not added or relative_gap(relaxation, pool.best_bound) <= gap:
+        if len(pool.patterns) == known or relative_gap(relaxation, pool.best_bound) <= gap:
             return
 
 

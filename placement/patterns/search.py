@@ -16,6 +16,7 @@ from placement.patterns.columns.compiled_pricing import ready
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import (
+    Findings,
     Search,
     incumbent_of,
     integer,
@@ -90,23 +91,22 @@ def solve_patterns(
     normal = normalize(instance)
     params = settings.params.patterns
     pool = Pool(ProvenBound(standing_rows(normal)), params=settings.params.column_generation)
+    if start is not None:
+        pool = pool.having(patterns_of(instance, start.placement))
     search = Search(
         instance=instance,
         normal=normal,
         settings=settings,
         budget=budget,
-        pool=pool,
         gap=gap,
         progress=progress,
-        incumbent=incumbent_of(instance, start),
+        findings=Findings(pool, incumbent_of(instance, start)),
     )
-    if start is not None:
-        for pattern in patterns_of(instance, start.placement):
-            pool.add(pattern)
     with budget.bounded():
         _run(search)
-    bound, proof = pool.best_bound, PROOF if pool.proven.tree is None else TREE_PROOF
-    duals: dict[str, object] | None = pool.proven.as_json(search.normal)
+    proven = search.pool.proven
+    bound, proof = proven.value, PROOF if proven.tree is None else TREE_PROOF
+    duals: dict[str, object] | None = proven.as_json(normal)
     if (
         not search.closed()
         and not budget.expired
@@ -116,7 +116,7 @@ def solve_patterns(
         found = solve_compact(
             instance, settings, budget, start=search.best, gap=gap, progress=_tighter(search)
         )
-        search.incumbent = incumbent_of(instance, found.solution)
+        search.findings.keep(incumbent_of(instance, found.solution))
         if found.best_bound < bound:
             bound, proof, duals = found.best_bound, found.proof, None
     if search.best is None:
@@ -136,27 +136,26 @@ def solve_patterns(
 
 
 def _run(search: Search) -> None:
-    """The phases, one after the other; what they find is in the search whenever they end."""
-    instance, normal, budget, pool = search.instance, search.normal, search.budget, search.pool
+    """The phases, one after the other; the findings have what they find whenever they end."""
+    instance, normal, budget = search.instance, search.normal, search.budget
     params, servers, few = search.params, instance.cluster.n_servers, search.few
     share = params.patterns
-    for pattern in first_patterns(normal, params):
-        pool.add(pattern)
+    search.add(first_patterns(normal, params))
     listed = listed_contents(normal, params)
     if servers <= share.listed_servers:
-        search.contents = listed
+        search = replace(search, contents=listed)
     else:
-        search.drafts = [ContentDraft(c, pool.rows) for c in listed]
+        search = replace(search, drafts=[ContentDraft(c, search.pool.rows) for c in listed])
     if columns_suit(instance, search.settings) and ready(budget):
         search_columns(search)
         return
-    search.knapsacks = knapsacks(normal, params)
+    search = replace(search, knapsacks=knapsacks(normal, params))
     pricings: Sequence[PricingProblem] = search.pricings()
     shared = instance.models_per_gpu > 1
     anew = goes_beyond_cap(instance, params.beyond_cap)
     if anew:
         kinds = range(len(instance.cluster.server_types))
-        pricings = [PositionPricing(normal, t, pool.rows, params) for t in kinds]
+        pricings = [PositionPricing(normal, t, search.pool.rows, params) for t in kinds]
         bound_apart(search)
     if not few and search.knapsacks and not search.drafts:
         # Proofs take long there: a plan first.
@@ -173,9 +172,9 @@ def _run(search: Search) -> None:
         # A first plan comes soon there; of few servers, programs with the cuts find better ones.
         cut(search)
         round_up(search)
-        if search.knapsacks and relative_gap(search.worth, pool.relaxation) <= search.gap:
+        if search.knapsacks and relative_gap(search.worth, search.pool.relaxation) <= search.gap:
             # What is missing is the proof, which is sooner had without the cuts.
-            pool.proven = pool.proven.without_cuts()
+            search.prove(search.pool.proven.without_cuts())
             finished = add_patterns(search, pricings, drafts=False)
             round_up(search)
     if finished:
@@ -217,7 +216,8 @@ def _search_shared(search: Search) -> None:
 def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
     """Dive, then combine what the dive has priced with all the rest."""
     phase = search.budget.part(search.params.patterns.dive_share)
-    found = dive(search.normal, search.settings, phase, search.pool, pricings)
+    pool, found = dive(search.normal, search.settings, phase, search.pool, pricings)
+    search.findings.learn(pool)
     if found is not None:
         search.offer(found)
     search.report("dive")
@@ -236,9 +236,9 @@ def _close(search: Search) -> None:
     ):
         return
     phase = search.budget.part(params.listed_share if search.contents else params.branch_share)
-    pool = search.pool
 
     def improve(part: Pool) -> None:
+        search.add(part.patterns)
         if part.fractions and all(
             abs(n - round(n)) < BRANCHING_INTEGRALITY for n in part.fractions.values()
         ):
@@ -248,7 +248,7 @@ def _close(search: Search) -> None:
         search.normal,
         search.settings,
         phase,
-        pool,
+        search.pool,
         BranchingSteps(
             pricings=search.pricings,
             enough=lambda: search.worth * (1 + search.gap / 2),
@@ -257,8 +257,8 @@ def _close(search: Search) -> None:
             report=lambda bound: search.report("branching", bound),
         ),
     )
-    if least < pool.best_bound - 1e-12:
-        pool.proven = replace(pool.proven, value=least, tree=tree)
+    if least < search.pool.best_bound - 1e-12:
+        search.prove(replace(search.pool.proven, value=least, tree=tree))
 
 
 def _start_beyond(search: Search) -> None:
@@ -307,9 +307,7 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
     assert search.best is not None
 
     def better(solution: Solution) -> None:
-        found = incumbent_of(search.instance, solution)
-        if found.worth > search.worth:
-            search.incumbent = found
+        search.findings.keep(incumbent_of(search.instance, solution))
         search.report(name)
 
     kinds = search.instance.cluster.server_type
@@ -318,9 +316,9 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         kind = int(kinds[server])
         server_type = search.instance.cluster.server_types[kind]
         content = keep_what_fits(search.instance, server_type, content)
-        search.pool.add(canonical(search.instance, kind, content))
+        search.add([canonical(search.instance, kind, content)])
 
-    best = find(
+    find(
         search.instance,
         search.settings,
         phase,
@@ -329,9 +327,7 @@ def _improve(search: Search, phase: Budget, find: Callable[..., Solution], name:
         report=better,
         met=keep,
     )
-    search.incumbent = incumbent_of(search.instance, best)
-    for pattern in patterns_of(search.instance, best.placement):
-        search.pool.add(pattern)
+    search.add(patterns_of(search.instance, search.best.placement))
 
 
 def _tighter(search: Search) -> ProgressCallback:

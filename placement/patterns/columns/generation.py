@@ -42,7 +42,7 @@ class Point(ByContent):
 class Generation:
     """The master, the contents that were met, and where the search for more stands.
 
-    Changed in place, as `Pool` is and for its reason.
+    Changed in place, by one thread: its master is kept warm in the solver.
 
     Attributes
     ----------

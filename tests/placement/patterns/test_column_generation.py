@@ -23,10 +23,9 @@ def test_rounds_and_patterns_are_no_more_than_the_parameters_allow(seed: int) ->
     for rounds in (DEFAULTS.column_generation.rounds, 1):
         params = DEFAULTS.changed({"column_generation": {"rounds": rounds, "patterns": 30}})
         pool = Pool(ProvenBound(rounding_rows(instance)), params=params.column_generation)
-        for pattern in first_patterns(instance):
-            pool.add(pattern)
-        generate(instance, SolverSettings(params=params), Budget(), pool, Until(1e-9))
-        pools.append(pool)
+        pool = pool.having(first_patterns(instance))
+        settings = SolverSettings(params=params)
+        pools.append(generate(instance, settings, Budget(), pool, Until(1e-9)))
     whole, one = pools
     assert one.rounds == 1 < whole.rounds
     assert whole.best_bound <= one.best_bound < float("inf")

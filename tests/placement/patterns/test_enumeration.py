@@ -36,10 +36,8 @@ def test_the_program_over_the_candidates_has_the_optimum_of_brute_force(seed: in
         {key: float(rng.normal(0.1, 0.2)) for key in zero_duals(normal).demand},
         tuple(float(rng.normal(0, 0.1)) for _ in rows),
     )
-    pool = Pool(ProvenBound(rows))
-    for pattern in first_patterns(normal):
-        pool.add(pattern)
-    generate(normal, HIGHS, Budget(), pool, Until(1e-9))
+    pool = Pool(ProvenBound(rows)).having(first_patterns(normal))
+    pool = generate(normal, HIGHS, Budget(), pool, Until(1e-9))
     assert pool.duals is not None
     for duals in (zero_duals(normal, rows), drawn, pool.duals):
         for worth in (0.0, best - 0.05, best - 1e-4, best + 0.01):

@@ -9,7 +9,7 @@ import pytest
 from placement.heuristics.greedy import greedy
 from placement.patterns import search as searching
 from placement.patterns.column_generation import Pool, Until, generate
-from placement.patterns.incumbent import Search, incumbent_of
+from placement.patterns.incumbent import Findings, Search, incumbent_of
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
 from placement.patterns.proven_bound import Node, ProvenBound
@@ -28,11 +28,8 @@ SETTINGS = SolverSettings()
 
 def priced(instance: Instance) -> Pool:
     """A pool whose bound column generation has proven."""
-    pool = Pool(ProvenBound(rounding_rows(instance)))
-    for pattern in first_patterns(instance):
-        pool.add(pattern)
-    generate(instance, SETTINGS, Budget(), pool, Until(1e-6))
-    return pool
+    pool = Pool(ProvenBound(rounding_rows(instance))).having(first_patterns(instance))
+    return generate(instance, SETTINGS, Budget(), pool, Until(1e-6))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -63,10 +60,10 @@ def test_a_tree_keeps_the_multipliers_that_it_began_with() -> None:
     rows = CountRow(model, 0, weight, most=1.0), CountRow(model, 0, weight, least=2.0)
     parts = [Node(pool.proven.with_rows((row,))) for row in rows]
     tree = Node(pool.proven, split=rows, parts=(parts[0], parts[1]))
-    pool.proven = replace(pool.proven, tree=tree)
-    stored = pool.proven.as_json(instance)
+    proven = replace(pool.proven, tree=tree)
+    stored = proven.as_json(instance)
     assert proven_bound(given, stored) == pytest.approx(pool.best_bound, abs=1e-6)
-    later = pool.proven.with_rows(tuple(kept_rows(instance))[:2])
+    later = proven.with_rows(tuple(kept_rows(instance))[:2])
     assert later.as_json(instance) == stored
 
 
@@ -89,10 +86,9 @@ def test_an_incumbent_is_kept_where_time_ends_in_a_search(monkeypatch: pytest.Mo
         normal=normalize(instance),
         settings=SETTINGS,
         budget=Budget(),
-        pool=Pool(),
         gap=0.0,
         progress=None,
-        incumbent=incumbent_of(instance, worse),
+        findings=Findings(Pool(), incumbent_of(instance, worse)),
     )
     with pytest.raises(OutOfTime):
         searching._place_anew(search, 0.5)
@@ -114,10 +110,9 @@ def test_progress_tells_a_bound_without_taking_it_for_proven() -> None:
         normal=normalize(instance),
         settings=SETTINGS,
         budget=Budget(),
-        pool=Pool(),
         gap=0.0,
         progress=lambda event: seen.append(event.best_bound),
-        incumbent=incumbent_of(instance, None),
+        findings=Findings(Pool(), incumbent_of(instance, None)),
     )
     search.report("branching", 0.7)
     search.report("branching")

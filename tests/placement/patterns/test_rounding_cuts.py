@@ -64,16 +64,15 @@ def test_no_plan_breaks_a_row_and_a_row_more_is_broken(exclusive: bool, mixed_ty
 def bounds_of(instance: Instance) -> tuple[Instance, Pool, list[float]]:
     """Generate patterns without the rows, then with those that are broken; the bound of each."""
     normal = normalize(instance)
-    pool = Pool(ProvenBound(rounding_rows(normal)))
-    for pattern in first_patterns(normal):
-        pool.add(pattern)
+    pool = Pool(ProvenBound(rounding_rows(normal))).having(first_patterns(normal))
     bounds = []
     for _ in range(2):
         pricings = pricings_for(normal, pool.rows, positions=True)
-        generate(normal, HIGHS, Budget(), pool, Until(0.0), Pricers(pricings))
-        pool.proven = replace(pool.proven, placed=True)
+        pool = generate(normal, HIGHS, Budget(), pool, Until(0.0), Pricers(pricings))
+        pool = replace(pool, proven=replace(pool.proven, placed=True))
         bounds.append(pool.best_bound)
-        if not add_broken_rows(normal, HIGHS, Budget(), pool):
+        before, pool = pool, add_broken_rows(normal, HIGHS, Budget(), pool)
+        if pool.rows == before.rows:
             break
     return normal, pool, bounds
 

@@ -21,13 +21,12 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
     """Branch down to a known optimum; the tree, its bound, the root's."""
     normal = normalize(instance)
     pool = Pool(ProvenBound(rounding_rows(normal) if rounded else ()))
-    for pattern in first_patterns(normal):
-        pool.add(pattern)
+    pool = pool.having(first_patterns(normal))
 
     def pricings(rows: tuple[CountRow, ...]):  # type: ignore[no-untyped-def]
         return pricings_for(normal, rows, positions=True)
 
-    generate(
+    pool = generate(
         normal,
         SolverSettings(threads=1),
         Budget(),
@@ -35,7 +34,7 @@ def tree_of(instance: Instance, best: float, *, rounded: bool) -> tuple[Node, fl
         Until(1e-7),
         Pricers(pricings(pool.rows)),
     )
-    pool.proven = replace(pool.proven, placed=True)
+    pool = replace(pool, proven=replace(pool.proven, placed=True))
     root = pool.best_bound
     params = DEFAULTS.changed({"branching": {"nodes": 40}})
     tree, bound = branch(

@@ -126,10 +126,8 @@ def test_quick_pricing_and_drafts_change_neither_bound_nor_relaxation(seed: int)
     def ends(**manner: object) -> Pool:
         pool = Pool(ProvenBound(rounding_rows(instance)))
         for kind in range(len(instance.cluster.server_types)):
-            for m in Contents(instance, kind).models:
-                pool.add(Pattern(kind, ((m, 0),)))
-        generate(instance, HIGHS, Budget(), pool, Until(1e-9), Pricers(**manner))  # type: ignore[arg-type]
-        return pool
+            pool = pool.having(Pattern(kind, ((m, 0),)) for m in Contents(instance, kind).models)
+        return generate(instance, HIGHS, Budget(), pool, Until(1e-9), Pricers(**manner))  # type: ignore[arg-type]
 
     plain = ends()
     drafts = [ContentDraft(c, rounding_rows(instance)) for c in listed_contents(instance)]
@@ -150,7 +148,7 @@ def test_without_proofs_the_bound_stays_what_it_was(seed: int) -> None:
     instance = tiny(seed)
     pool = Pool(ProvenBound(rounding_rows(instance)))
     drafts = [ContentDraft(c, pool.rows) for c in listed_contents(instance)]
-    generate(
+    pool = generate(
         instance,
         HIGHS,
         Budget(),
