@@ -39,9 +39,9 @@ HERE = Path(placement.verify.__file__).parent
 def test_the_verifier_imports_no_solver_of_plans() -> None:
     """Only the problem's data, what is stated, and libraries: no bound is proven by its maker."""
     allowed = {
-        "placement.problem.cluster", "placement.problem.instance", "placement.problem.plan",
+        "placement.problem.blocks", "placement.problem.cluster", "placement.problem.instance",
         "placement.problem.gpu_sharing", "placement.problem.placement_rules",
-        "placement.problem.shared_capacity", "placement.problem.space",
+        "placement.problem.plan", "placement.problem.shared_capacity", "placement.problem.space",
         "placement.support.equality", "placement.support.quiet",
     }  # fmt: skip
     assert len(list(HERE.glob("*.py"))) > 5
