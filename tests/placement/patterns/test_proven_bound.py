@@ -16,7 +16,9 @@ from placement.patterns.proven_bound import Node, ProvenBound
 from placement.patterns.rounding_cuts import kept_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
+from placement.problem.outcome import Progress
 from placement.problem.solution import Solution, evaluate
+from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget, OutOfTime
 from placement.solver.milp import SolverSettings
@@ -118,3 +120,41 @@ def test_progress_tells_a_bound_without_taking_it_for_proven() -> None:
     search.report("branching")
     assert seen == [0.7, 1.0]
     assert search.pool.best_bound == 1.0
+
+
+class Ticks:
+    """A clock that goes on by one whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        self.now += 1.0
+        return self.now
+
+
+@pytest.mark.parametrize(("seed", "load"), [(100, 0.7), (104, 0.8)])
+def test_nothing_is_lost_that_was_told_before_time_ended(seed: int, load: float) -> None:
+    """Ended after any number of looks at the clock: no plan or bound is worse than any told."""
+    drawn = random_instance(seed, servers=2, workflows=4, load=load, mixed_types=seed > 100)
+    placement = greedy(drawn)
+    least, _ = least_bottleneck(drawn, placement, SETTINGS)
+    instance = replace(drawn, load_cap=max(0.9, 1.02 * least))
+    start = best_routing(instance, placement, SETTINGS)
+    assert start is not None
+    whole = searching.solve_patterns(instance, SETTINGS, Budget(), start=start, gap=1e-4)
+    best = evaluate(instance, whole.solution).objective
+    for looks in (100 * 1.6**n for n in range(9)):
+        told: list[Progress] = []
+        budget = Budget(looks, clock=Ticks(), pace=1e-9)
+        got = searching.solve_patterns(
+            instance, SETTINGS, budget, start=start, gap=1e-4, progress=told.append
+        )
+        worth = evaluate(instance, got.solution).objective
+        plans = [e.incumbent for e in told if e.incumbent is not None]
+        bounds = [e.best_bound for e in told if e.best_bound is not None and e.phase != "branching"]
+        assert worth >= max([*plans, evaluate(instance, start).objective]) - 1e-9
+        assert best - 1e-6 <= got.best_bound <= min([*bounds, 1.0]) + 1e-9
+        if got.duals is not None:
+            assert proven_bound(instance, got.duals) == pytest.approx(got.best_bound, abs=1e-6)
