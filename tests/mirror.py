@@ -135,8 +135,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         "U* of the whole search against brute force",
     ),
     "placement.patterns.bounding": (
-        ("placement.patterns.test_search", "placement.patterns.test_proven_bound"),
-        "a part of the search, whose bound is held against brute force",
+        ("placement.patterns.test_incumbent", "placement.patterns.test_search",
+         "placement.patterns.test_proven_bound"),
+        "steps of the search, whose bound is held against brute force",
     ),
     "placement.patterns.cutting_planes": (
         ("placement.patterns.test_rounding_cuts", "placement.patterns.test_search"),
@@ -150,11 +151,7 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         "stored multipliers prove the bound again by other code",
     ),
     "placement.patterns.exchanges": (
-        ("placement.patterns.test_search",), "a part of the search for plans",
-    ),
-    "placement.patterns.incumbent": (
-        ("placement.patterns.test_search", "placement.test_anytime"),
-        "a part of the search for plans",
+        ("placement.patterns.test_incumbent",), "neighbours are offered to the incumbent",
     ),
     "placement.patterns.joint_master": (
         ("placement.test_robust",), "several demands against brute force",
