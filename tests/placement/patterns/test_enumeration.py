@@ -1,16 +1,19 @@
 """Contents that a better plan can hold: no better plan is lost, by brute force on tiny clusters."""
 
+from math import floor
+
 import numpy as np
 import pytest
 
 from placement.heuristics import HEURISTICS
 from placement.patterns import solve_patterns
 from placement.patterns.column_generation import Pool, Until, generate
-from placement.patterns.duals import Duals, zero_duals
+from placement.patterns.duals import Duals, relaxed, zero_duals
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
-from placement.patterns.pricing.content_list import listed_contents
+from placement.patterns.pricing.content_list import listed_contents, prices_at
+from placement.patterns.pricing.contents import value_exactly
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.normalization import normalize
 from placement.programs.routing import best_routing
@@ -45,6 +48,32 @@ def test_the_program_over_the_candidates_has_the_optimum_of_brute_force(seed: in
             assert listed is not None
             _, bound = solve_over(normal, HIGHS, None, rows, listed)
             assert bound == pytest.approx(max(best, worth), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_candidates_are_what_the_gap_can_pay_for(seed: int) -> None:
+    """Each content as often as its reduced cost goes into what the bound leaves to the plan."""
+    normal = normalize(random_instance(seed, servers=6, models=4, workflows=3, load=0.5))
+    rows, (contents,) = rounding_rows(normal), listed_contents(normal)
+    pool = Pool(ProvenBound(rows)).having(first_patterns(normal))
+    pool = generate(normal, HIGHS, Budget(), pool, Until(1e-9))
+    assert pool.duals is not None
+    duals, seen = pool.duals.mix(zero_duals(normal, rows), 0.9), set[int]()
+    prices = prices_at(normal, rows, duals)
+    values, _ = value_exactly(contents, np.arange(len(contents)), prices, HIGHS)
+    values += contents.features(rows, duals)
+    whole = relaxed(normal, rows, duals, [values.max()])
+    for gap in (0.4, 0.1, 0.02):
+        listed = candidates(normal, HIGHS, None, rows, duals, [contents], whole - gap)
+        assert listed is not None
+        assert listed.worth == whole - gap
+        for row, full in enumerate(contents.full().tolist()):
+            times = listed.most.get(contents.pattern(row), 0)
+            dear = values.max() - values[row]
+            seen.add(times)
+            low, high = (floor(min(6, 6 * gap / max(dear + e, 1e-9))) for e in (1e-5, -1e-5))
+            assert low * full <= times <= high * full
+    assert len(seen) > 2
 
 
 @pytest.mark.parametrize("seed", range(8))
