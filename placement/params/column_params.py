@@ -54,6 +54,17 @@ class ColumnParams(Params):
         Part of the time for the columns before the first plan.
     share : float, 0 < x <= 1
         Part of the time left for a dive.
+    count_share : float, 0 < x <= 1
+        Part of that for choosing numbers of replicas.
+    count_gap : float, 0 <= x <= 1
+        Relative gap at which a program for numbers of replicas ends, and below the relaxation at
+        which the numbers are good enough.
+    count_rounds : int >= 1
+        Numbers of replicas that are tried before a dive.
+    count_step : float, 0 < x <= 1
+        Factor on what it costs to leave the best numbers, where no others are found near them.
+    count_steps : int >= 0
+        Times that it is applied.
     dive_part : float, 0 < x <= 1
         Part of the free servers that a step of a dive fixes.
     dive_rounds : int >= 0
@@ -92,6 +103,11 @@ class ColumnParams(Params):
     smoothing: Fraction = 0.7
     first_share: Part = 0.5
     share: Part = 0.5
+    count_share: Part = 0.5
+    count_gap: Fraction = 3e-3
+    count_rounds: Count = 30
+    count_step: Part = 0.25
+    count_steps: Whole = 2
     dive_part: Part = 0.1
     dive_rounds: Whole = 4
     left: Whole = 24

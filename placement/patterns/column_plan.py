@@ -11,9 +11,11 @@ import numpy as np
 from placement.patterns.columns.column_dive import dive_columns
 from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.generation import Generation, columns_of
+from placement.patterns.columns.replica_counts import Counts, choose_counts, counted, filled
 from placement.patterns.incumbent import Search, integer
 from placement.patterns.pattern import Pattern, patterns_of
 from placement.problem.normalization import at_rates_of
+from placement.solver.budget import Budget
 
 LOCALITY_GAIN = 1e-9
 
@@ -72,10 +74,13 @@ class ColumnPlans:
             gen.master.fix(pattern, n)
         phase = search.budget.part(params.share)
         with phase.bounded():
-            if dive_columns(gen, phase, params.left):
+            counts = self._counts(phase.part(params.count_share))
+            if counts is not None and dive_columns(gen, phase, params.left, counts):
                 fixed = dict(gen.master.fixed)
                 near |= dict.fromkeys([*gen.master.used(), *gen.master.promising(params.contents)])
-                whole = dive_columns(gen, phase, 0)
+                whole = dive_columns(gen, phase, 0, counts)
+        if counts is not None:
+            search.offer(filled(search.normal, counts, gen.master.fixed))
         if whole:
             free = search.instance.cluster.n_servers - sum(fixed.values())
             integer(
@@ -93,6 +98,12 @@ class ColumnPlans:
             gen.master.add(self.found)
             return True
         return False
+
+    def _counts(self, budget: Budget) -> Counts | None:
+        """Numbers of replicas to place: those of our best plan, or chosen; None where none were."""
+        if self.dived:
+            return counted(self._held())
+        return choose_counts(self.gen, self.search.settings, budget)
 
     def _free_some(self) -> dict[Pattern, int]:
         """Servers of the best plan but those that stay free, drawn by the workflows they serve."""

@@ -50,13 +50,14 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
 
 
 def tightness(instance: Instance) -> float:
-    """Part of the GPUs that whole replicas for each model's work take, at full speed."""
-    fastest = max(t.speed for t in instance.cluster.server_types)
+    """Part of the GPUs that whole replicas for each model's work take, at the mean speed."""
+    types = instance.cluster.server_types
+    mean = sum(t.count * t.usable_gpus * t.speed for t in types) / instance.cluster.n_gpus
 
     def replicas(work: float) -> int:
         if work <= 0:  # offline, the cap is 0 where nothing takes any time
             return 1
-        return max(1, ceil(work / (instance.load_cap * fastest) * (1 - WORK_MARGIN)))
+        return max(1, ceil(work / (instance.load_cap * mean) * (1 - WORK_MARGIN)))
 
     needed = sum(
         int(instance.gpus_required[m]) * replicas(float(instance.model_work[m]))
@@ -70,7 +71,8 @@ def search_columns(search: Search) -> None:
     params, pool, budget = search.params.columns, search.pool, search.budget
     seed = search.settings.seed
     relaxed, dived = (
-        begin(search.normal, pool.rows, pool.patterns, params, seed) for _ in range(2)
+        begin(search.normal, pool.rows, pool.patterns, params, seed, dives=dives)
+        for dives in (False, True)
     )
     bound = ColumnBound(relaxed, search.pricings(), search.settings, pool.proven, search.gap)
     plans = ColumnPlans(search, dived, np.random.default_rng(seed))

@@ -1,7 +1,8 @@
 """Diving over columns: contents are fixed server by server, while their flows stay free.
 
 As in `placement.patterns.diving`, but what is fixed is the content alone: columns with other rates
-for it are priced on, so that late steps can still make up for early ones.
+for it are priced on, so that late steps can still make up for early ones. What may be fixed leaves
+GPUs for the numbers of replicas that were chosen before.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from math import ceil, floor
 
 from placement.patterns.columns.generation import Generation
+from placement.patterns.columns.replica_counts import Counts, quota
 from placement.solver.budget import Budget
 
 DIVING_INTEGRALITY = 1e-6
 """A part of a server this small is none, and a count this close below a whole number is one."""
 
 
-def dive_columns(gen: Generation, budget: Budget, left: int) -> bool:
+def dive_columns(gen: Generation, budget: Budget, left: int, counts: Counts) -> bool:
     """Fix contents of the relaxation until so many servers are left; False where time ended.
 
     Late steps lose most: what is left over then has to add up, which an integer program sees.
@@ -28,8 +30,12 @@ def dive_columns(gen: Generation, budget: Budget, left: int) -> bool:
         When to stop.
     left : int
         Servers that stay free.
+    counts : Counter
+        Replicas by model and server type that all servers shall hold.
     """
     master = gen.master
+    master.require(counts)
+    quotas = quota(gen.instance, counts, master.fixed)
     free = [t.count for t in gen.instance.cluster.server_types]
     for pattern, n in master.fixed.items():
         free[pattern.kind] -= n
@@ -40,15 +46,22 @@ def dive_columns(gen: Generation, budget: Budget, left: int) -> bool:
         if sum(free) <= left:
             return True
         rest = {p: n - master.fixed.get(p, 0) for p, n in master.used().items() if free[p.kind]}
-        rest = {p: n for p, n in rest.items() if n > DIVING_INTEGRALITY}
-        if not rest:
-            return True
+        rest = {p: n for p, n in rest.items() if n > DIVING_INTEGRALITY and quotas.admits(p)}
+        stuck = not rest
+        if stuck:
+            # No content in use leaves room for what is missing, so that is laid side by side.
+            laid = (quotas.rest(t) for t, n in enumerate(free) if n)
+            rest = {p: 1.0 for p in laid if p.content}
+            if not rest:
+                return True
+            master.add([gen.column(p) for p in rest])
         step = min(ceil(gen.params.dive_part * sum(free)), sum(free) - left)
         # Whole servers first, then the largest parts of one.
         for pattern in sorted(rest, key=lambda p: (-min(rest[p], 1.0), -rest[p], p.content)):
-            whole = max(1, floor(rest[pattern] + DIVING_INTEGRALITY))
-            n = min(whole, free[pattern.kind], step)
-            if n > 0:
-                free[pattern.kind] -= n
-                step -= n
-                master.fix(pattern, master.fixed.get(pattern, 0) + n)
+            for _ in range(max(1, floor(rest[pattern] + DIVING_INTEGRALITY))):
+                if not free[pattern.kind] or not step or not (stuck or quotas.admits(pattern)):
+                    break
+                quotas.take(pattern)
+                free[pattern.kind] -= 1
+                step -= 1
+                master.fix(pattern, master.fixed.get(pattern, 0) + 1)

@@ -14,14 +14,14 @@ al., Stabilized column generation, Discrete Mathematics 194, 1999).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.flat_problem import FlatFlows
 from placement.patterns.duals import Duals
-from placement.patterns.master_rows import Row
+from placement.patterns.master_rows import CountRow, Row
 from placement.patterns.pattern import Pattern
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
@@ -43,13 +43,26 @@ class ColumnMaster:
         On numbers of replicas.
     price : float
         What a server's worth of demand costs that is missed, in the program's objective.
+    dives : bool
+        Whether numbers of replicas by server type may be required, each by a row of its own.
     """
 
     def __init__(
-        self, instance: Instance, flows: FlatFlows, rows: Sequence[Row], price: float
+        self,
+        instance: Instance,
+        flows: FlatFlows,
+        rows: Sequence[Row],
+        price: float,
+        *,
+        dives: bool = False,
     ) -> None:
-        self.instance, self.flows, self.rows = instance, flows, tuple(rows)
         types = instance.cluster.server_types
+        kinds = range(len(types))
+        self._each = [(m, t) for m in instance.used_models for t in kinds] if dives else []
+        each = (
+            CountRow((m,), 0, tuple(float(t == k) for k in kinds), least=0.0) for m, t in self._each
+        )
+        self.instance, self.flows, self.rows = instance, flows, (*rows, *each)
         self._nodes, self._types = len(flows.node_model), len(types)
         first = self._nodes + self._types
         demand = flows.rate[flows.node_flow]
@@ -60,11 +73,13 @@ class ColumnMaster:
         least = np.array([row.at_least for row in self.rows], dtype=np.bool_)
         lower.append(np.where(least, limits, -infinite))
         upper.append(np.where(least, infinite, limits))
+        self._first_required = first + len(self.rows) - len(self._each)
         self.program = WarmProgram(np.concatenate(lower), np.concatenate(upper))
         self.columns: list[Column | None] = []
         self._known: set[tuple[Pattern, bytes, bytes]] = set()
         self._of: dict[Pattern, list[int]] = defaultdict(list)
         self.fixed: dict[Pattern, int] = {}
+        self.required: dict[tuple[int, int], int] = {}
         self._fixing: dict[Pattern, int] = {}
         gpus = max(t.gpus for t in types)
         fastest = max(t.speed for t in types)
@@ -141,11 +156,35 @@ class ColumnMaster:
             mine = np.array(self._of[pattern])
             self._fixing[pattern] = self.program.add_row(float(n), mine, np.ones(len(mine)))
 
+    def require(self, counts: Mapping[tuple[int, int], int]) -> None:
+        """Have at least so many replicas of each model on each server type, in a master for dives.
+
+        Parameters
+        ----------
+        counts : mapping of (int, int) to int
+            By model and type.
+        """
+        self.required = dict(counts)
+        for row, key in enumerate(self._each, self._first_required):
+            self.program.at_least(row, float(counts.get(key, 0)))
+
+    @property
+    def required_slopes(self) -> dict[tuple[int, int], float]:
+        """What one more replica required of each model on each type would change, at most 0."""
+        duals = self.program.duals[self._first_required :]
+        return {key: min(float(mu), 0.0) for key, mu in zip(self._each, duals, strict=False)}
+
+    @property
+    def restricted(self) -> bool:
+        """Whether it is a part of the relaxation only."""
+        return bool(self.fixed or self.required)
+
     def release(self) -> None:
         """Fix nothing any more."""
         for pattern in self.fixed:
             self.program.at_least(self._fixing[pattern], 0.0)
         self.fixed = {}
+        self.require({})
 
     def solve(self, budget: Budget) -> bool:
         """Solve; False where the time ended before."""

@@ -37,6 +37,10 @@ class Point(ByContent):
             weight * self.demand + rest * other.demand, weight * self.counts + rest * other.counts
         )
 
+    def widened(self, more: int) -> Point:
+        """With so many more rows on replicas, of no worth."""
+        return Point(self.demand, np.concatenate([self.counts, np.zeros(more)]))
+
 
 @dataclass
 class Generation:
@@ -84,7 +88,7 @@ class Generation:
                 return False
             done += 1
             if not self._round(levels or len(self.params.moves)):
-                served = self.master.missed <= WORTHWHILE or self.master.fixed
+                served = self.master.missed <= WORTHWHILE or self.master.restricted
                 if served or self.raises >= self.params.raises:
                     return True
                 self.raises += 1
@@ -104,7 +108,7 @@ class Generation:
                 at = exact if self.centre is None else self.centre.mix(exact, weight)
                 columns, best = self._price(at, exact, level)
                 value = self.believed(at, best)
-                if value < self.least and not self.master.fixed:
+                if value < self.least and not self.master.restricted:
                     self.least, self.centre = value, at
                 added = self.master.add(columns)
                 if added:
@@ -171,7 +175,9 @@ class Generation:
             self.master.raise_price(other.master.price / self.master.price)
         self.raises = max(self.raises, other.raises)
         if other.least < self.least:
-            self.least, self.centre = other.least, other.centre
+            more = len(self.master.rows) - len(other.master.rows)
+            self.least = other.least
+            self.centre = other.centre and other.centre.widened(more)
 
     def column(self, pattern: Pattern) -> Column:
         """Give a content its best rates at the duals of the last solve."""
@@ -194,6 +200,8 @@ def begin(
     patterns: Iterable[Pattern],
     params: ColumnParams,
     seed: int,
+    *,
+    dives: bool = False,
 ) -> Generation:
     """An empty master, and pools with some contents.
 
@@ -209,9 +217,11 @@ def begin(
         What steers it.
     seed : int
         Of all annealing.
+    dives : bool
+        Whether dives start from it.
     """
     flows = flat_flows(instance)
-    master = ColumnMaster(instance, flows, rows, params.price)
+    master = ColumnMaster(instance, flows, rows, params.price, dives=dives)
     kinds = range(len(instance.cluster.server_types))
     gen = Generation(
         instance, flows, master, [ContentPool(instance, t, flows) for t in kinds], params, seed
