@@ -217,3 +217,34 @@ def test_the_integer_master_begins_at_the_incumbent_where_that_is_in_it(
     lone = replace(found, findings=Findings(found.pool, Incumbent()))
     assert incumbent.integer(lone, every) is False
     assert not seen[-1][0]["manner"].warm_start
+
+
+@pytest.mark.parametrize("left", [0.2, 0.3])
+def test_what_is_left_below_the_bound_is_priced_from_a_quarter_of_the_gap(left: float) -> None:
+    """Closer than that a relaxation says what the bound says; few servers are left to branching."""
+    params = DEFAULTS.changed({"cuts": {"passes": 0}})
+    settings, relaxation = replace(NO_SOLVER, params=params), 1.1 / (1 + left * 0.01)
+    for step, servers in (("add placed", 3), ("add placed", 70), ("tighten", 70), ("tighten", 3)):
+        found = search_at(bound=1.1, relaxation=relaxation, settings=settings, servers=servers)
+        if left < 0.25 or (step, servers) == ("tighten", 3):
+            STEPS[step](found)
+        else:
+            with pytest.raises(SolverUnavailable):
+                STEPS[step](found)
+
+
+def test_only_a_better_plan_is_taken() -> None:
+    """One that serves all and is worth more; the same, a worse one or half of one are not."""
+    found = search_at(settings=SolverSettings())
+    assert found.best is not None
+    held = patterns_of(found.instance, found.best.placement)
+    whole = dict(held)
+    found.offer(whole)  # routed anew it may be worth more than the start was
+    worth = found.worth
+    assert found.offer(whole) is False
+    first = next(iter(held))
+    assert found.offer({first: 1}) is False
+    assert found.worth == worth
+    lost = replace(found, findings=Findings(found.pool, Incumbent()))
+    assert lost.offer(whole) is True
+    assert lost.worth == pytest.approx(worth)

@@ -63,6 +63,20 @@ def test_the_list_is_that_of_brute_force(seed: int) -> None:
         assert len(contents) == len(fits) == count_contents(instance, kind)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_content_is_full_where_it_with_one_replica_more_is_none(seed: int) -> None:
+    """Of some contents; those with room left are the ones that others go beyond."""
+    instance = tiny(seed)
+    for kind in range(len(instance.cluster.server_types)):
+        contents = Contents(instance, kind)
+        every = {tuple(n) for n in contents.counts.tolist()}
+        one = np.eye(len(contents.models), dtype=np.int64)
+        room = [any(tuple(n + more) in every for more in one) for n in contents.counts]
+        assert contents.full().tolist() == [not there for there in room]
+        some = np.arange(0, len(contents), 3)
+        assert contents.among(some).full().tolist() == contents.full()[some].tolist()
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_pricing_over_the_list_finds_what_branch_and_bound_finds(seed: int) -> None:
     """At drawn multipliers of rows of every sort, both prove the same value of the best content."""
