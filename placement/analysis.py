@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from placement.patterns.pattern import lay_out
-from placement.problem.cluster import Cluster, FloatArray, IntArray
+from placement.problem.cluster import Cluster, FloatArray, IntArray, ServerType
 from placement.problem.instance import Instance, build_instance
 from placement.problem.space import can_hold
 from placement.problem.trace import Demand, Trace, measure_demand
@@ -181,12 +181,13 @@ def _holdings(instance: Instance) -> list[Holding]:
     found = []
     k, memory = instance.gpus_required, instance.memory_per_gpu_gb
     alone = replace(instance, exclusive=True)
+    speeds = [_mean_speeds(instance, kind) for kind in instance.cluster.server_types]
     for w, flow in enumerate(instance.workflows):
         models = sorted({int(m) for m in flow.node_model})
         wanted = dict.fromkeys(models, 1)
         busy = flow.rate * flow.work_s * k[flow.node_model]
         for t, server in enumerate(instance.cluster.server_types):
-            load = float((busy / instance.speeds[t][flow.node_model]).sum())
+            load = float((busy / speeds[t][flow.node_model]).sum())
             fits = all(can_hold(instance, m, server) for m in models)
             found.append(
                 Holding(
@@ -200,3 +201,12 @@ def _holdings(instance: Instance) -> list[Holding]:
                 )
             )
     return found
+
+
+def _mean_speeds(instance: Instance, kind: ServerType) -> FloatArray:
+    """Speed of each model on the GPUs of a type, in the mean where they differ, shape (M,)."""
+    if not kind.paced:
+        return instance.speeds_of(kind)
+    usable = [g for g in range(kind.gpus) if g not in kind.excluded_gpus]
+    each = np.array([kind.speeds_of(name) for name in instance.model_ids])
+    return np.asarray(each[:, usable or slice(None)].mean(axis=1))

@@ -140,7 +140,7 @@ def same_hardware(one: Cluster, other: Cluster) -> bool:
 
 
 def _made_of(kind: ServerType) -> tuple[object, ...]:
-    return kind.gpus, kind.gpu_memory_gb, kind.gpu_memories_gb, kind.speed
+    return kind.gpus, kind.memories_gb, kind.gpu_speeds or (kind.speed,) * kind.gpus
 
 
 def likenesses(cluster: Cluster) -> list[tuple[object, ...]]:

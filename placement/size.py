@@ -181,8 +181,9 @@ def servers_for_work(instance: Instance, varied: int, load: float) -> int:
         (`Instance.load_floor`).
     """
     types = instance.cluster.server_types
-    others = sum(t.count * t.usable_gpus * t.speed for i, t in enumerate(types) if i != varied)
-    one = types[varied].usable_gpus * types[varied].speed
+    power = [t.usable_gpus * instance.best_speed(t) for t in types]
+    others = sum(t.count * power[i] for i, t in enumerate(types) if i != varied)
+    one = power[varied]
     needed = float(instance.offered_load.sum()) / load - others
     return max(1, ceil(needed / one - GOAL_SLACK))
 

@@ -136,8 +136,9 @@ def _needed(instance: Instance) -> dict[int, tuple[int, int]]:
     needed = {}
     for m in instance.used_models:
         fits = [t for t in cluster.server_types if m in models_that_fit(instance, t)]
+        fastest = [float(instance.speeds_of(t)[m]) for t in fits]
         servers = sum(t.count for t in fits)
-        speed = max((t.speed for t in fits), default=1.0)
+        speed = max(fastest, default=1.0)
         left = max(1, ceil(float(instance.model_work[m]) / (BEARABLE * speed) - 1e-9))
         n = left + 1
         while servers > 1 and n - ceil(n / servers) < left:

@@ -243,7 +243,7 @@ def build_problem(
         slowdown[p, len(m.slowdown) :] = m.slowdown[-1]
     first_gpu = cluster.first_gpu[server] + placement.start
     gpus = np.array([m.gpus_required for m in models], dtype=np.int64)
-    speed = model_speeds(cluster, [m.id for m in models], server)
+    speed = replica_speeds(cluster, [m.id for m in models], placement, gpus)
     fraction = np.array([m.gpu_fraction for m in models], dtype=np.float64)
     if node_step.any():  # one more, of no GPU and on no server, for the steps without one
         server, first_gpu = np.append(server, NOWHERE), np.append(first_gpu, cluster.n_gpus)
@@ -306,20 +306,26 @@ def build_problem(
     )
 
 
-def model_speeds(cluster: Cluster, names: Sequence[str], server: IntArray) -> FloatArray:
-    """Speed of each of some models on each of some servers, of one length.
+def replica_speeds(
+    cluster: Cluster, names: Sequence[str], placement: Placement, gpus: IntArray
+) -> FloatArray:
+    """Speed of each replica, at the pace of the slowest of its GPUs, shape (R,).
 
     Parameters
     ----------
     cluster : Cluster
     names : sequence of str
-        Ids of the models.
-    server : int64
+        Id of the model of each replica.
+    placement : Placement
+        R replicas.
+    gpus : int64, shape (R,)
+        GPUs of the block of each.
     """
-    speed = cluster.server_speed[server]
-    if any(t.model_speeds for t in cluster.server_types):
-        kinds = [cluster.server_types[t] for t in cluster.server_type[server]]
-        speed = np.array([t.speed_of(name) for t, name in zip(kinds, names, strict=True)])
+    speed = cluster.gpu_speed[cluster.first_gpu[placement.server]]
+    if cluster.paced or any(t.model_speeds for t in cluster.server_types):
+        kinds = [cluster.server_types[t] for t in cluster.server_type[placement.server]]
+        blocks = zip(kinds, names, placement.start.tolist(), gpus.tolist(), strict=True)
+        speed = np.array([t.block_speed(name, i, k) for t, name, i, k in blocks])
     return np.asarray(speed, dtype=np.float64)
 
 

@@ -94,7 +94,7 @@ def empty_residency(workload: Workload, cluster: Cluster, models_per_gpu: int | 
         server=server,
         server_first=first,
         server_end=first + cluster.server_gpus[server],
-        speed=cluster.server_speed[server],
+        speed=cluster.gpu_speed,
         capacity_gb=capacity,
         per_gpu=models_per_gpu or max(1, n_models * int(cluster.max_gpus_per_server)),
         free_s=np.zeros(n_gpus),
@@ -157,14 +157,14 @@ def first_to_start(state, m, arrival_s, foresight, price):  # type: ignore[no-un
         return best  # loading starts no earlier, and a loaded model wins ties
     a = 0
     while a + k <= n_gpus:
-        if a + k > state.server_end[a] or state.capacity_gb[a] < state.memory_gb[m]:
+        if a + k > state.server_end[a]:
             a = state.server_end[a]
             continue
         idle = 0.0
         blocked = -1
         for g in range(a, a + k):
             idle = max(idle, state.free_s[g])
-            if state.free_s[g] + load > best_start:
+            if state.free_s[g] + load > best_start or state.capacity_gb[g] < state.memory_gb[m]:
                 blocked = g
         if blocked >= 0:
             a = blocked + 1  # no block with this GPU is free in time
@@ -230,7 +230,10 @@ def serve(state, m, a, arrival, service, foresight):  # type: ignore[no-untyped-
     in_service = 0
     for other in range(state.slots[m]):
         in_service += state.slot_end_s[m, a, other] > start
-    end = start + service / state.speed[a] * state.slowdown[m, in_service]
+    speed = state.speed[a]  # of the slowest GPU of the block
+    for g in range(a, block_end):
+        speed = min(speed, state.speed[g])
+    end = start + service / speed * state.slowdown[m, in_service]
     state.slot_end_s[m, a, slot] = end
     state.used_s[m, a] = max(state.used_s[m, a], end)
     for g in range(a, block_end):

@@ -19,7 +19,7 @@ from placement.problem.plan import Shares, WorkflowRouting
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
-from runtime.arrays import NOWHERE, Int32Array, model_speeds
+from runtime.arrays import NOWHERE, Int32Array, replica_speeds
 
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -147,13 +147,17 @@ def spread_evenly(
     if not nodes:
         return None
     for v in nodes:
-        servers = placement.server[placement.model == workflow.nodes[v].model]
-        if not len(servers):
+        mine = placement.only(placement.model == workflow.nodes[v].model)
+        if not mine.n_replicas:
             return None
-        name = workload.models[workflow.nodes[v].model].id
-        every = np.arange(cluster.n_servers)
-        speed = model_speeds(cluster, [name] * len(every), every)
-        share[v] = np.bincount(servers, minlength=cluster.n_servers) * speed
+        model = workload.models[workflow.nodes[v].model]
+        gpus = np.full(mine.n_replicas, model.gpus_required)
+        speed = replica_speeds(cluster, [model.id] * mine.n_replicas, mine, gpus)
+        fastest = np.zeros(cluster.n_servers)
+        np.maximum.at(fastest, mine.server, speed)
+        share[v] = fastest * np.bincount(
+            mine.server, speed / fastest[mine.server], minlength=cluster.n_servers
+        )
         share[v] /= share[v].sum()
     home = share[nodes].min(axis=0)
     share[[v for v in range(len(share)) if v not in nodes]] = home

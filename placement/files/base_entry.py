@@ -19,7 +19,7 @@ Domains = Annotated[list[Annotated[list[GpuNumber], Field(min_length=1)]], Field
 MIN_SPEED = 1e-9
 """Slower servers would take longer for a call than numbers can say."""
 
-Speed = Annotated[float, Field(ge=MIN_SPEED, le=1e6)]
+MAX_SPEED = 1e6
 Replicas = Annotated[int, Field(ge=1, le=MAX_SERVERS)]
 
 
@@ -40,6 +40,25 @@ GpuMemory = Annotated[
     WithJsonSchema({"anyOf": [_ONE_GPU, {"type": "array", "items": _ONE_GPU, "minItems": 1}]}),
 ]
 """GB of memory of every GPU of a server, or a list of that of each."""
+
+
+def _check_speed(value: Any) -> Any:
+    """Take the speed of all GPUs, or of each; a sentence tells what else it is."""
+    numbers = value if isinstance(value, list) else [value]
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        raise ValueError("must be a number, without quotes, or a list of them, one for each GPU")
+    if not numbers or not MIN_SPEED <= min(numbers) <= max(numbers) <= MAX_SPEED:
+        raise ValueError(f"must be at least {MIN_SPEED:g} and at most {MAX_SPEED:g}")
+    return value
+
+
+_ONE_SPEED = {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED}
+GpuSpeed = Annotated[
+    Any,
+    BeforeValidator(_check_speed),
+    WithJsonSchema({"anyOf": [_ONE_SPEED, {"type": "array", "items": _ONE_SPEED, "minItems": 1}]}),
+]
+"""Speed of every GPU of a server, or a list of that of each."""
 
 
 class Entry(BaseModel):
@@ -119,7 +138,8 @@ class ModelRulesEntry(Entry):
     together_with: list[Identifier] | None = Field(
         default=None, description="models of which every server with this model holds one, too"
     )
-    speed: dict[Identifier, Speed] | None = Field(
+    speed: dict[Identifier, GpuSpeed] | None = Field(
         default=None,
-        description="by server type: how fast the model is there, in place of the type's speed",
+        description="by server type: how fast the model is there, in place of the type's speed; a "
+        "list where its GPUs differ, one for each",
     )

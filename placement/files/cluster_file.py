@@ -46,10 +46,11 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
         faults.append(PlacedFault(("server_types",), wrong, f"keep to {MAX_GPUS:,}"))
     faults += _excluded_faults(file)
     for name, kind in file.server_types.items():
-        if isinstance(kind.gpu_memory_gb, list) and len(kind.gpu_memory_gb) != kind.gpus:
-            place = ("server_types", name, "gpu_memory_gb")
-            wrong = f"has {len(kind.gpu_memory_gb)} numbers, and the servers have {kind.gpus} GPUs"
-            faults.append(PlacedFault(place, wrong, "give one for each, or one for all"))
+        for key, stated in (("gpu_memory_gb", kind.gpu_memory_gb), ("speed", kind.speed)):
+            if isinstance(stated, list) and len(stated) != kind.gpus:
+                wrong = f"has {len(stated)} numbers, and the servers have {kind.gpus} GPUs"
+                mend = "give one for each, or one for all"
+                faults.append(PlacedFault(("server_types", name, key), wrong, mend))
         faults += domain_faults(("server_types", name, "domains"), kind.domains or (), kind.gpus)
     raise_faults(document, faults)
     return Cluster(
@@ -59,10 +60,11 @@ def read_cluster(path: str | os.PathLike[str]) -> Cluster:
                 t.count,
                 t.gpus,
                 memories(t.gpu_memory_gb)[0],
-                t.speed,
+                memories(t.speed)[0],
                 excluded_gpus=tuple(sorted(set(t.excluded_gpus))),
                 domains=as_domains(t.domains or ()),
                 gpu_memories_gb=memories(t.gpu_memory_gb)[1],
+                gpu_speeds=memories(t.speed)[1],
             )
             for name, t in file.server_types.items()
         ),
@@ -113,7 +115,7 @@ def write_cluster(path: str | os.PathLike[str], cluster: Cluster) -> None:
                 "count": t.count,
                 "gpus": t.gpus,
                 "gpu_memory_gb": list(t.gpu_memories_gb) or t.gpu_memory_gb,
-                "speed": t.speed,
+                "speed": list(t.gpu_speeds) or t.speed,
             }
             | ({"excluded_gpus": list(t.excluded_gpus)} if t.excluded_gpus else {})
             | ({"domains": [list(group) for group in t.domains]} if t.domains else {})

@@ -25,9 +25,9 @@ from placement.files.base_entry import (
     Entry,
     GpuMemory,
     GpuNumber,
+    GpuSpeed,
     Identifier,
     ModelRulesEntry,
-    Speed,
 )
 from placement.files.network_entry import MAX_SECONDS, NetworkEntry, Seconds
 from placement.files.serve_entry import ServeEntry
@@ -292,7 +292,11 @@ class ServerTypeEntry(Entry):
         default=80.0,
         description="memory of one GPU in GB; of a server of different cards a list, one for each",
     )
-    speed: Speed = Field(default=1.0, description="an execution of t seconds takes t / speed here")
+    speed: GpuSpeed = Field(
+        default=1.0,
+        description="an execution of t seconds takes t / speed here; of a server of different "
+        "cards a list, one for each",
+    )
     excluded_gpus: list[GpuNumber] = Field(
         default=[],
         description="numbers, from 0, of GPUs of each server on which no replica may stand",

@@ -223,8 +223,11 @@ def _server_type(kind: ServerType) -> dict[str, Any]:
     values = {f.name: getattr(kind, f.name) for f in fields(ServerType)}
     each = values.pop("gpu_memories_gb")
     values["gpu_memory_gb"] = list(each) or kind.gpu_memory_gb
+    values["speed"] = list(values.pop("gpu_speeds")) or kind.speed
     values["closed_gpus"] = dict(kind.closed_gpus)
-    values["model_speeds"] = dict(kind.model_speeds)
+    values["model_speeds"] = {
+        name: list(v) if isinstance(v, tuple) else v for name, v in kind.model_speeds
+    }
     values["pinned"] = {
         name: [i for other, i in kind.pinned if other == name] for name, _ in kind.pinned
     }

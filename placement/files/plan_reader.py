@@ -14,7 +14,7 @@ from placement.files.domains import as_domains
 from placement.files.plan_schema import PlanDocument, PlanServerType, PlanWorkflow
 from placement.files.stated_rules import model_rules
 from placement.files.syntax.document import PlacedFault
-from placement.problem.cluster import Cluster, IntArray, Network, ServerType, memories
+from placement.problem.cluster import Cluster, IntArray, Network, ServerType, memories, speeds
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Certificate
 from placement.problem.placement_rules import PlacementRules
@@ -162,9 +162,15 @@ class PlanReader:
         if each and len(each) != entry.gpus:
             self._fault(place, f"states the memory of {len(each)} GPUs, and has {entry.gpus}")
             each = ()
+        stated = {name: speeds(v) for name, v in sorted(entry.model_speeds.items())}
+        speed, gpu_speeds = memories(entry.speed)
+        for one in (entry.speed, *entry.model_speeds.values()):
+            if isinstance(one, list) and len(one) != entry.gpus:
+                self._fault(place, f"states the speed of {len(one)} GPUs, and has {entry.gpus}")
+                stated, gpu_speeds = {}, ()
         if any(g not in range(entry.gpus) for g in numbers) or [] in entry.domains:
             self._fault(place, f"names GPUs that a server of {entry.gpus} lacks, or none")
-            return ServerType(entry.name, entry.count, entry.gpus, largest, entry.speed)
+            return ServerType(entry.name, entry.count, entry.gpus, largest, speed)
         for name in (*entry.closed_gpus, *entry.pinned, *entry.model_speeds):
             self._model(place, name)
         return ServerType(
@@ -173,7 +179,8 @@ class PlanReader:
             gpus=entry.gpus,
             gpu_memory_gb=largest,
             gpu_memories_gb=each,
-            speed=entry.speed,
+            speed=speed,
+            gpu_speeds=gpu_speeds,
             excluded_gpus=tuple(sorted(set(entry.excluded_gpus))),
             closed_gpus=tuple(
                 (name, tuple(sorted(set(gpus))))
@@ -182,7 +189,7 @@ class PlanReader:
             ),
             pinned=tuple(sorted((name, g) for name, gpus in entry.pinned.items() for g in gpus)),
             domains=as_domains(entry.domains),
-            model_speeds=tuple(sorted(entry.model_speeds.items())),
+            model_speeds=tuple(stated.items()),
             family=entry.family or "",
         )
 

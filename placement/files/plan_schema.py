@@ -9,9 +9,9 @@ from pydantic import Field
 from placement.files.base_entry import (
     MAX_GPUS_PER_SERVER,
     MAX_SERVERS,
-    MIN_SPEED,
     Entry,
     GpuMemory,
+    GpuSpeed,
     ModelRulesEntry,
 )
 from placement.files.input_schema import (
@@ -34,7 +34,9 @@ class PlanServerType(Entry):
     gpu_memory_gb: GpuMemory = Field(
         description="memory of one GPU in GB, or a list of that of each"
     )
-    speed: float = Field(ge=MIN_SPEED, description="an execution of t seconds takes t / speed here")
+    speed: GpuSpeed = Field(
+        description="an execution of t seconds takes t / speed here; or a list of that of each GPU"
+    )
     excluded_gpus: list[int] = Field(
         default=[], description="numbers in the server of GPUs on which no replica may stand"
     )
@@ -47,8 +49,9 @@ class PlanServerType(Entry):
     domains: list[list[int]] = Field(
         default=[], description="groups of GPUs in the server within which a block must stay"
     )
-    model_speeds: dict[str, Annotated[float, Field(ge=MIN_SPEED)]] = Field(
-        default={}, description="by model: its own speed here, in place of the type's"
+    model_speeds: dict[str, GpuSpeed] = Field(
+        default={},
+        description="by model: its own speed here, in place of the type's; or that on each GPU",
     )
     family: str | None = Field(
         default=None, description="type of the cluster file, where rules tell its servers apart"

@@ -136,11 +136,15 @@ def _cluster_faults(
     for key, sites in (("allowed", rules.allowed), ("forbidden", rules.forbidden)):
         if sites is not None:
             faults += _site_faults((*place, key), sites, cluster)
-    types = {t.type_name for t in cluster.server_types}
-    for kind, _ in rules.speed or ():
+    types = {t.type_name: t for t in cluster.server_types}
+    for kind, stated in rules.speed or ():
         if kind not in types:
             mend = suggest(kind, types, "server type")
             wrong = "is no server type of the cluster"
+            faults.append(PlacedFault((*place, "speed", kind), wrong, mend))
+        elif isinstance(stated, tuple) and len(stated) != types[kind].gpus:
+            wrong = f"has {len(stated)} numbers, and the servers have {types[kind].gpus} GPUs"
+            mend = "give one for each, or one for all"
             faults.append(PlacedFault((*place, "speed", kind), wrong, mend))
     for i, (server, gpus) in enumerate(rules.pinned or ()):
         faults += gpu_faults((*place, "pinned", i), server, gpus, cluster)

@@ -23,7 +23,11 @@ def model_rules(entry: ModelRulesEntry) -> ModelRules:
         pinned=None if pinned is None else tuple((p.server, tuple(sorted(p.gpus))) for p in pinned),
         apart_from=None if entry.apart_from is None else tuple(entry.apart_from),
         together_with=None if entry.together_with is None else tuple(entry.together_with),
-        speed=None if entry.speed is None else tuple(entry.speed.items()),
+        speed=None
+        if entry.speed is None
+        else tuple(
+            (name, tuple(v) if isinstance(v, list) else v) for name, v in entry.speed.items()
+        ),
     )
 
 

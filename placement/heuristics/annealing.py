@@ -211,6 +211,8 @@ def _add(demand, servers, s, model, memory_gb, share, room_gb, per_gpu):  # type
 def _pack(demand, servers, s, memory_gb, share, room_gb, per_gpu):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Give every replica of s a block, large ones first, on the GPUs with the least `share`.
 
+    Where they differ in speed, on those that have the least once it stands there.
+
     Equals go to the GPUs with the fewest replicas.
     """
     size = servers.size[s]
@@ -220,9 +222,11 @@ def _pack(demand, servers, s, memory_gb, share, room_gb, per_gpu):  # type: igno
     count = np.zeros(servers.gpus[s], dtype=np.int64)
     memory = np.zeros(servers.gpus[s])
     load = np.zeros(servers.gpus[s])
+    paced = servers.speed.shape[2] > 1
     for r in range(size):
         m = servers.model[s, r]
         k = demand.gpus_required[m]
+        fastest = servers.speed[s, m].max()
         best, least = -1, np.inf
         for i in range(servers.gpus[s] - k + 1):
             crowd = 0.0
@@ -236,12 +240,17 @@ def _pack(demand, servers, s, memory_gb, share, room_gb, per_gpu):  # type: igno
                     crowd = np.inf
                     break
                 crowd = max(crowd, load[g] + EQUAL_SHARES * count[g])
+            if paced:
+                crowd += (share[m] + EQUAL_SHARES) * fastest / servers.speed[s, m, i]
             if crowd < least:
                 best, least = i, crowd
         if best < 0:
             return False
         servers.start[s, r] = best
-        load[best : best + k] += share[m]
+        more = share[m]
+        if paced:
+            more *= fastest / servers.speed[s, m, best]
+        load[best : best + k] += more
         count[best : best + k] += 1
         memory[best : best + k] += memory_gb[m]
     return True

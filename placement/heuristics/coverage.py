@@ -102,11 +102,13 @@ def _share_least_loaded(room: Room, m: int, load: float, below: float = np.inf) 
     fits = room.fits(m)
     if not fits.any():
         return False
-    peak = np.where(fits, room.block_load(m), np.inf)
+    peak = room.block_load(m)
+    share = float(room.instance.model_work[m]) / (1 + int(room.count[m].sum()))
+    choice = np.where(fits, room.load_with(m, share), np.inf)
     # A server without the model comes first.
-    peak[room.count[m] > 0] += 1e-9
-    server, start = divmod(int(peak.argmin()), peak.shape[1])
-    if not peak[server, start] < below:
+    choice[room.count[m] > 0] += 1e-9
+    server, start = divmod(int(choice.argmin()), choice.shape[1])
+    if not peak[server, start] + 1e-9 * bool(room.count[m, server]) < below:
         return False
     room.put(m, server, start, load)
     return True

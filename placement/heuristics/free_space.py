@@ -96,6 +96,21 @@ class Room:
         peak: FloatArray = windows(self.load, int(self.instance.gpus_required[model])).max(axis=2)
         return peak
 
+    def load_with(self, model: int, load: float) -> FloatArray:
+        """`block_load` with one more replica, where it matters on which GPUs that stands.
+
+        Parameters
+        ----------
+        model : int
+        load : float
+            Busy fraction of the replica on the fastest block of a server.
+        """
+        peak, cluster = self.block_load(model), self.instance.cluster
+        if not cluster.paced:
+            return peak
+        table = self.instance.speed_table[cluster.server_type, model, : peak.shape[1]]
+        return np.asarray(peak + load * table.max(axis=1, initial=0.0, keepdims=True) / table)
+
     def put(self, model: int, server: int, start: int, load: float = 0.0) -> None:
         """Place a replica; the caller has asked `fits`.
 
@@ -140,20 +155,28 @@ class Room:
         return self._holding[model]
 
     def empty_block(self, model: int, server: int) -> int | None:
-        """First GPU of the first block of empty GPUs on a server; None where there is none.
+        """First GPU of a block of empty GPUs on a server; None where there is none.
 
-        None as well where the rules allow no more replicas.
+        The first of the fastest. None as well where the rules allow no more replicas.
         """
         if not self.allows(model):
             return None
         if any(self.count[other, server] for other in self.instance.company.foes(model)):
             return None
         if self.instance.company.base(model) is not None:
-            found = np.flatnonzero(self.fits(model, empty=True)[server])
-            return int(found[0]) if len(found) else None
+            return self._fastest(model, server, self.fits(model, empty=True)[server])
         vacant = self.replicas[server] == 0
         able = open_blocks(self.instance, model, self.memory_gb[server], vacant)
         if not self.instance.cluster.plain:
             able &= self._open_to(model)[server]
-        found = np.flatnonzero(able)
-        return int(found[0]) if len(found) else None
+        return self._fastest(model, server, able)
+
+    def _fastest(self, model: int, server: int, able: BoolArray) -> int | None:
+        """The first of the fastest blocks that can be had on a server."""
+        if not able.any():
+            return None
+        cluster = self.instance.cluster
+        if not cluster.paced:
+            return int(able.argmax())
+        table = self.instance.speed_table[cluster.server_type[server], model, : len(able)]
+        return int(np.where(able, table, -np.inf).argmax())

@@ -188,7 +188,7 @@ class _Mending:
             fits[alone] = False
         if not fits.any():
             return bool(self.instance.company.needs(m)) and self._add_with_company(m)
-        crowd = np.where(fits, room.block_load(m), np.inf)
+        crowd = np.where(fits, room.load_with(m, 1.0), np.inf)
         # A server without the model comes first.
         crowd[room.count[m] > 0] += 0.5
         s, i = divmod(int(crowd.argmin()), crowd.shape[1])

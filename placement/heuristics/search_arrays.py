@@ -62,7 +62,8 @@ class Servers(NamedTuple):
     Parameters
     ----------
     gpus : int64, shape (S,)
-    speed : float64, shape (S, M)
+    speed : float64, shape (S, M, P)
+        By the first GPU of a replica's block, or P = 1 where that is of no account.
     size : int64, shape (S,)
         Replicas on each server.
     model, start : int64, shape (S, K)
@@ -79,7 +80,8 @@ class Servers(NamedTuple):
 def flatten_demand(instance: Instance) -> Demands:
     """Lay the active workflows end to end for the compiled kernels."""
     k = instance.gpus_required
-    slowest = instance.speeds.min(axis=0)
+    types = instance.cluster.server_types
+    slowest = np.min([instance.slowest_of(kind) for kind in types], axis=0).tolist()
     order = richest_first(instance)
     flows = [instance.workflows[w] for w in order]
     node_ptr = np.cumsum([0] + [len(f.node_model) for f in flows]).astype(np.int64)
@@ -107,7 +109,9 @@ def flatten_demand(instance: Instance) -> Demands:
         missing=share / rate,
         gpus_required=k,
         load_cap=instance.load_cap,
-        counted=np.array([can_load(instance, m, slowest) for m in range(len(k))], dtype=np.bool_),
+        counted=np.array(
+            [can_load(instance, m, slowest[m]) for m in range(len(k))], dtype=np.bool_
+        ),
         kept=np.array(kept_at_least(instance, MOST_TOGETHER)),
     )
 
@@ -151,5 +155,5 @@ def lay_out(instance: Instance, placement: Placement, width: int = 0) -> Servers
     column = np.arange(placement.n_replicas) - np.repeat(np.cumsum(size) - size, size)
     model[placement.server, column] = placement.model
     start[placement.server, column] = placement.start
-    speed = np.ascontiguousarray(instance.speeds[cluster.server_type])
+    speed = np.ascontiguousarray(instance.speed_table[cluster.server_type])
     return Servers(cluster.server_gpus, speed, size, model, start)

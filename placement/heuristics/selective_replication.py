@@ -91,7 +91,7 @@ def _candidates(
     kind = instance.cluster.server_type
     found = []
     for m in sorted(instance.used_models, key=lambda m: (-share[m], m))[: params.neediest]:
-        fits, load = room.fits(m), room.block_load(m)
+        fits, load = room.fits(m), room.load_with(m, float(share[m]))
         seen, choices = set(), []
         for s in np.flatnonzero(fits.any(axis=1)).tolist():
             held = (int(kind[s]), tuple(contents.get(s, ())))

@@ -229,16 +229,22 @@ def _fill_links(demand, servers, s, w, active, left, free, need, has, served, ca
 
 @compiled(calls=CALLED)
 def _best_replica(demand, servers, s, model, free):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Replica of the model on s whose block has the most capacity left; -1 for none."""
-    best, most = -1, _EPS
+    """Replica of the model on s whose block can do most more work; -1 for none."""
+    best, most, doing = -1, _EPS, 0.0
+    last = servers.speed.shape[2] - 1
     for r in range(servers.size[s]):
         if servers.model[s, r] != model:
             continue
         room = np.inf
         for g in range(servers.start[s, r], servers.start[s, r] + demand.gpus_required[model]):
             room = min(room, free[s, g])
-        if room > most:
-            best, most = r, room
+        if last == 0:
+            if room > most:
+                best, most = r, room
+        elif room > _EPS:
+            work = room * servers.speed[s, model, min(servers.start[s, r], last)]
+            if work > doing:
+                best, doing = r, work
     return best
 
 
@@ -258,8 +264,9 @@ def _fill_group(demand, servers, s, first, last, active, left, free, need, serve
             if r < 0:
                 return total
             amount = min(amount, left[v])
+            at = min(servers.start[s, r], servers.speed.shape[2] - 1)
             for g in range(servers.start[s, r], servers.start[s, r] + demand.gpus_required[model]):
-                need[g] += demand.node_work[v] / servers.speed[s, demand.node_model[v]]
+                need[g] += demand.node_work[v] / servers.speed[s, model, at]
         for g in range(servers.gpus[s]):
             if need[g] > 0:
                 amount = min(amount, free[s, g] / need[g])
@@ -269,11 +276,11 @@ def _fill_group(demand, servers, s, first, last, active, left, free, need, serve
             for v in range(first, last):
                 if active[v]:
                     # The replicas that were chosen above: nothing has been taken off them yet.
-                    r = _best_replica(demand, servers, s, demand.node_model[v], free)
+                    model = demand.node_model[v]
+                    r = _best_replica(demand, servers, s, model, free)
+                    at = min(servers.start[s, r], servers.speed.shape[2] - 1)
                     served[v, s] += amount
-                    carried[s, r] += (
-                        amount * demand.node_work[v] / servers.speed[s, demand.node_model[v]]
-                    )
+                    carried[s, r] += amount * demand.node_work[v] / servers.speed[s, model, at]
         for g in range(servers.gpus[s]):
             free[s, g] -= need[g] * amount
         for v in range(first, last):

@@ -174,7 +174,8 @@ def _with(
     choices = np.argwhere(fits)
     if not len(choices):
         return None
-    load = room.block_load(m)[fits]
+    share = float(instance.model_work[m]) / (1 + sum(o == m for o, _, _ in rows))
+    load = room.load_with(m, share)[fits]
     near = choices[np.lexsort((rng.random(len(load)), load))[:least_loaded]]
     s, i = near[int(rng.integers(len(near)))]
     return [*rows, (m, int(s), int(i))]

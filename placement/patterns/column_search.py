@@ -41,6 +41,7 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
     return (
         instance.counts_suffice
         and not instance.ruled
+        and not instance.cluster.paced
         and not any(t.model_speeds for t in instance.cluster.server_types)
         and solver_name(settings.name) == "HiGHS"
         and max(nodes) <= params.columns.most_nodes

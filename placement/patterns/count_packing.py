@@ -84,16 +84,21 @@ def packed_together(
         best: tuple[float, int, int] | None = None
         for s in np.flatnonzero(cluster.server_type == t).tolist():
             under = windows(busy[s], k).max(axis=1)
+            if kinds[s].paced:
+                under = under + load / instance.block_paces(kinds[s], m)
             under = np.where(spaces[s].fits(m), under, np.inf)
             if alone:  # on untouched GPUs, of the server that has the fewest of them
-                under = np.where(under == 0, float((busy[s] == 0).sum()), np.inf)
+                untouched = np.full(len(under), float((busy[s] == 0).sum()))
+                if kinds[s].paced:  # the faster ones first
+                    untouched = untouched - instance.block_paces(kinds[s], m) / 2
+                under = np.where(under == 0, untouched, np.inf)
             i = int(under.argmin())
             if np.isfinite(under[i]) and (best is None or under[i] < best[0]):
                 best = float(under[i]), s, i
         if best is not None:
             _, s, i = best
             spaces[s].put(m, i)
-            busy[s][i : i + k] += np.inf if alone else load
+            busy[s][i : i + k] += np.inf if alone else load / instance.pace(kinds[s], m, i)
     rows = [(m, s, i) for s, space in enumerate(spaces) for m, i in space.content]
     return _covering(instance, rows)
 

@@ -176,8 +176,10 @@ class _Filling(ServerSpace):
         if not fits.any():
             return False
         peak = self.load if k == 1 else windows(self.load, k).max(axis=1)
+        if self._kind.paced:  # without load, a fast block is the better one all the same
+            peak = peak + max(load, 1e-9) / self.instance.block_paces(self._kind, m)
         best = int(np.where(fits, peak, np.inf).argmin())
-        self.load[best : best + k] += load
+        self.load[best : best + k] += load / self.instance.pace(self._kind, m, best)
         self.put(m, best)
         return True
 

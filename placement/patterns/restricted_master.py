@@ -122,10 +122,10 @@ class Master:
             return carried
         load = loads_of((m for m, _ in pattern.content), f"_{p}")
         starts = [start for _, start in pattern.content]
-        speed = instance.speeds[pattern.kind]
-        for _, terms, kept in loads_on_gpus(instance, load, starts, speed):
+        server = instance.cluster.server_types[pattern.kind]
+        for _, terms, kept in loads_on_gpus(instance, server, load, starts):
             self.problem += linear([*terms, (n, -cap * kept)]) <= 0
-        return by_model(load)
+        return by_model(instance, server, load, starts)
 
     def locality(self) -> float:
         """Locality of the current values; what is unserved counts against it."""

@@ -63,7 +63,7 @@ def slicing_rows(
     rows, worked, room = [], [], []
     alone, shared = {}, {}
     for m, n in count.items():
-        if not can_load(instance, m, instance.speeds[kind]):
+        if not can_load(instance, m, float(instance.speeds[kind, m])):
             continue
         k = int(instance.gpus_required[m])
         alone[m] = a = pulp.LpVariable(f"alone_{m}_{kind}", 0, gpus // k, pulp.LpInteger)

@@ -73,6 +73,22 @@ def block_starts(
     return found
 
 
+def block_speeds(kind: ServerType, model_id: str, gpus: int) -> FloatArray:
+    """Speed of a replica whose block starts at each GPU of a server of a type, shape (G,).
+
+    It goes at the pace of the slowest of its GPUs. Blocks that would reach over the last end there.
+
+    Parameters
+    ----------
+    kind : ServerType
+    model_id : str
+    gpus : int
+        GPUs of the block.
+    """
+    each = np.array(kind.speeds_of(model_id), dtype=np.float64)
+    return np.array([each[i : i + gpus].min() for i in range(kind.gpus)])
+
+
 def _in_one_domain(kind: ServerType, gpus: int) -> BoolArray:
     """Whether the block from each GPU on stays within one domain, shape (G - k + 1,)."""
     domain = np.arange(kind.gpus) if kind.domains else np.zeros(kind.gpus, dtype=np.int64)

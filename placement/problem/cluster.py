@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
@@ -17,6 +18,9 @@ LAST_SERVER = "last-server"
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+
+Speeds = float | tuple[float, ...]
+"""One speed, or one for each GPU of a server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class ServerType:
     gpu_memory_gb : float
         Memory of one GPU (C_s); of the largest where they differ.
     speed : float
-        Service rates scale with it: an execution of t seconds takes t / speed here.
+        Service rates scale with it: an execution of t seconds takes t / speed here; of the fastest
+        GPU where they differ.
     excluded_gpus : tuple of int
         GPUs on which no replica may stand, by their number in the server, ascending.
     closed_gpus : tuple of (str, tuple of int)
@@ -46,11 +51,15 @@ class ServerType:
         is a group by itself. Empty: blocks stand anywhere.
     gpu_memories_gb : tuple of float
         Memory of each GPU in order, where they differ; else empty.
-    model_speeds : tuple of (str, float)
-        Id of a model, ascending, and its own speed here in place of `speed`.
+    model_speeds : tuple of (str, float or tuple of float)
+        Id of a model, ascending, and its own speed here in place of `speed`; that on each GPU in
+        order where they differ.
     family : str
         Type that the servers belong to, where rules tell servers of one type apart; "" where the
         type is one by itself.
+    gpu_speeds : tuple of float
+        Speed of each GPU in order, where they differ; else empty. A block goes at the pace of the
+        slowest of its GPUs.
     """
 
     name: str
@@ -64,11 +73,37 @@ class ServerType:
     domains: tuple[tuple[int, ...], ...] = ()
     family: str = ""
     gpu_memories_gb: tuple[float, ...] = ()
-    model_speeds: tuple[tuple[str, float], ...] = ()
+    model_speeds: tuple[tuple[str, Speeds], ...] = ()
+    gpu_speeds: tuple[float, ...] = ()
 
-    def speed_of(self, model_id: str) -> float:
-        """Speed of a model here: its own, or that of the type."""
-        return next((v for name, v in self.model_speeds if name == model_id), self.speed)
+    @property
+    def paced(self) -> bool:
+        """Whether the speed of a replica depends on the GPUs on which it stands."""
+        return bool(self.gpu_speeds) or any(isinstance(v, tuple) for _, v in self.model_speeds)
+
+    def stated_speed(self, model_id: str) -> Speeds:
+        """Speed of a model here, its own or that of the type: one, or one for each GPU."""
+        of_type = self.gpu_speeds or self.speed
+        return next((v for name, v in self.model_speeds if name == model_id), of_type)
+
+    def speeds_of(self, model_id: str) -> tuple[float, ...]:
+        """Speed of a model on each GPU."""
+        stated = self.stated_speed(model_id)
+        return stated if isinstance(stated, tuple) else (stated,) * self.gpus
+
+    def block_speed(self, model_id: str, start: int, gpus: int) -> float:
+        """Speed of a replica: that on the slowest GPU of its block.
+
+        Parameters
+        ----------
+        model_id : str
+        start : int
+            First GPU of the block in the server.
+        gpus : int
+            GPUs of the block.
+        """
+        stated = self.stated_speed(model_id)
+        return min(stated[start : start + gpus]) if isinstance(stated, tuple) else stated
 
     @property
     def memories_gb(self) -> tuple[float, ...]:
@@ -101,7 +136,7 @@ class ServerType:
 
     @property
     def _alike(self) -> bool:
-        return not (self.excluded_gpus or self.domains or self.gpu_memories_gb)
+        return not (self.excluded_gpus or self.domains or self.gpu_memories_gb or self.paced)
 
     def closed_to(self, model_id: str) -> tuple[int, ...]:
         """GPUs on which no replica of a model may stand, but for excluded ones."""
@@ -216,7 +251,11 @@ class Cluster(Described):
                 t.name,
                 f"{t.count:,} x {counted(t.gpus, 'GPU')} of "
                 f"{numbers(t.gpu_memories_gb or (t.gpu_memory_gb,))} GB"
-                + (f", speed {t.speed:g}" if t.speed != 1 else "")
+                + (
+                    f", speed {numbers(t.gpu_speeds or (t.speed,))}"
+                    if t.gpu_speeds or t.speed != 1
+                    else ""
+                )
                 + (f", without GPU {numbers(t.excluded_gpus)}" if t.excluded_gpus else ""),
             )
             for t in self.server_types
@@ -240,9 +279,15 @@ class Cluster(Described):
         ]
 
     @cached_property
-    def server_speed(self) -> FloatArray:
-        """Speed of each server, shape (S,)."""
-        return np.array([t.speed for t in self.server_types], dtype=np.float64)[self.server_type]
+    def gpu_speed(self) -> FloatArray:
+        """Speed of each GPU by its number in the cluster, shape (N,)."""
+        each = [np.tile(t.gpu_speeds or (t.speed,) * t.gpus, t.count) for t in self.server_types]
+        return np.concatenate(each).astype(np.float64)
+
+    @cached_property
+    def paced(self) -> bool:
+        """Whether the speed of a replica depends on the GPUs of its server on which it stands."""
+        return any(t.paced for t in self.server_types)
 
     @cached_property
     def first_gpu(self) -> IntArray:
@@ -286,6 +331,13 @@ def memories(stated: float | list[float]) -> tuple[float, tuple[float, ...]]:
         return float(stated), ()
     largest = float(max(stated))
     return largest, () if min(stated) == largest else tuple(map(float, stated))
+
+
+def speeds(stated: float | Sequence[float]) -> Speeds:
+    """One speed, or that on each GPU where they differ, of what is stated."""
+    if isinstance(stated, float | int):
+        return float(stated)
+    return float(stated[0]) if min(stated) == max(stated) else tuple(map(float, stated))
 
 
 def numbers(of: tuple[float, ...]) -> str:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from placement.problem.blocks import block_speeds, block_starts
 from placement.problem.cluster import Cluster, FloatArray, IntArray, Network, ServerType
 from placement.problem.company import Company, company_of
 from placement.problem.names import Objective
@@ -134,19 +135,137 @@ class Instance(ByContent):
 
     @cached_property
     def speeds(self) -> FloatArray:
-        """Speed of each model on servers of each type, shape (T, M)."""
+        """Speed of each model on servers of each type, shape (T, M).
+
+        Where GPUs of a server differ, that of the fastest block on which a replica can stand: no
+        replica does more, so what holds of plans at these speeds holds of all. What a replica
+        really does is its `pace` times that.
+        """
         return np.array([self.speeds_of(kind) for kind in self.cluster.server_types])
 
     def speeds_of(self, kind: ServerType) -> FloatArray:
-        """Speed of each model on servers of a type, shape (M,)."""
+        """Speed of each model on the fastest of its blocks on a server of a type, shape (M,)."""
+        if kind.paced:
+            each = self.block_speeds(kind)
+            return np.array([each[m, self._starts(kind, m)].max() for m in range(len(each))])
         found = np.full(len(self.model_ids), kind.speed)
         if kind.model_speeds:
-            found[:] = [kind.speed_of(name) for name in self.model_ids]
+            found[:] = [kind.block_speed(name, 0, 1) for name in self.model_ids]
         return found
 
-    def speed_at(self, model: IntArray, server: IntArray) -> FloatArray:
-        """Speed of each of some models on each of some servers, of one shape."""
+    def _starts(self, kind: ServerType, m: int) -> list[int]:
+        """First GPUs of the blocks on which a model can stand; all where it can on none."""
+        k, need = int(self.gpus_required[m]), float(self.memory_per_gpu_gb[m])
+        return block_starts(kind, k, need, self.model_ids[m]) or list(range(kind.gpus))
+
+    def block_speeds(self, kind: ServerType) -> FloatArray:
+        """Speed of a replica of each model on the block from each GPU on, shape (M, G)."""
+        models = zip(self.model_ids, self.gpus_required.tolist(), strict=True)
+        return np.array([block_speeds(kind, name, k) for name, k in models])
+
+    def slowest_of(self, kind: ServerType) -> FloatArray:
+        """Speed of each model on the slowest of the blocks of a server of a type, shape (M,)."""
+        return self.block_speeds(kind).min(axis=1) if kind.paced else self.speeds_of(kind)
+
+    def speed_on(self, kind: ServerType, m: int, start: int) -> float:
+        """Speed of a replica on a server of a type.
+
+        Parameters
+        ----------
+        kind : ServerType
+        m : int
+            Its model.
+        start : int
+            First GPU of its block.
+        """
+        return kind.block_speed(self.model_ids[m], start, int(self.gpus_required[m]))
+
+    def pace(self, kind: ServerType, m: int, start: int) -> float:
+        """Speed of a replica over that of the fastest block that its model has on such a server.
+
+        Parameters
+        ----------
+        kind : ServerType
+        m : int
+            Its model.
+        start : int
+            First GPU of its block; where GPUs are alike, of no account.
+        """
+        if not kind.paced:
+            return 1.0
+        return self.speed_on(kind, m, start) / self._fastest[kind][m]
+
+    def block_paces(self, kind: ServerType, m: int) -> FloatArray:
+        """`pace` of a model on the block from each GPU of a server on, shape (G - k + 1,)."""
+        width = max(0, kind.gpus - int(self.gpus_required[m]) + 1)
+        return np.array([self.pace(kind, m, i) for i in range(width)])
+
+    @cached_property
+    def _fastest(self) -> dict[ServerType, list[float]]:
+        """`speeds` of the types whose GPUs differ, for those who ask replica by replica."""
+        types = self.cluster.server_types
+        return {t: v for t, v in zip(types, self.speeds.tolist(), strict=True) if t.paced}
+
+    @cached_property
+    def _paces(self) -> FloatArray:
+        """Speed on the block from each GPU on over `speeds`, shape (T, M, most GPUs)."""
+        types = self.cluster.server_types
+        found = np.ones((*self.speeds.shape, self.cluster.max_gpus_per_server))
+        for t, kind in enumerate(types):
+            if kind.paced:
+                found[t, :, : kind.gpus] = self.block_speeds(kind) / self.speeds[t][:, np.newaxis]
+        return found
+
+    @cached_property
+    def speed_table(self) -> FloatArray:
+        """Speed of each model on servers of each type by the first GPU of its block.
+
+        Of shape (T, M, most GPUs), or (T, M, 1) where GPUs of a server are alike.
+        """
+        each = self.speeds[:, :, np.newaxis]
+        return each * self._paces if self.cluster.paced else each
+
+    def paces(self, model: IntArray, server: IntArray, start: IntArray) -> FloatArray:
+        """Speed of each of some replicas over that of the fastest block of its model there.
+
+        Parameters
+        ----------
+        model, server, start : int64, shape (R,)
+            Of each replica, the start within the server.
+        """
+        if not self.cluster.paced:
+            return np.ones(len(model))
+        return np.asarray(self._paces[self.cluster.server_type[server], model, start])
+
+    def fastest_at(self, model: IntArray, server: IntArray) -> FloatArray:
+        """`speeds` of each of some models on each of some servers, of one shape."""
         return np.asarray(self.speeds[self.cluster.server_type[server], model])
+
+    def speed_at(self, model: IntArray, server: IntArray, start: IntArray) -> FloatArray:
+        """Speed of each of some replicas, shape (R,).
+
+        Parameters
+        ----------
+        model, server, start : int64, shape (R,)
+            Of each replica, the start within the server.
+        """
+        found = self.fastest_at(model, server)
+        return found * self.paces(model, server, start) if self.cluster.paced else found
+
+    def best_speed(self, kind: ServerType) -> float:
+        """Mean over the usable GPUs of a type of the speed of the used model that is fastest there.
+
+        A replica goes at the pace of its slowest GPU, so on none of them does it more work than
+        that GPU could.
+        """
+        used = list(self.used_models)
+        if not kind.paced:
+            return float(self.speeds_of(kind)[used].max()) if used else kind.speed
+        usable = [g for g in range(kind.gpus) if g not in kind.excluded_gpus]
+        if not (used and usable):
+            return kind.speed
+        each = np.array([kind.speeds_of(self.model_ids[m]) for m in used])
+        return float(each.max(axis=0)[usable].mean())
 
     @property
     def ruled(self) -> bool:
@@ -196,11 +315,7 @@ class Instance(ByContent):
         A replica on a server of speed v does v seconds of work a second on each of its k GPUs, so
         the GPUs' speeds add up to at least the offered load over U*.
         """
-        used = list(self.used_models)
-        power = sum(
-            t.count * t.usable_gpus * (v[used].max() if used else t.speed)
-            for t, v in zip(self.cluster.server_types, self.speeds, strict=True)
-        )
+        power = sum(t.count * t.usable_gpus * self.best_speed(t) for t in self.cluster.server_types)
         offered = float(self.offered_load.sum())
         if not power:  # every GPU is excluded, as in a part of a split cluster
             return float("inf") if offered else 0.0
@@ -305,7 +420,11 @@ def _at_degrees(cluster: Cluster, workload: Workload) -> Cluster:
     types = []
     for kind in cluster.server_types:
         own = dict(kind.model_speeds)
-        own |= {name: kind.speed_of(name) / factor for name, factor in factors.items()}
+        for name, factor in factors.items():
+            stated = kind.stated_speed(name)
+            own[name] = (
+                tuple(v / factor for v in stated) if isinstance(stated, tuple) else stated / factor
+            )
         types.append(replace(kind, model_speeds=tuple(sorted(own.items()))))
     return replace(cluster, server_types=tuple(types))
 

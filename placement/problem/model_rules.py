@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from placement.problem.cluster import Speeds
+
 
 @dataclass(frozen=True)
 class Sites:
@@ -50,8 +52,9 @@ class ModelRules:
         No server holds a replica and one of these models.
     together_with : tuple of str, or None
         A server that holds a replica holds one of each of these models.
-    speed : tuple of (str, float), or None
-        By server type: how fast the model is there, in place of the type's speed.
+    speed : tuple of (str, float or tuple of float), or None
+        By server type: how fast the model is there, in place of the type's speed; on each GPU in
+        order where they differ.
     """
 
     min_replicas: int | None = None
@@ -62,7 +65,7 @@ class ModelRules:
     pinned: tuple[tuple[int | None, tuple[int, ...]], ...] | None = None
     apart_from: tuple[str, ...] | None = None
     together_with: tuple[str, ...] | None = None
-    speed: tuple[tuple[str, float], ...] | None = None
+    speed: tuple[tuple[str, Speeds], ...] | None = None
 
     @property
     def on_numbers(self) -> ModelRules:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import groupby
 
-from placement.problem.cluster import Cluster, ServerType
+from placement.problem.cluster import Cluster, ServerType, Speeds, speeds
 from placement.problem.placement_rules import PlacementRules
 
 
@@ -87,8 +87,8 @@ def _of_type(kind: ServerType, rules: PlacementRules) -> ServerType:
     for name, domains in rules.domains:
         if name == kind.type_name:
             kind = replace(kind, domains=domains)
-    own = {
-        name: dict(model.speed)[kind.type_name]
+    own: dict[str, Speeds] = {
+        name: speeds(dict(model.speed)[kind.type_name])
         for name, model in rules.models.items()
         if model.speed and kind.type_name in dict(model.speed)
     }

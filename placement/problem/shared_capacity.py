@@ -48,8 +48,8 @@ def loses_by_sharing(instance: Instance) -> bool:
     )
 
 
-def can_load(instance: Instance, m: int, speed: FloatArray) -> bool:
-    """Whether a replica of a model can be loaded at all on a server of this speed.
+def can_load(instance: Instance, m: int, speed: float) -> bool:
+    """Whether a replica of a model can be loaded at all on GPUs of this speed.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def can_load(instance: Instance, m: int, speed: FloatArray) -> bool:
         Says how much work its model has.
     m : int
         The model.
-    speed : float64, shape (M,)
-        Of each model on the server: its work is at most this much less load there.
+    speed : float
+        Of the model there: its work is at most this much less load.
     """
-    return float(instance.model_work[m] / speed[m]) > LIGHT * instance.load_floor
+    return float(instance.model_work[m] / speed) > LIGHT * instance.load_floor
 
 
 def kept_by(instance: Instance, models: Sequence[int]) -> float:
@@ -71,32 +71,36 @@ def kept_by(instance: Instance, models: Sequence[int]) -> float:
     return _least_pace(tuple(fractions), instance.cluster.sharing)
 
 
-def standing_kept(instance: Instance, models: Sequence[int], speed: FloatArray) -> float:
-    """kappa of the replicas of these models that stand on one GPU, if all that can are loaded.
+def standing_kept(instance: Instance, kind: ServerType, held: Sequence[tuple[int, int]]) -> float:
+    """kappa of replicas that stand on one GPU, if all that can are loaded.
 
     Parameters
     ----------
     instance : Instance
         Says how GPUs are shared.
-    models : sequence of int
-        One for each replica.
-    speed : float64, shape (M,)
-        Of each model on the server.
+    kind : ServerType
+        Type of the server.
+    held : sequence of (model, first GPU)
+        The replicas.
     """
     if not loses_by_sharing(instance):
         return 1.0
-    return kept_by(instance, [m for m in models if can_load(instance, m, speed)])
+    return kept_by(
+        instance, [m for m, i in held if can_load(instance, m, instance.speed_on(kind, m, i))]
+    )
 
 
 def most_together(instance: Instance, kind: ServerType) -> int:
     """Loaded replicas that fit on one GPU of a type at most.
 
-    Those of one model on k GPUs begin at different ones, so k of them.
+    Those of one model on k GPUs begin at different ones, so k of them. What has least to do is
+    loaded on the slowest block, if at all.
     """
+    speed = instance.slowest_of(kind)
     memory = sorted(
         need
         for m in instance.used_models
-        if can_load(instance, m, instance.speeds_of(kind))
+        if can_load(instance, m, float(speed[m]))
         for need in [float(instance.memory_per_gpu_gb[m])] * int(instance.gpus_required[m])
     )
     fit = sum(total <= largest_room_gb(kind) for total in accumulate(memory))

@@ -262,13 +262,15 @@ def settle(instance: Instance, solution: Solution, *, elastic: bool = False) -> 
     at = models[number] * servers + flows.server
     column = np.minimum(np.searchsorted(place, at), max(0, len(place) - 1))
     held = place[column] == at if len(place) else np.zeros(len(at), dtype=bool)
-    work = rate * seconds[number] / instance.speed_at(models[number], flows.server)
+    work = rate * seconds[number] / instance.fastest_at(models[number], flows.server)
     offered = np.bincount(column[held], work[held], len(place))
+    # Work is in seconds on the fastest block: one at half that pace is busy twice as long.
+    pace = instance.paces(placement.model, placement.server, placement.start)
     load = np.maximum(solution.load, 0.0)
     carried = np.bincount(here, load, len(place))
     # Where the solver saw no load at all, the replicas share what there is.
     load = np.where(carried[here] > 0, load, 1.0)
-    load = load * (offered / np.bincount(here, load, len(place)))[here]
+    load = load * (offered / np.bincount(here, load * pace, len(place)))[here]
     return Solution(
         placement, Flows(flows.workflow, flows.node, flows.server, np.asarray(rate)), load
     )

@@ -124,8 +124,9 @@ def bear_losses(program: CompactProgram) -> None:
             for s in range(cluster.n_servers):
                 if s == lost:
                     continue
-                speed = float(instance.speeds[cluster.server_type[s], m])
+                kind = cluster.server_types[int(cluster.server_type[s])]
                 for x, _, start in program.replicas.get((m, s), ()):
+                    speed = instance.speed_on(kind, m, start)
                     if instance.models_per_gpu == 1:
                         left.append((x, bearable * speed))
                         continue
@@ -154,12 +155,12 @@ def _taken_by_sharing(program: CompactProgram, bearable: float) -> dict[tuple[in
     found: dict[tuple[int, int], Pairs] = {}
     for s in range(cluster.n_servers):
         kind = cluster.server_types[int(cluster.server_type[s])]
-        speed = instance.speeds_of(kind)
+        speed = instance.slowest_of(kind)
         kept = kept_at_least(instance, max(1, most_together(instance, kind)))
         standing: dict[int, Pairs] = defaultdict(list)
         for m in instance.used_models:
             for x, _, start in (
-                program.replicas.get((m, s), ()) if can_load(instance, m, speed) else ()
+                program.replicas.get((m, s), ()) if can_load(instance, m, float(speed[m])) else ()
             ):
                 for gpu in range(start, start + int(instance.gpus_required[m])):
                     standing[gpu].append((x, 1.0))
@@ -193,7 +194,7 @@ def overloaded_models(instance: Instance, loss: Loss) -> dict[int, int]:
     if loss.rest is None:
         return {}
     placement, load = loss.rest.placement, loss.rest.load
-    speed = instance.speed_at(placement.model, placement.server)
+    speed = instance.speed_at(placement.model, placement.server, placement.start)
     power = np.bincount(placement.model, speed, minlength=len(instance.model_ids))
     short = instance.model_work / BEARABLE - power
     wanted = {m: int(np.ceil(short[m])) for m in instance.used_models if short[m] > 0}

@@ -138,7 +138,8 @@ def _fill_server(
         replicas = {m: max(1, sum(1 for o, _ in contents if o == m)) for m in held}
         here: list[list[int]] = [[] for _ in range(kind.gpus)]
         for m, i in contents:
-            load[i : i + int(instance.gpus_required[m])] += work[m] / replicas[m]
+            share = work[m] / replicas[m] / instance.pace(kind, m, i)
+            load[i : i + int(instance.gpus_required[m])] += share
             for g in range(i, i + int(instance.gpus_required[m])):
                 here[g].append(m)
         m = max((m for m in held if m not in refused), key=lambda m: work[m] / replicas[m])
@@ -147,7 +148,8 @@ def _fill_server(
         choices = []
         for i in np.flatnonzero(space.fits(m)).tolist():
             kept = [kept_by(instance, [*here[g], m]) for g in range(i, i + k)]
-            choices.append((float(((load[i : i + k] + share) / kept).max()), i))
+            more = share / instance.pace(kind, m, i)
+            choices.append((float(((load[i : i + k] + more) / kept).max()), i))
         # A shared GPU is worth using only while it stays below what relieves the others.
         if choices and min(choices)[0] < work[m] / replicas[m] + 1e-12:
             contents = [*contents, (m, min(choices)[1])]

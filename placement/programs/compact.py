@@ -37,7 +37,7 @@ from placement.programs.flows import (
 )
 from placement.programs.least_replicas import whole_replicas
 from placement.programs.routing import shortfall_weight
-from placement.programs.space_rows import BlockRows, Few, Loads, company_rows
+from placement.programs.space_rows import BlockRows, Few, company_rows
 from placement.solver.milp import Pairs, linear
 
 
@@ -124,19 +124,21 @@ class CompactProgram:
 
     def _keep_server(self, s: int, placement: Placement) -> None:
         """Let the replicas of s stand: their loads are all that is left to decide."""
-        load: dict[int, Loads] = defaultdict(list)
-        speed = self.instance.speeds_of(self._kind(s))
+        load: dict[int, Pairs] = defaultdict(list)
+        kind = self._kind(s)
+        held: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for r in np.flatnonzero(placement.server == s):
             m, i = int(placement.model[r]), int(placement.start[r])
             x = pulp.LpVariable(f"x_{m}_{s}_{i}", 1, 1)
             h = pulp.LpVariable(f"h_{m}_{s}_{i}", 0, self.cap)
             self.replicas[m, s].append((x, h, i))
             for g in range(i, i + int(self.instance.gpus_required[m])):
-                load[g].append((m, h))
-        for g, held in load.items():
-            if len(held) > 1:
-                room = self.cap * standing_kept(self.instance, [m for m, _ in held], speed)
-                self.problem += linear([(h, 1.0) for _, h in held]) <= room, f"load_{s}_{g}"
+                load[g].append((h, 1.0))
+                held[g].append((m, i))
+        for g, loads in load.items():
+            if len(loads) > 1:
+                room = self.cap * standing_kept(self.instance, kind, held[g])
+                self.problem += linear(loads) <= room, f"load_{s}_{g}"
 
     def _count_server(self, s: int) -> None:
         kind, k = self._kind(s), self.instance.gpus_required
@@ -219,7 +221,8 @@ class CompactProgram:
                 self.unserved.append((u, shortfall_weight(instance, w, n)))
         for m in dict.fromkeys(m for _, _, m in nodes):
             for s in self._servers(m):
-                load = [(h, 1.0) for _, h, _ in self.replicas[m, s]]
+                kind = self._kind(s)
+                load = [(h, instance.pace(kind, m, i)) for _, h, i in self.replicas[m, s]]
                 self.places[s].do_work(m, load, f"work_{m}_{s}")
 
     def scaled_demand(self) -> None:
@@ -228,9 +231,9 @@ class CompactProgram:
         speeds, kinds = instance.speeds, instance.cluster.server_type
         for m in instance.used_models:
             carried = [
-                (h, float(speeds[kinds[s], m]))
+                (h, float(speeds[kinds[s], m]) * instance.pace(self._kind(s), m, i))
                 for s in self._servers(m)
-                for _, h, _ in self.replicas[m, s]
+                for _, h, i in self.replicas[m, s]
             ]
             demand = (self.theta, -float(instance.model_work[m]))
             self.problem += linear([*carried, demand]) >= 0, f"scaled_{m}"

@@ -2,13 +2,14 @@
 
 A place s serves requests as one: a server, identical servers together, the servers of a pattern, or
 a server that is priced. With lambda_w the rate of workflow w, node n of which calls model m(n) and
-costs t_wn busy seconds at speed 1, a place of speed v_s has
+costs t_wn busy seconds at speed 1, a place has, with v_s the speed of the model's fastest block
+there and p[m,i] <= 1 that of a replica over it (`Instance.pace`; 1 where GPUs are alike),
 
     a[w,n] >= 0    the rate at which node n is served there, where m(n) has a replica
     c[w] >= 0      the rate of requests that run whole there
     l[w,e] >= 0    the rate at which link e = (u, n) stays there
 
-    work             sum_i h[m,i] = sum_{w, n: m(n) = m} t_wn a[w,n] / v_s
+    work             sum_i p[m,i] h[m,i] = sum_{w, n: m(n) = m} t_wn a[w,n] / v_s
     rate             a[w,n] <= lambda_w * (replicas, or servers of the pattern)
     workflow kept    c[w] <= a[w,n]                     for every node n of w
     link kept        l[w,e] <= a[w,u],  l[w,e] <= a[w,n]
@@ -190,7 +191,7 @@ class Place:
         m : int
             The model.
         load : list of (variable, float)
-            Busy fractions of its replicas, and how often each counts.
+            Busy fractions of its replicas, and the pace of each, as often as it counts.
         name : str, optional
             Of the row.
         """

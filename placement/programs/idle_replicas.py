@@ -93,7 +93,6 @@ def carries(instance: Instance, placement: Placement, load: FloatArray) -> BoolA
 
 def _counted(instance: Instance, placement: Placement) -> BoolArray:
     """Which replicas can be loaded at all."""
-    kinds = instance.cluster.server_type[placement.server]
-    speeds = instance.speeds
-    pairs = zip(placement.model.tolist(), kinds.tolist(), strict=True)
-    return np.array([can_load(instance, m, speeds[t]) for m, t in pairs], dtype=np.bool_)
+    speed = instance.speed_at(placement.model, placement.server, placement.start)
+    pairs = zip(placement.model.tolist(), speed.tolist(), strict=True)
+    return np.array([can_load(instance, m, v) for m, v in pairs], dtype=np.bool_)

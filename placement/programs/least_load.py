@@ -97,7 +97,7 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
     load : float64, shape (R,)
         Relative loads; those of one model are scaled so that they do its work.
     """
-    speed = instance.speed_at(placement.model, placement.server)
+    speed = instance.speed_at(placement.model, placement.server, placement.start)
     done = load * speed
     total = np.bincount(placement.model, done, minlength=len(instance.model_ids))
     # A solver sees no load where a model has next to none; its requests are routed all the same.
@@ -130,7 +130,7 @@ def in_proportion(instance: Instance, placement: Placement, load: FloatArray) ->
 
 def _even_loads(instance: Instance, placement: Placement) -> FloatArray:
     """The same load for all replicas of a model."""
-    speed = instance.speed_at(placement.model, placement.server)
+    speed = instance.speed_at(placement.model, placement.server, placement.start)
     power = np.bincount(placement.model, speed, minlength=len(instance.model_ids))
     each = instance.model_work / np.where(power > 0, power, 1.0)
     # Where there is no work, there still are requests to be routed.
@@ -184,8 +184,9 @@ def _add_group(
     """Loads of the replicas of one of a group's servers, at most the bottleneck GPU by GPU."""
     mine = np.flatnonzero(group.carrying)
     load = loads_of(group.model[mine].tolist(), f"_{g}")
-    for m, h in load:
-        done[m].append((h, float(group.speed[m]) * len(group.servers)))
-    for _, terms, kept in loads_on_gpus(instance, load, group.start[mine].tolist(), group.speed):
+    starts = group.start[mine].tolist()
+    for (m, h), i in zip(load, starts, strict=True):
+        done[m].append((h, instance.speed_on(group.kind, m, i) * len(group.servers)))
+    for _, terms, kept in loads_on_gpus(instance, group.kind, load, starts):
         problem += linear([*terms, (bottleneck, -kept)]) <= 0
     return {r: h for r, (_, h) in zip(mine.tolist(), load, strict=True)}

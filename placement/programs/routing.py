@@ -15,7 +15,7 @@ import numpy as np
 import pulp
 
 from placement.problem.blocks import BoolArray
-from placement.problem.cluster import FloatArray, IntArray
+from placement.problem.cluster import IntArray, ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize, restore
 from placement.problem.shared_capacity import standing_kept
@@ -49,13 +49,13 @@ SHORTFALL_PRICE = 10.0
 
 @dataclass(frozen=True, eq=False)
 class Group(ByContent):
-    """Identical servers: their numbers, speed by model, the content of each, what may carry load.
+    """Identical servers: their numbers and type, the content of each, what may carry load.
 
     `carrying` is a bool a replica.
     """
 
     servers: IntArray
-    speed: FloatArray
+    kind: ServerType
     model: IntArray
     start: IntArray
     carrying: BoolArray
@@ -86,9 +86,9 @@ def group_servers(
     groups = []
     for key, servers in found.items():
         rows = slice(bounds[servers[0]], bounds[servers[0] + 1])
-        speed = instance.speeds[int(str(key[0]))]
+        kind = cluster.server_types[int(str(key[0]))]
         model, start = placement.model[rows], placement.start[rows]
-        groups.append(Group(np.array(servers), speed, model, start, carrying[rows]))
+        groups.append(Group(np.array(servers), kind, model, start, carrying[rows]))
     return groups
 
 
@@ -133,7 +133,7 @@ class RoutingProgram:
         self.problem = pulp.LpProblem("routing", sense)
         self._cap = cap
         self.places = [
-            Place(self.problem, self.instance, f"_{g}", group.speed)
+            Place(self.problem, self.instance, f"_{g}", self.instance.speeds_of(group.kind))
             for g, group in enumerate(self.groups)
         ]
         self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
@@ -168,10 +168,10 @@ class RoutingProgram:
         mine = np.flatnonzero(group.carrying)
         load = loads_of(group.model[mine].tolist(), f"_{g}")
         self.load |= {(r, g): h for r, (_, h) in zip(mine.tolist(), load, strict=True)}
-        for m, terms in by_model(load).items():
-            self.places[g].do_work(m, terms, f"work_{m}_{g}")
         starts = group.start[mine].tolist()
-        for i, terms, kept in loads_on_gpus(self.instance, load, starts, group.speed):
+        for m, terms in by_model(self.instance, group.kind, load, starts).items():
+            self.places[g].do_work(m, terms, f"work_{m}_{g}")
+        for i, terms, kept in loads_on_gpus(self.instance, group.kind, load, starts):
             self.problem += self._at_most_cap(terms, len(group.servers) * kept), f"gpu_{i}_{g}"
 
     def locality(self) -> Pairs:
@@ -198,8 +198,8 @@ class RoutingProgram:
             for b, (replicas, gpus) in enumerate(blocks.items()):
                 square = pulp.LpVariable(f"q_{b}_{g}", 0)
                 terms.append((square, float(gpus)))
-                models = group.model[list(replicas)].tolist()
-                kept = standing_kept(self.instance, models, group.speed)
+                held = [(int(group.model[r]), int(group.start[r])) for r in replicas]
+                kept = standing_kept(self.instance, group.kind, held)
                 loads: Pairs = [(self.load[r, g], 1.0 / kept) for r in replicas]
                 for j in range(tangents):
                     p = cap * (j + 1) / tangents

@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import pulp
 
 from placement.problem.blocks import gpu_rooms_gb
-from placement.problem.cluster import FloatArray, ServerType
+from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import (
     Kept,
@@ -65,16 +65,29 @@ def loads_of(models: Iterable[int], at: str) -> Loads:
     return [(m, pulp.LpVariable(f"h_{r}{at}", 0)) for r, m in enumerate(models)]
 
 
-def by_model(loads: Loads) -> dict[int, Pairs]:
-    """Loads of the replicas of each model."""
+def by_model(
+    instance: Instance, kind: ServerType, loads: Loads, starts: Iterable[int]
+) -> dict[int, Pairs]:
+    """Loads of the replicas of each model, with the pace of each.
+
+    Parameters
+    ----------
+    instance : Instance
+    kind : ServerType
+        Type of the server.
+    loads : sequence of (int, variable)
+        Model and busy fraction of each replica on the server.
+    starts : iterable of int
+        First GPU of each.
+    """
     found: dict[int, Pairs] = {}
-    for m, h in loads:
-        found.setdefault(m, []).append((h, 1.0))
+    for (m, h), start in zip(loads, starts, strict=True):
+        found.setdefault(m, []).append((h, instance.pace(kind, m, start)))
     return found
 
 
 def loads_on_gpus(
-    instance: Instance, loads: Loads, starts: Iterable[int], speed: FloatArray
+    instance: Instance, kind: ServerType, loads: Loads, starts: Iterable[int]
 ) -> list[tuple[int, Pairs, float]]:
     """Loads of the replicas on the GPUs of a server that has any, and what they keep together.
 
@@ -85,25 +98,29 @@ def loads_on_gpus(
     ----------
     instance : Instance
         Says how many GPUs a replica takes.
+    kind : ServerType
+        Type of the server.
     loads : sequence of (int, variable)
         Model and busy fraction of each replica on the server.
     starts : iterable of int
         First GPU of each.
-    speed : float64, shape (M,)
-        Of each model on the server.
 
     Returns
     -------
     list of (int, terms, float)
         GPU within the server, the loads that fall on it, and what of it they keep together.
     """
-    gpus: dict[int, Loads] = {}
+    gpus: dict[int, list[tuple[int, int, pulp.LpVariable]]] = {}
     for (m, h), start in zip(loads, starts, strict=True):
         for g in range(start, start + int(instance.gpus_required[m])):
-            gpus.setdefault(g, []).append((m, h))
-    rows = {tuple(id(h) for _, h in held): (g, held) for g, held in gpus.items()}
+            gpus.setdefault(g, []).append((m, start, h))
+    rows = {tuple(id(h) for _, _, h in held): (g, held) for g, held in gpus.items()}
     return [
-        (g, [(h, 1.0) for _, h in held], standing_kept(instance, [m for m, _ in held], speed))
+        (
+            g,
+            [(h, 1.0) for _, _, h in held],
+            standing_kept(instance, kind, [(m, i) for m, i, _ in held]),
+        )
         for g, held in rows.values()
     ]
 
@@ -145,7 +162,7 @@ class BlockRows:
         cautious: bool = False,
     ) -> None:
         self._problem, self._instance, self._kind, self._cap = problem, instance, kind, cap
-        self._pinned, self._speed = pins(instance, kind), instance.speeds_of(kind)
+        self._pinned = pins(instance, kind)
         self._memory: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._load: list[Pairs] = [[] for _ in range(kind.gpus)]
         self._counted: list[Pairs] = [[] for _ in range(kind.gpus)]
@@ -160,8 +177,9 @@ class BlockRows:
         """Add x and h of each block on which a replica of a model can stand; their first GPUs."""
         found = []
         k, need = int(self._instance.gpus_required[m]), float(self._instance.memory_per_gpu_gb[m])
-        counted = self.kept[-1] < 1 and can_load(self._instance, m, self._speed)
         for i in starts(self._instance, m, self._kind):
+            speed = self._instance.speed_on(self._kind, m, i)
+            counted = self.kept[-1] < 1 and can_load(self._instance, m, speed)
             least = int((m, i) in self._pinned)
             x = pulp.LpVariable(f"x_{m}{at}_{i}", least, 1, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}{at}_{i}", 0)

@@ -162,9 +162,12 @@ def _spares(
         fits = space.fits(m)
         if not fits.any():
             continue
-        i = int(np.where(fits, windows(load, k).max(axis=1), np.inf).argmin())
+        peak = windows(load, k).max(axis=1)
+        if kind.paced:
+            peak = peak + todo[m] / (replicas[m] + 1) / instance.block_paces(kind, m)
+        i = int(np.where(fits, peak, np.inf).argmin())
         space.put(m, i)
         replicas[m] += 1
-        load[i : i + k] += todo[m] / replicas[m]
+        load[i : i + k] += todo[m] / replicas[m] / instance.pace(kind, m, i)
         heappush(queue, (-todo[m] / (replicas[m] + 1), m))
     return space.content[len(held) :]

@@ -95,8 +95,15 @@ def check_bottleneck(
 
 def _least_mean(scaled: Scaled) -> float:
     """Load of every GPU if all of them worked all the time."""
-    fastest: list[float] = scaled.speeds[:, scaled.used].max(axis=1).tolist()
-    speed = sum(t.count * t.usable_gpus * v for t, v in zip(scaled.types, fastest, strict=True))
+    names = [scaled.instance.model_ids[m] for m in scaled.used]
+    speed = 0.0
+    for t, kind in enumerate(scaled.types):
+        if kind.paced:  # a block does no more on any of its GPUs than that one could
+            each = [max(v) for v in zip(*map(kind.speeds_of, names), strict=True)]
+            usable = (v for g, v in enumerate(each) if g not in kind.excluded_gpus)
+            speed += kind.count * sum(usable)
+        else:
+            speed += kind.count * kind.usable_gpus * float(scaled.speeds[t, scaled.used].max())
     return sum(float(scaled.gpus[m]) * load for m, load in scaled.work.items()) / speed
 
 
@@ -228,7 +235,8 @@ def _shared(growth: _Growth, t: int) -> dict[int, list[int]]:
     for m in scaled.fitting(t):
         k = int(scaled.gpus[m])
         for i in scaled.starts(t, m):
-            n, h = growth.replicas(m, 1.0, scaled.speed(t, m), float((m, i) in pinned))
+            speed = scaled.speed(t, m) * scaled.pace(t, m, i)
+            n, h = growth.replicas(m, 1.0, speed, float((m, i) in pinned))
             columns[m].append(n)
             at[m, i] = n
             z = slices.carrier(growth.program, m, n)

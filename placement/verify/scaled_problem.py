@@ -53,7 +53,7 @@ class Scaled:
     Attributes
     ----------
     speeds : float64, shape (T, M)
-        Of each model on servers of each type.
+        Of each model on the fastest of its blocks on servers of each type.
     constant : float
         Locality that no placement changes.
     exclusive : bool
@@ -137,8 +137,26 @@ class Scaled:
                     program.row([(x, 1.0), *under], 0.0)
 
     def speed(self, t: int, m: int) -> float:
-        """Speed of a model on servers of a type."""
+        """Speed of a model on servers of a type, on the fastest of its blocks there."""
         return float(self.speeds[t, m])
+
+    def pace(self, t: int, m: int, start: int) -> float:
+        """Speed of a replica over that of the fastest block of its model on servers of the type.
+
+        Parameters
+        ----------
+        t : int
+            Server type.
+        m : int
+            The model.
+        start : int
+            First GPU of its block.
+        """
+        kind = self.types[t]
+        if not kind.paced:
+            return 1.0
+        own = kind.block_speed(self.instance.model_ids[m], start, int(self.gpus[m]))
+        return own / self.speed(t, m)
 
     def fitting(self, t: int) -> list[int]:
         """Used models of which a server of a type can hold a replica."""

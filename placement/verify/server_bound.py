@@ -183,7 +183,7 @@ class ServerProgram:
                 if m in self.busy:
                     h = program.column(0.0, 1.0)
                     program.row([(h, 1.0), (z, -1.0)], 0.0)
-                    carried.append((h, -1.0))
+                    carried.append((h, -scaled.pace(self.t, m, i)))
                     for g in range(i, i + k):
                         load[g].append((h, 1.0))
             program.row([*places, (n, -1.0)], 0.0, low=0.0)

@@ -28,7 +28,9 @@ class Slices:
         self._sliced = sliced_gpus(instance, kind)
         self._idle_are_spare = instance.idle_are_spare
         self._gpus = scaled.gpus
-        self.counted = frozenset(m for m in scaled.used if can_load(instance, m, scaled.speeds[t]))
+        self.counted = frozenset(
+            m for m in scaled.used if can_load(instance, m, scaled.speed(t, m))
+        )
 
     def carrier(self, program: Program, m: int, stands: int) -> int:
         """Column that is 1 where a replica may carry load.

@@ -113,7 +113,7 @@ class DirectProgram:
                 z = slices.carrier(program, m, x)
                 h = program.column(0.0, 1.0)
                 program.row([(h, 1.0), (z, -1.0)], 0.0)
-                carried.append((h, -1.0))
+                carried.append((h, -scaled.pace(t, m, i)))
                 for g in range(i, i + k):
                     memory[g].append((x, float(scaled.memory[m])))
                     load[g].append((h, 1.0))

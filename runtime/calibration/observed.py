@@ -192,10 +192,12 @@ def observe(
     if servers.max() >= cluster.n_servers:
         wrong = f"name server {int(servers.max())}, and the plan has {cluster.n_servers}"
         raise input_error(where, "executions", wrong, "give the plan that the log was made with")
-    there = cluster.server_speed[servers]
     part = _part_left(workload, trace, execution, replica)
     saved = (1.0 - part) * prefill_times(workload, trace, chunked=True)
     block_of = np.array(list(blocks), dtype=np.int64).reshape(-1, 3)
+    server_of = np.zeros(len(block_of), dtype=np.int64)
+    server_of[replica] = servers
+    there = _speeds(workload, cluster, block_of, server_of)[replica]
     return Observed(
         execution=execution,
         replica=replica,
@@ -210,6 +212,29 @@ def observe(
         step=step,
         step_end_s=step_end_s,
     )
+
+
+def _speeds(
+    workload: Workload, cluster: Cluster, block_of: IntArray, server_of: IntArray
+) -> FloatArray:
+    """Speed of each replica, shape (R,).
+
+    Parameters
+    ----------
+    workload : Workload
+    cluster : Cluster
+    block_of : int64, shape (R, 3)
+        Model, first GPU by its number in the cluster, and GPUs of each.
+    server_of : int64, shape (R,)
+    """
+    speed = np.empty(len(block_of))
+    for p, ((m, first, gpus), s) in enumerate(
+        zip(block_of.tolist(), server_of.tolist(), strict=True)
+    ):
+        kind = cluster.server_types[cluster.server_type[s]]
+        start = min(max(0, first - int(cluster.first_gpu[s])), kind.gpus - 1)
+        speed[p] = kind.block_speed(workload.models[m].id, start, gpus)
+    return speed
 
 
 def _part_left(

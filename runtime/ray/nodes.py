@@ -227,7 +227,9 @@ def _check_types(cluster: Cluster, servers: Sequence[int], found: Mapping[int, N
         guessed = node.server is None and node.kind is None
         for t in sorted(kinds):
             other = cluster.server_types[t]
-            differs = (other.memories_gb, other.speed) != (kind.memories_gb, kind.speed)
+            differs = (other.memories_gb, other.speed, other.gpu_speeds) != (
+                kind.memories_gb, kind.speed, kind.gpu_speeds,
+            )  # fmt: skip
             if guessed and other.gpus == kind.gpus and differs:
                 raise ValueError(
                     f"server types {kind.name!r} and {other.name!r} both have {kind.gpus} GPUs, "

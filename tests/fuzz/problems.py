@@ -186,6 +186,9 @@ def _cluster(rng: Random, config: dict[str, Any]) -> dict[str, Any]:
             "gpu_memory_gb": rng.choice([80.0, 160, 80, 40]),
             "speed": rng.choice([1.0, 1.0, 0.5, 3]),
         }
+        if rng.random() < 0.15:
+            gpus = types[name]["gpus"]
+            types[name]["speed"] = [rng.choice([1.0, 0.5, 3]) for _ in range(gpus)]
     network = {
         "intra_server": {"latency_s": 1e-5, "bandwidth_gb_per_s": 300},
         "inter_server": {"latency_s": 0.005, "bandwidth_gb_per_s": 12.5},

@@ -1,7 +1,7 @@
 """Thousands of random instances against the oracle, from the command line.
 
     python -m tests.hunt --seeds 0:5000 --jobs 2 [--failures FOLDER] [--most-gpus 12] [--quick]
-        [--rules]
+        [--rules] [--cards]
 
 Prints counts by kind, and writes every instance that fails to a folder of its own: its files, the
 command in cmd.txt, and in fault.txt what does not hold. Exits with 1 where any fails.
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--most-gpus", type=int, default=12)
     parser.add_argument("--quick", action="store_true", help="no heuristics, no other units")
     parser.add_argument("--rules", action="store_true", help="with random rules")
+    parser.add_argument("--cards", action="store_true", help="with GPUs that differ in a server")
     options = parser.parse_args()
     seeds = range(*map(int, options.seeds.split(":")))
     one = partial(
@@ -38,6 +39,7 @@ def main() -> None:
         most_gpus=options.most_gpus,
         thorough=not options.quick,
         rules=options.rules,
+        cards=options.cards,
     )
     counts: Counter[str] = Counter()
     # Fresh processes now and then: a thousand solves leave half a gigabyte behind. The pool of

@@ -35,7 +35,7 @@ def contents(problem: Problem, s: int) -> list[tuple[Block, ...]]:
             here = [problem.models[m] for m, i in content if i <= g < i + problem.models[m].gpus]
             if len(here) > problem.most:
                 return False
-            if sum(m.memory for m in here) > server.memory * (1 + ROOM):
+            if sum(m.memory for m in here) > server.room(g) * (1 + ROOM):
                 return False
         return True
 
@@ -94,9 +94,10 @@ def routed(problem: Problem, placement: tuple[Replica, ...], cap: float | None) 
                 (m, t, i) for m, t, i in placement if t == s and 0 <= g - i < problem.models[m].gpus
             ]
             load = {
-                ("h", r): problem.work[r[0]] / problem.speed(r[0], s) / (unit or 1.0) for r in here
+                ("h", (m, t, i)): problem.work[m] / problem.speed(m, s, i) / (unit or 1.0)
+                for m, t, i in here
             }
-            kept = problem.capacity([m for m, _, _ in here if problem.counts(m, s)])
+            kept = problem.capacity([m for m, _, i in here if problem.counts(m, s, i)])
             less.append(({**load, "U": -kept}, 0.0))
     if cap is None:
         cost[:] = 0.0

@@ -136,8 +136,8 @@ def _judge_plan(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> Non
     carried: dict[tuple[str, int], float] = defaultdict(float)
     gpus: dict[int, float] = defaultdict(float)
     loaded: dict[int, list[str]] = defaultdict(list)
-    for replica in plan["replicas"]:
-        carried[replica["model"], replica["server"]] += replica["load"]
+    for replica, (m, s, i) in zip(plan["replicas"], placement, strict=True):
+        carried[m, s] += replica["load"] * problem.speed(m, s, i)
         for g in replica["gpus"]:
             gpus[g] += replica["load"]
             if replica["load"] > LIGHT * problem.floor:
@@ -154,10 +154,10 @@ def _judge_plan(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> Non
         for n, (model, seconds) in enumerate(w.nodes):
             mine: dict[int, float] = defaultdict(float)
             for s in range(len(problem.servers)):
-                unsaid[model, s] += LEAST_SHARE * w.rate * seconds / problem.speed(model, s)
+                unsaid[model, s] += LEAST_SHARE * w.rate * seconds
             for s, part in way["home"] + way["spill"][w.names[n]]:
                 mine[s] += part
-                routed[model, s] += part * w.rate * seconds / problem.speed(model, s)
+                routed[model, s] += part * w.rate * seconds
                 if (model, s) not in held:
                     verdict.fault("routing", f"{w.id}.{w.names[n]} goes where {model} is not")
             if not math.isclose(sum(mine.values()), 1.0, abs_tol=CLOSE):
@@ -199,9 +199,10 @@ def _judge_space(problem: Problem, plan: dict[str, Any], verdict: Verdict) -> No
             memory[g] += model.memory
             count[g] += 1
     for g, used in memory.items():
-        if used > problem.servers[server_of[g]].memory * (1 + NEAR) or count[g] > problem.most:
-            verdict.fault("space", f"GPU {g} holds {count[g]} replicas with {used} GB")
         first = sum(server.gpus for server in problem.servers[: server_of[g]])
+        room = problem.servers[server_of[g]].room(g - first)
+        if used > room * (1 + NEAR) or count[g] > problem.most:
+            verdict.fault("space", f"GPU {g} holds {count[g]} replicas with {used} GB")
         if g - first in problem.servers[server_of[g]].excluded:
             verdict.fault("rules", f"GPU {g} is excluded, and holds {count[g]} replicas")
     for name in problem.models.keys() - {m for m, _ in blocks}:

@@ -40,6 +40,11 @@ def total_pace(fractions: tuple[float, ...], kept: tuple[float, ...]) -> float:
     return min(1.0, pace / weight)
 
 
+def each(stated: float | Sequence[float], gpus: int) -> tuple[float, ...]:
+    """What is stated of the GPUs of a server, for each of them."""
+    return (float(stated),) * gpus if isinstance(stated, int | float) else tuple(stated)
+
+
 @dataclass(frozen=True)
 class Model:
     """A replica holds `gpus` consecutive GPUs and takes `memory` GB on each.
@@ -56,24 +61,27 @@ class Model:
 
 @dataclass(frozen=True)
 class Server:
-    """GPUs of one server, memory of each, how fast they work, and those that must stay empty."""
+    """GPUs of one server, memory and speed, of each where they differ, and which stay empty."""
 
     gpus: int
-    memory: float
-    speed: float
+    memory: float | tuple[float, ...]
+    speed: float | tuple[float, ...]
     excluded: frozenset[int] = frozenset()
     kind: str = ""
     domains: tuple[frozenset[int], ...] = ()
 
+    def room(self, gpu: int) -> float:
+        """Memory of a GPU."""
+        return each(self.memory, self.gpus)[gpu]
+
     def starts(self, model: Model) -> list[int]:
         """First GPUs of the blocks on which a replica can stand where nothing else does."""
-        if model.memory > self.memory * (1 + ROOM):
-            return []
         blocks = {i: set(range(i, i + model.gpus)) for i in range(self.gpus - model.gpus + 1)}
         return [
             i
             for i, block in blocks.items()
             if not self.excluded & block
+            and all(model.memory <= self.room(g) * (1 + ROOM) for g in block)
             and (not self.domains or len(block) == 1 or any(block <= d for d in self.domains))
         ]
 
@@ -110,15 +118,19 @@ class Problem:
         """Whether a GPU may bear less where replicas share it."""
         return self.most > 1 and min(self.kept, default=1.0) < 1
 
-    def speed(self, model: str, server: int) -> float:
-        """How fast a model is on a server."""
+    def speeds(self, model: str, server: int) -> tuple[float, ...]:
+        """How fast a model is on each GPU of a server."""
         kind = self.servers[server]
         own = self.rules.get(model, {}).get("speed", {})
-        return float(own.get(kind.kind, kind.speed))
+        return each(own.get(kind.kind, kind.speed), kind.gpus)
 
-    def counts(self, model: str, server: int) -> bool:
+    def speed(self, model: str, server: int, start: int) -> float:
+        """How fast a replica is whose block starts at a GPU: as its slowest one."""
+        return min(self.speeds(model, server)[start : start + self.models[model].gpus])
+
+    def counts(self, model: str, server: int, start: int) -> bool:
         """Whether a replica there can have a load that counts."""
-        return self.work[model] / self.speed(model, server) > LIGHT * self.floor
+        return self.work[model] / self.speed(model, server, start) > LIGHT * self.floor
 
     def capacity(self, models: Sequence[str]) -> float:
         """What loaded replicas of these models carry on one GPU: the least pace of any of them."""
@@ -140,9 +152,11 @@ class Problem:
     @cached_property
     def floor(self) -> float:
         """Load of every GPU if all of them worked all the time: no bottleneck is lower."""
-        fastest = [max(self.speed(m, i) for m in self.models) for i in range(len(self.servers))]
         power = sum(
-            (s.gpus - len(s.excluded)) * v for s, v in zip(self.servers, fastest, strict=True)
+            max(self.speeds(m, i)[g] for m in self.models)
+            for i, s in enumerate(self.servers)
+            for g in range(s.gpus)
+            if g not in s.excluded
         )
         return sum(self.models[m].gpus * load for m, load in self.work.items()) / power
 
@@ -265,8 +279,8 @@ def _bare_servers(folder: Path, options: Mapping[str, Any]) -> list[Server]:
         return [
             Server(
                 k["gpus"],
-                k.get("gpu_memory_gb", 80.0),
-                k.get("speed", 1.0),
+                each(k.get("gpu_memory_gb", 80.0), k["gpus"]),
+                each(k.get("speed", 1.0), k["gpus"]),
                 frozenset(k.get("excluded_gpus", ())),
                 name,
             )

@@ -97,7 +97,7 @@ class Program:
                     if fixed:
                         self.low[x] = 1.0
                     for g in range(i, i + model.gpus):
-                        memory[s, g][x] = model.memory / server.memory
+                        memory[s, g][x] = model.memory / server.room(g)
             self._row(1.0, np.inf, {x: 1.0 for (m, _, _), x in self.x.items() if m == name})
         for name, rules in problem.rules.items():
             self._keep_rules(name, rules)
@@ -170,11 +170,11 @@ class Program:
                 continue
             h = self._variable()
             done[m, s][h] = 1.0
-            if problem.loses and problem.counts(m, s):
+            if problem.loses and problem.counts(m, s, i):
                 x = self._loaded((m, s, i))
             self._row(-np.inf, 0.0, {h: 1.0, x: -1.0})
             for g in range(i, i + problem.models[m].gpus):
-                load[s, g][h] = problem.work[m] / problem.speed(m, s) / unit
+                load[s, g][h] = problem.work[m] / problem.speed(m, s, i) / unit
         for key, terms in self.work.items():
             self._row(0.0, 0.0, {**done[key], **{a: -part for a, part in terms.items()}})
         for gpu, terms in load.items():
@@ -208,7 +208,7 @@ class Program:
         here = [
             r
             for r in self.x
-            if r[1] == s and 0 <= g - r[2] < problem.models[r[0]].gpus and problem.counts(r[0], s)
+            if r[1] == s and 0 <= g - r[2] < problem.models[r[0]].gpus and problem.counts(*r)
         ]
         found: list[tuple[tuple[int, ...], float]] = []
         for n in range(2, min(len(here), problem.most) + 1):
@@ -216,7 +216,7 @@ class Program:
             for some in combinations(here, n):
                 models = [r[0] for r in some]
                 memory = sum(problem.models[m].memory for m in models)
-                if memory > problem.servers[s].memory * (1 + ROOM):
+                if memory > problem.servers[s].room(g) * (1 + ROOM):
                     continue
                 kept = problem.capacity(models)
                 parts = (problem.capacity(models[:i] + models[i + 1 :]) for i in range(n))

@@ -8,18 +8,27 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+from tests.hunt.cards import with_cards
 from tests.hunt.cases import draw_case
 from tests.hunt.judge import Verdict, judge
 from tests.hunt.rules import with_rules
 
 
 def judge_seed(
-    seed: int, *, failures: Path, most_gpus: int, thorough: bool = True, rules: bool = False
+    seed: int,
+    *,
+    failures: Path,
+    most_gpus: int,
+    thorough: bool = True,
+    rules: bool = False,
+    cards: bool = False,
 ) -> Verdict:
-    """Judge one seed, with rules or without; its files stay where it fails."""
+    """Judge one seed, with rules and cards or without; its files stay where it fails."""
     case = draw_case(seed, most_gpus=most_gpus)
     if rules:
         case = with_rules(case)
+    if cards:
+        case = with_cards(case)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / f"seed-{seed}"
         try:

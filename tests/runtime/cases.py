@@ -150,6 +150,13 @@ def random_case(
         ServerType(f"t{t}", int(rng.integers(1, 3)), int(rng.integers(3, 6)), 80.0, speed)
         for t, speed in enumerate(rng.choice([1.0, 2.0], int(rng.integers(1, 3))))
     )
+    cards = np.random.default_rng([seed, 4])
+    if cards.random() < 0.3:  # cards of one server differ in speed
+        each = [tuple(cards.choice([0.5, 1.0, 2.0], t.gpus).tolist()) for t in types]
+        types = tuple(
+            replace(t, speed=max(v), gpu_speeds=v if min(v) < max(v) else ())
+            for t, v in zip(types, each, strict=True)
+        )
     efficiency = ((0.93,), (1.0,), (0.9, 0.8, 0.75))[more.integers(3)]
     cluster = Cluster(types, wires, GpuSharing(sharing, efficiency))
     placement = _random_placement(rng, workload, cluster)
@@ -170,6 +177,13 @@ def random_case(
         trace = replace(trace, stated_prefill_s=np.minimum(part, service))
     mode: Mode = "offline" if rng.random() < 0.3 else "online"
     return Case(workload, trace, cluster, placement, routing, mode)
+
+
+def speed_on(cluster: Cluster, gpus: range) -> float:
+    """Speed of a replica on some GPUs of one server: that of the slowest."""
+    kind = cluster.server_types[cluster.server_type[cluster.gpu_server[gpus[0]]]]
+    first = int(cluster.first_gpu[cluster.gpu_server[gpus[0]]])
+    return min(kind.gpu_speeds[g - first] if kind.gpu_speeds else kind.speed for g in gpus)
 
 
 def _random_placement(rng: np.random.Generator, workload: Workload, cluster: Cluster) -> Placement:

@@ -16,7 +16,7 @@ from typing import Any
 
 import simpy
 
-from tests.runtime.cases import Case
+from tests.runtime.cases import Case, speed_on
 
 COMPLETIONS_FIRST = 10
 """SimPy priorities at one instant: ends are 10, then executions by number from 11."""
@@ -75,7 +75,7 @@ class Model(ABC):
         for p, (m, s, i) in enumerate(rows):
             first = int(cluster.first_gpu[s] + i)
             block = range(first, first + case.workload.models[m].gpus_required)
-            speed = float(cluster.server_types[cluster.server_type[s]].speed)
+            speed = speed_on(cluster, block)
             self.replicas.append(Replica(p, int(m), int(s), block, speed, float(p - len(rows))))
         self.no_gpu = Replica(len(rows), -1, -1, range(0), 1.0, 0.0)
         self.session_server: dict[int, int] = {}

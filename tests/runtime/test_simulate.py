@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -90,3 +90,22 @@ def test_a_model_may_have_its_own_speed_on_a_type() -> None:
     trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=np.int64), np.array([2.0, 2.0]))
     run = simulate_placement(workload, trace, Cluster((kind,)), placement)
     np.testing.assert_array_equal(run.end_s, [1.0, 5.0])
+
+
+def test_a_block_goes_at_the_pace_of_its_slowest_card() -> None:
+    """Calls of 2 s on cards of speed 2, 1/2 and 1, and on the first two together."""
+    workload = Workload((model("a"), model("b", 2)), (replace(chain(1), id="one"), chain(2)))
+    kind = ServerType("t", 1, 3, 80.0, 2.0, gpu_speeds=(2.0, 0.5, 1.0))
+    trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=np.int64), np.array([2.0]))
+    for start, seconds in ((0, 1.0), (1, 4.0), (2, 2.0)):
+        run = simulate_placement(workload, trace, Cluster((kind,)), Placement.of([(0, 0, start)]))
+        np.testing.assert_array_equal(run.end_s, [seconds])
+    trace = trace_of(workload, np.zeros(1), np.ones(1, dtype=np.int64), np.array([0.0, 2.0]))
+    for start, seconds in ((0, 4.0), (1, 4.0)):
+        placement = Placement.of([(0, 0, 2), (1, 0, start)])
+        run = simulate_placement(workload, trace, Cluster((kind,)), placement)
+        np.testing.assert_array_equal(run.end_s, [0.0, seconds])
+    own = replace(kind, model_speeds=(("a", (4.0, 0.1, 1.0)),))
+    trace = trace_of(workload, np.zeros(1), np.zeros(1, dtype=np.int64), np.array([2.0]))
+    run = simulate_placement(workload, trace, Cluster((own,)), Placement.of([(0, 0, 0)]))
+    np.testing.assert_array_equal(run.end_s, [0.5])

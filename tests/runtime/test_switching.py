@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from placement.problem.cluster import Cluster, GpuSharing
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.names import Mode
 from placement.problem.solution import Placement
 from placement.problem.workload import Workload
@@ -15,7 +15,15 @@ from runtime.metrics import measure
 from runtime.result import RunResult
 from runtime.simulate import Dispatch, simulate_placement
 from runtime.switching import LOAD_PRICES, simulate_switching
-from tests.runtime.cases import Case, chain, crowded_case, model, random_case, trace_of
+from tests.runtime.cases import (
+    Case,
+    chain,
+    crowded_case,
+    model,
+    random_case,
+    speed_on,
+    trace_of,
+)
 
 
 @dataclass
@@ -40,7 +48,8 @@ class Ledger:
         here = [r for r in self.ends if g in self.block(*r)]
         kind = self.cluster.server_types[self.cluster.server_type[self.cluster.gpu_server[g]]]
         gb = sum(self.workload.models[o].memory_per_gpu_gb for o in [m, *(r[0] for r in here)])
-        return gb <= kind.gpu_memory_gb + 1e-6 and len(here) < self.per_gpu
+        room = kind.memories_gb[g - self.cluster.first_gpu[self.cluster.gpu_server[g]]]
+        return gb <= room + 1e-6 and len(here) < self.per_gpu
 
     def starts(self, m: int, a: int, arrival: float) -> tuple[float, int, float, int]:
         k = self.workload.models[m].max_concurrency
@@ -81,8 +90,7 @@ class Ledger:
             self.busy_until(self.block(m, a), (m, a)),
         )
         n = sum(e > start for e in self.ends[m, a])
-        server = self.cluster.server_type[self.cluster.gpu_server[a]]
-        service = seconds / self.cluster.server_types[server].speed
+        service = seconds / speed_on(self.cluster, self.block(m, a))
         end = start + service * chosen.slowdown[n]
         self.ends[m, a].append(end)
         self.done.append(((m, a), self.block(m, a), end))
@@ -226,7 +234,7 @@ def one_gpu_case(seed: int, load_time_s: float) -> Case:
         )
         for m in case.workload.models
     )  # fmt: skip
-    kinds = tuple(replace(t, speed=1.0) for t in case.cluster.server_types)
+    kinds = tuple(replace(t, speed=1.0, gpu_speeds=()) for t in case.cluster.server_types)
     cluster = Cluster(kinds, sharing=GpuSharing("serial"))
     return replace(case, workload=replace(case.workload, models=models), cluster=cluster)
 
@@ -308,3 +316,14 @@ def test_offline_refuses_to_run_online() -> None:
     case = random_case(0)
     with pytest.raises(ValueError, match="time 0"):
         simulate_switching(case.workload, case.trace, case.cluster, "offline", mode="online")
+
+
+def test_cards_of_less_memory_are_passed_over() -> None:
+    """A model goes to the GPUs of a server that can hold it, wherever they stand in it."""
+    workload = Workload(
+        (model("small", memory_gb=10.0), model("large", 2, memory_gb=60.0)), (chain(2),)
+    )
+    kind = ServerType("box", 1, 3, 40.0, gpu_memories_gb=(16.0, 40.0, 40.0))
+    trace = trace_of(workload, np.zeros(2), np.array([0, 0]), np.ones(4))
+    result = simulate_switching(workload, trace, Cluster((kind,)), "baseline")
+    assert first_gpus(result)[1::2].tolist() == [1, 1]

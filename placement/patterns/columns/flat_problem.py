@@ -167,7 +167,8 @@ def flat_server(instance: Instance, kind: int) -> FlatServer:
         cap=instance.load_cap * server.speed,
         kept=np.array(kept_at_least(instance, MOST_TOGETHER)),
         counted=np.array(
-            [can_load(instance, m, instance.speeds[kind]) for m in models], dtype=np.bool_
+            [can_load(instance, m, float(instance.speeds[kind, m])) for m in models],
+            dtype=np.bool_,
         ),
         per_gpu=instance.models_per_gpu,
         counts=instance.counts_suffice,

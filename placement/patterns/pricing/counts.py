@@ -193,7 +193,8 @@ class Pricing:
             loads = [(h, float(k[m])) for m, h in self.load.items()]
             self.problem += linear(loads) <= server.usable_gpus * instance.load_cap
             if instance.load_cap > 0:
-                counted = [m for m in self.count if can_load(instance, m, instance.speeds[kind])]
+                fastest = instance.speeds[kind].tolist()
+                counted = [m for m in self.count if can_load(instance, m, fastest[m])]
                 row = slicing_row(
                     instance,
                     kind,
@@ -317,5 +318,5 @@ class Pricing:
         return lay_out(self.instance, self.kind, held, loads)
 
     def _busy(self, m: int, load: float) -> bool:
-        speed = self.instance.speeds[self.kind]
+        speed = float(self.instance.speeds[self.kind, m])
         return not can_load(self.instance, m, speed) or is_loaded(self.instance, load)

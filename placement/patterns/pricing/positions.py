@@ -1,7 +1,8 @@
 """The pricing problem with the position of every replica: exact where models share GPUs.
 
 Beside the counts: x[m,i] in {0,1}, a replica on GPUs i..i+k_m-1, and its load h[m,i] <= cap x;
-memory, load and number of replicas limited GPU by GPU (`BlockRows`); sum_i x = n, sum_i h = h.
+memory, load and number of replicas limited GPU by GPU (`BlockRows`); sum_i x = n, and with p the
+pace of a block sum_i p h = h.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class PositionPricing(Pricing):
             placed = blocks.replicas(m, "")
             self._position |= {(m, i): (x, h) for x, h, i in placed}
             self.problem += linear([*((x, 1.0) for x, _, _ in placed), (n, -1.0)]) == 0
-            self.problem += linear([*((h, 1.0) for _, h, _ in placed), (self.load[m], -1.0)]) == 0
+            done = [(h, instance.pace(server, m, i)) for _, h, i in placed]
+            self.problem += linear([*done, (self.load[m], -1.0)]) == 0
         blocks.gpus("")
         if instance.company.bases:
             held = {

@@ -157,3 +157,25 @@ def test_cards_of_a_server_may_differ(tmp_path: Path) -> None:
     types["box"]["gpu_memory_gb"] = [48]
     with pytest.raises(InputError, match="has 1 numbers, and the servers have 2 GPUs"):
         read_cluster(write_document(tmp_path / "c.yaml", {"server_types": types}))
+
+
+def test_cards_of_a_server_may_differ_in_speed(tmp_path: Path) -> None:
+    """A list is the speed of each GPU, read and written; equal ones are one speed."""
+    box: dict[str, Any] = {"count": 1, "gpus": 3, "speed": [1.0, 0.5, 2]}
+    types = {"box": box, "even": {"count": 1, "gpus": 2, "speed": [0.5, 0.5]}}
+    cluster = read_cluster(write_document(tmp_path / "c.yaml", {"server_types": types}))
+    mixed, even = cluster.server_types
+    assert mixed.speeds_of("any") == (1.0, 0.5, 2.0)
+    assert (mixed.speed, mixed.block_speed("any", 0, 2), mixed.paced) == (2.0, 0.5, True)
+    assert (even.speed, even.gpu_speeds, even.plain) == (0.5, (), True)
+    write_cluster(tmp_path / "again.json", cluster)
+    assert read_cluster(tmp_path / "again.json") == cluster
+    for speed, words in (
+        ([1.0, 0.5], "has 2 numbers, and the servers have 3 GPUs"),
+        ([1.0, 0, 1], "must be at least 1e-09 and at most 1e\\+06"),
+        ([1.0, "fast", 1], "without quotes, or a list of them"),
+        ([], "must be at least 1e-09"),
+    ):
+        box["speed"] = speed
+        with pytest.raises(InputError, match=words):
+            read_cluster(write_document(tmp_path / "c.yaml", {"server_types": types}))

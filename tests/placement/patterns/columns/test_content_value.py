@@ -86,8 +86,9 @@ def loads_and_value(
                 cost.append((worth, free))
                 column += 1
     for g, terms in enumerate(load):
-        here = [m for m, i in content if i <= g < i + int(instance.gpus_required[m])]
-        rows.append((terms, instance.load_cap * standing_kept(instance, here, instance.speeds[0])))
+        here = [(m, i) for m, i in content if i <= g < i + int(instance.gpus_required[m])]
+        kept = standing_kept(instance, instance.cluster.server_types[0], here)
+        rows.append((terms, instance.load_cap * kept))
     for worth, most in cost:
         model.addCol(-worth, 0.0, most, 0, [], [])
     for terms, most in rows:
