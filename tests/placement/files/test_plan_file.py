@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from placement.files.plan_file import (
     write_plan,
 )
 from placement.files.request_file import read_requests
-from placement.problem.cluster import Cluster
+from placement.problem.cluster import Cluster, GpuSharing, Network
 from placement.problem.instance import Instance, WorkflowDemand, build_instance
+from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.outcome import SolveOptions
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan, build_plan
 from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
@@ -330,3 +332,85 @@ def test_a_plan_is_not_written_where_it_could_not_be_read(tmp_path: Path) -> Non
             check_plan_name(tmp_path / name)
     os.mkfifo(tmp_path / "pipe")
     check_plan_name(tmp_path / "pipe")
+
+
+def ruled(plan: Plan) -> Plan:
+    """The plan with everything on servers, network and rules that a file may state."""
+    a, b, c = sorted(plan.instance.model_ids)[:3]
+    kind = plan.instance.cluster.server_types[0]
+    kinds = (
+        replace(
+            kind,
+            count=2,
+            speed=1.5,
+            closed_gpus=((a, (0, 1)), (b, (7,))),
+            pinned=((a, 4), (a, 6), (b, 0)),
+            domains=((0, 1), (2, 3)),
+        ),
+        replace(
+            kind,
+            name="mixed",
+            count=kind.count - 2,
+            gpu_memory_gb=96.0,
+            gpu_memories_gb=(80.0, 96.0) * (kind.gpus // 2),
+            model_speeds=((a, 0.5), (c, 2.0)),
+            family="family",
+        ),
+    )
+    rules = PlacementRules(
+        models={
+            a: ModelRules(min_replicas=2, spread=2),
+            b: ModelRules(max_replicas=3, apart_from=(a,), together_with=(c,)),
+            c: ModelRules(
+                allowed=Sites(server_types=("mixed",), servers=(0, 1)), forbidden=Sites(gpus=(2,))
+            ),
+        },
+        spares="fill",
+    )
+    cluster = Cluster(kinds, Network(1e-6, 300.0, 1e-5, 25.0), GpuSharing(efficiency=(0.9, 0.8)))
+    instance = replace(
+        plan.instance,
+        cluster=cluster,
+        placement_rules=rules,
+        exclusive=False,
+        max_models_per_gpu=3,
+        load_cap=0.7,
+        alpha=0.25,
+        gpu_fraction=tuple(0.5 + m / 100 for m in range(len(plan.instance.model_ids))),
+    )
+    return replace(
+        plan,
+        instance=instance,
+        mode="offline",
+        max_utilization=0.6,
+        gap=0.01,
+        search_params={"cuts": {"passes": 2}},
+    )
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+@pytest.mark.parametrize("of", [lambda plan: plan, ruled])
+def test_all_that_a_plan_states_comes_back(  # type: ignore[no-untyped-def]
+    of, suffix: str, plan: Plan, tmp_path: Path
+) -> None:
+    """Servers, network and rules with everything that they can have, as equal values."""
+    written, path = of(plan), tmp_path / f"plan{suffix}"
+    write_plan(path, written)
+    again = read_plan(path)
+    for name in (f.name for f in fields(Instance)):
+        assert_same(getattr(again.instance, name), getattr(written.instance, name), name)
+    seconds = replace(again.certificate, seconds=written.certificate.seconds)  # are not stored
+    assert_same(seconds, written.certificate, "certificate")
+    for name in ("node_ids", "expected", "mode", "max_utilization", "gap"):
+        assert_same(getattr(again, name), getattr(written, name), name)
+    assert (again.dropped, again.search_params) == (written.dropped, written.search_params)
+    assert again.intact
+
+
+def assert_same(a: Any, b: Any, name: str) -> None:
+    """Two values are equal, arrays to the last bit."""
+    if isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype, name
+        assert (a == b).all(), name
+    else:
+        assert a == b, name

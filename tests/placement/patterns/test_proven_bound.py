@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from placement.heuristics.greedy import greedy
 from placement.patterns import search as searching
 from placement.patterns.column_generation import Pool, Until, generate
+from placement.patterns.columns.generation import Point
+from placement.patterns.duals import Duals
 from placement.patterns.incumbent import Findings, Search, incumbent_of
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import CountRow, rounding_rows
@@ -16,7 +19,7 @@ from placement.patterns.proven_bound import Node, ProvenBound
 from placement.patterns.rounding_cuts import kept_rows
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
-from placement.problem.outcome import Progress
+from placement.problem.outcome import Progress, relative_gap
 from placement.problem.solution import Solution, evaluate
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
@@ -158,3 +161,41 @@ def test_nothing_is_lost_that_was_told_before_time_ended(seed: int, load: float)
         assert best - 1e-6 <= got.best_bound <= min([*bounds, 1.0]) + 1e-9
         if got.duals is not None:
             assert proven_bound(instance, got.duals) == pytest.approx(got.best_bound, abs=1e-6)
+        left = relative_gap(worth, got.best_bound)
+        ended = "time limit" if left > 1e-4 else "optimal" if left <= 1e-6 else "gap"
+        assert got.status == ended
+        assert budget.cut_short or left <= 1e-4
+
+
+@pytest.mark.parametrize("gap", [0.5, 1e-4])
+def test_the_status_says_how_a_search_ended(gap: float) -> None:
+    """Within the gap, or at the optimum; interrupted before that, it says so."""
+    instance = random_instance(100, servers=2, workflows=4, load=0.7)
+    least, start = least_bottleneck(instance, greedy(instance), SETTINGS)
+    instance = replace(instance, load_cap=max(0.9, 1.02 * least))
+    got = searching.solve_patterns(instance, SETTINGS, Budget(), start=start, gap=gap)
+    left = relative_gap(evaluate(instance, got.solution).objective, got.best_bound)
+    assert left <= gap
+    assert got.status == ("optimal" if left <= 1e-6 else "gap")
+    stopped = Budget()
+    stopped.interrupt()
+    got = searching.solve_patterns(instance, SETTINGS, stopped, start=start, gap=gap)
+    assert got.status == "interrupted"
+    with pytest.raises(RuntimeError, match="without a plan"):
+        searching.solve_patterns(instance, SETTINGS, stopped, start=None, gap=gap)
+
+
+def test_multipliers_are_mixed_part_by_part() -> None:
+    """All of one, all of the other, and every part of the way between."""
+    one, two = (
+        Duals({(0, 0): a, (1, 2): b}, (c, d))
+        for a, b, c, d in ((1.0, -2.0, 0.0, 4.0), (3.0, 0.5, -1.0, 8.0))
+    )
+    assert one.mix(two, 1.0) == one
+    assert one.mix(two, 0.0) == two
+    assert one.mix(two, 0.75) == Duals({(0, 0): 1.5, (1, 2): -1.375}, (-0.25, 5.0))
+    first, second = (
+        Point(np.array([a]), np.array([b, 2 * b])) for a, b in ((1.0, 4.0), (3.0, 0.0))
+    )
+    assert first.mix(second, 1.0) == first
+    assert first.mix(second, 0.75) == Point(np.array([1.5]), np.array([3.0, 6.0]))

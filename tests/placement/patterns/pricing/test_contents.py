@@ -1,8 +1,10 @@
 """Listed contents against a list by brute force, and pricing over them against branch and bound."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pulp
 import pytest
 
 from placement.params.search_params import DEFAULTS
@@ -18,9 +20,11 @@ from placement.patterns.pricing.contents import (
     ContentPricing,
     value_exactly,
 )
-from placement.patterns.pricing.counts import Pricing
+from placement.patterns.pricing.counts import Pricing, slicing_row
 from placement.patterns.rounding_cuts import kept_rows, server_rows
+from placement.problem.cluster import GpuSharing
 from placement.problem.instance import Instance
+from placement.problem.shared_capacity import kept_at_most, most_together
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
@@ -138,3 +142,26 @@ def test_contents_are_listed_only_where_they_are_few_and_gpus_exclusive() -> Non
     many = random_instance(1, gpus=8, models=50, workflows=60)
     assert count_contents(many, 0) > 10**6
     assert not listed_contents(many)
+
+
+@pytest.mark.parametrize("efficiency", [(0.5,), (0.8,), (0.95,), (0.9, 0.6)])
+def test_the_row_on_slices_is_tight_where_gpus_hold_alike(efficiency: tuple[float, ...]) -> None:
+    """As many on every GPU, loaded as far as they bear: no number breaks it, and one reaches it."""
+    drawn = random_instance(2, servers=2, models=3, exclusive=False, load=0.3)
+    cluster = replace(drawn.cluster, sharing=GpuSharing(efficiency=efficiency))
+    instance = replace(drawn, cluster=cluster, memory_per_gpu_gb=np.full(3, 20.0))
+    kind = cluster.server_types[0]
+    kept = kept_at_most(instance, most_together(instance, kind))
+    held, load = pulp.LpVariable("held"), pulp.LpVariable("load")
+    for servers in (1, 2):
+        row = slicing_row(instance, 0, [(held, 1.0)], [(load, 1.0)], servers)
+        assert row is not None
+        over = []
+        for each in range(2, len(kept)):
+            gpus = kind.gpus * servers
+            held.varValue, load.varValue = each * gpus, kept[each] * gpus
+            over.append(row.value())
+        assert len(over) >= 2
+        assert max(over) == pytest.approx(0.0, abs=1e-9)
+    even = replace(cluster, sharing=GpuSharing(efficiency=(1.0,)))
+    assert slicing_row(replace(instance, cluster=even), 0, [(held, 1.0)], [(load, 1.0)]) is None
