@@ -146,17 +146,20 @@ def _run(search: Search) -> None:
         search = replace(search, contents=listed)
     else:
         search = replace(search, drafts=[ContentDraft(c, search.pool.rows) for c in listed])
-    if columns_suit(instance, search.settings) and ready(budget):
+    shared = instance.models_per_gpu > 1
+    thin = columns_suit(instance, search.settings)
+    if shared or thin:
+        # Where GPUs are exclusive and contents can be listed, the first proof says more.
+        bound_apart(search)
+    if thin and ready(budget):
         search_columns(search)
         return
     search = replace(search, knapsacks=knapsacks(normal, params))
     pricings: Sequence[PricingProblem] = search.pricings()
-    shared = instance.models_per_gpu > 1
     anew = goes_beyond_cap(instance, params.beyond_cap)
     if anew:
         kinds = range(len(instance.cluster.server_types))
         pricings = [PositionPricing(normal, t, search.pool.rows, params) for t in kinds]
-        bound_apart(search)
     if not few and search.knapsacks and not search.drafts:
         # Proofs take long there: a plan first.
         add_patterns(search, (), share.plan_share)

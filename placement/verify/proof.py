@@ -28,6 +28,7 @@ from placement.verify.valid_rows import (
     split_rows,
 )
 from placement.verify.whole_program import MOST_COLUMNS, DirectProgram, columns_of
+from placement.verify.workflows_apart import WorkflowsApart
 
 TOLERANCE = 1e-6
 """What a proof may miss the claim by, locality or relative load: solvers leave that open."""
@@ -160,6 +161,7 @@ class _Proof:
     def __init__(self, scaled: Scaled, goal: float | None, clock: Clock, solver: str) -> None:
         self.scaled, self.goal, self.clock, self.solver = scaled, goal, clock, solver
         self.listings: list[Listing] = listings(scaled)
+        self.apart = WorkflowsApart(scaled)
 
     def tree(self, duals: dict[str, object]) -> float:
         """Largest bound of the leaves, as far as it decides the question.
@@ -214,6 +216,9 @@ class _Proof:
         return (prices.fixed + worth) / scaled.servers + scaled.constant + SAFETY
 
     def _highest(self, t: int, prices: Prices, enough: float) -> float:
+        apart = self.apart.worth(t, prices)
+        if apart <= enough:
+            return apart
         if self.listings:
             priced = Priced(self.listings[t], prices, self.clock, self.solver)
             if priced.above(enough, 0) is not None:

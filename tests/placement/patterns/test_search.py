@@ -9,8 +9,13 @@ from placement.heuristics import HEURISTICS
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns import pattern_bottleneck, solve_patterns
 from placement.patterns import search as searching
-from placement.patterns.incumbent import Search
+from placement.patterns.bounding import bound_apart
+from placement.patterns.column_generation import Pool
+from placement.patterns.incumbent import Findings, Search, incumbent_of
+from placement.patterns.master_rows import standing_rows
+from placement.patterns.proven_bound import ProvenBound
 from placement.problem.cluster import Cluster, ServerType
+from placement.problem.normalization import normalize
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
 from placement.programs.compact_search import solve_compact
@@ -45,6 +50,32 @@ def test_the_bound_is_never_below_the_optimum_of_brute_force(block: int, exclusi
         if got.duals is not None:
             again = proven_bound(instance, got.duals)
             assert again == pytest.approx(got.best_bound, abs=1e-6) or again <= got.best_bound
+
+
+def test_the_bound_of_workflows_apart_is_valid_and_proven_anew() -> None:
+    """On tiny clusters no plan is better, and the stored multipliers prove it."""
+    below = 0
+    for seed in range(40):
+        instance = case(seed, exclusive=bool(seed % 2))
+        normal = normalize(instance)
+        pool = Pool(ProvenBound(standing_rows(normal)))
+        search = Search(
+            instance,
+            normal,
+            HIGHS,
+            Budget(),
+            0.0,
+            None,
+            Findings(pool, incumbent_of(instance, None)),
+        )
+        bound_apart(search)
+        proven = search.pool.proven
+        assert proven.value >= oracle.best_locality(instance) - 1e-6, seed
+        if proven.value < 1.0:
+            below += 1
+            again = proven_bound(instance, proven.as_json(normal))
+            assert again == pytest.approx(proven.value, abs=1e-6), seed
+    assert below > 5
 
 
 def _start(instance):  # type: ignore[no-untyped-def]
