@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.shared_capacity import kept_at_most
 from placement.verify.matrix_program import Clock
 from placement.verify.scaled_problem import Scaled
-from placement.verify.server_bound import highest_worth
+from placement.verify.server_bound import ServerProgram, highest_worth
 from placement.verify.valid_rows import Row, kept_rows, prices_of, replica_rows, split_rows
 from tests.placement import oracle
 from tests.placement.verify.worth import every_content, worth
@@ -59,3 +64,67 @@ def test_no_content_is_worth_more_and_one_is_worth_as_much(exclusive: bool) -> N
             early = highest_worth(scaled, t, prices, best + 0.5, Clock(None), "HiGHS")
             assert early >= best - 1e-6
     assert priced > 60
+
+
+def one_gpu(
+    rng: np.random.Generator, *, efficiency: float = 1.0, most: int | None = None
+) -> tuple[Instance, np.ndarray]:
+    """Four models of a GPU each, called once in two seconds of work, on one GPU; their memory."""
+    memory = rng.uniform(20.0, 60.0, 4)
+    flows = tuple(
+        WorkflowDemand(f"w{m}", 1.0, np.array([m]), np.array([2.0]), np.zeros((0, 2), np.int64))
+        for m in range(4)
+    )
+    cluster = Cluster((ServerType("s", 1, 1, 100.0),), sharing=GpuSharing(efficiency=(efficiency,)))
+    names, ones = tuple(f"m{m}" for m in range(4)), np.ones(4, dtype=np.int64)
+    return (
+        Instance(names, ones, memory, flows, cluster, load_cap=1.0, max_models_per_gpu=most),
+        memory,
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_on_one_gpu_the_rows_in_sum_say_all(seed: int) -> None:
+    """Memory, numbers and slices of a GPU are those of its server: the best set, and no other."""
+    rng = np.random.default_rng(seed)
+    efficiency, most = (float(rng.uniform(0.5, 0.9)), (None, 1, 2)[seed % 3])
+    instance, memory = one_gpu(rng, efficiency=1.0 if seed % 2 else efficiency, most=most)
+    scaled = Scaled(instance)
+    kept = kept_at_most(instance, 4)
+    demand = {w.id: [-float(rng.uniform(0.1, 1.0))] for w in instance.workflows}
+    data: dict[str, object] = {"demand": demand, "replicas": []}
+    prices = prices_of(scaled, [], data)
+    worths = {
+        flow.w: (sum(prices.kept[part] for part in flow.parts) - prices.node[flow.w, 0])
+        / flow.load[0]
+        for flow in scaled.flows
+    }
+    best = 0.0
+    for size in range(1, (most or 4) + 1):
+        for some in combinations(range(4), size):
+            if memory[list(some)].sum() > 100.0:
+                continue
+            # All that the GPU carries goes to what is worth most.
+            best = max(best, kept[size] * max(worths[m] for m in some))
+    found = ServerProgram(scaled, 0, prices).program.maximise(Clock(None), "HiGHS")
+    assert found.bound == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_on_one_gpu_the_numbers_are_those_of_a_knapsack(seed: int) -> None:
+    """Replicas that are worth something for standing there: the best set that fits its memory."""
+    rng = np.random.default_rng(seed)
+    instance, memory = one_gpu(rng, most=(None, 2)[seed % 2])
+    scaled, value = Scaled(instance), rng.uniform(0.5, 1.0, 4)
+    dear = {w.id: [9.0] for w in instance.workflows}  # nothing is served
+    program = ServerProgram(scaled, 0, prices_of(scaled, [], {"demand": dear, "replicas": []}))
+    for m, n in program.count.items():
+        program.program.cost[n] = float(value[m])
+    best = max(
+        value[list(some)].sum()
+        for size in range(1, (instance.max_models_per_gpu or 4) + 1)
+        for some in combinations(range(4), size)
+        if memory[list(some)].sum() <= 100.0
+    )
+    found = program.program.maximise(Clock(None), "HiGHS")
+    assert found.bound == pytest.approx(best, abs=1e-6)
