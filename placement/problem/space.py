@@ -218,9 +218,9 @@ class ServerSpace:
         self.content: list[tuple[int, int]] = []
         self._starts: dict[int, list[int]] = {}
         self._kind, self._open = kind, dict[int, BoolArray]()
-        pinned = pins(instance, kind)
-        for m, i in (*pinned, *(row for row in held if row not in pinned)):
-            self.put(m, i)
+        for m, i in (*pins(instance, kind), *held):
+            if i not in self._starts.get(m, []):  # pinned, or the base of an adapter before it
+                self.put(m, i)
 
     @property
     def vacant(self) -> bool:

@@ -54,6 +54,17 @@ def test_mending_keeps_the_rules_wherever_it_begins(base_of: tuple[int, ...]) ->
             assert placement_violations(problem, mended) == []
 
 
+def test_a_base_stands_once_in_whatever_order_it_and_its_adapter_are_told() -> None:
+    """Its memory is taken once, and what is left holds what it would hold."""
+    problem = instance(PlacementRules(), (-1, -1, 0))
+    kind = problem.cluster.server_types[0]
+    one, other = (ServerSpace(problem, kind, held) for held in ([(0, 1), (2, 1)], [(2, 1), (0, 1)]))
+    assert sorted(one.content) == sorted(other.content) == [(0, 1), (2, 1)]
+    for m in range(3):
+        assert one.fits(m).tolist() == other.fits(m).tolist()
+    assert one.fits(1).tolist() == [True, False]
+
+
 def test_an_adapter_without_its_base_gets_it_where_there_is_room() -> None:
     """c of 10 GB may have stood beside b of 60 on GPUs of 80: with its base of 30 it may not."""
     problem = replace(
