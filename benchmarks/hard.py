@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 LIMITS_S = (10.0, 30.0, 60.0, 180.0)
 RIVALS: tuple[Method, ...] = (
-    "greedy", "greedy-no-affinity", "random", "local-search", "partition",
+    "greedy", "greedy-servers", "greedy-no-affinity", "random", "local-search", "partition",
 )  # fmt: skip
 """Every heuristic that needs no simulator."""
 

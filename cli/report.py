@@ -27,7 +27,7 @@ MOST_REASONS = 200
 """Replicas up to which the page says what each is worth, a linear program for each; of more it says
 what they serve."""
 
-RIVALS = ("greedy", "greedy-no-affinity", "local-search")
+RIVALS = ("greedy", "greedy-servers", "greedy-no-affinity", "local-search")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
+from placement.heuristics.compiled_search import at_hand
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import local_search
 from placement.heuristics.random import random_placement
+from placement.heuristics.server_greedy import server_greedy
+from placement.heuristics.tiling import repeated_greedy
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
@@ -39,6 +42,13 @@ def _greedy(
     return greedy(instance, affinity=affinity, params=params)
 
 
+def _greedy_servers(
+    instance: Instance, seed: int, budget: Budget | None, params: SearchParams = DEFAULTS
+) -> Placement:
+    place = server_greedy if at_hand(budget or Budget()) else None
+    return repeated_greedy(instance, params, place) if place else greedy(instance, params=params)
+
+
 def _local_search(
     instance: Instance, seed: int, budget: Budget | None, params: SearchParams = DEFAULTS
 ) -> Placement:
@@ -53,11 +63,12 @@ def _random(
 
 HEURISTICS: dict[str, Heuristic] = {
     "greedy": partial(_greedy, affinity=True),
+    "greedy-servers": _greedy_servers,
     "greedy-no-affinity": partial(_greedy, affinity=False),
     "local-search": _local_search,
     "random": _random,
 }
 """Name -> function of (instance, seed, budget, parameters)."""
 
-SEES_CAP = frozenset({"local-search", "greedy", "greedy-no-affinity"})
+SEES_CAP = frozenset({"local-search", "greedy", "greedy-servers", "greedy-no-affinity"})
 """Methods whose placement depends on the cap on GPU loads."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.search_arrays import flatten_demand, lay_out
+from placement.heuristics.server_greedy import server_greedy
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement
@@ -70,6 +71,7 @@ def warm_up() -> None:
     demand = flatten_demand(instance)
     score = score_of(demand, servers, zero)
     anneal(demand, servers, best, score, zero, np.ones(1), np.ones((1, 1)), 1, 0, 1.0, 1.0, 0)
+    server_greedy(instance)
 
 
 if __name__ == "__main__":

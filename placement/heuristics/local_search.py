@@ -12,7 +12,8 @@ from placement.heuristics.annealing import anneal, score_of
 from placement.heuristics.compiled_search import ready
 from placement.heuristics.greedy import greedy
 from placement.heuristics.search_arrays import Servers, flatten_demand, lay_out
-from placement.heuristics.tiling import repeat, shrink
+from placement.heuristics.server_greedy import server_greedy
+from placement.heuristics.tiling import repeat, repeated_greedy, shrink
 from placement.heuristics.water_filling import water_fill
 from placement.params.heuristic_params import LocalSearchParams
 from placement.params.search_params import DEFAULTS, SearchParams
@@ -91,6 +92,7 @@ def local_search(
     budget = budget or Budget()
     if not ready(budget):
         return starts[0]
+    starts.append(repeated_greedy(instance, params, server_greedy))
     search = params.local_search
     if moves is None:
         moves = min(search.moves, search.moves_per_gpu * instance.cluster.n_gpus)
@@ -99,7 +101,8 @@ def local_search(
         starts += more_starts(instance)
         found = _search(instance, starts, seed, budget, moves, judge, search)
         return max([*starts, *found], key=lambda p: judge(instance, p))
-    found = _search(small, [placed, *more_starts(small)], seed, budget, moves, judge, search)
+    first = [placed, server_greedy(small, params)]
+    found = _search(small, [*first, *more_starts(small)], seed, budget, moves, judge, search)
     best = max(found, key=lambda p: judge(small, p))
     return max([*starts, repeat(instance, small, best)], key=lambda p: filled_worth(instance, p))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
@@ -15,11 +16,29 @@ from placement.problem.placement_rules import PlacementRules
 from placement.problem.solution import Placement
 
 
-def repeated_greedy(instance: Instance, params: SearchParams = DEFAULTS) -> Placement:
+def _greedy(instance: Instance, params: SearchParams) -> Placement:
+    return greedy(instance, params=params)
+
+
+Place = Callable[[Instance, SearchParams], Placement]
+"""A method without a seed."""
+
+
+def repeated_greedy(
+    instance: Instance, params: SearchParams = DEFAULTS, place: Place = _greedy
+) -> Placement:
     """Greedy placement, on a large cluster that of a fraction repeated over its servers.
 
     Repeated servers are identical, so routing them takes a small program where the greedy
     placement of the whole cluster would make every server different.
+
+    Parameters
+    ----------
+    instance : Instance
+    params : SearchParams
+        Of its `tiling`, and what the method takes.
+    place : callable
+        Which greedy placement.
 
     Raises
     ------
@@ -33,10 +52,10 @@ def repeated_greedy(instance: Instance, params: SearchParams = DEFAULTS) -> Plac
     if instance.cluster.n_servers > tiling.large_servers and factor > 1:
         small = shrink(instance, factor)
         try:
-            return repeat(instance, small, greedy(small, params=params))
+            return repeat(instance, small, place(small, params))
         except Infeasible:  # the fraction is too small to hold every model
             pass
-    return greedy(instance, params=params)
+    return place(instance, params)
 
 
 def shrink(instance: Instance, factor: int) -> Instance:

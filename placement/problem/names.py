@@ -9,6 +9,7 @@ Method = Literal[
     "local-search",
     "partition",
     "selective-replication",
+    "greedy-servers",
     "greedy",
     "greedy-no-affinity",
     "random",

@@ -194,7 +194,11 @@ def test_the_tab_key_knows_commands_options_and_choices() -> None:
     """What may follow is offered: commands, then options, then the values of a choice."""
     assert {f"plain,{c}" for c in COMMANDS} == complete("")
     assert "plain,--time-limit" in complete("solve", "--ti")
-    assert complete("solve", "--method", "gre") == {"plain,greedy", "plain,greedy-no-affinity"}
+    assert complete("solve", "--method", "gre") == {
+        "plain,greedy",
+        "plain,greedy-servers",
+        "plain,greedy-no-affinity",
+    }
     assert complete("solve", "--config", "con") == {"file,con"}
 
 

@@ -16,7 +16,14 @@ from tests.fuzz.values import NUMBERS, TEXTS
 
 ANY = frozenset({0, 1, 2})
 PICTURES = ("map", "pairs", "flows", "utilization", "latency", "comparison", "course")
-HEURISTICS = ("greedy", "greedy-no-affinity", "local-search", "partition", "random")
+HEURISTICS = (
+    "greedy",
+    "greedy-servers",
+    "greedy-no-affinity",
+    "local-search",
+    "partition",
+    "random",
+)
 SOLVERS = ("HiGHS", "PULP_CBC_CMD", "CBC")
 
 INPUTS = frozenset({"config", "requests", "cluster", "cluster_file", "plan", "plan_file",

@@ -26,7 +26,14 @@ NEAR = 1e-6
 LEAST_SHARE = 1e-9
 """A plan leaves out shares below this; on a server a thousand times slower they are seen."""
 
-HEURISTICS = ("greedy", "greedy-no-affinity", "local-search", "partition", "random")
+HEURISTICS = (
+    "greedy",
+    "greedy-servers",
+    "greedy-no-affinity",
+    "local-search",
+    "partition",
+    "random",
+)
 TIME_LIMIT_S = 20
 
 
