@@ -12,8 +12,7 @@ from placement.patterns.duals import Duals, lagrangian, relaxed, zero_duals
 from placement.patterns.master_rows import Row
 from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern
-from placement.patterns.pricing.counts import PricingProblem
-from placement.patterns.pricing.knapsack import Knapsack
+from placement.patterns.pricing.counts import PricingProblem, QuickPricing
 from placement.patterns.pricing.problems import counted
 from placement.patterns.proven_bound import ProvenBound
 from placement.patterns.restricted_master import Master
@@ -114,7 +113,7 @@ class Pricers(ByContent):
     ----------
     exact : sequence of PricingProblem, optional
         One for each server type; none prove nothing. Over replica counts if None.
-    quick : sequence of Knapsack
+    quick : sequence of QuickPricing
         Heuristic pricing, one for each server type: so fast that the master is what takes time,
         so that at first masters are solved at a corner, and priced so until nothing is found.
     drafts : sequence of PricingProblem
@@ -122,7 +121,7 @@ class Pricers(ByContent):
     """
 
     exact: Sequence[PricingProblem] | None = None
-    quick: Sequence[Knapsack] = ()
+    quick: Sequence[QuickPricing] = ()
     drafts: Sequence[PricingProblem] = ()
 
 
@@ -265,10 +264,11 @@ class _Run:
         """Solve a master and price; False where that is the end."""
         master, added = self.master(), False
         quick = bool(self.pricers.quick) and not self.priced
+        manner = Manner(interior=not quick or self._central)
         if (
             self.budget.expired
             or not solve_program(
-                master.problem, self.settings, manner=Manner(interior=not quick), budget=self.budget
+                master.problem, self.settings, manner=manner, budget=self.budget
             ).found
         ):
             return False
@@ -276,6 +276,10 @@ class _Run:
         self.pool = replace(self.pool, relaxed=solved, rounds=self.pool.rounds + 1)
         if self.pool.rounds == 1:
             self.pool = self.pool.set_aside()
+        if relative_gap(self.pool.relaxation, self.pool.best_bound) <= self.until.gap:
+            # The bound was known before.
+            report(self.pool)
+            return False
         duals = master.duals()
         if quick:
             self.quick_rounds += 1
@@ -300,10 +304,15 @@ class _Run:
             and not _close_enough(pool, self.until.enough, self.params.leeway)
         )
 
+    @property
+    def _central(self) -> bool:
+        return any(q.central for q in self.pricers.quick)
+
     def _price_quickly(self, duals: Duals) -> tuple[Duals, bool]:
         """Add what knapsacks find; the duals at which they looked, and whether any was new."""
         at = duals
-        for weight in (0.0,) if self.guess is None else (self.params.smoothing, 0.0):
+        plain = self.guess is None or self._central
+        for weight in (0.0,) if plain else (self.params.smoothing, 0.0):
             at = duals if self.guess is None else self.guess.mix(duals, weight)
             most = self.params.quick_patterns
             found = [k.solve(self.pool.rows, at, most) for k in self.pricers.quick]

@@ -16,8 +16,7 @@ from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern, expand, patterns_of
 from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentDraft, ContentPricing
-from placement.patterns.pricing.counts import PricingProblem
-from placement.patterns.pricing.knapsack import Knapsack
+from placement.patterns.pricing.counts import PricingProblem, QuickPricing
 from placement.patterns.pricing.problems import pricings_for
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
@@ -104,7 +103,7 @@ class Search:
     contents, drafts : sequence of Contents, of ContentDraft
         Every content of each server type, where they are few enough: priced exactly, or of large
         clusters as a draft.
-    knapsacks : sequence of Knapsack
+    knapsacks : sequence of QuickPricing
         Quick pricing, one a server type.
     """
 
@@ -116,7 +115,7 @@ class Search:
     progress: ProgressCallback | None
     findings: Findings
     contents: Sequence[Contents] = ()
-    knapsacks: Sequence[Knapsack] = ()
+    knapsacks: Sequence[QuickPricing] = ()
     drafts: Sequence[ContentDraft] = ()
 
     @property

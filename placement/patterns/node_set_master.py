@@ -48,8 +48,13 @@ class SetsMaster(Master):
 
 
 def master_of(instance: Instance, params: SearchParams = DEFAULTS) -> type[Master]:
-    """Return the form of the master for an instance: over sets on small shared clusters."""
-    return SetsMaster if has_set_rows(instance, params) else Master
+    """Return the form of the master for an instance: over sets where GPUs are shared.
+
+    But on small clusters with very many sets, where what is kept apart from them counts.
+    """
+    shared = instance.models_per_gpu > 1
+    large = instance.cluster.n_servers > params.fitting_sets.most_servers
+    return SetsMaster if has_set_rows(instance, params) or (shared and large) else Master
 
 
 def _sets(flow: WorkflowDemand, pattern: Pattern) -> Iterator[frozenset[int]]:

@@ -12,6 +12,7 @@ from placement.patterns.bounding import add_patterns, add_placed, bound_apart, c
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import Pool
 from placement.patterns.column_search import columns_suit, search_columns
+from placement.patterns.columns.annealed_contents import AnnealedContents
 from placement.patterns.columns.compiled_pricing import ready
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
@@ -31,7 +32,7 @@ from placement.patterns.master_rows import standing_rows
 from placement.patterns.pattern import canonical, patterns_of
 from placement.patterns.pricing.content_list import listed_contents
 from placement.patterns.pricing.contents import ContentDraft
-from placement.patterns.pricing.counts import PricingProblem
+from placement.patterns.pricing.counts import PricingProblem, QuickPricing
 from placement.patterns.pricing.knapsack import knapsacks
 from placement.patterns.pricing.positions import PositionPricing
 from placement.patterns.proven_bound import ProvenBound
@@ -140,21 +141,23 @@ def _run(search: Search) -> None:
     instance, normal, budget = search.instance, search.normal, search.budget
     params, servers, few = search.params, instance.cluster.n_servers, search.few
     share = params.patterns
+    shared = instance.models_per_gpu > 1
+    thin = columns_suit(instance, search.settings)
+    if shared or thin:
+        # Where GPUs are exclusive and contents can be listed, the first proof says more.
+        bound_apart(search)
+        if search.closed():
+            return
     search.add(first_patterns(normal, params))
     listed = listed_contents(normal, params)
     if servers <= share.listed_servers:
         search = replace(search, contents=listed)
     else:
         search = replace(search, drafts=[ContentDraft(c, search.pool.rows) for c in listed])
-    shared = instance.models_per_gpu > 1
-    thin = columns_suit(instance, search.settings)
-    if shared or thin:
-        # Where GPUs are exclusive and contents can be listed, the first proof says more.
-        bound_apart(search)
     if thin and ready(budget):
         search_columns(search)
         return
-    search = replace(search, knapsacks=knapsacks(normal, params))
+    search = replace(search, knapsacks=_quick(search))
     pricings: Sequence[PricingProblem] = search.pricings()
     anew = goes_beyond_cap(instance, params.beyond_cap)
     if anew:
@@ -202,6 +205,21 @@ def _run(search: Search) -> None:
         _close(search)
     if not shared:
         _place_anew(search, share.last_anew_share)
+
+
+def _quick(search: Search) -> Sequence[QuickPricing]:
+    """Heuristic pricing: knapsacks, or annealing on large clusters with shared GPUs."""
+    normal, params = search.normal, search.params
+    nodes = (len(normal.workflows[w].node_model) for w in normal.active_workflows)
+    if (
+        normal.models_per_gpu == 1
+        or goes_beyond_cap(search.instance, params.beyond_cap)
+        or max(nodes) > params.columns.most_nodes
+        or not ready(search.budget)
+    ):
+        return knapsacks(normal, params)
+    kinds, seed = range(len(normal.cluster.server_types)), search.settings.seed
+    return [AnnealedContents(normal, t, params.columns, seed) for t in kinds]
 
 
 def _search_shared(search: Search) -> None:

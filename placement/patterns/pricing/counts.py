@@ -157,6 +157,27 @@ class PricingProblem(Protocol):
         """
 
 
+class QuickPricing(Protocol):
+    """Heuristic pricing of one server type: contents worth much, and no bound."""
+
+    @property
+    def central(self) -> bool:
+        """Whether it takes long enough for duals amid the optimal ones to be worth their time."""
+
+    def solve(self, rows: Sequence[Row], duals: Duals, most: int) -> dict[Pattern, float]:
+        """Contents of highest value at some duals, highest first, and what each is worth.
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            Rows on replica counts, in the order of the multipliers.
+        duals : Duals
+            Of demand and rows.
+        most : int
+            Contents wanted.
+        """
+
+
 class Pricing:
     """One server type's pricing problem, built once and solved at many duals."""
 

@@ -89,6 +89,8 @@ class WorkflowParts(Contents):
 class Knapsack:
     """Heuristic pricing of one server type with exclusive GPUs."""
 
+    central: bool = False
+
     def __init__(self, instance: Instance, kind: int) -> None:
         self.instance = instance
         self.kind = kind

@@ -75,6 +75,7 @@ class Recorded:
     """A pricing problem, or a knapsack, that notes when it is solved and how closely."""
 
     placed = False
+    central = False
 
     def __init__(self, name: str, pricing: Any, log: list[tuple[str, float]]) -> None:
         self.name, self.pricing, self.log = name, pricing, log

@@ -213,6 +213,9 @@ UNLISTED = DEFAULTS.changed({"contents": {"most_contents": 0}, "columns": {"leas
         (3, False, DEFAULTS,
          "bound_apart add_patterns search_shared tighten round_up add_placed dive neighbourhoods"
          " close"),
+        (70, False, DEFAULTS,
+         "bound_apart add_patterns round_up add_patterns cut round_up tighten round_up widen"
+         " close"),
         (40, True, DEFAULTS,
          "add_patterns tighten round_up offer_promising close dive neighbourhoods place_anew"),
         (70, True, DEFAULTS,
