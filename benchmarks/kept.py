@@ -70,6 +70,7 @@ STUDIES = (
     Study("limits", PLACEMENT, 3, OUT),
     Study("repeatability", PLACEMENT, 5, OUT),
     Study("tight", PLACEMENT, 12, OUT),
+    Study("small", (*PLACEMENT, "benchmarks/tight.py"), 20, OUT),
     Study("ablation", PLACEMENT, 12, OUT),
     Study("hard", PLACEMENT, 30, (*OUT, "--limits", "10", "60")),
     Study("scaling", PLACEMENT, 45, OUT),

@@ -10,7 +10,8 @@ from importlib.metadata import version
 from placement.heuristics.selective_replication import Score
 from placement.packing import packed, without_empty_gpus
 from placement.patterns import solve_patterns
-from placement.portfolio.preparation import Start, best_start
+from placement.portfolio.compact_first import solve_first, suits_compact
+from placement.portfolio.preparation import Start, best_start, first_start
 from placement.portfolio.starts import (
     LOCALITY_ROUNDING,
     Placer,
@@ -292,12 +293,9 @@ def _solve_ilp(
     note: Sink,
     history: list[Progress],
 ) -> SolveResult:
-    start = best_start(coverage.instance, options, settings, budget, note)
+    target = replace(coverage.instance, load_cap=options.max_utilization)
+    start, found, form = _maximum(Placer(target, options, settings), budget, note)
     instance = start.instance
-    worth = evaluate(instance, start.solution).objective
-    note(Progress("start", budget.elapsed_s, worth, 1.0))
-    found, form = _locality(start, options, settings, budget, note)
-    found = replace(found, solution=best_of(instance, [found.solution, start.solution]))
     if options.balance:
         worth = evaluate(instance, found.solution).objective
         note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
@@ -328,6 +326,23 @@ def _not_worse(instance: Instance, even: Solution | None, solution: Solution) ->
         return solution
     worth = evaluate(instance, solution).objective
     return even if evaluate(instance, even).objective >= worth - LOCALITY_ROUNDING else solution
+
+
+def _maximum(placer: Placer, budget: Budget, note: Sink) -> tuple[Start, FormOutcome, str]:
+    """Where the search started, the best plan it found, and by which form."""
+    options, params = placer.options, placer.params.portfolio
+    start, known = first_start(placer, budget, note), list[Solution]()
+    if suits_compact(placer, start):
+        tried = solve_first(placer, start, budget.part(params.compact_share), note)
+        if tried.status == "optimal":
+            return start, tried, "compact"
+        known = [tried.solution]
+    start = best_start(placer, start, budget, known=known)
+    worth = evaluate(start.instance, start.solution).objective
+    note(Progress("start", budget.elapsed_s, worth, 1.0))
+    found, form = _locality(start, options, placer.settings, budget, note)
+    best = best_of(start.instance, [found.solution, start.solution])
+    return start, replace(found, solution=best), form
 
 
 def _locality(

@@ -47,6 +47,11 @@ class PortfolioParams(Params):
         water-filling: routing programs over so many take longer than all the rest.
     recorded_rates : int >= 1
         Rates, of every node on every server, that water-filling records at most: 8 bytes each.
+    compact_share : float, 0 < x <= 1
+        Part for the compact program before all heuristics: a limit of nodes ends it sooner.
+    settled : float, 0 <= x <= 1
+        Relative width of what is known of the least load of the busiest GPU up to which no
+        heuristic is worth waiting for to learn the cap.
     program_share : float, 0 < x <= 1
         Part for the integer program; balance comes after it.
     """
@@ -65,6 +70,8 @@ class PortfolioParams(Params):
     most_searched_servers: Count = 64
     many_nodes: Whole = 1_000
     recorded_rates: Count = 20_000_000
+    compact_share: Part = 0.3
+    settled: Fraction = 2e-3
     program_share: Part = 0.85
 
 

@@ -18,11 +18,19 @@ class CompactParams(Params):
     bottleneck_gap : float, 0 <= x <= 1
         Relative gap at which the program of the least bottleneck load stops: the cap needs no more
         digits.
+    first_rates : int >= 0
+        Nodes of workflows times servers up to which the program is tried before all heuristics:
+        small ones are closed before these are done, and larger ones not in many times as long.
+    first_nodes : int >= 1
+        Branch-and-bound nodes of that try, mostly done after some hundred: what needs more is as
+        soon found by heuristics and patterns.
     """
 
     nodes: Count = 200_000
     rules_nodes: Count = 20_000
     bottleneck_gap: Fraction = 1e-3
+    first_rates: Whole = 100
+    first_nodes: Count = 1_000
 
 
 @dataclass(frozen=True)

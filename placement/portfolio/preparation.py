@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from placement.patterns.column_search import columns_suit
@@ -18,10 +19,9 @@ from placement.portfolio.starts import (
     search_wider,
 )
 from placement.problem.instance import Instance
-from placement.problem.outcome import Bottleneck, Progress, ProgressCallback, SolveOptions
+from placement.problem.outcome import Bottleneck, Progress, ProgressCallback
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.solver.budget import Budget, tick
-from placement.solver.milp import SolverSettings
 
 
 @dataclass(frozen=True)
@@ -34,48 +34,68 @@ class Start:
         With the cap that U* gives.
     bottleneck : Bottleneck
     solution : Solution
+    placements : tuple of Placement
+        Others that were met, and that no routing was sought for.
     """
 
     instance: Instance
     bottleneck: Bottleneck
     solution: Solution
+    placements: tuple[Placement, ...] = ()
 
 
-def best_start(
-    instance: Instance,
-    options: SolveOptions,
-    settings: SolverSettings,
-    budget: Budget,
-    note: ProgressCallback,
-) -> Start:
-    """Heuristic placements, U* and the cap it gives, and the best start under that cap.
+def first_start(placer: Placer, budget: Budget, note: ProgressCallback) -> Start:
+    """The plainest placement, and what is known of U* and the cap before all other heuristics.
 
     Parameters
     ----------
-    instance : Instance
-        What is to be placed; its cap does not count yet.
-    options : SolveOptions
-        Mode and target, which fix the cap once U* is known.
-    settings : SolverSettings
-        For the programs that route and bound.
+    placer : Placer
+        Of what is to be placed, with the target as its cap.
     budget : Budget
         Of the whole solve; shares of it go to each step.
     note : callable
-        Told of each step, and of every better start.
+        Told of each step.
     """
     note(Progress("start", budget.elapsed_s, None, None))
-    placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
-    first, params = propose_in_any_time(placer, budget), settings.params.portfolio
+    first, params = propose_in_any_time(placer, budget), placer.params.portfolio
     with budget.phase("headroom", params.headroom_share) as phase:
         placer.headroom(phase)
     least = placer.headroom(budget)
-    busiest = f"bottleneck load {least.upper * (instance.load_unit or 1.0):.3f}"
+    busiest = f"bottleneck load {least.upper * (placer.instance.load_unit or 1.0):.3f}"
     note(Progress("headroom", budget.elapsed_s, None, None, busiest))
     known = [(least.upper, least.solution), (first.upper, first.solution)]
-    new = [*first.placements, least.solution.placement]
-    routed: list[Solution] = []
+    upper, solution = min(known, key=lambda pair: pair[0])
+    return Start(
+        replace(placer.instance, load_cap=load_cap(placer.options, upper)),
+        Bottleneck(min(least.lower, upper), upper, solution),
+        solution,
+        (*first.placements, least.solution.placement),
+    )
+
+
+def best_start(
+    placer: Placer, first: Start, budget: Budget, *, known: Sequence[Solution] = ()
+) -> Start:
+    """Heuristic placements, the cap that they can keep, and the best start under that cap.
+
+    Parameters
+    ----------
+    placer : Placer
+        Of what is to be placed, with the target as its cap.
+    first : Start
+        What is known without them (`first_start`).
+    budget : Budget
+        Of the whole solve; shares of it go to each step.
+    known : sequence of Solution
+        Other plans under the cap of `first`.
+    """
+    settings, options, params = placer.settings, placer.options, placer.params.portfolio
+    least = first.bottleneck
+    loads = [(least.upper, least.solution)]
+    new = list(first.placements)
+    routed: list[Solution] = list(known)
     cap, seen, suited = math.inf, placer.instance, False
-    known_cap = load_cap(options, min(upper for upper, _ in known))
+    known_cap = first.instance.load_cap
     for methods, share in (
         (CHEAP, params.heuristics_share),
         (("local-search",), params.search_share),
@@ -88,8 +108,8 @@ def best_start(
                 found = propose(placer, method, phase, cap=known_cap)
                 # What was placed last saw the cap that counts.
                 new += reversed(found.placements)
-                known.append((found.upper, found.solution))
-        lowest = load_cap(options, min(upper for upper, _ in known))
+                loads.append((found.upper, found.solution))
+        lowest = load_cap(options, min(upper for upper, _ in loads))
         if lowest < cap:
             # What is above the cap as known by now is routed once more.
             cap, seen = lowest, replace(placer.instance, load_cap=lowest)
@@ -102,9 +122,9 @@ def best_start(
             found_rates = route_all(seen, new, settings, phase, last=last)
             routed += found_rates.solutions
             new = [p for p in new if all(s.placement != p for s in found_rates.by_program)]
-    upper, solution = min(known, key=lambda pair: pair[0])
+    upper, solution = min(loads, key=lambda pair: pair[0])
     bottleneck = Bottleneck(min(least.lower, upper), upper, solution)
-    instance = replace(instance, load_cap=load_cap(options, upper))
+    instance = replace(placer.instance, load_cap=load_cap(options, upper))
     searched: Placement | Solution | None = None
     with budget.phase("local search under the cap", params.search_share) as phase:
         if not suited:

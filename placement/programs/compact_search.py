@@ -22,6 +22,7 @@ def solve_compact(
     start: Solution | None,
     gap: float,
     progress: ProgressCallback | None = None,
+    first: bool = False,
 ) -> FormOutcome:
     """Maximise the locality by branch and bound over the whole program.
 
@@ -39,6 +40,9 @@ def solve_compact(
         Relative gap at which to stop.
     progress : callable, optional
         Told incumbent and bound.
+    first : bool
+        A try before all else, of few nodes: branch and bound then begins at no plan, for a poor
+        one only leads it astray.
 
     Raises
     ------
@@ -48,6 +52,8 @@ def solve_compact(
     best = evaluate(instance, start).objective if start is not None else -np.inf
     scale, bound, solution = 1.0, 1.0, start
     limit_hit: Limit | None = "time"
+    compact = settings.params.compact
+    warm = start is not None and not first
 
     def report(incumbent: float | None, bound: float | None) -> None:
         if progress is not None:
@@ -62,13 +68,14 @@ def solve_compact(
         scale = program.scale
         program.problem += linear(program.locality()) + scale * instance.locality_constant
         program.order_identical_servers()
-        if start is not None:
+        if warm:
+            assert start is not None
             program.start_from(*loaded_placement(instance, start))
         outcome = solve_program(
             program.problem,
             settings,
-            stop=Stop(gap=gap, node_limit=settings.params.compact.nodes),
-            manner=Manner(warm_start=start is not None),
+            stop=Stop(gap=gap, node_limit=compact.first_nodes if first else compact.nodes),
+            manner=Manner(warm_start=warm, light=first),
             budget=budget,
             on_progress=report,
         )

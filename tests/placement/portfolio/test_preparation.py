@@ -7,8 +7,9 @@ import pytest
 from placement.heuristics import HEURISTICS
 from placement.params.search_params import DEFAULTS
 from placement.portfolio import starts
-from placement.portfolio.preparation import best_start
+from placement.portfolio.preparation import Start, best_start, first_start
 from placement.portfolio.starts import CHEAP, Placer, search_wider
+from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import evaluate
@@ -29,6 +30,12 @@ CASES = [
 ]
 
 
+def started(instance: Instance, options: SolveOptions, settings: SolverSettings) -> Start:
+    """The best start, from the first one."""
+    placer = Placer(replace(instance, load_cap=options.max_utilization), options, settings)
+    return best_start(placer, first_start(placer, Budget(), lambda event: None), Budget())
+
+
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_the_start_keeps_the_cap_and_is_no_worse_than_a_cheap_one(case: int, many: bool) -> None:
@@ -37,7 +44,7 @@ def test_the_start_keeps_the_cap_and_is_no_worse_than_a_cheap_one(case: int, man
     settings = replace(SETTINGS, params=params)
     instance = normalize(CASES[case], 0.8)
     options = replace(SolveOptions(), max_utilization=0.8 / (instance.load_unit or 1.0))
-    start = best_start(instance, options, settings, Budget(), lambda event: None)
+    start = started(instance, options, settings)
     assert violations(start.instance, start.solution) == []
     worth = evaluate(start.instance, start.solution).objective
     for method in CHEAP:
@@ -55,7 +62,7 @@ def test_in_overload_the_cheap_ones_see_the_cap_of_the_program(seed: int) -> Non
     instance = normalize(given, 0.8)
     options = replace(SolveOptions(), max_utilization=0.8 / (instance.load_unit or 1.0))
     settings = replace(SETTINGS, params=params)
-    start = best_start(instance, options, settings, Budget(), lambda event: None)
+    start = started(instance, options, settings)
     assert start.instance.load_cap > options.max_utilization
     worth = evaluate(start.instance, start.solution).objective
     routed = [
