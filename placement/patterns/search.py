@@ -208,13 +208,17 @@ def _run(search: Search) -> None:
 
 
 def _quick(search: Search) -> Sequence[QuickPricing]:
-    """Heuristic pricing: knapsacks, or annealing on large clusters with shared GPUs."""
+    """Heuristic pricing: knapsacks, or annealing on large clusters with shared GPUs.
+
+    Annealing knows one speed of a server, for all models on all of its GPUs.
+    """
     normal, params = search.normal, search.params
     nodes = (len(normal.workflows[w].node_model) for w in normal.active_workflows)
     if (
         normal.models_per_gpu == 1
         or goes_beyond_cap(search.instance, params.beyond_cap)
         or max(nodes) > params.columns.most_nodes
+        or any(t.paced or t.model_speeds for t in normal.cluster.server_types)
         or not ready(search.budget)
     ):
         return knapsacks(normal, params)
