@@ -9,6 +9,7 @@ import pulp
 from placement.heuristics.mending import mend
 from placement.heuristics.tiling import repeated_greedy
 from placement.params.pattern_params import CountedBottleneckParams
+from placement.patterns.card_blocks import CardBlocks, CardCounts, packed_on_cards
 from placement.patterns.count_packing import Counted, packed_apart, packed_together
 from placement.patterns.pricing.counts import space_rows
 from placement.patterns.slicing_rows import slicing_rows
@@ -65,12 +66,16 @@ def pattern_bottleneck(
         if upper <= enough:
             return Bottleneck(min(floor, upper), upper, best)
         for exclusive in {instance.exclusive, True}:
-            bound, counts = _aggregate(
+            bound, counts, on_cards = _aggregate(
                 replace(instance, exclusive=exclusive), settings, budget, target
             )
             if exclusive == instance.exclusive:
                 lower = proven_lower(bound, 1.0 / max(target, floor), lower)
-            placement = None if counts is None else _laid_out(instance, counts, params, exclusive)
+            placement = None
+            if instance.cluster.paced and instance.cluster.n_servers <= params.packed_servers:
+                placement = _on_cards(replace(instance, exclusive=exclusive), on_cards)
+            elif counts is not None:
+                placement = _laid_out(instance, counts, params, exclusive)
             if placement is not None:
                 load, solution = least_bottleneck(
                     instance, placement, settings, budget=budget.outer
@@ -90,8 +95,11 @@ def pattern_bottleneck(
 
 def _aggregate(
     instance: Instance, settings: SolverSettings, budget: Budget, target: float
-) -> tuple[float, dict[tuple[int, int], Counted] | None]:
-    """Bound on theta, and replicas of each model on each server type that reach it."""
+) -> tuple[float, dict[tuple[int, int], Counted] | None, dict[CardBlocks, tuple[int, float]]]:
+    """Bound on theta, and replicas of each model on each server type that reach it.
+
+    Where cards of a server differ, those on each kind of block as well.
+    """
     params, wanted = settings.params.counted_bottleneck, instance.requirements
     ceiling = 1.0 / max(target, instance.load_floor)
     theta = pulp.LpVariable("theta", 0, ceiling)
@@ -101,16 +109,21 @@ def _aggregate(
     read: dict[
         tuple[int, int], tuple[pulp.LpVariable, pulp.LpVariable | None, pulp.LpVariable]
     ] = {}
+    cards: list[CardCounts] = []
     for t, server in enumerate(instance.cluster.server_types):
         here: Pairs = []
         models, loads = [], []
+        cards.append(CardCounts(problem, instance, t))
         for m in models_that_fit(instance, server):
             k = int(instance.gpus_required[m])
             most = server.count * most_replicas(instance, m, server)
             n = pulp.LpVariable(f"n_{m}_{t}", 0, most, pulp.LpInteger)
             h = pulp.LpVariable(f"h_{m}_{t}", 0)
             problem += linear([(h, 1.0), (n, -1.0)]) <= 0
-            done[m].append((h, float(instance.speeds[t, m])))
+            if instance.cluster.paced:
+                done[m] += cards[t].split(m, n, h)
+            else:
+                done[m].append((h, float(instance.speeds[t, m])))
             held[m].append((n, 1.0))
             here.append((n, 1.0))
             models.append(m)
@@ -126,11 +139,12 @@ def _aggregate(
         slicing = slicing_rows(instance, t, held_here, load, servers=server.count)
         for row in slicing.rows:
             problem += row
+        cards[t].close()
         for m, h in load.items():
             read[m, t] = held_here[m], slicing.alone.get(m), slicing.shared.get(m, h)
     for m in instance.used_models:
         if not held[m]:
-            return ceiling, None
+            return ceiling, None, {}
         problem += linear(held[m]) >= 1
         if wanted is not None:
             problem += linear(held[m]) >= float(max(wanted.least[m], wanted.spread[m]))
@@ -142,7 +156,7 @@ def _aggregate(
         problem, settings, stop=Stop(gap=params.closed / 2, node_limit=params.nodes), budget=budget
     )
     if not outcome.found:
-        return min(ceiling, max(outcome.best_bound, 0.0)), None
+        return min(ceiling, max(outcome.best_bound, 0.0)), None, {}
     counts = {
         key: Counted(
             round(n.varValue or 0.0),
@@ -151,7 +165,10 @@ def _aggregate(
         )
         for key, (n, alone, shared) in read.items()
     }
-    return outcome.best_bound, counts
+    on_cards: dict[CardBlocks, tuple[int, float]] = {}
+    for of_type in cards:
+        on_cards |= of_type.counts()
+    return outcome.best_bound, counts, on_cards
 
 
 def _laid_out(
@@ -167,4 +184,10 @@ def _laid_out(
             placement = packed_apart(instance, counts)
     elif instance.cluster.n_servers <= params.packed_servers:
         placement = packed_together(instance, counts)
+    return placement and mend(instance, placement)
+
+
+def _on_cards(instance: Instance, counts: dict[CardBlocks, tuple[int, float]]) -> Placement | None:
+    """A placement of such counts that keeps the rules, where one is found."""
+    placement = packed_on_cards(instance, counts) if counts else None
     return placement and mend(instance, placement)

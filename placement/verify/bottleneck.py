@@ -117,6 +117,7 @@ class _Growth:
         self._done: dict[int, list[tuple[int, float]]] = defaultdict(list)
         self._held: dict[int, list[tuple[int, float]]] = defaultdict(list)
         self._servers: list[Mapping[int, Sequence[int]]] = []
+        self.covers: dict[tuple[int, int], list[tuple[int, int, int, float]]] = defaultdict(list)
 
     def replicas(self, m: int, most: float, speed: float, least: float = 0.0) -> tuple[int, int]:
         """Add replicas of a model and the load they carry, at most 1 each; returns both columns."""
@@ -166,13 +167,20 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
         clock.check()
         limit, gpus = largest_room_gb(kind), float(kind.usable_gpus * kind.count)
         numbers, loads, each = [], [], {}
-        for m in scaled.fitting(t):
-            n, h = growth.replicas(m, float(kind.count * scaled.most(t, m)), scaled.speed(t, m))
-            numbers.append((m, n, float(scaled.gpus[m])))
-            loads.append((h, float(scaled.gpus[m])))
-            each[m] = [(h, 1.0)]
         row = growth.program.row
+        for m in scaled.fitting(t):
+            if kind.paced:
+                n, parts = _by_card(growth, t, m)
+            else:
+                most = float(kind.count * scaled.most(t, m))
+                n, h = growth.replicas(m, most, scaled.speed(t, m))
+                parts = [(h, 1.0)]
+            numbers.append((m, n, float(scaled.gpus[m])))
+            loads += [(h, float(scaled.gpus[m])) for h, _ in parts]
+            each[m] = parts
         row(loads, gpus)
+        if kind.paced:
+            _on_cards(growth, t)
         counts = {m: n for m, n, _ in numbers}
         Slices(scaled, t).in_sum(growth.program, kind.usable_gpus * kind.count, counts, each)
         if scaled.most_on_gpu is not None:
@@ -185,6 +193,61 @@ def _numbers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:
                 large = [(n, k) for m, n, k in numbers if scaled.memory[m] * (j + 1) > limit]
                 row(large, gpus * j)
     return growth.close()
+
+
+def _by_card(growth: _Growth, t: int, m: int) -> tuple[int, list[tuple[int, float]]]:
+    """Replicas of a model told apart by the GPUs that they cover of each speed and memory.
+
+    Returns the column of them all, and the columns of their loads. What covers the GPUs of a sort
+    is added to `growth.covers`, for the rows that those of single GPUs add up to.
+    """
+    scaled, kind, k = growth.scaled, growth.scaled.types[t], int(growth.scaled.gpus[m])
+    sorts = _sorts(scaled, t)
+    same: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i in scaled.starts(t, m):
+        same[tuple(sorted(sorts[i : i + k]))].append(i)
+    total = growth.program.column(0.0, float(kind.count * scaled.most(t, m)), whole=True)
+    parts: list[tuple[int, float]] = []
+    stands: list[tuple[int, float]] = [(total, -1.0)]
+    for covered, starts in same.items():
+        speed = scaled.speed(t, m) * scaled.pace(t, m, starts[0])
+        n, h = growth.replicas(m, float(kind.count * len(starts)), speed)
+        parts.append((h, 1.0))
+        stands.append((n, 1.0))
+        for sort in set(covered):
+            growth.covers[t, sort].append((m, n, h, float(covered.count(sort))))
+    growth.program.row(stands, 0.0, low=0.0)
+    return total, parts
+
+
+def _sorts(scaled: Scaled, t: int) -> list[int]:
+    """GPUs of one number have the same memory, and every model is as fast on them."""
+    kind = scaled.types[t]
+    rooms = gpu_rooms_gb(kind).tolist()
+    names = [scaled.instance.model_ids[m] for m in scaled.used]
+    known: list[tuple[float, ...]] = []
+    found = []
+    for g, room in enumerate(rooms):
+        what = (room, *(kind.speeds_of(name)[g] for name in names))
+        if what not in known:
+            known.append(what)
+        found.append(known.index(what))
+    return found
+
+
+def _on_cards(growth: _Growth, t: int) -> None:
+    """Rows on the GPUs of each sort of a type, in sum: load, number and memory."""
+    scaled, kind, row = growth.scaled, growth.scaled.types[t], growth.program.row
+    sorts, rooms = _sorts(scaled, t), gpu_rooms_gb(kind).tolist()
+    for sort in sorted(set(sorts)):
+        here = growth.covers.get((t, sort), [])
+        gpus = float(sorts.count(sort) * kind.count)
+        row([(h, c) for _, _, h, c in here], gpus)
+        if scaled.most_on_gpu is not None:
+            row([(n, c) for _, n, _, c in here], gpus * scaled.most_on_gpu)
+        room = rooms[sorts.index(sort)]
+        if room > 0:
+            row([(n, c * float(scaled.memory[m]) / room) for m, n, _, c in here], gpus)
 
 
 def _servers(scaled: Scaled, work: dict[int, float], clock: Clock) -> Program:

@@ -88,6 +88,21 @@ def random_instance(
             return instance
 
 
+def with_cards(rng: np.random.Generator, instance: Instance) -> Instance:
+    """Give the GPUs of every server, and of a model now and then, speeds of their own."""
+
+    def drawn(gpus: int) -> tuple[float, ...]:
+        each = tuple(rng.choice([0.5, 1.0, 1.0, 2.0], gpus).tolist())
+        return each if len(set(each)) > 1 else (2.0, *(0.5,) * (gpus - 1))
+
+    types = []
+    for kind in instance.cluster.server_types:
+        each = drawn(kind.gpus)
+        own = ((instance.model_ids[0], drawn(kind.gpus)),) if rng.random() < 0.3 else ()
+        types.append(replace(kind, speed=max(each), gpu_speeds=each, model_speeds=own))
+    return replace(instance, cluster=replace(instance.cluster, server_types=tuple(types)))
+
+
 def contents(instance: Instance, kind: ServerType) -> list[Content]:
     """Every content of one server; where slices cost nothing, those to which none can be added."""
     blocks = [
@@ -191,7 +206,7 @@ def route(instance: Instance, servers: tuple[Content, ...], *, bottleneck: bool)
     equal: list[tuple[dict[int, float], float]] = []
     rates = sum(w.rate for w in instance.workflows)
     link_rates = sum(w.rate * len(w.links) for w in instance.workflows)
-    speeds = [t.speed for t in instance.cluster.server_types for _ in range(t.count)]
+    kinds = [t for t in instance.cluster.server_types for _ in range(t.count)]
     for w in instance.active_workflows:
         flow = instance.workflows[w]
         for v in range(len(flow.node_model)):
@@ -208,11 +223,16 @@ def route(instance: Instance, servers: tuple[Content, ...], *, bottleneck: bool)
                     )
     for s, content in enumerate(servers):
         for m in instance.used_models:
-            row = {columns["h", s, r]: 1.0 for r, (o, _) in enumerate(content) if o == m}
+            each = kinds[s].speeds_of(instance.model_ids[m])
+            row = {
+                columns["h", s, r]: min(each[i : i + int(instance.gpus_required[m])])
+                for r, (o, i) in enumerate(content)
+                if o == m
+            }
             for w in instance.active_workflows:
                 flow = instance.workflows[w]
                 for v in np.flatnonzero(flow.node_model == m):
-                    row[columns["a", w, int(v), s]] = -flow.work_s[v] / speeds[s]
+                    row[columns["a", w, int(v), s]] = -flow.work_s[v]
                     if m not in {o for o, _ in content}:
                         equal.append(({columns["a", w, int(v), s]: 1.0}, 0.0))
             equal.append((row, 0.0))

@@ -197,6 +197,19 @@ def test_no_replica_left_fails_until_one_is_loaded_again() -> None:
     assert lost.metrics.failed_requests == 3  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("sharing", ["time-sliced", "serial"])
+def test_of_a_request_that_failed_nothing_more_begins(sharing: SharingMode) -> None:
+    """Where one branch finds no replica, what comes after another is not called; others are."""
+    case = small([(0, 0, 0), (1, 1, 0)], sharing=sharing)
+    nodes = (Node("n", 0), Node("lost", 1), Node("after", 0))
+    flows = (*case.workload.workflows[:2], Workflow("d", "d", nodes, (Edge(0, 2, 0.0),)))
+    case = replace(case, workload=replace(case.workload, workflows=flows))
+    case = asked(case, [0.0, 3.0], [2, 0], [1.0, 1.0, 1.0, 1.0])
+    lost = run(case, "locality", (Outage(1, None, 0.0),))
+    np.testing.assert_array_equal(lost.ran, [True, False, False, True])
+    np.testing.assert_array_equal(lost.completed, [False, True])
+
+
 def test_data_is_sent_once_more() -> None:
     """A call whose data travels when its server goes has them on the way again from then on."""
     case = asked(small([(0, 0, 0), (1, 1, 0), (1, 2, 0)]), [0], [2], [1.0, 1.0])

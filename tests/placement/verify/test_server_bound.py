@@ -69,10 +69,10 @@ def test_no_content_is_worth_more_and_one_is_worth_as_much(exclusive: bool) -> N
 def one_gpu(
     rng: np.random.Generator, *, efficiency: float = 1.0, most: int | None = None
 ) -> tuple[Instance, np.ndarray]:
-    """Four models of a GPU each, called once in two seconds of work, on one GPU; their memory."""
+    """Four models of a GPU each, called for half of one GPU; their memory."""
     memory = rng.uniform(20.0, 60.0, 4)
     flows = tuple(
-        WorkflowDemand(f"w{m}", 1.0, np.array([m]), np.array([2.0]), np.zeros((0, 2), np.int64))
+        WorkflowDemand(f"w{m}", 1.0, np.array([m]), np.array([0.5]), np.zeros((0, 2), np.int64))
         for m in range(4)
     )
     cluster = Cluster((ServerType("s", 1, 1, 100.0),), sharing=GpuSharing(efficiency=(efficiency,)))
@@ -104,8 +104,12 @@ def test_on_one_gpu_the_rows_in_sum_say_all(seed: int) -> None:
         for some in combinations(range(4), size):
             if memory[list(some)].sum() > 100.0:
                 continue
-            # All that the GPU carries goes to what is worth most.
-            best = max(best, kept[size] * max(worths[m] for m in some))
+            # What is worth most is carried first.
+            left, total = kept[size], 0.0
+            for m in sorted(some, key=lambda m: -worths[m]):
+                total += worths[m] * min(left, 0.5)
+                left -= min(left, 0.5)
+            best = max(best, total)
     found = ServerProgram(scaled, 0, prices).program.maximise(Clock(None), "HiGHS")
     assert found.bound == pytest.approx(best, abs=1e-6)
 
