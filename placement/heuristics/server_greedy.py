@@ -34,6 +34,9 @@ from placement.support.machine_code import compiled
 CALLED = (water_filling.__file__, search_arrays.__file__)
 """Where the compiled functions live that those here call."""
 
+TIE = 1e-9
+"""Relative gain, and gain in locality, that is none: floats differ by less in other units of time."""
+
 
 def server_greedy(instance: Instance, params: SearchParams = DEFAULTS) -> Placement:
     """Place server by server, each replica on GPUs of its own, then as `greedy` where GPUs are few.
@@ -118,7 +121,7 @@ def fill_server(demand, server, group_ptr, group_model, left):  # type: ignore[n
     taken, kept = 0, 0.0
     held = np.zeros(len(left), dtype=np.int64)
     while taken < gpus:
-        best, most, value = -1, 1e-12, kept
+        best, most, value = -1, TIE, kept
         for g in range(len(group_ptr) - 1):
             size = server.size[0]
             need, fits = 0, True
@@ -142,7 +145,7 @@ def fill_server(demand, server, group_ptr, group_model, left):  # type: ignore[n
             worth, _ = fill(demand, server, nothing, nothing)
             server.size[0] = before
             gain = (worth - kept) / need
-            if gain > most:
+            if gain > most * (1 + TIE):
                 best, most, value = g, gain, worth
         if best < 0:
             # Nothing more can be kept: the model of which most is still to be placed.
