@@ -35,7 +35,7 @@ CALLED = (water_filling.__file__, search_arrays.__file__)
 """Where the compiled functions live that those here call."""
 
 TIE = 1e-9
-"""Relative gain, and gain in locality, that is none: floats differ by less in other units of time."""
+"""Gain, relative or in locality, that is none: in another unit of time floats differ by less."""
 
 
 def server_greedy(instance: Instance, params: SearchParams = DEFAULTS) -> Placement:
