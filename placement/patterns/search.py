@@ -12,7 +12,7 @@ from placement.patterns.bounding import add_patterns, add_placed, bound_apart, c
 from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import Pool
 from placement.patterns.column_search import columns_suit, search_columns
-from placement.patterns.columns.annealed_contents import AnnealedContents
+from placement.patterns.columns.annealed_contents import AnnealedContents, contents_are_annealed
 from placement.patterns.columns.compiled_pricing import ready
 from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
@@ -208,19 +208,9 @@ def _run(search: Search) -> None:
 
 
 def _quick(search: Search) -> Sequence[QuickPricing]:
-    """Heuristic pricing: knapsacks, or annealing on large clusters with shared GPUs.
-
-    Annealing knows one speed of a server, for all models on all of its GPUs.
-    """
+    """Heuristic pricing: knapsacks, or annealing on large clusters with shared GPUs."""
     normal, params = search.normal, search.params
-    nodes = (len(normal.workflows[w].node_model) for w in normal.active_workflows)
-    if (
-        normal.models_per_gpu == 1
-        or goes_beyond_cap(search.instance, params.beyond_cap)
-        or max(nodes) > params.columns.most_nodes
-        or any(t.paced or t.model_speeds for t in normal.cluster.server_types)
-        or not ready(search.budget)
-    ):
+    if not contents_are_annealed(normal, params) or not ready(search.budget):
         return knapsacks(normal, params)
     kinds, seed = range(len(normal.cluster.server_types)), search.settings.seed
     return [AnnealedContents(normal, t, params.columns, seed) for t in kinds]

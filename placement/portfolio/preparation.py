@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from placement.patterns.column_search import columns_suit
+from placement.patterns.columns.annealed_contents import contents_are_annealed
 from placement.portfolio.starts import (
     CHEAP,
     LOCALITY_ROUNDING,
     Placer,
     best_of,
+    has_many_nodes,
     load_cap,
     propose,
     propose_in_any_time,
@@ -101,7 +103,7 @@ def best_start(
         (("local-search",), params.search_share),
     ):
         if methods != CHEAP and suited:
-            break  # columns need the time, and find plans where annealing of placements does not
+            break  # pricing needs the time, and finds plans where annealing of placements does not
         with budget.phase(methods[-1], share) as phase:
             for method in methods:
                 tick()
@@ -117,7 +119,9 @@ def best_start(
             routed = [s for s in routed if _keeps_cap(seen, s)]
         with budget.phase("routing", params.routing_share) as phase:
             # The best of what is there is routed before time goes into more; the others wait.
-            suited = columns_suit(seen, settings)
+            suited = columns_suit(seen, settings) or (
+                contents_are_annealed(seen, placer.params) and not has_many_nodes(seen, params)
+            )
             last = methods != CHEAP or suited
             found_rates = route_all(seen, new, settings, phase, last=last)
             routed += found_rates.solutions

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from placement.improve.beyond_cap import goes_beyond_cap
 from placement.params.column_params import ColumnParams
+from placement.params.search_params import SearchParams
 from placement.patterns.columns.content_pool import ContentPool, bonus_of
 from placement.patterns.columns.flat_problem import flat_flows
 from placement.patterns.duals import Duals
@@ -18,6 +20,27 @@ from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern
 from placement.problem.instance import Instance
 from placement.solver.budget import tick
+
+
+def contents_are_annealed(instance: Instance, params: SearchParams) -> bool:
+    """Whether contents of an instance are priced by annealing, where its code is compiled.
+
+    It knows one speed of a server, for all models on all of its GPUs.
+
+    Parameters
+    ----------
+    instance : Instance
+        With shared or exclusive GPUs.
+    params : SearchParams
+        Says up to how many nodes of a workflow, and which clusters have a search of their own.
+    """
+    nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    return (
+        instance.models_per_gpu > 1
+        and not goes_beyond_cap(instance, params.beyond_cap)
+        and max(nodes, default=0) <= params.columns.most_nodes
+        and not any(t.paced or t.model_speeds for t in instance.cluster.server_types)
+    )
 
 
 class AnnealedContents:
