@@ -53,6 +53,7 @@ PARTS: Mapping[str, Changes] = {
     "smoothed duals of columns": {"columns": {"smoothing": 0.0}},
     "anchored annealing": {"columns": {"anchored": (0.01, 0.01)}},
     "plans of the columns": {"columns": {"proposals": 0}},
+    "numbers by cutting planes": {"columns": {"count_rounds": 1}},
 }
 """Part of the search -> how it is switched off."""
 
