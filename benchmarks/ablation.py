@@ -49,6 +49,7 @@ PARTS: Mapping[str, Changes] = {
     "promising contents": {"integer_plan": {"promising": (1,)}},
     "all patterns met": {"integer_plan": {"wide_gap": 1.0}},
     "compact form": {"patterns": {"compact_servers": 0}},
+    "compact form first": {"compact": {"first_rates": 0}},
     "columns": {"columns": {"most_nodes": 0}},
     "smoothed duals of columns": {"columns": {"smoothing": 0.0}},
     "anchored annealing": {"columns": {"anchored": (0.01, 0.01)}},
