@@ -274,7 +274,7 @@ def _solve_heuristic(
         )
         solution = with_spares(
             instance,
-            _not_worse(instance, even, solution),
+            _not_worse(instance, even, solution, LOCALITY_ROUNDING),
             settings,
             budget,
             tolerance=options.balance_tolerance,
@@ -306,7 +306,8 @@ def _solve_ilp(
             budget.closing(),
             tolerance=options.balance_tolerance,
         )
-        found = replace(found, solution=_not_worse(instance, even, found.solution))
+        lost = options.balance_tolerance + LOCALITY_ROUNDING
+        found = replace(found, solution=_not_worse(instance, even, found.solution, lost))
         spared = with_spares(
             instance,
             found.solution,
@@ -320,12 +321,14 @@ def _solve_ilp(
     return _result(coverage, instance, found, start.bottleneck, form, options, budget, history)
 
 
-def _not_worse(instance: Instance, even: Solution | None, solution: Solution) -> Solution:
-    """The balanced solution, unless that lost locality beyond what floats round."""
+def _not_worse(
+    instance: Instance, even: Solution | None, solution: Solution, lost: float
+) -> Solution:
+    """The balanced solution, unless that lost locality beyond what is allowed, and floats round."""
     if even is None:
         return solution
     worth = evaluate(instance, solution).objective
-    return even if evaluate(instance, even).objective >= worth - LOCALITY_ROUNDING else solution
+    return even if evaluate(instance, even).objective >= worth - lost else solution
 
 
 def _maximum(placer: Placer, budget: Budget, note: Sink) -> tuple[Start, FormOutcome, str]:

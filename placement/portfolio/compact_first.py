@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from placement.portfolio.preparation import Start
 from placement.portfolio.starts import Placer, best_of
 from placement.problem.outcome import FormOutcome, ProgressCallback
+from placement.problem.solution import evaluate
 from placement.programs.compact_search import solve_compact
 from placement.programs.flows import nodes_with_requests
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import solver_name
+
+PLAN_ROUNDING = 1e-8
+"""Locality that programs may lose to floats: within it, two plans are worth the same."""
 
 
 def suits_compact(placer: Placer, first: Start) -> bool:
@@ -54,12 +60,12 @@ def solve_first(
     instance, settings = first.instance, placer.settings
     routed = best_routing(instance, first.solution.placement, settings, budget=budget)
     known = [first.solution] if routed is None else [routed, first.solution]
-    return solve_compact(
-        instance,
-        settings,
-        budget,
-        start=best_of(instance, known),
-        gap=0.0,
-        progress=progress,
-        first=True,
+    start = best_of(instance, known)
+    found = solve_compact(
+        instance, settings, budget, start=start, gap=0.0, progress=progress, first=True
     )
+    # Of equal plans that of the heuristic has replicas on all GPUs, by which loads are evened.
+    worth = evaluate(instance, start).objective
+    if worth >= evaluate(instance, found.solution).objective - PLAN_ROUNDING:
+        return replace(found, solution=start)
+    return found

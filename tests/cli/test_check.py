@@ -23,7 +23,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("plan") / "plan.json"
     inputs = ["--config", CONFIGS / "multimodal.yaml"]
     inputs += ["--requests", CONFIGS / "multimodal_requests.jsonl"]
-    cluster = ["--gpus", 32, "--gpus-per-server", 8, "--exclusive"]
+    cluster = ["--gpus", 32, "--gpus-per-server", 8, "--exclusive", "--form", "patterns"]
     done = call("solve", *inputs, *cluster, "--gap", 0.5, "--time-limit", 20, "-q", "-o", path)
     assert done.exit_code == 0, done.output
     found: dict[str, Any] = json.loads(path.read_text())

@@ -28,7 +28,10 @@ def test_a_file_changes_what_it_says_and_the_plan_says_so(tmp_path: Path) -> Non
     """Without a server for the compact form, the program is one over patterns; and back."""
     forms = {}
     for servers in (2, 0):
-        text = f"portfolio: {{compact_servers: {servers}}}\nlocal_search: {{moves: 10}}\n"
+        text = (
+            f"portfolio: {{compact_servers: {servers}}}\nlocal_search: {{moves: 10}}\n"
+            "compact: {first_rates: 0}\n"
+        )
         done = solve(tmp_path, text, "--gap", "0.1")
         assert done.exit_code == 0, done.output
         forms[servers] = json.loads(done.stdout)["form"]
@@ -37,6 +40,7 @@ def test_a_file_changes_what_it_says_and_the_plan_says_so(tmp_path: Path) -> Non
         assert plan.search_params == stated
         # What is as it always is goes without saying, also where a file states it.
         assert stated.pop("local_search") == {"moves": 10}
+        assert stated.pop("compact") == {"first_rates": 0}
         assert stated == ({} if servers == 2 else {"portfolio": {"compact_servers": 0}})
         assert ("portfolio.compact_servers 0" in plan.summary()) == (servers == 0)
     assert forms == {2: "compact", 0: "patterns"}

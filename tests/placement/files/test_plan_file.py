@@ -45,7 +45,7 @@ def plan() -> Plan:
     instance = build_instance(
         workload, measure_demand(workload, trace), Cluster.homogeneous(32, 8), Rules(exclusive=True)
     )
-    result = solve_instance(instance, SolveOptions(gap=0.5))
+    result = solve_instance(instance, SolveOptions(gap=0.5, form="patterns"))
     return build_plan(result, workload, inputs={"config": "0" * 64})
 
 

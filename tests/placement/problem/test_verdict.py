@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import placement
+from placement.problem.placement_rules import PlacementRules
 from placement.problem.plan import Plan
+from placement.problem.rules import Rules
 from placement.problem.verdict import Verdict, covered, more_servers, plan_verdict, roomier_target
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -20,7 +22,8 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 def plan() -> Plan:
     workload = placement.read_config(CONFIGS / "small.yaml")
     trace = placement.read_requests(CONFIGS / "small_requests.yaml", workload)
-    return placement.solve(workload, trace, placement.Cluster.homogeneous(8))
+    rules = Rules(placement=PlacementRules(spares="fill"))
+    return placement.solve(workload, trace, placement.Cluster.homogeneous(8), rules=rules)
 
 
 def changed(plan: Plan, **fields: Any) -> Verdict:
