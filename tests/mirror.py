@@ -143,9 +143,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.patterns.test_rounding_cuts", "placement.patterns.test_search"),
         "it adds the cuts that are tested there",
     ),
-    "placement.patterns.diving": (
-        ("placement.patterns.test_search",), "a part of the search for plans",
-    ),
     "placement.patterns.duals": (
         ("placement.patterns.test_proven_bound", "placement.verify.test_proof"),
         "stored multipliers prove the bound again by other code",

@@ -17,8 +17,6 @@ class PatternParams(Params):
     compact_servers : int >= 0
         Clusters up to this size give what time is left to the compact form, which then is small
         enough to be closed.
-    dive_servers : int >= 0
-        Clusters up to this size are searched by diving; larger ones round well.
     freed_servers : int >= 0
         Clusters up to this size place a few servers anew at a time, over and over.
     branch_servers : int >= 0
@@ -47,8 +45,6 @@ class PatternParams(Params):
         Part for placing servers anew on small shared clusters.
     last_anew_share : float, 0 < x <= 1
         Part for placing servers anew at the end, where GPUs are exclusive.
-    dive_share : float, 0 < x <= 1
-        Part for diving; what it prices is worth a program after it.
     branch_share : float, 0 < x <= 1
         Part for branching, which few clusters end before.
     listed_share : float, 0 < x <= 1
@@ -59,7 +55,6 @@ class PatternParams(Params):
 
     few_servers: Count = 64
     compact_servers: Whole = 12
-    dive_servers: Whole = 64
     freed_servers: Whole = 32
     branch_servers: Whole = 32
     listed_servers: Whole = 64
@@ -73,7 +68,6 @@ class PatternParams(Params):
     beyond_share: Part = 0.5
     anew_share: Part = 0.85
     last_anew_share: Part = 0.6
-    dive_share: Part = 0.5
     branch_share: Part = 0.6
     listed_share: Part = 0.9
     finish_share: Part = 0.8
@@ -179,8 +173,6 @@ class IntegerPlanParams(Params):
         Gap of a large cluster above which more patterns are worth a program that takes long.
     exchange_rounds : int >= 0
         Times that the neighbours of the patterns in use are offered while that helps.
-    fixing_rounds : int >= 1
-        Rounds of pricing between two roundings of a dive: the duals have moved by then.
     """
 
     share: Part = 0.5
@@ -190,7 +182,6 @@ class IntegerPlanParams(Params):
     promising: Wholes = (150, 150, 400)
     wide_gap: Fraction = 1e-3
     exchange_rounds: Whole = 12
-    fixing_rounds: Count = 3
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,6 @@ def generate(
     until: Until,
     pricers: Pricers | None = None,
     *,
-    fixed: Mapping[Pattern, int] | None = None,
     report: Callable[[Pool], None] = no_report,
 ) -> Pool:
     """Add patterns to a pool until its relaxation is within a gap of the bound.
@@ -178,8 +177,6 @@ def generate(
         is far from it.
     pricers : Pricers, optional
         Over replica counts if None.
-    fixed : mapping of Pattern to int, optional
-        Servers that have their pattern: they limit the relaxation, not the bound.
     report : callable
         Told the pool after every round.
 
@@ -195,7 +192,7 @@ def generate(
         proven = replace(pool.proven, duals=zero_duals(instance, pool.rows))
         pool = replace(pool, proven=proven)
     most = settings.params.column_generation.rounds
-    run = _Run(instance, settings, budget, pool, until, pricers, fixed or {})
+    run = _Run(instance, settings, budget, pool, until, pricers)
     with budget.bounded():
         for _ in range(until.rounds or most):
             if not run.round(report) or run.priced >= (until.proofs or most):
@@ -240,7 +237,6 @@ class _Run:
     pool: Pool
     until: Until
     pricers: Pricers
-    fixed: Mapping[Pattern, int]
     priced: int = 0
     centre: Duals | None = None
     guess: Duals | None = None
@@ -255,10 +251,7 @@ class _Run:
     def master(self) -> Master:
         """The linear master over the pool."""
         form = master_of(self.instance, self.settings.params)
-        master = form(self.instance, self.pool.patterns, self.pool.rows)
-        for pattern, n in self.fixed.items():
-            master.servers[pattern].lowBound = n
-        return master
+        return form(self.instance, self.pool.patterns, self.pool.rows)
 
     def round(self, report: Callable[[Pool], None]) -> bool:
         """Solve a master and price; False where that is the end."""

@@ -37,16 +37,19 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
     """
     params, normal = settings.params, normalize(instance)
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
-    kinds = range(len(instance.cluster.server_types))
+    types = instance.cluster.server_types
+    contents = sum(count_contents(normal, t) for t in range(len(types)))
+    # Of types that differ in speed, whole replicas are the harder part: dives choose their numbers.
+    many = contents > params.contents.most_contents or len({t.speed for t in types}) > 1
     return (
         instance.counts_suffice
         and not instance.ruled
         and not instance.cluster.paced
-        and not any(t.model_speeds for t in instance.cluster.server_types)
+        and not any(t.model_speeds for t in types)
         and solver_name(settings.name) == "HiGHS"
         and max(nodes) <= params.columns.most_nodes
         and tightness(normal) >= params.columns.least_tight
-        and sum(count_contents(normal, t) for t in kinds) > params.contents.most_contents
+        and many
     )
 
 

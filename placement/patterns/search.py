@@ -14,7 +14,6 @@ from placement.patterns.column_generation import Pool
 from placement.patterns.column_search import columns_suit, search_columns
 from placement.patterns.columns.annealed_contents import AnnealedContents, contents_are_annealed
 from placement.patterns.columns.compiled_pricing import ready
-from placement.patterns.diving import dive
 from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import (
     Findings,
@@ -197,8 +196,6 @@ def _run(search: Search) -> None:
         pricings = add_placed(search)
     if search.contents:
         _close(search)
-    if not search.closed() and servers <= share.dive_servers:
-        _dive(search, pricings)
     if few:
         neighbourhoods(search)
     if not search.contents:
@@ -224,18 +221,6 @@ def _search_shared(search: Search) -> None:
     if relative_gap(search.worth, search.pool.relaxation) > params.beyond_gap:
         _start_beyond(search)
     _place_anew(search, params.anew_share)
-    if not search.closed() and not search.budget.expired:
-        integer(search, list(search.pool.patterns))
-
-
-def _dive(search: Search, pricings: Sequence[PricingProblem]) -> None:
-    """Dive, then combine what the dive has priced with all the rest."""
-    phase = search.budget.part(search.params.patterns.dive_share)
-    pool, found = dive(search.normal, search.settings, phase, search.pool, pricings)
-    search.findings.learn(pool)
-    if found is not None:
-        search.offer(found)
-    search.report("dive")
     if not search.closed() and not search.budget.expired:
         integer(search, list(search.pool.patterns))
 

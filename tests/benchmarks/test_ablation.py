@@ -26,10 +26,10 @@ def test_a_loss_is_measured_against_the_same_case_and_seed() -> None:
         }  # fmt: skip
 
     rows = [
-        row(0, "", 0.8, 0.8, 4.0), row(0, "dive", 0.4, 1.0, 2.0),
-        row(1, "", 0.5, 0.6, 1.0), row(1, "dive", 0.5, 0.6, 1.0),
+        row(0, "", 0.8, 0.8, 4.0), row(0, "branching", 0.4, 1.0, 2.0),
+        row(1, "", 0.5, 0.6, 1.0), row(1, "branching", 0.5, 0.6, 1.0),
     ]  # fmt: skip
     first, second = losses(rows)
     assert (first["plan"], first["bound"], first["time"]) == pytest.approx((0.5, 0.25, 0.5))
     assert (second["plan"], second["bound"], second["time"]) == pytest.approx((0.0, 0.0, 1.0))
-    assert "| dive | 25.00, 12.50, 0.71 | 1, 0 of 2 |" in page(rows)
+    assert "| branching | 25.00, 12.50, 0.71 | 1, 0 of 2 |" in page(rows)

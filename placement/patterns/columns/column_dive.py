@@ -1,7 +1,9 @@
 """Diving over columns: contents are fixed server by server, while their flows stay free.
 
-As in `placement.patterns.diving`, but what is fixed is the content alone: columns with other rates
-for it are priced on, so that late steps can still make up for early ones. What may be fixed leaves
+The restricted master heuristic of Sadykov, Vanderbeck, Pessoa, Tahiri and Uchoa (Primal heuristics
+for branch and price: the assets of diving methods, INFORMS JoC 31, 2019), but what is fixed is the
+content alone: columns with other rates for it are priced on, so that late steps can still make up
+for early ones. What may be fixed leaves
 GPUs for the numbers of replicas that were chosen before.
 """
 

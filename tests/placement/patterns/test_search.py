@@ -176,7 +176,7 @@ def test_the_same_input_gives_the_same_plan() -> None:
 
 PHASES = (
     "add_patterns", "add_placed", "bound_apart", "cut", "neighbourhoods", "offer_promising",
-    "round_up", "tighten", "widen", "_close", "_dive", "_place_anew", "_search_shared",
+    "round_up", "tighten", "widen", "_close", "_place_anew", "_search_shared",
 )  # fmt: skip
 PRICED = ("add_placed", "tighten")
 """Phases that return the pricing problems to go on with."""
@@ -207,17 +207,17 @@ UNLISTED = DEFAULTS.changed({"contents": {"most_contents": 0}, "columns": {"leas
     ("servers", "exclusive", "params", "phases"),
     [
         (3, True, DEFAULTS,
-         "add_patterns tighten round_up close dive neighbourhoods place_anew"),
+         "add_patterns tighten round_up close neighbourhoods place_anew"),
         (3, True, FEW_PATTERNS,
-         "add_patterns tighten round_up dive neighbourhoods close place_anew"),
+         "add_patterns tighten round_up neighbourhoods close place_anew"),
         (3, False, DEFAULTS,
-         "bound_apart add_patterns search_shared tighten round_up add_placed dive neighbourhoods"
+         "bound_apart add_patterns search_shared tighten round_up add_placed neighbourhoods"
          " close"),
         (70, False, DEFAULTS,
          "bound_apart add_patterns round_up add_patterns cut round_up tighten round_up widen"
          " close"),
         (40, True, DEFAULTS,
-         "add_patterns tighten round_up offer_promising close dive neighbourhoods place_anew"),
+         "add_patterns tighten round_up offer_promising close neighbourhoods place_anew"),
         (70, True, DEFAULTS,
          "add_patterns cut round_up tighten offer_promising close place_anew"),
         (70, True, UNLISTED,
@@ -243,9 +243,8 @@ def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.Monk
     """No cuts where patterns were not finished; nothing that seeks plans where one is good."""
     unfinished = phases_of(monkeypatch, search_at(bound=1.1, settings=HIGHS), finished=False)
     assert "tighten" not in unfinished
-    closed = {servers: search_at(bound=1.0, servers=servers, settings=HIGHS) for servers in (3, 70)}
-    assert "dive" not in phases_of(monkeypatch, closed[3])
-    assert "offer_promising" not in phases_of(monkeypatch, closed[70])
+    closed = search_at(bound=1.0, servers=70, settings=HIGHS)
+    assert "offer_promising" not in phases_of(monkeypatch, closed)
     settings = replace(HIGHS, params=UNLISTED)
     near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
     again = "cut round_up add_patterns round_up tighten"
