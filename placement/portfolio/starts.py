@@ -33,7 +33,7 @@ from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
-CHEAP = ("greedy-servers", "greedy", "greedy-no-affinity", "random")
+CHEAP = ("greedy", "greedy-servers", "greedy-no-affinity", "random")
 """Heuristics that the program starts from however little time there is, in this order."""
 
 LOCALITY_ROUNDING = 1e-9
