@@ -19,10 +19,10 @@ from benchmarks.kept import keep
 from placement.files.config_file import read_config
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import Method, Mode
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import route
+from placement.problem.plan_building import route
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.solve import solve_instance

@@ -21,7 +21,8 @@ from typing import Any
 from benchmarks.instances import cluster_of, demand_for_load, mixed_cluster, synthetic_workload
 from benchmarks.kept import keep
 from placement.contest import Contest
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import Method
 from placement.problem.outcome import Infeasible, SolveOptions
 from placement.problem.rules import Rules

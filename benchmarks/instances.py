@@ -10,7 +10,8 @@ import numpy as np
 from placement.files.config_file import read_config
 from placement.generate.synthetic import rate_for_load, synthetic_config, write_config
 from placement.problem.cluster import Cluster, ServerType
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.rules import Rules
 from placement.problem.trace import Demand
 from placement.problem.workload import Workload

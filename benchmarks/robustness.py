@@ -23,10 +23,11 @@ from benchmarks.kept import keep
 from benchmarks.suite_cases import Case, inputs_of
 from cli.refine import TRAINING, UNSEEN, refine_plan
 from placement.problem.cluster import Cluster
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import Criterion, Method
 from placement.problem.outcome import SolveOptions, SolveResult
-from placement.problem.plan import route
+from placement.problem.plan_building import route
 from placement.problem.rules import Rules
 from placement.problem.solution import evaluate
 from placement.problem.trace import Demand, Trace, measure_demand

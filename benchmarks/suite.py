@@ -23,7 +23,7 @@ from benchmarks.suite_cases import Case, inputs_of, suite
 from benchmarks.suite_contest import collect, equal_pairs, lost
 from benchmarks.suite_page import page
 from placement.contest import SAME_CAP, Contest
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import SHARING_MODES, SWITCHING, Method
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.rules import Rules

@@ -21,7 +21,7 @@ from placement.generate.synthetic import (
 )
 from placement.generate.trace_writer import write_requests
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import Mode, SharingMode
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload

@@ -277,7 +277,7 @@ def _run(
     from placement.contest import Contest
     from placement.files.cluster_file import check_fits
     from placement.files.rules_file import check_config_rules
-    from placement.problem.instance import build_instance
+    from placement.problem.instance_building import build_instance
     from placement.problem.outcome import Infeasible, SolveOptions
     from placement.problem.rules import Rules
     from runtime.compare import Comparison

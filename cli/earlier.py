@@ -113,7 +113,7 @@ def follow(
     SolveResult, Plan
         The result, and the plan made of it.
     """
-    from placement.problem.plan import build_plan
+    from placement.problem.plan_building import build_plan
     from placement.rebalance import running_replicas, within_moves
     from placement.renumbering import renumbered
 

@@ -131,7 +131,7 @@ def _rows(old: Plan, workload: Workload, trace: Trace, asked: Asked) -> list[Row
     """Find a plan without a limit, and one within each of several limits."""
     from placement.migration import migration
     from placement.problem.outcome import SolveOptions
-    from placement.problem.plan import build_plan
+    from placement.problem.plan_building import build_plan
     from placement.rebalance import instance_like, offers, running_replicas
     from placement.renumbering import renumbered
     from placement.solve import solve_instance

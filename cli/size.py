@@ -149,9 +149,9 @@ def command(asked: Asked) -> None:
 
 def _sizing(asked: Asked, goal: Goal) -> tuple[Sizing, int]:
     """Try sizes; also say how many servers were tried at most."""
-    from placement.problem.instance import build_instance
+    from placement.problem.instance_building import build_instance
     from placement.problem.outcome import Infeasible, SolveOptions
-    from placement.problem.plan import route
+    from placement.problem.plan_building import route
     from placement.problem.rules import Rules
     from placement.size import Tail, fewest_servers, resized, servers_for_work, size_of
     from runtime.intervals import replicate, traffic_range

@@ -205,9 +205,9 @@ def run(end: EarlyEnd, asked: Asked) -> Solved:
     from placement.files.rules_file import check_config_rules
     from placement.params.search_params import DEFAULTS
     from placement.problem.degrees import choices, of_plan, solve_choices
-    from placement.problem.instance import build_instance
+    from placement.problem.instance_building import build_instance
     from placement.problem.outcome import SolveOptions
-    from placement.problem.plan import build_plan
+    from placement.problem.plan_building import build_plan
     from placement.problem.rules import Rules
     from placement.problem.trace import measure_demand
     from placement.robust import solve_scenarios

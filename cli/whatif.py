@@ -123,7 +123,7 @@ def command(asked: Asked) -> None:
     from placement.files.plan_file import check_plan_name, write_plan
     from placement.migration import migration
     from placement.problem.outcome import SolveOptions
-    from placement.problem.plan import build_plan
+    from placement.problem.plan_building import build_plan
     from placement.renumbering import renumbered
     from placement.solve import solve_instance
     from placement.whatif import as_it_runs, changed_instance
@@ -206,7 +206,7 @@ def _outcome(
     plan: Plan,
 ) -> Outcome:
     """What a placement is worth at mean rates, and over the trace."""
-    from placement.problem.plan import route
+    from placement.problem.plan_building import route
     from placement.problem.solution import evaluate
     from runtime.metrics import measure
     from runtime.run_verdict import run_verdict

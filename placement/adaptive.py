@@ -20,7 +20,8 @@ from placement.migration import Block, Migration, migration
 from placement.problem.changes import Change
 from placement.problem.instance import Instance
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult, cap_for
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.solution import Placement, Replica, evaluate
 from placement.problem.trace import Trace
 from placement.problem.violations import placement_violations

@@ -10,7 +10,8 @@ import numpy as np
 
 from placement.patterns.pattern import lay_out
 from placement.problem.cluster import Cluster, FloatArray, IntArray, ServerType
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.space import can_hold
 from placement.problem.trace import Demand, Trace, measure_demand
 from placement.problem.variants import as_run

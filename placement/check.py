@@ -10,7 +10,7 @@ import numpy as np
 from placement.migration import same_hardware
 from placement.problem.cluster import Cluster
 from placement.problem.degrees import of_plan
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import LOAD_AFTER_LOSS
 from placement.problem.outcome import (
     OPTIMAL_GAP,
@@ -19,7 +19,8 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.problem.plan import Plan, expected_metrics, placed_nodes
+from placement.problem.plan import Plan
+from placement.problem.plan_building import expected_metrics, placed_nodes
 from placement.problem.rules import Rules
 from placement.problem.solution import TOLERANCE, evaluate
 from placement.problem.spare_claims import spare_faults

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from placement.heuristics.selective_replication import Score
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import Method, Mode
 from placement.problem.outcome import (
     ProgressCallback,
@@ -14,7 +15,8 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.trace import Trace
 from placement.problem.variants import as_run

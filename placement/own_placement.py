@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import (
     HEADROOM_SLACK,
     Certificate,
@@ -15,7 +15,8 @@ from placement.problem.outcome import (
     cap_for,
     relative_gap,
 )
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Placement, evaluate
 from placement.problem.trace import Trace

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from placement.improve.few_moves import Within, best_within
 from placement.migration import check_same_cluster
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import Infeasible, SolveResult
 from placement.problem.plan import Plan
 from placement.problem.rules import Rules

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from placement.problem.instance import Instance
-from placement.problem.outcome import SolveResult, earned_status, relative_gap
+from placement.problem.outcome import NO_BOUND, SolveResult, earned_status, relative_gap
 from placement.problem.solution import Solution, evaluate
-from placement.solve import NO_BOUND
 
 SAME = 1e-9
 """Relative difference of caps that is none."""

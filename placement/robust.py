@@ -15,6 +15,7 @@ from placement.portfolio.starts import load_cap
 from placement.problem.instance import Instance
 from placement.problem.names import Criterion
 from placement.problem.outcome import (
+    NO_BOUND,
     Progress,
     ProgressCallback,
     SolveOptions,
@@ -34,7 +35,7 @@ from placement.programs.demands import (
 from placement.programs.joint import solve_compact_scenarios
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import balance_routing
-from placement.solve import NO_BOUND, solve_instance
+from placement.solve import solve_instance
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 
 from placement.heuristics.selective_replication import Score
 from placement.packing import packed, without_empty_gpus
-from placement.patterns import solve_patterns
-from placement.portfolio.compact_first import solve_first, suits_compact
-from placement.portfolio.preparation import Start, best_start, first_start
+from placement.portfolio.maximum import maximise_locality
 from placement.portfolio.starts import (
     LOCALITY_ROUNDING,
     Placer,
@@ -24,11 +21,12 @@ from placement.portfolio.starts import (
 )
 from placement.problem.cluster import Cluster
 from placement.problem.degrees import choices, solve_choices
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import SCORED
 from placement.problem.normalization import normalize, restore
 from placement.problem.outcome import (
-    OPTIMAL_GAP,
+    NO_BOUND,
     Bottleneck,
     Certificate,
     FormOutcome,
@@ -40,7 +38,8 @@ from placement.problem.outcome import (
     earned_status,
     relative_gap,
 )
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Solution, evaluate
 from placement.problem.trace import Demand, Trace
@@ -48,16 +47,11 @@ from placement.problem.variants import as_run
 from placement.problem.workload import Workload
 from placement.programs.balance import balance
 from placement.programs.capacity import Coverage, ensure_coverage
-from placement.programs.compact_search import solve_compact
 from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
 from placement.programs.spare_rule import with_spares
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings, solver_name
-
-NO_BOUND = "no bound was sought; no locality exceeds 1"
-
-Sink = Callable[[Progress], None]
 
 
 def solve(
@@ -249,7 +243,7 @@ def _solve_heuristic(
     options: SolveOptions,
     settings: SolverSettings,
     budget: Budget,
-    note: Sink,
+    note: ProgressCallback,
     history: list[Progress],
     score: Score | None,
 ) -> SolveResult:
@@ -290,11 +284,11 @@ def _solve_ilp(
     options: SolveOptions,
     settings: SolverSettings,
     budget: Budget,
-    note: Sink,
+    note: ProgressCallback,
     history: list[Progress],
 ) -> SolveResult:
     target = replace(coverage.instance, load_cap=options.max_utilization)
-    start, found, form = _maximum(Placer(target, options, settings), budget, note)
+    start, found, form = maximise_locality(Placer(target, options, settings), budget, note)
     instance = start.instance
     if options.balance:
         worth = evaluate(instance, found.solution).objective
@@ -329,50 +323,6 @@ def _not_worse(
         return solution
     worth = evaluate(instance, solution).objective
     return even if evaluate(instance, even).objective >= worth - lost else solution
-
-
-def _maximum(placer: Placer, budget: Budget, note: Sink) -> tuple[Start, FormOutcome, str]:
-    """Where the search started, the best plan it found, and by which form."""
-    options, params = placer.options, placer.params.portfolio
-    start, known = first_start(placer, budget, note), list[Solution]()
-    if suits_compact(placer, start):
-        tried = solve_first(placer, start, budget.part(params.compact_share), note)
-        if tried.status == "optimal":
-            return start, tried, "compact"
-        known = [tried.solution]
-    start = best_start(placer, start, budget, known=known)
-    worth = evaluate(start.instance, start.solution).objective
-    note(Progress("start", budget.elapsed_s, worth, 1.0))
-    found, form = _locality(start, options, placer.settings, budget, note)
-    best = best_of(start.instance, [found.solution, start.solution])
-    return start, replace(found, solution=best), form
-
-
-def _locality(
-    start: Start,
-    options: SolveOptions,
-    settings: SolverSettings,
-    budget: Budget,
-    note: Sink,
-) -> tuple[FormOutcome, str]:
-    form, params = options.form, settings.params.portfolio
-    if form == "auto":
-        few = start.instance.cluster.n_servers <= params.compact_servers
-        form = "compact" if few else "patterns"
-    worth = evaluate(start.instance, start.solution).objective
-    if form == "patterns" and relative_gap(worth, 1.0) <= OPTIMAL_GAP:
-        return FormOutcome(start.solution, 1.0, "optimal", NO_BOUND), form
-    run = solve_compact if form == "compact" else solve_patterns
-    found = run(
-        start.instance,
-        settings,
-        # Balance comes after and is part of what was promised within the limit.
-        budget.part(params.program_share),
-        start=start.solution,
-        gap=options.gap,
-        progress=note,
-    )
-    return found, form
 
 
 def _result(

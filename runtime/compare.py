@@ -11,7 +11,7 @@ from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance
 from placement.problem.names import Mode, SwitchingScheduler
 from placement.problem.outcome import SolveResult
-from placement.problem.plan import route
+from placement.problem.plan_building import route
 from placement.problem.trace import Trace
 from placement.problem.verdict import Remark, Verdict
 from placement.problem.workload import Workload

@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.problem.names import Mode
 from placement.problem.outcome import SolveResult
-from placement.problem.plan import route
+from placement.problem.plan_building import route
 from placement.problem.score import SolutionScore
 from placement.problem.solution import Solution
 from placement.problem.trace import Trace

@@ -11,6 +11,17 @@ from fnmatch import fnmatchcase
 
 HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     # placement
+    "placement.problem.instance_building": (
+        ("placement.problem.test_instance",), "the instance is tested as it is built",
+    ),
+    "placement.problem.plan_building": (
+        ("placement.problem.test_plan", "placement.test_check"),
+        "plans are tested as they are built",
+    ),
+    "placement.portfolio.maximum": (
+        ("placement.test_solve", "placement.portfolio.test_compact_first"),
+        "what is tried in which order is seen in the plans",
+    ),
     "placement.files.*_schema": (
         ("placement.files.test_config_file", "placement.files.test_cluster_file",
          "placement.files.test_plan_file", "test_docs"),

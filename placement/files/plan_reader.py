@@ -18,7 +18,8 @@ from placement.problem.cluster import Cluster, IntArray, Network, ServerType, me
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Certificate
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.plan import METRICS, Plan, Shares, WorkflowRouting
+from placement.problem.plan import Plan, Shares, WorkflowRouting
+from placement.problem.plan_building import METRICS
 from placement.problem.solution import Placement
 from placement.problem.violations import gpu_violations
 from placement.support.described import counted

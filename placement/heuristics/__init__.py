@@ -45,8 +45,9 @@ def _greedy(
 def _greedy_servers(
     instance: Instance, seed: int, budget: Budget | None, params: SearchParams = DEFAULTS
 ) -> Placement:
-    place = server_greedy if at_hand(budget or Budget()) else None
-    return repeated_greedy(instance, params, place) if place else greedy(instance, params=params)
+    if at_hand(budget or Budget()):
+        return repeated_greedy(instance, params, server_greedy)
+    return greedy(instance, params=params)
 
 
 def _local_search(

@@ -11,7 +11,7 @@ import numpy as np
 from placement.patterns.columns.column_dive import dive_columns
 from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.generation import Generation, columns_of
-from placement.patterns.columns.replica_counts import Counts, choose_counts, counted, filled
+from placement.patterns.columns.replica_counts import Counts, choose_counts, counted, quota
 from placement.patterns.incumbent import Search, integer
 from placement.patterns.pattern import Pattern, patterns_of
 from placement.problem.normalization import at_rates_of
@@ -80,7 +80,8 @@ class ColumnPlans:
                 near |= dict.fromkeys([*gen.master.used(), *gen.master.promising(params.contents)])
                 whole = dive_columns(gen, phase, 0, counts)
         if counts is not None:
-            search.offer(filled(search.normal, counts, gen.master.fixed))
+            rest = quota(search.normal, counts, gen.master.fixed).lay_out()
+            search.offer(Counter(gen.master.fixed) + rest)
         if whole:
             free = search.instance.cluster.n_servers - sum(fixed.values())
             integer(

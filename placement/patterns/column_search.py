@@ -38,9 +38,8 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
     params, normal = settings.params, normalize(instance)
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     types = instance.cluster.server_types
-    contents = sum(count_contents(normal, t) for t in range(len(types)))
     # Of types that differ in speed, whole replicas are the harder part: dives choose their numbers.
-    many = contents > params.contents.most_contents or len({t.speed for t in types}) > 1
+    uneven = len({t.speed for t in types}) > 1
     return (
         instance.counts_suffice
         and not instance.ruled
@@ -49,7 +48,11 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
         and solver_name(settings.name) == "HiGHS"
         and max(nodes) <= params.columns.most_nodes
         and tightness(normal) >= params.columns.least_tight
-        and many
+        and (
+            uneven
+            or sum(count_contents(normal, t) for t in range(len(types)))
+            > params.contents.most_contents
+        )
     )
 
 

@@ -27,6 +27,9 @@ Status = Literal[
 `work limit`, `interrupted`: stopped before that; `heuristic`: no bound was attempted; `refined`:
 locality was given up for a simulated metric or for other demands."""
 
+NO_BOUND = "no bound was sought; no locality exceeds 1"
+"""Proof of the bound 1 where none was computed: it holds by what locality is."""
+
 LARGEST_SEED = 2**31 - 1
 """Solvers take seeds as 32-bit integers."""
 

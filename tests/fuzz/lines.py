@@ -12,18 +12,12 @@ from typing import Any
 import click
 
 from cli.launching import LAUNCH_FORMS
+from placement.problem.names import METHODS
 from tests.fuzz.values import NUMBERS, TEXTS
 
 ANY = frozenset({0, 1, 2})
 PICTURES = ("map", "pairs", "flows", "utilization", "latency", "comparison", "course")
-HEURISTICS = (
-    "greedy",
-    "greedy-servers",
-    "greedy-no-affinity",
-    "local-search",
-    "partition",
-    "random",
-)
+HEURISTICS = tuple(m for m in METHODS if m not in ("ilp", "selective-replication"))
 SOLVERS = ("HiGHS", "PULP_CBC_CMD", "CBC")
 
 INPUTS = frozenset({"config", "requests", "cluster", "cluster_file", "plan", "plan_file",

@@ -7,7 +7,8 @@ from functools import cache
 from benchmarks.instances import cluster_of, mixed_cluster, problem
 from placement.migration import Block
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.solve import solve_instance
 
 

@@ -9,7 +9,7 @@ from benchmarks.instances import cluster_of, problem
 from placement.files.plan_file import write_plan
 from placement.params.search_params import DEFAULTS
 from placement.problem.outcome import Progress, SolveOptions, earned_status
-from placement.problem.plan import build_plan
+from placement.problem.plan_building import build_plan
 from placement.problem.violations import violations
 from placement.solve import solve_instance
 from placement.solver.budget import Budget

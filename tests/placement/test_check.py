@@ -17,12 +17,13 @@ from placement.files.config_file import read_config
 from placement.files.plan_file import read_plan, write_plan
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster, GpuSharing, Network, ServerType
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.model_rules import ModelRules
 from placement.problem.names import Objective
 from placement.problem.outcome import SolveOptions, SolveResult
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.plan import Plan, Shares, WorkflowRouting, build_plan
+from placement.problem.plan import Plan, Shares, WorkflowRouting
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Flows, Placement, Solution, evaluate, settle
 from placement.problem.trace import Demand, Trace

@@ -16,7 +16,8 @@ from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import Infeasible, SolveOptions, cap_for
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.solution import Placement, evaluate
 from placement.problem.violations import violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload

@@ -14,10 +14,11 @@ from placement.files.plan_file import read_plan, write_plan
 from placement.files.request_file import read_requests
 from placement.heuristics import HEURISTICS
 from placement.problem.cluster import Cluster
-from placement.problem.instance import Instance, WorkflowDemand, build_instance
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.instance_building import build_instance
 from placement.problem.names import METHODS, SCORED, Method
 from placement.problem.outcome import Progress, SolveOptions
-from placement.problem.plan import build_plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload

@@ -13,7 +13,7 @@ from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.names import LOAD_AFTER_LOSS
 from placement.problem.outcome import Infeasible, Progress, SolveOptions, SolveResult
-from placement.problem.plan import build_plan
+from placement.problem.plan_building import build_plan
 from placement.problem.solution import Placement
 from placement.problem.violations import violations
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload

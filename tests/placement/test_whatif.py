@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks.instances import cluster_of, mixed_cluster, problem
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
 from placement.solve import solve_instance

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import Certificate, Progress
 from placement.problem.plan import Plan, Shares, WorkflowRouting
 from placement.problem.solution import Placement

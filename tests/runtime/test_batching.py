@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster, GpuSharing
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import SharingMode
 from placement.problem.solution import Placement
 from placement.problem.trace import measure_demand

@@ -9,7 +9,7 @@ import pytest
 from placement.params.search_params import DEFAULTS
 from placement.params.simulation_params import HeadroomParams
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.solution import Placement, effective_loads
 from placement.problem.trace import Trace
 from placement.problem.workload import Model, Node, Workflow, Workload

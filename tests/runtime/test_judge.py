@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import SolveOptions, SolveResult
-from placement.problem.plan import route
+from placement.problem.plan_building import route
 from placement.problem.trace import Trace
 from placement.problem.workload import Workload
 from placement.solve import solve_instance

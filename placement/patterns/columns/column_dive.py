@@ -38,9 +38,7 @@ def dive_columns(gen: Generation, budget: Budget, left: int, counts: Counts) -> 
     master = gen.master
     master.require(counts)
     quotas = quota(gen.instance, counts, master.fixed)
-    free = [t.count for t in gen.instance.cluster.server_types]
-    for pattern, n in master.fixed.items():
-        free[pattern.kind] -= n
+    free = quotas.free
     while True:
         gen.run(budget, rounds=gen.params.dive_rounds, levels=1)
         if budget.expired:
@@ -64,6 +62,5 @@ def dive_columns(gen: Generation, budget: Budget, left: int, counts: Counts) -> 
                 if not free[pattern.kind] or not step or not (stuck or quotas.admits(pattern)):
                     break
                 quotas.take(pattern)
-                free[pattern.kind] -= 1
                 step -= 1
                 master.fix(pattern, master.fixed.get(pattern, 0) + 1)

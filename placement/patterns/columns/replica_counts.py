@@ -199,7 +199,7 @@ def relaxed_counts(servers: Mapping[Pattern, float]) -> dict[tuple[int, int], fl
 
 @dataclass
 class Quota:
-    """What of some counts is still to be placed while a dive fixes contents.
+    """What of some counts is still to be placed, and where, while a dive fixes contents.
 
     Parameters
     ----------
@@ -207,20 +207,24 @@ class Quota:
         With exclusive GPUs.
     missing : Counter
         Replicas by model and server type.
+    free : list of int, length T
+        Servers of each type that hold nothing yet.
     spare : list of int, length T
         GPUs of each type that the counts leave.
     """
 
     instance: Instance
     missing: Counts
+    free: list[int]
     spare: list[int]
 
     def admits(self, pattern: Pattern) -> bool:
         """Whether what is missing still has GPUs beside one server more of a content."""
-        return self._lost(pattern) <= self.spare[pattern.kind]
+        return self.free[pattern.kind] > 0 and self._lost(pattern) <= self.spare[pattern.kind]
 
     def take(self, pattern: Pattern) -> None:
         """Count a server of a content."""
+        self.free[pattern.kind] -= 1
         self.spare[pattern.kind] -= self._lost(pattern)
         for m, n in pattern.counts().items():
             self.missing[m, pattern.kind] = max(0, self.missing[m, pattern.kind] - n)
@@ -245,6 +249,16 @@ class Quota:
                     at += k
         return canonical(self.instance, kind, content)
 
+    def lay_out(self) -> Counter[Pattern]:
+        """Fill the free servers with what is missing, side by side; what each holds then."""
+        servers: Counter[Pattern] = Counter()
+        for kind, free in enumerate(list(self.free)):
+            for _ in range(free):
+                pattern = self.rest(kind)
+                self.take(pattern)
+                servers[pattern] += 1
+        return servers
+
 
 def quota(instance: Instance, counts: Counts, fixed: Mapping[Pattern, int]) -> Quota:
     """All of the counts, but for what some servers hold.
@@ -261,29 +275,8 @@ def quota(instance: Instance, counts: Counts, fixed: Mapping[Pattern, int]) -> Q
     spare = [t.count * t.usable_gpus for t in types]
     for (m, t), n in counts.items():
         spare[t] -= int(k[m]) * n
-    found = Quota(instance, Counter(counts), spare)
+    found = Quota(instance, Counter(counts), [t.count for t in types], spare)
     for pattern, n in fixed.items():
         for _ in range(n):
             found.take(pattern)
     return found
-
-
-def filled(instance: Instance, counts: Counts, fixed: Mapping[Pattern, int]) -> dict[Pattern, int]:
-    """Servers that are fixed, and on the others what is missing of the counts, side by side.
-
-    Parameters
-    ----------
-    instance : Instance
-    counts : Counter
-        By `choose_counts`.
-    fixed : mapping of Pattern to int
-        Servers of each content.
-    """
-    left, servers = quota(instance, counts, fixed), Counter(fixed)
-    for kind, server in enumerate(instance.cluster.server_types):
-        free = server.count - sum(n for pattern, n in fixed.items() if pattern.kind == kind)
-        for _ in range(free):
-            pattern = left.rest(kind)
-            left.take(pattern)
-            servers[pattern] += 1
-    return dict(servers)

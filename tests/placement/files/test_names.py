@@ -21,9 +21,10 @@ from placement.files.syntax.yaml_writer import quote
 from placement.generate.synthetic import SyntheticTrace, write_config
 from placement.generate.trace_writer import write_requests
 from placement.problem.cluster import Cluster, ServerType
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.solve import solve_instance

@@ -22,11 +22,13 @@ from placement.files.plan_file import (
 )
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster, GpuSharing, Network
-from placement.problem.instance import Instance, WorkflowDemand, build_instance
+from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.instance_building import build_instance
 from placement.problem.model_rules import ModelRules, Sites
 from placement.problem.outcome import SolveOptions
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload

@@ -18,7 +18,7 @@ from placement.generate.synthetic import (
 )
 from placement.generate.trace_writer import TIMES, write_requests
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.trace import measure_demand
 from placement.problem.workload import Model, Node, Workflow, Workload
 

@@ -10,7 +10,8 @@ from placement.files.request_file import read_requests
 from placement.heuristics.greedy import greedy
 from placement.heuristics.local_search import filled_worth, local_search
 from placement.problem.cluster import Cluster, GpuSharing
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.solution import Placement, evaluate
 from placement.problem.trace import measure_demand
 from placement.problem.violations import placement_violations

@@ -17,7 +17,7 @@ from placement.portfolio.starts import Placer
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import Progress, SolveOptions
-from placement.problem.plan import build_plan
+from placement.problem.plan_building import build_plan
 from placement.problem.violations import violations
 from placement.solve import solve_instance
 from placement.solver.budget import Budget
@@ -46,7 +46,7 @@ def test_it_closes_tiny_clusters_at_the_optimum_of_brute_force(
     exclusive: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And no heuristic is asked any more."""
-    monkeypatch.setattr(import_module("placement.solve"), "best_start", None)
+    monkeypatch.setattr(import_module("placement.portfolio.maximum"), "best_start", None)
     for seed in range(12):
         instance = case(seed, exclusive=exclusive)
         options = SolveOptions(params=FEW, gap=0.0, max_utilization=instance.load_cap)

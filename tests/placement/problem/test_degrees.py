@@ -16,7 +16,7 @@ from placement.files.config_file import read_config
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
 from placement.problem.degrees import solve_choices
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import Infeasible, SolveOptions, SolveResult
 from placement.problem.plan import Plan
 from placement.problem.trace import Trace

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster, Network
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.names import Objective
 from placement.problem.rules import Rules
 from placement.problem.trace import Trace, measure_demand

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from placement.solve import solve_instance

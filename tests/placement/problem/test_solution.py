@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from placement.problem.instance import WorkflowDemand
-from placement.problem.plan import route
+from placement.problem.plan_building import route
 from placement.problem.solution import Flows, Placement, Solution, evaluate, gpu_loads
 from tests.placement.problem.cases import instance, two_servers
 

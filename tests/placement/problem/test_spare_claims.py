@@ -11,12 +11,13 @@ import pytest
 from placement.check import check_plan
 from placement.files.plan_file import read_plan, write_plan
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.model_rules import ModelRules
 from placement.problem.names import LOAD_AFTER_LOSS, Spares
 from placement.problem.outcome import SolveOptions
 from placement.problem.placement_rules import PlacementRules
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Flows, Placement, Solution
 from placement.problem.spare_claims import fitting

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from placement.problem.cluster import Cluster, Network
-from placement.problem.instance import Instance, build_instance
+from placement.problem.instance import Instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import build_plan
+from placement.problem.plan_building import build_plan
 from placement.problem.rules import Rules
 from placement.problem.solution import Placement, evaluate
 from placement.problem.trace import Demand

@@ -17,7 +17,8 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.problem.outcome import FormOutcome, SolveOptions
-from placement.problem.plan import Plan, expected_metrics, route
+from placement.problem.plan import Plan
+from placement.problem.plan_building import expected_metrics, route
 from placement.problem.solution import evaluate
 from placement.programs.routing import best_routing
 from placement.solve import solve_instance

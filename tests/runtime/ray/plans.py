@@ -11,9 +11,10 @@ from placement.files.config_file import read_config
 from placement.files.plan_file import write_plan
 from placement.files.request_file import read_requests
 from placement.problem.cluster import Cluster
-from placement.problem.instance import build_instance
+from placement.problem.instance_building import build_instance
 from placement.problem.outcome import SolveOptions
-from placement.problem.plan import Plan, build_plan
+from placement.problem.plan import Plan
+from placement.problem.plan_building import build_plan
 from placement.problem.solution import Placement, evaluate
 from placement.programs.routing import best_routing
 from placement.solve import solve_instance

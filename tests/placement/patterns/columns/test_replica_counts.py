@@ -16,7 +16,6 @@ from placement.patterns.columns.replica_counts import (
     Cut,
     choose_counts,
     counted,
-    filled,
     nearest_counts,
     quota,
 )
@@ -119,7 +118,7 @@ def test_a_dive_places_the_chosen_numbers_and_they_serve_all(seed: int) -> None:
     counts = choose_counts(gen, HIGHS, Budget())
     assert counts is not None
     assert dive_columns(gen, Budget(), 0, counts)
-    for servers in (gen.master.fixed, filled(instance, counts, {})):
+    for servers in (gen.master.fixed, quota(instance, counts, {}).lay_out()):
         placed = counted(servers)
         assert all(placed[key] >= n for key, n in counts.items())
         solution = best_routing(instance, expand(instance, servers), HIGHS)
