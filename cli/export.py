@@ -198,8 +198,8 @@ def _texts(plan: Plan, asked: Asked) -> dict[str, str]:
     if asked.form in TABLES:
         return {"": _table(plan, asked.form)}
     from cli.launching.addresses import check_host
+    from cli.launching.commands import LaunchOptions
     from cli.launching.launch_files import launch_files
-    from cli.launching.served import LaunchOptions
     from placement.files.config_file import read_config
 
     options = LaunchOptions(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.launching.served import EMBEDDERS, GENERATORS, ServedReplica
+from cli.launching.commands import EMBEDDERS, GENERATORS
+from cli.launching.served import ServedReplica
 from placement.files.syntax.yaml_writer import block
 from placement.files.unread_fields import InputWarning
 from placement.problem.workload import Workload

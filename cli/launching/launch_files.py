@@ -7,11 +7,12 @@ from functools import partial
 
 from cli.launching import LaunchForm
 from cli.launching.addresses import endpoints_file, reached_at, read_hosts
+from cli.launching.commands import LaunchOptions
 from cli.launching.compose import compose_file
 from cli.launching.kubernetes import LISTEN, kubernetes_manifests
 from cli.launching.litellm_proxy import litellm_config
 from cli.launching.ray_serve import ray_serve_config
-from cli.launching.served import LaunchOptions, serve_replicas
+from cli.launching.served import serve_replicas
 from cli.launching.shell import launch_script
 from cli.launching.systemd import systemd_units
 from placement.problem.plan import Plan

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.formats.slots import Slot
+from cli.launching.commands import LaunchOptions
 from cli.launching.gpu_memory import MemoryPart
-from cli.launching.served import LaunchOptions, ServedReplica, serve_replicas
+from cli.launching.served import ServedReplica, serve_replicas
 from cli.launching.shell import launch_script
 from tests.cli.inputs import gswarm
 from tests.cli.launching.plans import HOSTILE, read_case, write_case

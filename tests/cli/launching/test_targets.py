@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.launching.served import LaunchOptions, ServedReplica, serve_replicas
+from cli.launching.commands import LaunchOptions
+from cli.launching.served import ServedReplica, serve_replicas
 from cli.launching.systemd import quoted
 from tests.cli.inputs import gswarm
 from tests.cli.launching.plans import HOSTILE, read_case, write_case
