@@ -78,9 +78,11 @@ class WorkflowsApart:
         gpus, memory = scaled.gpus, scaled.memory
         room = gpu_rooms_gb(scaled.types[t]) * (1 + SUMS_OFF)
         places = np.full(len(room), scaled.most_on_gpu or len(models))
-        # What takes most comes first: what does not fit is seen sooner.
-        order = sorted(models, key=lambda m: (-gpus[m] * memory[m], m))
+        # Large blocks come first, then what takes most: what does not fit is seen sooner. To blocks
+        # of one GPU, those with as much left that are open to the same of the others are alike.
+        order = sorted(models, key=lambda m: (-gpus[m], -memory[m], m))
         starts = {m: scaled.starts(t, m) for m in order}
+        open_to = [tuple(g in starts[m] for m in order) for g in range(len(room))]
         if sum(gpus[m] * memory[m] for m in order) > room[room > 0].sum():
             return False
         steps = 0
@@ -93,10 +95,10 @@ class WorkflowsApart:
             tried = set()
             for g in starts[m]:
                 block = slice(g, g + k)
-                alike = room[block].tobytes(), places[block].tobytes()
+                alike = float(room[g]), int(places[g]), open_to[g][i:]
                 if (places[block] < 1).any() or (room[block] < memory[m]).any():
                     continue
-                if k == 1 and alike in tried:  # one of several such GPUs is as good as another
+                if k == 1 and alike in tried:
                     continue
                 tried.add(alike)
                 steps += 1

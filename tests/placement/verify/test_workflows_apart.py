@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
+from placement.problem.cluster import Cluster, ServerType
 from placement.programs.fitting_sets import node_prices
 from placement.verify.scaled_problem import Scaled
 from placement.verify.valid_rows import prices_of, replica_rows
@@ -58,6 +60,50 @@ def test_what_fits_is_what_some_content_holds() -> None:
                 fits = any(models <= here for here in held)
                 assert apart.fits(t, models) == fits, (seed, models)
                 both.add(fits)
+    assert both == {True, False}
+
+
+def test_where_gpus_are_not_alike_what_fits_is_what_some_order_of_blocks_leaves_room_for() -> None:
+    """A small block may not take the only GPUs that a large one can stand on: all are tried."""
+    both = set()
+    for seed in range(80):
+        rng = np.random.default_rng([seed, 7])
+        drawn = oracle.random_instance(rng, exclusive=False, load_cap=0.8)
+        n, cut = len(drawn.model_ids), int(rng.integers(1, 4))
+        closed = [(f"m{m}", tuple(np.flatnonzero(rng.random(4) < 0.3).tolist())) for m in range(n)]
+        kind = ServerType(
+            "s",
+            1,
+            4,
+            80.0,
+            domains=(tuple(range(cut)), tuple(range(cut, 4))) if seed % 2 else (),
+            closed_gpus=tuple((m, gpus) for m, gpus in closed if gpus),
+        )
+        scaled = Scaled(
+            replace(
+                drawn,
+                cluster=Cluster((kind,)),
+                memory_per_gpu_gb=rng.choice([25.0, 40.0, 60.0, 80.0], n),
+                gpus_required=rng.integers(1, 4, n),
+                max_models_per_gpu=int(rng.integers(1, 3)),
+            )
+        )
+        apart = WorkflowsApart(scaled)
+        for bits in range(1 << len(scaled.used)):
+            models = [m for i, m in enumerate(scaled.used) if bits >> i & 1]
+            fits = any(
+                all(
+                    sum(scaled.memory[m] for m in here) <= 80.0
+                    and len(here) <= (scaled.most_on_gpu or n)
+                    for g in range(4)
+                    for here in [
+                        [m for m, i in zip(models, at, strict=True) if 0 <= g - i < scaled.gpus[m]]
+                    ]
+                )
+                for at in product(*(scaled.starts(0, m) for m in models))
+            )
+            assert apart.fits(0, set(models)) == fits, (seed, models)
+            both.add(fits)
     assert both == {True, False}
 
 
