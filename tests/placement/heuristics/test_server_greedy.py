@@ -8,7 +8,15 @@ import pytest
 
 from placement.heuristics.greedy import greedy, replica_order
 from placement.heuristics.search_arrays import Servers, flatten_demand
-from placement.heuristics.server_greedy import fill_server, server_greedy
+from placement.heuristics.server_greedy import (
+    fill_server,
+    groups_of,
+    join,
+    part_of,
+    partners_of,
+    roomy,
+    server_greedy,
+)
 from placement.heuristics.water_filling import fill, water_fill
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
@@ -79,12 +87,7 @@ def test_a_server_takes_off_the_demand_what_it_keeps(seed: int) -> None:
         np.zeros((1, gpus), dtype=np.int64),
         np.zeros((1, gpus), dtype=np.int64),
     )
-    pairs = sorted({
-        tuple(sorted({int(demand.node_model[u]), int(demand.node_model[v])}))
-        for u, v in zip(demand.link_u, demand.link_v, strict=True)
-    } | {(m,) for m in instance.used_models})  # fmt: skip
-    ptr = np.cumsum([0, *map(len, pairs)])
-    fill_server(demand, server, ptr, np.array([m for pair in pairs for m in pair]), left)
+    fill_server(demand, server, *groups_of(demand), partners_of(demand), left)
     size = int(server.size[0])
     held = np.bincount(server.model[0, :size], minlength=6)
     assert ((left + held) == numbers).all()
@@ -102,6 +105,34 @@ def test_a_server_takes_off_the_demand_what_it_keeps(seed: int) -> None:
         for first, last in zip(demand.node_ptr[:-1], demand.node_ptr[1:], strict=True)
     ]
     assert demand.rate == pytest.approx(np.maximum(0.0, before - taken))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_content_keeps_the_same_of_the_workflows_linked_on_it_as_of_all(seed: int) -> None:
+    """Workflows of which it holds no link, or that are used up, add nothing, to the last bit."""
+    rng = np.random.default_rng(seed)
+    instance = normalize(random_instance(seed, models=8, workflows=12, gpus=6))
+    demand = flatten_demand(instance)
+    demand = demand._replace(rate=demand.rate * (rng.random(len(demand.rate)) < 0.8))
+    partners, room = partners_of(demand), roomy(demand)
+    for _ in range(20):
+        content = rng.integers(8, size=int(rng.integers(1, 6)))
+        server = Servers(
+            np.array([6]),
+            np.ascontiguousarray(instance.speed_table[:1]),
+            np.array([len(content)]),
+            content[np.newaxis],
+            rng.integers(5, size=(1, len(content))),
+        )
+        linked, known = np.zeros(len(demand.rate), dtype=np.int64), 0
+        held = np.zeros(8, dtype=np.int64)
+        for m in content.tolist():
+            held[m] += 1
+            known = join(demand, partners, held, m, linked, known)
+        nothing = np.zeros((0, 0))
+        part = part_of(demand, room, linked, known)
+        assert (np.diff(linked[:known]) > 0).all()
+        assert fill(part, server, nothing, nothing)[0] == fill(demand, server, nothing, nothing)[0]
 
 
 def test_it_keeps_more_than_greedy_where_there_is_a_choice() -> None:
