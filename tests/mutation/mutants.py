@@ -32,6 +32,8 @@ OPERATORS: dict[type, tuple[type, str]] = {
 CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum",
          "maximum": "minimum", "argmin": "argmax", "argmax": "argmin", "floor": "ceil",
          "ceil": "floor"}  # fmt: skip
+MEANINGLESS = ("strict", "stacklevel", "repr")
+"""Arguments that change no result: of a check of lengths, of the place of a warning, of a print."""
 UNTOLD = ("TYPE_CHECKING", "__name__", "sys.platform")
 """Conditions that are not the program's."""
 
@@ -42,6 +44,7 @@ class Mutant:
 
     path: Path
     line: int
+    column: int
     what: str
     start: int
     end: int
@@ -55,8 +58,8 @@ class Mutant:
 def mutants_of(path: Path, source: bytes) -> list[Mutant]:
     """All changes that a module allows, in the order of its text.
 
-    Left alone are texts and annotations, and the defaults of ``*Params``: how long a search goes on
-    is taste, and no test can say that another number is wrong.
+    Left alone is what no test could call wrong: texts, annotations and the sentences of errors;
+    the defaults of ``*Params``, for how long a search goes on is taste; `MEANINGLESS` arguments.
 
     Parameters
     ----------
@@ -73,7 +76,8 @@ def mutants_of(path: Path, source: bytes) -> list[Mutant]:
         start = lines[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
         end = lines[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
         text = changed if changed == "pass" else f"({changed})"
-        found.append(Mutant(path, node.lineno, what, start, end, text))  # type: ignore[attr-defined]
+        place = node.lineno, node.col_offset  # type: ignore[attr-defined]
+        found.append(Mutant(path, *place, what, start, end, text))
     return sorted(found, key=lambda m: (m.start, m.end, m.what))
 
 
@@ -130,6 +134,8 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
             continue
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or isinstance(child, ast.Raise | ast.JoinedStr):
+                continue
+            if isinstance(child, ast.keyword) and child.arg in MEANINGLESS:
                 continue
             if isinstance(child, ast.ClassDef) and child.name.endswith("Params"):
                 for method in child.body:

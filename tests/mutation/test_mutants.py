@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from tests.mutation.__main__ import affordable, draw
+from tests.mutation.__main__ import chosen_tests, draw, report
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.selection import ROOT, is_test, nearest_tests
 
@@ -13,7 +13,7 @@ class WidthParams:
 def f(x: int = 3) -> int:
     if x < 2 and not x:
         raise ValueError(f"{x + 1}")
-    for y in range(x):
+    for y, _ in zip(range(x), range(x), strict=True):
         x -= y
     return max(x, -y)
 '''
@@ -53,8 +53,30 @@ def test_the_nearest_tests_begin_with_the_mirror() -> None:
     assert "tests.placement.patterns.pricing.test_contents" in found
     assert all(is_test(name) for name in found)
     assert nearest_tests("runtime.log")[0] == "tests.runtime.test_log"
-    mutant = Mutant(Path("runtime/log.py"), 1, "", 0, 0, "")
-    seconds = {"tests.runtime.test_log": 90.0, "slow": 50.0, "quick": 20.0, "never": 70.0}
-    assert affordable(mutant, list(seconds), seconds, 10.0) == ["tests.runtime.test_log"]
-    found = affordable(mutant, list(seconds), seconds, 75.0)
-    assert found == ["tests.runtime.test_log", "quick", "slow"]
+
+
+def test_the_mirror_is_run_whole_and_few_others() -> None:
+    """However many tests hold a module in place of a mirror."""
+    log = Mutant(Path("runtime/log.py"), 1, 0, "", 0, 0, "")
+    assert chosen_tests(log, 0) == ["tests.runtime.test_log"]
+    assert chosen_tests(log, 2)[0] == "tests.runtime.test_log"
+    assert len(chosen_tests(log, 2)) == 3
+    serial = Mutant(Path("runtime/engines/serial.py"), 1, 0, "", 0, 0, "")
+    assert len(chosen_tests(serial, 0)) == 4
+
+
+def test_the_report_counts_by_room() -> None:
+    """What hung is not noticed; whatever is not noticed is listed."""
+
+    def mutant(path: str, line: int) -> Mutant:
+        return Mutant(Path(path), line, 4, "< for <=", 0, 0, "")
+
+    deep, door = mutant("placement/files/syntax/a.py", 3), mutant("placement/check.py", 5)
+    other = mutant("placement/files/b.py", 7)
+    text = report({deep: "noticed", door: "hung", other: "SURVIVED"})
+    assert "| `placement/files/` | 1 | 1 |\n" in text
+    assert "| `placement/` | 0 | 1 |\n" in text
+    assert "| in all | 1 | 2 |\n\n33 of 100" in text
+    assert text.endswith(
+        "- SURVIVED `placement/files/b.py:7:4: < for <=`\n- hung `placement/check.py:5:4: < for <=`"
+    )

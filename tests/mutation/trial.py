@@ -1,9 +1,10 @@
-"""One change applied to a copy of the project, and the nearest tests run over it."""
+"""One change applied to a copy of the project, and tests run over it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree
 
 from tests.mutation.mutants import Mutant
 from tests.mutation.selection import ROOT, files
@@ -39,27 +39,12 @@ def is_compiled(path: Path) -> bool:
     return any(word in path.read_text() for word in COMPILED)
 
 
-def seconds_of(folder: Path, tests: list[str], jobs: int) -> dict[str, float]:
-    """Seconds of each test module on the unchanged copy; endless for those that fail there."""
-    if not tests:
-        return {}
-    report = folder / "times.xml"
-    paths = [str(files()[t].relative_to(ROOT)) for t in tests]
-    _pytest(folder, ["-n", str(jobs), f"--junitxml={report}", *paths], None)
-    seconds = dict.fromkeys(tests, 0.0)
-    for case in ElementTree.parse(report).iter("testcase"):
-        name = case.get("classname", "")
-        name = name if name in seconds else name.rpartition(".")[0]
-        if case.find("failure") is not None or case.find("error") is not None:
-            print(f"fails without any change, not used: {name}", file=sys.stderr)
-            seconds[name] = float("inf")
-        elif name in seconds:
-            seconds[name] += float(case.get("time", 0))
-    return seconds
+def trial_of(folder: Path, mutant: Mutant, test: str, limit_s: float) -> tuple[Outcome, str | None]:
+    """Make one change, run a test module over it, and take it back.
 
-
-def outcome_of(folder: Path, mutant: Mutant, tests: list[str], limit_s: float) -> Outcome:
-    """Make one change, run tests over it, and take it back: whether one fails, or hangs."""
+    Returns whether a test fails, or hangs, and which fails first: None where that has no name, as
+    where the module cannot even be imported.
+    """
     path = folder / mutant.path
     source, stat = path.read_bytes(), path.stat()
     if is_compiled(path):
@@ -67,13 +52,20 @@ def outcome_of(folder: Path, mutant: Mutant, tests: list[str], limit_s: float) -
     with _code_kept(folder):
         try:
             path.write_bytes(mutant.applied(source))
-            paths = [str(files()[t].relative_to(ROOT)) for t in tests]
-            code = _pytest(folder, ["-x", "-n", "0", *paths], limit_s)
-            return "hung" if code is None else "SURVIVED" if code in (0, 5) else "noticed"
+            code, said = _pytest(folder, str(files()[test].relative_to(ROOT)), limit_s)
         finally:
             path.write_bytes(source)
             # Machine code is kept under the time of its source.
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    if code is None:
+        return "hung", None
+    failed = re.search(r"^FAILED (\S+\.py::.*?)(?: - .*)?$", said, re.MULTILINE)
+    return "SURVIVED" if code in (0, 5) else "noticed", failed and failed[1]
+
+
+def passes(folder: Path, test: str) -> bool:
+    """Whether a single test passes without any change."""
+    return _pytest(folder, test, None)[0] == 0
 
 
 @contextlib.contextmanager
@@ -85,27 +77,28 @@ def _code_kept(folder: Path) -> Iterator[None]:
         path.write_bytes(index)
 
 
-def _pytest(folder: Path, options: list[str], limit_s: float | None) -> int | None:
-    """Exit code of pytest in a folder; None where it takes longer than it may."""
+def _pytest(folder: Path, test: str, limit_s: float | None) -> tuple[int | None, str]:
+    """Exit code of pytest in a folder, None where it takes longer than it may, and what it said."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
-        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)},
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-n", "0",
+         "-rf", "--tb=no", test],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "1000"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        code = process.wait(limit_s)
+        said, _ = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
-        return None
+        return None, ""
     finally:
         _end_group(process)
     # 2 and 4: a module that cannot be imported; 5: all tests ask for what is not installed.
-    if code not in (0, 1, 2, 4, 5):
-        raise SystemExit(f"pytest ended with {code}: it broke")
-    return code
+    if process.returncode not in (0, 1, 2, 4, 5):
+        raise SystemExit(f"pytest ended with {process.returncode}: it broke")
+    return process.returncode, said
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end_group(process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
