@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.problem.model_rules import ModelRules
+from placement.problem.placement_rules import PlacementRules
 from placement.verify.scaled_problem import WHOLE_WORKFLOW, Scaled
 from placement.verify.valid_rows import (
     CountRow,
@@ -15,6 +17,7 @@ from placement.verify.valid_rows import (
     kept_rows,
     prices_of,
     replica_rows,
+    rule_rows,
     split_rows,
 )
 from tests.placement import oracle
@@ -69,6 +72,29 @@ def test_no_plan_breaks_a_row(exclusive: bool) -> None:
                 kinds["kept" if isinstance(kept, KeptRow) else "server"] += 1
                 kinds["tight"] += most < flow.rate - 1e-3
     assert min(kinds.values()) > 50, kinds
+
+
+@pytest.mark.parametrize("limits", [(1, None, 2), (2, None, 1), (1, 3, 1), (2, 4, 2)])
+def test_rules_that_say_something_are_the_rows_that_plans_keep(
+    limits: tuple[int, int | None, int],
+) -> None:
+    """In the order in which multipliers are stored; whoever keeps the rules keeps them, no other."""
+    instance = scaled_of().instance
+    m = scaled_of().used[1]
+    rules = PlacementRules(models={instance.model_ids[m]: ModelRules(*limits)})
+    rows = rule_rows(Scaled(replace(instance, placement_rules=rules)))
+    least, most, spread = limits
+    asked = {(True, 0): least > 1, (False, 0): most is not None, (True, 1): spread > 1}
+    assert [(r.at_least, r.threshold) for r in rows] == [k for k, there in asked.items() if there]
+    assert all(r.models == (m,) and set(r.weight) == {1.0} for r in rows)
+    for counts in [(1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (4, 1), (5, 0)]:
+        enough = least <= sum(counts) and spread <= sum(map(bool, counts))
+        keeps = enough and (most is None or sum(counts) <= most)
+        kept = True
+        for row in rows:
+            feature = sum(n > 0 if row.threshold else n for n in counts)
+            kept &= feature >= row.limit if row.at_least else feature <= row.limit
+        assert kept == keeps
 
 
 def scaled_of(seed: int = 2) -> Scaled:
