@@ -78,7 +78,7 @@ def test_no_plan_breaks_a_row(exclusive: bool) -> None:
 def test_rules_that_say_something_are_the_rows_that_plans_keep(
     limits: tuple[int, int | None, int],
 ) -> None:
-    """In the order in which multipliers are stored; whoever keeps the rules keeps them, no other."""
+    """In the order in which multipliers are stored; who keeps the rules keeps them, no other."""
     instance = scaled_of().instance
     m = scaled_of().used[1]
     rules = PlacementRules(models={instance.model_ids[m]: ModelRules(*limits)})
