@@ -25,7 +25,8 @@ from placement.solver.budget import tick
 def contents_are_annealed(instance: Instance, params: SearchParams) -> bool:
     """Whether contents of an instance are priced by annealing, where its code is compiled.
 
-    It knows one speed of a server, for all models on all of its GPUs.
+    It knows one speed of a server, for all models on all of its GPUs, and nothing of which models
+    stand beside which.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ def contents_are_annealed(instance: Instance, params: SearchParams) -> bool:
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     return (
         instance.models_per_gpu > 1
+        and not instance.company
         and not goes_beyond_cap(instance, params.beyond_cap)
         and max(nodes, default=0) <= params.columns.most_nodes
         and not any(t.paced or t.model_speeds for t in instance.cluster.server_types)

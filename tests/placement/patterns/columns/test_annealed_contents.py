@@ -9,7 +9,7 @@ import pytest
 
 from placement.params.search_params import DEFAULTS
 from placement.patterns.column_generation import Pool, Pricers, Until, generate
-from placement.patterns.columns.annealed_contents import AnnealedContents
+from placement.patterns.columns.annealed_contents import AnnealedContents, contents_are_annealed
 from placement.patterns.duals import zero_duals
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.pricing.positions import PositionPricing
@@ -22,6 +22,7 @@ from placement.verify.valid_rows import prices_of
 from tests.placement import oracle
 from tests.placement.cases import case
 from tests.placement.patterns.pricing.cases import drawn
+from tests.placement.verify.ruled import with_rule
 from tests.placement.verify.worth import every_content, worth
 
 HIGHS = SolverSettings(threads=1)
@@ -91,3 +92,13 @@ def test_a_bound_that_was_known_ends_the_rounds() -> None:
     quick = [Unasked(instance, t, DEFAULTS.columns, 0) for t in kinds]
     found = generate(instance, HIGHS, Budget(), known, Until(1e-4), Pricers((), quick=quick))
     assert found.relaxation == pytest.approx(relaxed, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["apart", "together", "adapter"])
+def test_models_that_need_company_are_not_annealed(kind: str) -> None:
+    """Moves would leave adapters without their base, and rules nothing of such a content."""
+    rng = np.random.default_rng(4)
+    free = oracle.random_instance(rng, exclusive=False, load_cap=0.8)
+    large = DEFAULTS.changed({"beyond_cap": {"most_servers": 1}})
+    assert contents_are_annealed(free, large)
+    assert not contents_are_annealed(with_rule(free, kind, rng), large)
