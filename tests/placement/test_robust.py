@@ -29,7 +29,7 @@ from placement.programs.demands import (
     split_windows,
     window_demands,
 )
-from placement.programs.joint import solve_compact_scenarios
+from placement.programs.joint import scenario_weights, solve_compact_scenarios
 from placement.robust import solve_scenarios
 from placement.solver import milp
 from placement.solver.budget import Budget
@@ -212,3 +212,12 @@ def test_without_time_there_is_a_plan_that_serves_every_scenario(criterion: Crit
     assert violations(outcome.result.instance, outcome.result.solution) == []
     assert outcome.objective <= outcome.best_bound + 1e-9
     assert not outcome.deterministic
+
+
+def test_scenarios_weigh_what_their_rows_are_worth() -> None:
+    """The duals of the rows of the least, as shares; all alike where these say nothing."""
+    duals = {"worst_0": 0.3, "worst_1": 0.1, "worst_2": -1e-9, "other": 5.0}
+    np.testing.assert_allclose(scenario_weights(duals, "worst", 3), [0.75, 0.25, 0.0])
+    np.testing.assert_allclose(scenario_weights(duals, "average", 3), 1 / 3)
+    nothing = dict.fromkeys(duals, -1e-9)
+    np.testing.assert_allclose(scenario_weights(nothing, "worst", 3), 1 / 3)

@@ -105,6 +105,36 @@ def test_a_normalized_instance_is_one_already() -> None:
     assert normal.total_rate == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("most_load", [None, 0.0, 0.3, 5.0])
+def test_only_the_units_differ(most_load: float | None) -> None:
+    """Requests, work and cap are those of the instance, in units that make them short numbers."""
+    for seed in range(20):
+        instance = replace(
+            drawn(seed, exclusive=seed % 2 > 0, rare=10.0 ** -(seed % 7)), load_cap=0.7
+        )
+        normal = normalize(instance, most_load)
+        unit = normal.load_unit
+        assert unit is not None
+        wanted = max(instance.load_cap if most_load is None else most_load, instance.load_floor)
+        assert unit == pytest.approx(wanted)
+        assert normal.load_cap * unit == pytest.approx(instance.load_cap)
+        np.testing.assert_allclose(normal.model_work * unit, instance.model_work)
+        for flow, given in zip(normal.workflows, instance.workflows, strict=True):
+            assert flow.request_rate == pytest.approx(given.rate / instance.total_rate)
+            # Units of about what one server serves, or all that there is.
+            share = max(
+                given.rate / instance.total_rate,
+                given.rate * given.work_s @ instance.gpus_required[given.node_model]
+                / instance.offered_load.sum(),
+            )  # fmt: skip
+            assert (
+                abs(np.log2(flow.rate) - max(0.0, np.log2(instance.cluster.n_servers * share)))
+                < 0.51
+            )
+            for number in (flow.rate, flow.unit, normal.load_cap, *flow.work_s):
+                assert float(np.frexp(number)[0] * 2.0**32).is_integer()
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_found_is_worth_the_same_restored(seed: int) -> None:
     """Locality and loads of a normalized solution are those of the restored one."""

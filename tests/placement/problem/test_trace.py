@@ -32,6 +32,15 @@ def test_demand_is_counted_request_by_request() -> None:
             assert found.service_s[w] == pytest.approx(mean)
 
 
+def test_the_span_is_from_the_first_arrival_to_the_last() -> None:
+    """And nothing for one request, or for none."""
+    trace = random_case(3).trace
+    assert trace.span_s == trace.arrival_s[-1] - trace.arrival_s[0] > 0
+    none, first = trace.offset[:1], trace.offset[:2]
+    assert replace(trace, arrival_s=trace.arrival_s[:1], offset=first).span_s == 0.0
+    assert replace(trace, arrival_s=trace.arrival_s[:0], offset=none).span_s == 0.0
+
+
 def test_prefill_is_what_the_trace_states_else_the_model_and_never_more_than_the_service() -> None:
     """None where the model's prefill is chunked; every kind is among the cases."""
     kinds = {"stated": 0, "model": 0, "cut": 0, "chunked": 0}

@@ -12,7 +12,12 @@ from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import Flows, Placement, Solution, evaluate
 from placement.problem.violations import violations
-from placement.programs.idle_replicas import carries, loaded_placement, may_carry
+from placement.programs.idle_replicas import (
+    busy_replicas,
+    carries,
+    loaded_placement,
+    may_carry,
+)
 from placement.programs.routing import balance_routing, best_routing
 from placement.solve import solve_instance
 from placement.solver.milp import SolverSettings
@@ -63,6 +68,23 @@ def test_what_is_known_to_hold_is_routed_again_where_all_could_not() -> None:
     routed = best_routing(instance, filled, SETTINGS, carrying=carrying)
     assert routed is not None
     assert violations(instance, routed) == []
+
+
+@pytest.mark.parametrize("cap", [0.5, 1.0, 8.0])
+def test_of_replicas_without_load_one_of_a_model_stays_where_it_has_no_other(cap: float) -> None:
+    """Whatever solvers leave on them, which is of the size of the cap where that is above 1."""
+    instance = replace(two_gpus(0.5, 0.4), load_cap=cap)
+    where = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    none, little = 0.0, 1e-3 * cap
+    for load, stays in [
+        ([little, none, none, little], [0, 3]),
+        ([none, none, little, little], [0, 2, 3]),
+        ([none, none, none, none], [0, 2]),
+        ([1e-9 * cap, little, 1e-9 * cap, 1e-9 * cap], [1, 2]),
+    ]:
+        kept = busy_replicas(instance, placed(instance, where, load))
+        assert kept.placement.replicas() == [(where[r][0], 0, where[r][1]) for r in stays]
+        assert kept.load.tolist() == [load[r] for r in stays]
 
 
 def test_a_model_keeps_its_replicas_where_none_has_load() -> None:

@@ -109,6 +109,18 @@ def test_a_limit_leaves_incumbent_and_bound_apart() -> None:
     assert got.objective < got.best_bound <= optimum + 1e-6
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_who_ends_by_its_own_clock_tells_the_budget(name: str) -> None:
+    """Else the result would pass for one of work; here the budget's own clock stands still."""
+    budget = Budget(0.05, clock=lambda: 0.0)
+    got = solve_program(knapsack(80, rows=40), SolverSettings(name), budget=budget)
+    assert got.limit_hit == "time"
+    assert budget.cut_short
+    worked = Budget(1e6, clock=lambda: 0.0)
+    assert solve_program(knapsack(), SolverSettings(name), budget=worked).limit_hit is None
+    assert not worked.cut_short
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_target_that_is_met_ends_the_run(sign: int) -> None:
     """The point found is as good as asked, in the problem's own sense, and the bound holds."""
