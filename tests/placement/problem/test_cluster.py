@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from placement.problem.cluster import LAST_SERVER, Cluster, GpuSharing, Network, ServerType
+from placement.problem.cluster import (
+    LAST_SERVER,
+    Cluster,
+    GpuSharing,
+    Network,
+    ServerType,
+    memories,
+    speeds,
+)
 
 MIXED = Cluster((ServerType("a", 2, 3, 80.0), ServerType("b", 1, 5, 40.0, speed=2.0)))
 
@@ -56,6 +64,15 @@ def test_sharing_keeps_what_is_stated_and_the_last_for_more() -> None:
     sharing = GpuSharing(efficiency=(0.95, 0.9))
     assert [sharing.kept(n) for n in range(6)] == [1.0, 1.0, 0.95, 0.9, 0.9, 0.9]
     assert GpuSharing(efficiency=()).kept(4) == 1.0
+
+
+def test_what_gpus_have_in_common_is_one_number() -> None:
+    """Else the largest memory beside each, or each speed."""
+    assert memories(80.0) == memories([80.0, 80.0]) == (80.0, ())
+    assert memories([40.0, 80.0, 24.0]) == (80.0, (40.0, 80.0, 24.0))
+    assert speeds(2) == speeds([2, 2]) == 2.0
+    assert speeds((0.5, 2)) == (0.5, 2.0)
+    assert speeds([2.0, 0.5]) == (2.0, 0.5)
 
 
 def test_a_cluster_says_what_it_is() -> None:

@@ -62,6 +62,7 @@ def test_capacity_is_the_least_pace_of_any_of_the_replicas(seed: int) -> None:
         sharing = GpuSharing(efficiency=tuple(float(e) for e in efficiency))
         instance = calling([0.1] * n, sharing, fractions)
         expected = capacity(instance, range(n))
+        assert len(kept_at_least(instance, n)) == len(kept_at_most(instance, n)) == n + 1
         assert kept_by(instance, range(n)) == pytest.approx(expected, rel=1e-6)
         for size in range(2, n + 1):
             sets = [kept_by(instance, some) for some in combinations(range(n), size)]
@@ -72,6 +73,13 @@ def test_capacity_is_the_least_pace_of_any_of_the_replicas(seed: int) -> None:
             sliced = sliced_gpus(instance, KIND)
             if sliced is not None:
                 assert max(sets) <= sliced.pair - sliced.further * (size - 2) + 1e-12
+
+
+def test_where_sharing_loses_nothing_any_number_keeps_all() -> None:
+    """A level for none, and for each number up to the most."""
+    instance = calling([0.1] * 3, GpuSharing(efficiency=(1.0,)))
+    for most in range(4):
+        assert kept_at_least(instance, most) == kept_at_most(instance, most) == (1.0,) * (most + 1)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -80,7 +80,7 @@ def test_of_replicas_without_load_one_of_a_model_stays_where_it_has_no_other(cap
         ([little, none, none, little], [0, 3]),
         ([none, none, little, little], [0, 2, 3]),
         ([none, none, none, none], [0, 2]),
-        ([1e-9 * cap, little, 1e-9 * cap, 1e-9 * cap], [1, 2]),
+        ([3e-7 * cap, little, 3e-7 * cap, 3e-7 * cap], [1, 2]),
     ]:
         kept = busy_replicas(instance, placed(instance, where, load))
         assert kept.placement.replicas() == [(where[r][0], 0, where[r][1]) for r in stays]

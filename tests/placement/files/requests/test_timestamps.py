@@ -163,3 +163,13 @@ def test_a_column_of_impossible_moments_is_counted_not_listed() -> None:
     column = pl.Series([2**62] * 500, dtype=pl.Int64).cast(pl.Datetime("us"))
     Clock(faults).read(column, lambda i: f"row {i + 1}")  # type: ignore[arg-type]
     assert (len(faults.faults), faults.more) == (SHOWN_FAULTS, 500 - SHOWN_FAULTS)
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2026-W01-1", "2026W01", "20260101T00", "1767225600", " 2026-01-01T00:00:00 ", ""]
+)
+def test_dates_are_written_out(stamp: str) -> None:
+    """Weeks of a year and bare numbers are none, though Python reads some; spaces do not matter."""
+    faults = FaultList("trace.csv")
+    Clock(faults).read([stamp], str)
+    assert bool(faults) == (stamp.strip()[:7] not in ("2026-01", "2026010"))

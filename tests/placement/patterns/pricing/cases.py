@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from placement.patterns.duals import Duals, zero_duals
 from placement.patterns.master_rows import CountRow
 from placement.problem.instance import Instance
+from placement.problem.model_rules import ModelRules
 from placement.problem.normalization import normalize
+from placement.problem.placement_rules import PlacementRules
 from tests.placement.heuristics.cases import random_instance
 
 
@@ -15,6 +19,22 @@ def tiny(seed: int) -> Instance:
     """A normalized exclusive instance of two server types."""
     instance = random_instance(seed, servers=4, gpus=4, exclusive=True, mixed_types=seed % 2 == 0)
     return normalize(instance)
+
+
+def odd(seed: int) -> Instance:
+    """The same with a node that takes no time, a cap below all loads, and rules on company."""
+    instance = tiny(seed)
+    flow, *others = instance.workflows
+    work = flow.work_s.copy()
+    work[0] = 0.0
+    a, b, c, *_ = instance.model_ids
+    rules = {a: ModelRules(apart_from=(b,)), b: ModelRules(together_with=(c,))}
+    return replace(
+        instance,
+        workflows=(replace(flow, work_s=work), *others),
+        load_cap=0.6,
+        placement_rules=PlacementRules(models=rules),
+    )
 
 
 def drawn(instance: Instance, rows: tuple[CountRow, ...], rng: np.random.Generator) -> Duals:

@@ -1,5 +1,6 @@
 """Listed contents against a list by brute force, and pricing over them against branch and bound."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -28,7 +29,7 @@ from placement.problem.shared_capacity import kept_at_most, most_together
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.heuristics.cases import random_instance
-from tests.placement.patterns.pricing.cases import drawn, tiny
+from tests.placement.patterns.pricing.cases import drawn, odd, tiny
 
 HIGHS = SolverSettings(threads=1)
 
@@ -49,6 +50,27 @@ def branched(instance: Instance, rng: np.random.Generator) -> tuple[CountRow, ..
         CountRow((m,), 2, weight, least=1.0),
         CountRow((m, n), 1, weight, most=1.0),
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rules_on_company_leave_the_contents_that_keep_them(seed: int) -> None:
+    """Of all without rules, those in which no two are apart and none lacks who belongs to it."""
+    instance = odd(seed)
+    apart, together = instance.company.apart, instance.company.together
+    ruled_out = 0
+    for kind in range(len(instance.cluster.server_types)):
+        contents = Contents(instance, kind)
+        every = Contents(tiny(seed), kind)
+        held = [{m for m, n in zip(every.models, row, strict=True) if n} for row in every.counts]
+        kept = [
+            tuple(row)
+            for row, here in zip(every.counts.tolist(), held, strict=True)
+            if not any({a, b} <= here for a, b in apart)
+            and not any(m in here and o not in here for m, o in together)
+        ]
+        assert sorted(map(tuple, contents.counts.tolist())) == sorted(kept)
+        ruled_out += len(every) - len(kept)
+    assert ruled_out > 0 or not instance.company
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -81,10 +103,13 @@ def test_a_content_is_full_where_it_with_one_replica_more_is_none(seed: int) -> 
         assert contents.among(some).full().tolist() == contents.full()[some].tolist()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_pricing_over_the_list_finds_what_branch_and_bound_finds(seed: int) -> None:
+@pytest.mark.parametrize("case", [tiny, odd])
+@pytest.mark.parametrize("seed", range(8))
+def test_pricing_over_the_list_finds_what_branch_and_bound_finds(
+    seed: int, case: Callable[[int], Instance]
+) -> None:
     """At drawn multipliers of rows of every sort, both prove the same value of the best content."""
-    instance, rng = tiny(seed), np.random.default_rng(seed)
+    instance, rng = case(seed), np.random.default_rng(seed)
     rows = branched(instance, rng)
     for kind in range(len(instance.cluster.server_types)):
         batches = DEFAULTS.contents.proving_batches
@@ -99,10 +124,13 @@ def test_pricing_over_the_list_finds_what_branch_and_bound_finds(seed: int) -> N
             assert found.best_bound >= found.value - 1e-9
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_no_content_is_worth_more_than_its_bound(seed: int) -> None:
+@pytest.mark.parametrize("case", [tiny, odd])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_content_is_worth_more_than_its_bound(
+    seed: int, case: Callable[[int], Instance]
+) -> None:
     """Whatever the multipliers of the load rows; at the exact ones the bound is the value."""
-    instance, rng = tiny(seed), np.random.default_rng(seed)
+    instance, rng = case(seed), np.random.default_rng(seed)
     rows = branched(instance, rng)
     contents = Contents(instance, 0)
     prices = prices_at(instance, rows, drawn(instance, rows, rng))
