@@ -256,7 +256,7 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "runtime.engines.*": (
         ("runtime.test_engine", "runtime.test_simpy", "runtime.test_sharing",
-         "runtime.test_queueing"),
+         "runtime.test_queueing", "runtime.test_outages"),
         "engines against each other, an independent model and closed forms",
     ),
     "runtime.live.answers": (

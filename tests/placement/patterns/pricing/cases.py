@@ -22,17 +22,23 @@ def tiny(seed: int) -> Instance:
 
 
 def odd(seed: int) -> Instance:
-    """The same with a node that takes no time, a cap below all loads, and rules on company."""
+    """The same with a node without time, a low cap, rules on company, and a model too large for b.
+
+    Where there is a second type of servers, nothing that needs this model can stand there.
+    """
     instance = tiny(seed)
     flow, *others = instance.workflows
     work = flow.work_s.copy()
     work[0] = 0.0
     a, b, c, *_ = instance.model_ids
+    memory = instance.memory_per_gpu_gb.copy()
+    memory[2] = 60.0
     rules = {a: ModelRules(apart_from=(b,)), b: ModelRules(together_with=(c,))}
     return replace(
         instance,
         workflows=(replace(flow, work_s=work), *others),
         load_cap=0.6,
+        memory_per_gpu_gb=memory,
         placement_rules=PlacementRules(models=rules),
     )
 

@@ -58,17 +58,21 @@ def test_rules_on_company_leave_the_contents_that_keep_them(seed: int) -> None:
     instance = odd(seed)
     apart, together = instance.company.apart, instance.company.together
     ruled_out = 0
-    for kind in range(len(instance.cluster.server_types)):
+    for kind, server in enumerate(instance.cluster.server_types):
         contents = Contents(instance, kind)
         every = Contents(tiny(seed), kind)
         held = [{m for m, n in zip(every.models, row, strict=True) if n} for row in every.counts]
         kept = [
             tuple(row)
             for row, here in zip(every.counts.tolist(), held, strict=True)
-            if not any({a, b} <= here for a, b in apart)
+            if all(instance.memory_per_gpu_gb[m] <= server.gpu_memory_gb for m in here)
+            and not any({a, b} <= here for a, b in apart)
             and not any(m in here and o not in here for m, o in together)
         ]
-        assert sorted(map(tuple, contents.counts.tolist())) == sorted(kept)
+        column = [every.models.index(m) for m in contents.models]
+        assert sorted(map(tuple, contents.counts.tolist())) == sorted(
+            tuple(row[i] for i in column) for row in kept
+        )
         ruled_out += len(every) - len(kept)
     assert ruled_out > 0 or not instance.company
 
