@@ -245,7 +245,8 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         "what libraries print is seen where they print",
     ),
     "placement.verify.*": (
-        ("placement.verify.test_proof",), "parts of one proof, against brute force and forgery",
+        ("placement.verify.test_proof", "placement.verify.test_whole_program"),
+        "parts of one proof, against brute force and forgery",
     ),
     # runtime
     "runtime.arrays": (

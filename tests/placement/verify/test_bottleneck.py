@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from placement.problem.cluster import Cluster, ServerType
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance
 from placement.problem.model_rules import ModelRules
 from placement.problem.outcome import SolveOptions
@@ -98,6 +98,17 @@ def keeps(servers: tuple[oracle.Content, ...], model: int, rule: ModelRules) -> 
     """Whether a placement has the replicas and servers of a model that a rule asks for."""
     held = [sum(m == model for m, _ in content) for content in servers]
     return sum(held) >= (rule.min_replicas or 0) and sum(map(bool, held)) >= (rule.spread or 0)
+
+
+@pytest.mark.parametrize("sharing", oracle.SLICED)
+def test_what_slices_take_counts(sharing: GpuSharing) -> None:
+    """Replicas that share a GPU bear less of it together; where they lose nothing, all of it."""
+    for seed in range(2):
+        rng = np.random.default_rng([seed, 78])
+        instance = oracle.random_instance(rng, exclusive=False, load_cap=0.8, sharing=sharing)
+        least = oracle.least_bottleneck(instance)
+        below, above = (claim(instance, least * x) for x in (1 - 1e-5, 1 + 1e-5))
+        assert (below.verdict, above.verdict) == ("holds", "does not hold"), seed
 
 
 @pytest.mark.parametrize("kind", ruled.SEEDS)
