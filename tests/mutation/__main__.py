@@ -1,6 +1,6 @@
 """How many small changes of the code the tests notice, from the command line.
 
-    python -m tests.mutation --sample 60 --seed 7 --kept outcomes.json [--paths placement/files]
+    python -m tests.mutation --sample 60 --seed 7 --minutes 9 --kept outcomes.json
 
 Draws changes at random, makes each in a copy of the project, and runs the tests that stand nearest
 to the changed module: its mirror, then some of those that import it. Prints each outcome, then the
@@ -15,6 +15,7 @@ import json
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,10 +33,12 @@ def main() -> None:
     parser.add_argument("--paths", nargs="+", default=["placement", "runtime"])
     parser.add_argument("--beside", type=int, default=2, help="test modules beside the mirror")
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for a test module")
+    parser.add_argument("--minutes", type=float, default=1e9, help="after which none is begun")
     parser.add_argument("--kept", type=Path, help="JSON with the outcomes, read and written")
     parser.add_argument("--compiled", action="store_true", help="also code by numba: slow")
     options = parser.parse_args()
     drawn = draw(options.paths, options.sample, options.seed, compiled=options.compiled)
+    end = time.monotonic() + 60 * options.minutes
     kept: dict[str, str] = {}
     if options.kept and options.kept.exists():
         kept = json.loads(options.kept.read_text())
@@ -44,11 +47,13 @@ def main() -> None:
         copy_project(folder)
         for i, mutant in enumerate(drawn, 1):
             if shown(mutant) not in kept:
+                if time.monotonic() > end:
+                    break
                 kept[shown(mutant)] = tried(folder, mutant, options.beside, options.limit)
                 if options.kept:
                     options.kept.write_text(json.dumps(kept, indent=1) + "\n")
             print(f"{i:4} {kept[shown(mutant)]:8} {shown(mutant)}", flush=True)
-    print(report({m: kept[shown(m)] for m in drawn}))
+    print(report({m: kept[shown(m)] for m in drawn if shown(m) in kept}))
 
 
 def draw(paths: list[str], sample: int, seed: int, *, compiled: bool = False) -> list[Mutant]:
