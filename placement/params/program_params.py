@@ -39,20 +39,17 @@ class FittingSetParams(Params):
 
     Parameters
     ----------
-    most_nodes : int >= 1
-        Workflows with more nodes are taken to fit together: their sets of nodes are too many.
     most_servers : int >= 0
         Clusters up to this size are told; larger ones have whole servers enough to learn it.
-    most_sets : int >= 0
-        Sets of nodes, over all workflows, beyond which programs are not told: the search takes
-        long.
+    rounds : int >= 1
+        Times that sets are sought which prices do not pay for: some 70 do for 40 nodes, and what
+        is found before the last pays, too.
     packing_nodes : int >= 1
         Branch-and-bound nodes after which models count as fitting together.
     """
 
-    most_nodes: Count = 8
     most_servers: Whole = 32
-    most_sets: Whole = 10_000
+    rounds: Count = 400
     packing_nodes: Count = 1_000
 
 

@@ -33,7 +33,7 @@ from placement.patterns.pricing.content_list import listed_contents
 from placement.patterns.pricing.contents import ContentDraft
 from placement.patterns.pricing.counts import PricingProblem, QuickPricing
 from placement.patterns.pricing.knapsack import knapsacks
-from placement.patterns.pricing.positions import PositionPricing
+from placement.patterns.pricing.problems import pricings_for
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
@@ -160,17 +160,15 @@ def _run(search: Search) -> None:
     pricings: Sequence[PricingProblem] = search.pricings()
     anew = goes_beyond_cap(instance, params.beyond_cap)
     if anew:
-        kinds = range(len(instance.cluster.server_types))
-        pricings = [PositionPricing(normal, t, search.pool.rows, params) for t in kinds]
+        pricings = pricings_for(normal, search.pool.rows, positions=True, params=params)
     if not few and search.knapsacks and not search.drafts:
         # Proofs take long there: a plan first.
         add_patterns(search, (), share.plan_share)
         round_up(search)
     # The cuts bring their own patterns: where they are soon priced, one proof before is enough.
     proofs = 1 if not few and search.knapsacks else None
-    finished = add_patterns(
-        search, pricings, share.shared_share if anew else None, drafts=False, proofs=proofs
-    )
+    part = share.shared_share if anew else None
+    finished = add_patterns(search, pricings, part, drafts=False, proofs=proofs)
     if anew:
         _search_shared(search)
     if not few:

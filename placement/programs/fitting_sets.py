@@ -19,47 +19,102 @@ where they do not, relaxations that serve on slivers of replicas learn it only f
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import pulp
 
+from placement.params.program_params import FittingSetParams
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.blocks import block_starts, gpu_rooms_gb
 from placement.problem.cluster import ServerType
-from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.instance import Instance
 from placement.problem.space import total_room_gb
+from placement.programs.flows import keepable, scale_of
 from placement.programs.space_rows import memory_row, sharing_row
-from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, duals, linear, solve_program
+from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 CACHED = 4_096
+
+UNPAID = 1e-7
+"""Share of all that can be kept by which a set must be worth more than its price to count."""
+
+MIDDLE = 0.5
+"""Of the way from the last prices to the best that pay for all; and what counts as in a set."""
 
 Prices = tuple[float, ...]
 Block = tuple[int, float]
 """GPUs of a model's block, and its memory on each."""
 
 
+@dataclass(frozen=True)
+class _Division:
+    """A workflow that is to be divided among servers: all that its prices depend on.
+
+    Parameters
+    ----------
+    kinds : tuple of ServerType
+        One of them holds a set.
+    blocks : tuple of (int, float)
+        GPUs and memory of a replica of each model that is called.
+    calls : tuple of int
+        Which of these each node calls.
+    parts : tuple of (tuple of int, float)
+        Nodes of what can be kept, and its share of all that can be.
+    limit : int
+        Most replicas on one GPU.
+    """
+
+    kinds: tuple[ServerType, ...]
+    blocks: tuple[Block, ...]
+    calls: tuple[int, ...]
+    parts: tuple[tuple[tuple[int, ...], float], ...]
+    limit: int
+
+    def worth(self, nodes: frozenset[int]) -> float:
+        """What is kept of a unit of rate where these nodes are together."""
+        return sum(worth for part, worth in self.parts if nodes.issuperset(part))
+
+    def fit(self, kind: ServerType, models: Iterable[int], search: int) -> bool:
+        """Whether a server of a type can hold a replica of each of these."""
+        blocks = tuple(sorted(self.blocks[m] for m in models))
+        return blocks_fit(kind, blocks, min(self.limit, len(blocks)), search)
+
+
 def has_set_rows(instance: Instance, params: SearchParams = DEFAULTS) -> bool:
     """Whether programs of this instance have rows on what does not fit together."""
-    limits = params.fitting_sets
-    if instance.models_per_gpu == 1 or instance.cluster.n_servers > limits.most_servers:
-        return False
-    nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
-    return sum(1 << n for n in nodes if n <= limits.most_nodes) <= limits.most_sets
+    return (
+        instance.models_per_gpu > 1
+        and instance.cluster.n_servers <= params.fitting_sets.most_servers
+    )
 
 
 def node_prices(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
     """Least prices of every active workflow's nodes: locality for each request per second."""
     prices, limits = {}, params.fitting_sets
     for w in instance.active_workflows:
-        flow = instance.workflows[w]
-        whole, link = instance.locality_weights(w)
-        nodes, search = range(len(flow.node_model)), limits.packing_nodes
-        if len(nodes) > limits.most_nodes or _fits(instance, flow, nodes, search):
-            prices[w] = _as_if_together(flow, whole, link)
-        else:
-            prices[w] = _least_prices(instance, flow, whole, link, search)
+        flow, kept = instance.workflows[w], _all_kept(instance, w)
+        if kept <= 0:
+            prices[w] = (0.0,) * len(flow.node_model)
+            continue
+        models = list(dict.fromkeys(flow.node_model.tolist()))
+        division = _Division(
+            instance.cluster.server_types,
+            tuple(
+                (int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m]))
+                for m in models
+            ),
+            tuple(models.index(m) for m in flow.node_model.tolist()),
+            # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
+            tuple(
+                (part.nodes, part.worth / scale_of(instance) / kept)
+                for part in keepable(instance, w)
+                if part.worth > 0
+            ),
+            instance.models_per_gpu,
+        )
+        prices[w] = tuple(kept * p for p in _least_prices(division, limits))
     return prices
 
 
@@ -77,61 +132,133 @@ def _all_kept(instance: Instance, w: int) -> float:
     return whole + link * float(instance.workflows[w].link_weights.sum())
 
 
-def _as_if_together(flow: WorkflowDemand, whole: float, link: float) -> Prices:
-    """Half of every link to each of its ends: all links inside a set are paid by the set."""
-    nodes = len(flow.node_model)
-    prices = [whole / nodes] * nodes
-    for ends, weight in zip(flow.links.tolist(), flow.link_weights.tolist(), strict=True):
-        for end in ends:
-            prices[end] += link * weight / 2
+@lru_cache(maxsize=CACHED)
+def _least_prices(division: _Division, params: FittingSetParams) -> Prices:
+    """Duals of the best fractional division of the nodes into sets that fit together.
+
+    The sets that count are met by cutting planes: at prices that pay for those met, an integer
+    program finds the set that is worth most beyond its price. Half of that on every node more pays
+    for all, for two nodes at least keep something. Between the last prices and the best that pay
+    for all, good ones are found sooner (Ben-Ameur and Neto, Networks 49, 2007).
+    """
+    nodes = range(len(division.calls))
+    models, kinds = range(len(division.blocks)), division.kinds
+    best = _as_if_together(division)
+    if any(division.fit(kind, models, params.packing_nodes) for kind in kinds):
+        return best
+    searches = [_BestSet(division, kind, params) for kind in kinds]
+    worth: dict[frozenset[int], float] = {}
+    for _ in range(params.rounds):
+        last = _cheapest(len(nodes), worth)
+        if sum(best) - sum(last) <= UNPAID:
+            break
+        for weight in (MIDDLE, 0.0):
+            at = tuple(weight * b + (1 - weight) * p for b, p in zip(best, last, strict=True))
+            found = [search.beyond(at) for search in searches]
+            new = {q: division.worth(q) for sets, _ in found for q in sorted(sets, key=sorted)}
+            worth |= new
+            # Of the sets that are known, the prices pay in full and not up to a tolerance.
+            missing = (kept - sum(at[v] for v in q) for q, kept in worth.items())
+            short = max(0.0, *(beyond for _, beyond in found), *missing)
+            paying = tuple(p + short / min(2, len(nodes)) for p in at)
+            best = min(best, paying, key=sum)
+            if any(kept > sum(last[v] for v in q) + UNPAID for q, kept in new.items()):
+                break
+        else:
+            break
+    return best
+
+
+def _as_if_together(division: _Division) -> Prices:
+    """Every part paid by its nodes in equal shares: all parts inside a set are paid by the set."""
+    prices = [0.0] * len(division.calls)
+    for part, worth in division.parts:
+        for v in part:
+            prices[v] += worth / len(part)
     return tuple(prices)
 
 
-def _least_prices(
-    instance: Instance, flow: WorkflowDemand, whole: float, link: float, search: int
-) -> Prices:
-    """Duals of the best fractional division of the nodes into sets that fit together."""
-    nodes = range(len(flow.node_model))
-    links = list(zip(flow.links.tolist(), flow.link_weights.tolist(), strict=True))
-    all_kept = whole + link * float(flow.link_weights.sum())
-    if all_kept <= 0:
-        return (0.0,) * len(nodes)
-    # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
-    whole, link = whole / all_kept, link / all_kept
-    worth: dict[tuple[int, ...], float] = {}
-    too_large: list[frozenset[int]] = []
-    for size in range(1, len(nodes) + 1):
-        for part in combinations(nodes, size):
-            inside = sum(weight for (u, v), weight in links if u in part and v in part)
-            kept = link * inside + (whole if size == len(nodes) else 0.0)
-            if size > 1 and (kept <= 0 or any(q <= set(part) for q in too_large)):
-                continue
-            if _fits(instance, flow, part, search):
-                worth[part] = kept
-            else:
-                too_large.append(frozenset(part))
-    problem = pulp.LpProblem("together", pulp.LpMaximize)
-    share = {part: pulp.LpVariable("y_" + "_".join(map(str, part)), 0) for part in worth}
-    for v in nodes:
-        problem += linear([(y, 1.0) for part, y in share.items() if v in part]) == 1, f"node_{v}"
-    problem += linear([(y, worth[part]) for part, y in share.items()])
+def _cheapest(nodes: int, worth: Mapping[frozenset[int], float]) -> Prices:
+    """Least prices that pay for some sets."""
+    problem = pulp.LpProblem("prices", pulp.LpMinimize)
+    price = [pulp.LpVariable(f"p_{v}", 0) for v in range(nodes)]
+    problem += linear([(p, 1.0) for p in price])
+    for part, kept in worth.items():
+        problem += linear([(price[v], 1.0) for v in sorted(part)]) >= kept
     solve_program(problem, SolverSettings())
-    found = duals(problem)
-    prices = [max(0.0, found[f"node_{v}"]) for v in nodes]
-    # A solver's duals may be a hair too small; each set must be paid in full.
-    short = max(kept - sum(prices[v] for v in part) for part, kept in worth.items())
-    return tuple(all_kept * (p + max(0.0, short)) for p in prices)
+    return tuple(max(0.0, p.varValue or 0.0) for p in price)
 
 
-def _fits(instance: Instance, flow: WorkflowDemand, part: Iterable[int], search: int) -> bool:
-    models = sorted({int(flow.node_model[v]) for v in part})
-    blocks = tuple(
-        (int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])) for m in models
-    )
-    limit = min(instance.models_per_gpu, len(blocks))
-    return any(
-        blocks_fit(server, blocks, limit, search) for server in instance.cluster.server_types
-    )
+class _BestSet:
+    """The set of nodes that fits on a server of a type and is worth most beyond its price.
+
+    Binaries z choose models, nodes follow theirs; memory counts over the server in sum, and sets
+    that then do not fit on its GPUs are cut off as they are met.
+    """
+
+    def __init__(self, division: _Division, kind: ServerType, params: FittingSetParams) -> None:
+        self._division, self._kind, self._nodes = division, kind, params.packing_nodes
+        self._problem = problem = pulp.LpProblem("together", pulp.LpMaximize)
+        blocks = division.blocks
+        self._held = [pulp.LpVariable(f"z_{m}", 0, 1, pulp.LpInteger) for m in range(len(blocks))]
+        self._there = [pulp.LpVariable(f"x_{v}", 0, 1) for v in range(len(division.calls))]
+        for x, m in zip(self._there, division.calls, strict=True):
+            problem += linear([(x, 1.0), (self._held[m], -1.0)]) <= 0
+        self._worth: Pairs = []
+        for e, (part, worth) in enumerate(division.parts):
+            kept = pulp.LpVariable(f"y_{e}", 0, 1)
+            self._worth.append((kept, worth))
+            for v in part:
+                problem += linear([(kept, 1.0), (self._there[v], -1.0)]) <= 0
+        room, usable = total_room_gb(kind), kind.usable_gpus * division.limit
+        pairs = list(zip(self._held, blocks, strict=True))
+        problem += linear([(z, k * need / room) for z, (k, need) in pairs]) <= 1
+        problem += linear([(z, float(k)) for z, (k, _) in pairs]) <= usable
+
+    def beyond(self, prices: Prices) -> tuple[set[frozenset[int]], float]:
+        """Sets that are worth more than their prices, and a bound on by how much any is.
+
+        Parameters
+        ----------
+        prices : tuple of float
+            Of each node.
+        """
+        paid = [(x, -p) for x, p in zip(self._there, prices, strict=True)]
+        self._problem.setObjective(linear([*self._worth, *paid]))
+        while True:
+            met: list[list[float]] = []
+            outcome = solve_program(
+                self._problem,
+                SolverSettings(),
+                stop=Stop(gap=0.0, abs_gap=UNPAID / 10),
+                manner=Manner(light=True),
+                on_solution=met.append,
+            )
+            best = self._nodes_of(lambda variable: variable.varValue or 0.0)
+            sets = {self._nodes_of(lambda variable, at=at: at[variable.index]) for at in met}  # type: ignore[misc]
+            apart = {q for q in {best, *sets} if not self._fits(q)}
+            for q in apart:
+                self._cut_off(q)
+            if best not in apart:
+                return {q for q in {best, *sets} - apart if q}, max(0.0, outcome.best_bound)
+
+    def _nodes_of(self, value: Callable[[pulp.LpVariable], float]) -> frozenset[int]:
+        return frozenset(v for v, x in enumerate(self._there) if value(x) > MIDDLE)
+
+    def _models(self, nodes: Iterable[int]) -> list[int]:
+        return sorted({self._division.calls[v] for v in nodes})
+
+    def _fits(self, nodes: Iterable[int]) -> bool:
+        return self._division.fit(self._kind, self._models(nodes), self._nodes)
+
+    def _cut_off(self, nodes: Iterable[int]) -> None:
+        """Let no set hold all these models, or those of them that do not fit by themselves."""
+        models = self._models(nodes)
+        for m in list(models):
+            fewer = [o for o in models if o != m]
+            if not self._division.fit(self._kind, fewer, self._nodes):
+                models = fewer
+        self._problem += linear([(self._held[m], 1.0) for m in models]) <= len(models) - 1
 
 
 def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:

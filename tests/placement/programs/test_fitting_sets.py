@@ -1,12 +1,14 @@
 """What a server can keep of a workflow that does not fit on it: prices that no content exceeds."""
 
-from itertools import islice, product
+from dataclasses import replace
+from itertools import combinations, islice, product
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
-from placement.problem.cluster import ServerType
-from placement.problem.instance import Instance
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
 from placement.programs import compact
 from placement.programs.compact_search import solve_compact
 from placement.programs.fitting_sets import blocks_fit, node_prices, separating_prices
@@ -49,6 +51,63 @@ def test_prices_bound_the_optimum_by_brute_force(seed: int) -> None:
         instance.workflows[w].rate * sum(prices) for w, prices in node_prices(instance).items()
     )
     assert best <= bound + instance.locality_constant + 1e-7
+
+
+def long_workflow(seed: int) -> Instance:
+    """A workflow of nine nodes over eight models, of which servers of two types hold a few."""
+    rng = np.random.default_rng(seed)
+    models, nodes = 8, 9
+    after = [(int(rng.integers(max(0, v - 2), v)), v) for v in range(1, nodes)]
+    flow = WorkflowDemand(
+        id="long",
+        rate=1.0,
+        node_model=np.append(np.arange(models), rng.integers(models)),
+        work_s=np.full(nodes, 0.1),
+        links=np.array([*after, (0, nodes - 1)]),
+        weights=rng.choice([1.0, 2.0], nodes),
+    )
+    return replace(
+        random_instance(rng, exclusive=False, load_cap=0.8),
+        model_ids=tuple("abcdefgh"),
+        gpus_required=rng.integers(1, 3, models),
+        memory_per_gpu_gb=rng.choice([15.0, 30.0, 45.0], models),
+        workflows=(flow,),
+        cluster=Cluster((ServerType("s", 2, 3, 80.0), ServerType("t", 1, 2, 100.0))),
+        max_models_per_gpu=None,
+        alpha=0.5,
+        objective="mixed",
+        gpu_fraction=(),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prices_are_the_least_that_pay_for_every_set_that_fits(seed: int) -> None:
+    """A linear program with a row for each of the sets of nine nodes has no lower optimum."""
+    instance = long_workflow(seed)
+    flow, nodes = instance.workflows[0], range(9)
+    whole, link = instance.locality_weights(0)
+
+    def block(m: int) -> tuple[int, float]:
+        return int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])
+
+    rows, worth, too_large = [], [], list[set[int]]()
+    for size in range(1, 10):
+        for part in combinations(nodes, size):
+            models = {int(flow.node_model[v]) for v in part}
+            if any(q <= models for q in too_large):
+                continue
+            blocks = tuple(block(m) for m in sorted(models))
+            if not any(blocks_fit(t, blocks, len(blocks)) for t in instance.cluster.server_types):
+                too_large.append(models)
+                continue
+            inside = [u in part and v in part for u, v in flow.links.tolist()]
+            rows.append([-float(v in part) for v in nodes])
+            worth.append(-link * float(flow.link_weights @ inside) - whole * (size == 9))
+    assert too_large
+    least = linprog(np.ones(9), A_ub=np.array(rows), b_ub=worth)
+    prices = node_prices(instance)[0]
+    assert sum(prices) == pytest.approx(least.fun, rel=1e-6)
+    assert (np.array(rows) @ np.array(prices) <= np.array(worth) + 1e-9).all()
 
 
 def test_fitting_is_that_of_all_ways_to_lay_blocks_out() -> None:
