@@ -25,6 +25,8 @@ def heard() -> list[int]:
 def main() -> None:
     """Run the command line as a process of its own."""
     _leave_on_signals()
+    # Looking for plugins reads what every installed package says of itself; we ask for none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # From here on a signal ends the process, and only then does the rest come in.
     from cli import interruption, streams
 

@@ -64,7 +64,9 @@ GpuSpeed = Annotated[
 class Entry(BaseModel):
     """Part of a file: types are taken strictly, fields that are not named here are let pass."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        strict=True, allow_inf_nan=False, extra="ignore", frozen=True, defer_build=True
+    )
 
 
 class SitesEntry(Entry):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import IntArray
 from placement.problem.instance import Instance
 from placement.problem.names import Mode
@@ -74,6 +73,8 @@ def fitting(instance: Instance, placement: Placement, first_server: int = 0) -> 
     first_server : int
         Servers before it are not looked at.
     """
+    from placement.params.search_params import DEFAULTS  # two dozen classes: readers need none
+
     cluster, rows = instance.cluster, placement.replicas()
     count = placement.replicas_per_model(len(instance.model_ids))
     wanted = instance.requirements

@@ -64,9 +64,16 @@ def decode_seconds(texts: pl.Series, nodes: Sequence[str]) -> Decoded | None:
 
 
 def decode_requests(
-    texts: pl.Series, nodes: Sequence[str]
+    raw: bytes, nodes: Sequence[str]
 ) -> tuple[dict[str, pl.Series], Decoded] | None:
-    """Decode requests that hold `FIELDS` in one order; None where one is anything else.
+    """Decode requests, one a line, that hold `FIELDS` in one order; None where one is otherwise.
+
+    Parameters
+    ----------
+    raw : bytes
+        Whole lines.
+    nodes : sequence of str
+        Names that nodes have.
 
     Returns
     -------
@@ -75,22 +82,37 @@ def decode_requests(
     times : Decoded
     """
     try:
-        order = list(orjson.loads(texts[0]))
+        order = list(orjson.loads(raw[: raw.find(b"\n") + 1 or len(raw)]))
     except orjson.JSONDecodeError:
         return None
     if sorted(order) != sorted(FIELDS):
         return None
+    texts = _lines(raw)
     pairs = [f'"{name}": ?{_SECONDS if name == TIMES else _TEXT}' for name in order]
-    if not _plain(texts, rf"\{{{', ?'.join(pairs)}\}}", nodes):
+    if texts is None or not _plain(texts, rf"\{{{', ?'.join(pairs)}\}}", nodes):
         return None
     kinds = {name: _seconds(nodes) if name == TIMES else pl.String() for name in FIELDS}
     try:
-        found = texts.str.json_decode(pl.Struct(kinds)).struct.unnest()
+        found = pl.read_ndjson(raw, schema=kinds)
     except pl.exceptions.PolarsError:
+        return None
+    if len(found) != len(texts):
         return None
     ends = int(texts.str.count_matches(_KEY_END, literal=True).sum())
     times = _decoded(found[TIMES], ends - len(FIELDS) * len(texts))
     return None if times is None else ({n: found[n] for n in FIELDS if n != TIMES}, times)
+
+
+def _lines(raw: bytes) -> pl.Series | None:
+    """Take lines apart; None where a table of one column does not hold each of them."""
+    count = raw.count(b"\n") + (not raw.endswith(b"\n"))
+    try:
+        table = pl.read_csv(
+            raw, has_header=False, separator="\x1f", quote_char=None, infer_schema=False
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    return table.to_series() if table.shape == (count, 1) else None
 
 
 def _plain(texts: pl.Series, pattern: str, nodes: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +82,21 @@ def read_jsonl_batches(path: str | os.PathLike[str], nodes: Sequence[str] = ()) 
     faults, unread = FaultList(path), UnreadFields(path)
     first_line = 1
     with Path(path).open("rb") as file:
-        while lines := file.readlines(CHUNK_BYTES):
+        while raw := file.read(CHUNK_BYTES) + file.readline():
             if first_line == 1:
-                decode(path, lines[0])
-                lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-            numbers: Sequence[int] = range(first_line, first_line + len(lines))
-            texts = lines
-            if any(map(bytes.isspace, lines)):
-                numbers = [n for n, text in zip(numbers, lines, strict=True) if not text.isspace()]
-                texts = [text for text in lines if not text.isspace()]
-            first_line += len(lines)
-            place = _line_place(numbers)
-            if len(texts) >= FAST_FROM and (decoded := _decoded_batch(path, texts, numbers, nodes)):
+                decode(path, raw[: raw.find(b"\n") + 1 or len(raw)])
+                raw = raw.removeprefix(b"\xef\xbb\xbf")
+            count = raw.count(b"\n") + (not raw.endswith(b"\n"))
+            numbers: Sequence[int] = range(first_line, first_line + count)
+            first_line += count
+            if count >= FAST_FROM and (decoded := _decoded_batch(path, raw, numbers, nodes)):
                 yield decoded
                 continue
+            texts = _lines(raw)
+            if any(map(bytes.isspace, texts)):
+                numbers = [n for n, text in zip(numbers, texts, strict=True) if not text.isspace()]
+                texts = [text for text in texts if not text.isspace()]
+            place = _line_place(numbers)
             records = _parse_lines(path, texts, numbers)
             _check_records(records, place, faults, unread)
             faults.raise_if_any()
@@ -103,19 +105,18 @@ def read_jsonl_batches(path: str | os.PathLike[str], nodes: Sequence[str] = ()) 
     unread.warn()
 
 
+def _lines(raw: bytes) -> list[bytes]:
+    return BytesIO(raw).readlines()
+
+
 def _decoded_batch(
-    path: str | os.PathLike[str], texts: list[bytes], numbers: Sequence[int], nodes: Sequence[str]
+    path: str | os.PathLike[str], raw: bytes, numbers: Sequence[int], nodes: Sequence[str]
 ) -> Batch | None:
     """Decode lines of the plainest form all at once; None where one is anything else."""
-    import polars as pl  # a fifth of a second that only long traces need
-
+    # With it polars, a fifth of a second that only long traces need.
     from placement.files.requests.decoding import decode_requests
 
-    try:
-        lines = b"".join(texts).decode().split("\n")[: len(texts)]
-    except UnicodeDecodeError:
-        return None
-    found = decode_requests(pl.Series(lines, dtype=pl.String), nodes)
+    found = decode_requests(raw, nodes)
     if found is None:
         return None
     fields, times = found
@@ -127,7 +128,7 @@ def _decoded_batch(
         place=_line_place(numbers),
         columns=times.columns,
         given=times.given,
-        mappings=lambda: [r[TIMES] for r in _parse_lines(path, texts, numbers)],
+        mappings=lambda: [r[TIMES] for r in _parse_lines(path, _lines(raw), numbers)],
     )
 
 

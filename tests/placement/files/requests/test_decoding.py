@@ -115,7 +115,7 @@ def test_plain_traces_are_decoded_at_once(form: str) -> None:
         found = decoding.decode_seconds(pl.Series(map(json.dumps, objects)), ["a", "b", "c"])
     else:
         lines = lines_of([('"two"', orjson.dumps(o).decode()) for o in objects], [""] * 500)
-        decoded = decoding.decode_requests(pl.Series(lines), ["a", "b", "c"])
+        decoded = decoding.decode_requests("\n".join(lines).encode(), ["a", "b", "c"])
         assert decoded is not None
         fields, found = decoded
         assert fields["request_id"].to_list() == [f"r{i}" for i in range(500)]
@@ -125,3 +125,54 @@ def test_plain_traces_are_decoded_at_once(form: str) -> None:
     np.testing.assert_array_equal(found.columns["a"][::3], seconds[::3, 0])
     assert np.isnan(found.columns["a"][1::3]).all()
     assert np.isnan(found.columns["c"]).all()
+
+
+NOISE = st.sampled_from(
+    [
+        b"\x1f",
+        b"\x1f{}",
+        b"\xff",
+        b"\x00",
+        b"\r",
+        b"\n",
+        b"\n\n",
+        b" ",
+        b'"',
+        b",",
+        b"\xc3\xa9",
+        b"\t",
+    ]
+)
+
+
+@given(
+    noise=st.lists(st.tuples(st.integers(0, 999), NOISE), max_size=2),
+    kept=st.integers(0, 999),
+    end=st.sampled_from([b"", b"\n", b"\r\n", b"\n\n", b"\n  \n"]),
+    bytes_read=st.sampled_from([1, 150, 10**6]),
+)
+@settings(max_examples=300, deadline=None)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_bytes_that_do_not_belong(
+    noise: list[tuple[int, bytes]], kept: int, end: bytes, bytes_read: int
+) -> None:
+    """Lines are the same lines, however many are read and decoded at once."""
+    objects = [('"two"', '{"a": 0.25, "b": 3}'), ('"one"', '{"a": 1.5}'), ('"two"', '{"b": 2.5}')]
+    raw = "\n".join(lines_of(objects, [""] * 3)).encode() + end
+    for at, what in noise:
+        at %= len(raw) + 1
+        raw = raw[:at] + what + raw[at:]
+    if kept > 900:
+        raw = raw[: kept % len(raw)]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "trace.jsonl"
+        path.write_bytes(raw)
+        patch.setattr(records, "FAST_FROM", 10**9)
+        whole = outcome(path)
+        patch.setattr(records, "CHUNK_BYTES", bytes_read)
+        one_by_one = outcome(path)
+        # Of lines read apart the first that is wrong is told, of those read at once the worst.
+        assert type(one_by_one) is type(whole)
+        assert isinstance(whole, str) or one_by_one == whole
+        patch.setattr(records, "FAST_FROM", 1)
+        assert outcome(path) == one_by_one
