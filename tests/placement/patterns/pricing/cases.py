@@ -22,21 +22,22 @@ def tiny(seed: int) -> Instance:
 
 
 def odd(seed: int) -> Instance:
-    """The same with a node without time, a low cap, rules on company, and a model too large for b.
+    """The same with nodes without time, a low cap, rules on company, and a model too large for b.
 
     Where there is a second type of servers, nothing that needs this model can stand there.
     """
     instance = tiny(seed)
-    flow, *others = instance.workflows
-    work = flow.work_s.copy()
-    work[0] = 0.0
+    flows = [
+        replace(w, work_s=np.where(np.arange(len(w.work_s)) == 0, 0.0, w.work_s))
+        for w in instance.workflows
+    ]
     a, b, c, *_ = instance.model_ids
     memory = instance.memory_per_gpu_gb.copy()
     memory[2] = 60.0
     rules = {a: ModelRules(apart_from=(b,)), b: ModelRules(together_with=(c,))}
     return replace(
         instance,
-        workflows=(replace(flow, work_s=work), *others),
+        workflows=tuple(flows),
         load_cap=0.6,
         memory_per_gpu_gb=memory,
         placement_rules=PlacementRules(models=rules),
