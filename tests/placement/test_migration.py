@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from placement.migration import Block, blocks, check_same_cluster, load_seconds, migration
+from placement.problem.solution import Placement
 from tests.placement.running import memory_gb, plan
 
 
@@ -54,6 +55,24 @@ def test_every_step_has_room_and_models_live_on(seed: int, alone: tuple[bool, bo
     kept_models = {b.model for b in blocks(new)}
     assert gone & kept_models == set(found.interrupted)
     assert found.loaded_gb == pytest.approx(sum(memory_gb(new, b) for b in found.loaded))
+
+
+@pytest.mark.parametrize("models", [2, 3])
+def test_who_trade_places_interrupt_one_of_them(models: int) -> None:
+    """Single replicas round a ring of GPUs, which nothing else can resolve; alone on each GPU."""
+    one = plan(0)
+    small = [m for m, k in enumerate(one.instance.gpus_required.tolist()) if k == 1][:models]
+    assert len(small) == models
+    around = [*small[1:], small[0]]
+    old, new = (
+        replace(one, placement=Placement.of([(m, 0, g) for g, m in enumerate(ring)]))
+        for ring in (small, around)
+    )
+    found = migration(old, new)
+    assert len(found.interrupted) == 1
+    assert [s.action for s in found.steps] == ["unload", "load"] * models
+    roomy = (replace(p, instance=replace(p.instance, exclusive=False)) for p in (old, new))
+    assert migration(*roomy).interrupted == ()
 
 
 def test_loads_on_one_server_are_one_after_another() -> None:

@@ -79,9 +79,11 @@ def test_a_solver_that_is_not_there_is_named_before_anything_is_done(
 
 
 def test_a_target_that_no_gpu_can_have_is_refused(small: tuple[Workload, Trace]) -> None:
-    """Eighty is no percentage here."""
-    with pytest.raises(ValueError, match=r"max_utilization is 80, .* above 0 and at most 1"):
-        solve(*small, CLUSTER, SolveOptions(max_utilization=80))
+    """Eighty is no percentage here, and all the time is the most that there is."""
+    for wrong in ("80", "1.01"):
+        refused = rf"max_utilization is {wrong}, .* above 0 and at most 1"
+        with pytest.raises(ValueError, match=refused):
+            solve(*small, CLUSTER, SolveOptions(max_utilization=float(wrong)))
 
 
 def test_a_solve_says_why_it_ended() -> None:
