@@ -34,6 +34,8 @@ CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "max
          "ceil": "floor"}  # fmt: skip
 MEANINGLESS = ("strict", "stacklevel", "repr")
 """Arguments that change no result: of a check of lengths, of the place of a warning, of a print."""
+MANY = 20
+"""A limit of so many (``MOST_LINES = 20_000``) is the same to everybody with one more."""
 UNTOLD = ("TYPE_CHECKING", "__name__", "sys.platform")
 """Conditions that are not the program's."""
 
@@ -59,7 +61,8 @@ def mutants_of(path: Path, source: bytes) -> list[Mutant]:
     """All changes that a module allows, in the order of its text.
 
     Left alone is what no test could call wrong: texts, annotations and the sentences of errors;
-    the defaults of ``*Params``, for how long a search goes on is taste; `MEANINGLESS` arguments.
+    the defaults of ``*Params``, for how long a search goes on is taste; `MEANINGLESS` arguments;
+    limits of `MANY`; and functions ``warm_up``, which are called for the compiled code they leave.
 
     Parameters
     ----------
@@ -137,12 +140,24 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
                 continue
             if isinstance(child, ast.keyword) and child.arg in MEANINGLESS:
                 continue
+            if isinstance(child, ast.FunctionDef) and child.name == "warm_up":
+                continue
+            if isinstance(child, ast.Assign) and _limit_of_many(child):
+                continue
             if isinstance(child, ast.ClassDef) and child.name.endswith("Params"):
                 for method in child.body:
                     if isinstance(method, ast.FunctionDef):
                         yield from _walk(method)
                 continue
             yield from _walk(child)
+
+
+def _limit_of_many(node: ast.Assign) -> bool:
+    """Whether a constant with a name of its own is made a large whole number."""
+    match node:
+        case ast.Assign([ast.Name(name)], ast.Constant(int(number))):
+            return name.isupper() and number >= MANY
+    return False
 
 
 def _untold(node: ast.AST) -> bool:
