@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,17 @@ def test_blank_lines_at_the_end_of_a_table_are_no_requests(tmp_path: Path) -> No
     path = tmp_path / "t.csv"
     path.write_text(HEADER + ROW + "\n,,,\n\n")
     assert read_requests(path, cases.workload(tmp_path)).n_requests == 1
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_every_column_that_is_missing_is_told(gone: int, form: str, tmp_path: Path) -> None:
+    """All at once, whatever else there is; none that is there."""
+    needed = ("request_id", "timestamp", "workflow_id")
+    for missing in combinations(needed, gone):
+        left = {name: KINDS[kind] for name, kind in USUAL.items() if name not in missing}
+        path = _write_table(tmp_path, form, pl.DataFrame(left))
+        with pytest.raises(InputError) as refused:
+            read_requests(path, cases.workload(tmp_path))
+        told = [name for name in needed if f"column {name}: is missing" in str(refused.value)]
+        assert told == list(missing)
