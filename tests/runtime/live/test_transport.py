@@ -154,6 +154,36 @@ def test_a_server_that_is_gone_or_silent_may_be_tried_again() -> None:
     assert "the connection broke" in str(errors[2])
 
 
+def test_the_client_holds_no_call_back() -> None:
+    """Hundreds are on their way at once: each is answered when all have come."""
+    calls = 150
+
+    async def main() -> list[Any]:
+        there, all_there = [0], asyncio.Event()
+
+        async def answer(asked: Asked) -> Any:
+            there[0] += 1
+            if there[0] == calls:
+                all_there.set()
+            await all_there.wait()
+            return made_up("m", asked)
+
+        server = ReplicaServer("m", answer)
+        await server.start()
+        call = call_to(server.url)
+        each = [
+            Call(call.endpoint, call.body, call.output, {**call.headers, "Idempotency-Key": str(i)})
+            for i in range(calls)
+        ]
+        try:
+            async with HttpTransport() as transport:
+                return await asyncio.gather(*map(transport.send, each))
+        finally:
+            await server.kill()
+
+    assert len(asyncio.run(main())) == calls
+
+
 async def made_up_later(asked: Asked) -> Any:
     return made_up("m", asked)
 
