@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, mutants_of
-from tests.mutation.selection import ROOT, dotted, mirrors, nearest_tests
-from tests.mutation.trial import copy_project, is_compiled, passes, trial_of
+from tests.mutation.selection import ROOT, dotted, files, mirrors, nearest_tests
+from tests.mutation.trial import copy_project, is_compiled, lacks, passes, trial_of
 
 
 def main() -> None:
@@ -61,16 +61,23 @@ def draw(paths: list[str], sample: int, seed: int, *, compiled: bool = False) ->
 
     So the first of them are a sample, too. Compiled code is left out unless asked for: it takes
     minutes for each change, and the tests hold it to the last bit against code that is not
-    compiled.
+    compiled. So are modules whose tests need what is not installed, such as Ray.
     """
     modules = sorted({p for path in paths for p in [ROOT / path, *(ROOT / path).rglob("*.py")]})
     every = [
         mutant
         for path in modules
-        if path.suffix == ".py" and (compiled or not is_compiled(path))
+        if path.suffix == ".py"
+        if (compiled or not is_compiled(path)) and judged(path)
         for mutant in mutants_of(path.relative_to(ROOT), path.read_bytes())
     ]
     return random.Random(seed).sample(every, min(sample, len(every)))
+
+
+def judged(path: Path) -> bool:
+    """Whether tests of a module can run here."""
+    mirror = mirrors(dotted(path))
+    return not mirror or not all(lacks(files()[test]) for test in mirror)
 
 
 def chosen_tests(mutant: Mutant, beside: int) -> list[str]:

@@ -4,9 +4,10 @@ import ast
 from pathlib import Path
 
 from tests.mirror import held_by
-from tests.mutation.__main__ import chosen_tests, draw, report
+from tests.mutation.__main__ import chosen_tests, draw, judged, report
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.selection import ROOT, is_test, nearest_tests
+from tests.mutation.trial import lacks
 
 SOURCE = b'''"""A text."""
 class WidthParams:
@@ -54,6 +55,16 @@ def test_a_change_is_one_place_of_a_module_that_still_parses() -> None:
         source = (ROOT / mutant.path).read_bytes()
         changed = mutant.applied(source)
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)), mutant
+
+
+def test_what_cannot_run_here_is_known(tmp_path: Path) -> None:
+    """By the packages that a module imports, wherever in it."""
+    module = tmp_path / "module.py"
+    module.write_text("import json.decoder\ndef f():\n    from nobody_has.this import that\n")
+    assert lacks(module) == "nobody_has"
+    module.write_text("from json import decoder\nfrom . import x\n")
+    assert lacks(module) is None
+    assert judged(ROOT / "runtime" / "log.py")
 
 
 def test_the_nearest_tests_begin_with_the_mirror() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import re
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +39,18 @@ def copy_project(folder: Path) -> None:
 def is_compiled(path: Path) -> bool:
     """Whether machine code is made of a module."""
     return any(word in path.read_text() for word in COMPILED)
+
+
+def lacks(path: Path) -> str | None:
+    """What a module imports, wherever in it, that is not installed here."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for name in (n.partition(".")[0] for n in names):
+            if find_spec(name) is None:
+                return name
+    return None
 
 
 def trial_of(folder: Path, mutant: Mutant, test: str, limit_s: float) -> tuple[Outcome, str | None]:
