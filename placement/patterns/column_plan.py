@@ -11,7 +11,13 @@ import numpy as np
 from placement.patterns.columns.column_dive import dive_columns
 from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.generation import Generation, columns_of
-from placement.patterns.columns.replica_counts import Counts, choose_counts, counted, quota
+from placement.patterns.columns.replica_counts import (
+    Counts,
+    choose_counts,
+    counted,
+    needed,
+    quota,
+)
 from placement.patterns.incumbent import Search, integer
 from placement.patterns.pattern import Pattern, patterns_of
 from placement.problem.normalization import at_rates_of
@@ -39,6 +45,8 @@ class ColumnPlans:
         Proposals in a row without a better plan.
     found : list of Column
         The servers of the best plan, until the other side has been told of them.
+    chosen : Counter
+        Numbers of replicas that were chosen last.
     """
 
     search: Search
@@ -47,6 +55,7 @@ class ColumnPlans:
     dived: bool = False
     failed: int = 0
     found: list[Column] = field(default_factory=list)
+    chosen: Counts = field(default_factory=Counter)
 
     @property
     def stuck(self) -> bool:
@@ -65,7 +74,8 @@ class ColumnPlans:
     def _propose(self, held: Mapping[Pattern, int]) -> bool:
         """Dive with some servers fixed, and combine what is left; True where that is better.
 
-        The integer program has free flows on all servers, also on those that are fixed.
+        A plan with free flows on all servers, also on those that are fixed. The integer program
+        takes several times as long as a dive, so it comes where that alone finds nothing better.
         """
         search, gen, params = self.search, self.gen, self.search.params.columns
         before, near, whole = search.worth, dict.fromkeys(self._held()), False
@@ -79,10 +89,11 @@ class ColumnPlans:
                 fixed = dict(gen.master.fixed)
                 near |= dict.fromkeys([*gen.master.used(), *gen.master.promising(params.contents)])
                 whole = dive_columns(gen, phase, 0, counts)
+        dived = False
         if counts is not None:
             rest = quota(search.normal, counts, gen.master.fixed).lay_out()
-            search.offer(Counter(gen.master.fixed) + rest)
-        if whole:
+            dived = search.offer(Counter(gen.master.fixed) + rest)
+        if whole and not (held and dived):
             free = search.instance.cluster.n_servers - sum(fixed.values())
             integer(
                 search,
@@ -93,7 +104,7 @@ class ColumnPlans:
                 start=gen.master.fixed if not held else None,
                 gap=params.program_gap,
             )
-        gen.master.release()
+        gen.release()
         if search.worth > before + LOCALITY_GAIN and search.best is not None:
             self.found = columns_of(gen, at_rates_of(search.normal, search.instance, search.best))
             gen.master.add(self.found)
@@ -103,8 +114,10 @@ class ColumnPlans:
     def _counts(self, budget: Budget) -> Counts | None:
         """Numbers of replicas to place: those of our best plan, or chosen; None where none were."""
         if self.dived:
-            return counted(self._held())
-        return choose_counts(self.gen, self.search.settings, budget)
+            return needed(self.search.normal, counted(self._held()), self.chosen)
+        counts = choose_counts(self.gen, self.search.settings, budget)
+        self.chosen = counts or self.chosen
+        return counts
 
     def _free_some(self) -> dict[Pattern, int]:
         """Servers of the best plan but those that stay free, drawn by the workflows they serve."""

@@ -93,9 +93,22 @@ class WarmProgram:
         self.rows += 1
         return self.rows - 1
 
-    def at_least(self, row: int, lower: float) -> None:
-        """Change what a row is at least."""
-        self._model.changeRowBounds(row, lower, highspy.kHighsInf)
+    def limit_row(self, row: int, lower: float, upper: float = np.inf) -> None:
+        """Change the limits of a row.
+
+        Parameters
+        ----------
+        row : int
+            By `add_row`, or as the program began.
+        lower, upper : float
+            What it is at least and at most.
+        """
+        self._model.changeRowBounds(row, lower, min(upper, highspy.kHighsInf))
+
+    def limit_columns(self, upper: FloatArray) -> None:
+        """Change what each column, shape (C,), is at most."""
+        every = np.arange(self.columns, dtype=np.int32)
+        self._model.changeColsBounds(self.columns, every, np.zeros(self.columns), _finite(upper))
 
     def change_costs(self, columns: IntArray, cost: FloatArray) -> None:
         """Change the objective."""

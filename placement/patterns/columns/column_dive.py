@@ -3,8 +3,11 @@
 The restricted master heuristic of Sadykov, Vanderbeck, Pessoa, Tahiri and Uchoa (Primal heuristics
 for branch and price: the assets of diving methods, INFORMS JoC 31, 2019), but what is fixed is the
 content alone: columns with other rates for it are priced on, so that late steps can still make up
-for early ones. What may be fixed leaves
-GPUs for the numbers of replicas that were chosen before.
+for early ones.
+
+What may be fixed leaves GPUs for the numbers of replicas that were chosen before, and the
+relaxation holds no other content on free servers: proper columns, as in that paper. With others in
+part it is worth as much as before down to the last few servers, where nothing adds up any more.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ def dive_columns(gen: Generation, budget: Budget, left: int, counts: Counts) -> 
     quotas = quota(gen.instance, counts, master.fixed)
     free = quotas.free
     while True:
+        gen.bar(lambda p: not quotas.admits(p))
         gen.run(budget, rounds=gen.params.dive_rounds, levels=1)
         if budget.expired:
             return False

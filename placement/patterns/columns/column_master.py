@@ -14,7 +14,7 @@ al., Stabilized column generation, Discrete Mathematics 194, 1999).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -81,6 +81,7 @@ class ColumnMaster:
         self.fixed: dict[Pattern, int] = {}
         self.required: dict[tuple[int, int], int] = {}
         self._fixing: dict[Pattern, int] = {}
+        self._shut: set[Pattern] = set()
         gpus = max(t.gpus for t in types)
         fastest = max(t.speed for t in types)
         k = flows.gpus_required
@@ -151,7 +152,7 @@ class ColumnMaster:
         """Have at least so many servers hold a content, whatever their rates."""
         self.fixed[pattern] = n
         if pattern in self._fixing:
-            self.program.at_least(self._fixing[pattern], float(n))
+            self.program.limit_row(self._fixing[pattern], float(n))
         else:
             mine = np.array(self._of[pattern])
             self._fixing[pattern] = self.program.add_row(float(n), mine, np.ones(len(mine)))
@@ -166,7 +167,7 @@ class ColumnMaster:
         """
         self.required = dict(counts)
         for row, key in enumerate(self._each, self._first_required):
-            self.program.at_least(row, float(counts.get(key, 0)))
+            self.program.limit_row(row, float(counts.get(key, 0)))
 
     @property
     def required_slopes(self) -> dict[tuple[int, int], float]:
@@ -182,9 +183,31 @@ class ColumnMaster:
     def release(self) -> None:
         """Fix nothing any more."""
         for pattern in self.fixed:
-            self.program.at_least(self._fixing[pattern], 0.0)
+            self.program.limit_row(self._fixing[pattern], 0.0)
         self.fixed = {}
         self.require({})
+        self.bar(lambda _: False)
+
+    def bar(self, barred: Callable[[Pattern], bool]) -> None:
+        """Allow no server more of some contents; those that are fixed stay.
+
+        Parameters
+        ----------
+        barred : callable
+            Says it of a content that is known.
+        """
+        shut = {pattern for pattern in self._of if barred(pattern)}
+        if not shut and not self._shut:
+            return
+        self._shut = shut
+        closed = [
+            c is not None and c.pattern in shut and c.pattern not in self.fixed
+            for c in self.columns
+        ]
+        self.program.limit_columns(np.where(closed, 0.0, np.inf))
+        for pattern, n in self.fixed.items():
+            most = float(n) if pattern in shut else np.inf
+            self.program.limit_row(self._fixing[pattern], float(n), most)
 
     def solve(self, budget: Budget) -> bool:
         """Solve; False where the time ended before."""
@@ -228,7 +251,8 @@ class ColumnMaster:
         best: dict[Pattern, float] = {}
         for number, column in enumerate(self.columns):
             # What came after the last solve has no reduced cost yet.
-            if column is not None and number < len(self.program.reduced):
+            known = number < len(self.program.reduced)
+            if column is not None and known and column.pattern not in self._shut:
                 worth = float(self.program.reduced[number])
                 best[column.pattern] = max(worth, best.get(column.pattern, -np.inf))
         return sorted(best, key=lambda p: (-best[p], p.kind, p.content))[:count]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class Point(ByContent):
         return Point(self.demand, np.concatenate([self.counts, np.zeros(more)]))
 
 
+def nothing(_: Pattern) -> bool:
+    """Bar no content."""
+    return False
+
+
 @dataclass
 class Generation:
     """The master, the contents that were met, and where the search for more stands.
@@ -57,6 +63,8 @@ class Generation:
         Those of `least`.
     learnt : int
         Columns of another that are known already.
+    barred : callable
+        Says which contents a dive has no use for any more.
     """
 
     instance: Instance
@@ -70,6 +78,7 @@ class Generation:
     least: float = np.inf
     centre: Point | None = None
     learnt: int = 0
+    barred: Callable[[Pattern], bool] = nothing
 
     def run(self, budget: Budget, *, rounds: int | None = None, levels: int | None = None) -> bool:
         """Solve and price in turn; True where the deepest level finds nothing more.
@@ -136,17 +145,16 @@ class Generation:
             cost = float(self.master.servers[t])
             bonus = bonus_of(self.instance, rows, exact.counts, t)
             pool.price(at.demand, bonus_of(self.instance, rows, at.counts, t), params.near * cost)
-            order = np.argsort(-pool.values, kind="stable")
+            most = max(params.most_columns, params.seeds[level])
+            known = np.argsort(-pool.values, kind="stable").tolist()
+            order = list(islice((i for i in known if not self.barred(pool.patterns[i])), most))
             share = max(1, round(len(pool.anchors) * params.anchored[level]))
             turn = [
                 pool.anchors[(self.rounds * share + i) % len(pool.anchors)] for i in range(share)
             ]
-            seeds = order[: params.seeds[level]].tolist()
+            seeds = order[: params.seeds[level]]
             scale = max(cost, WORTHWHILE)
-            worth = {
-                pool.patterns[i]: float(pool.values[i])
-                for i in order[: params.most_columns].tolist()
-            }
+            worth = {pool.patterns[i]: float(pool.values[i]) for i in order[: params.most_columns]}
             worth |= pool.anneal(
                 seeds,
                 turn,
@@ -155,7 +163,8 @@ class Generation:
                 self.seed + self.rounds,
             )
             best.append(max(worth.values(), default=0.0))
-            ranked = sorted(worth, key=lambda p: (-worth[p], p.content))[: params.most_columns]
+            open_ = [p for p in worth if not self.barred(p)]
+            ranked = sorted(open_, key=lambda p: (-worth[p], p.content))[: params.most_columns]
             held = [p for p in self.master.fixed if p.kind == t and p not in set(ranked)]
             for pattern in (*ranked, *held):
                 column = pool.column(pattern)
@@ -163,6 +172,16 @@ class Generation:
                 if gain + self.master.holding(pattern) > WORTHWHILE:
                     columns.append(column)
         return columns, best
+
+    def bar(self, barred: Callable[[Pattern], bool]) -> None:
+        """Have no server more hold some contents, and look for none."""
+        self.barred = barred
+        self.master.bar(barred)
+
+    def release(self) -> None:
+        """Fix nothing any more, and bar nothing."""
+        self.barred = nothing
+        self.master.release()
 
     def learn(self, other: Generation) -> None:
         """Take the columns, the prices and the centre of another over the same instance."""

@@ -197,6 +197,28 @@ def relaxed_counts(servers: Mapping[Pattern, float]) -> dict[tuple[int, int], fl
     return found
 
 
+def needed(instance: Instance, held: Counts, chosen: Counts) -> Counts:
+    """Of the replicas that stand, those that were chosen, where these do a model's work alone.
+
+    Plans fill spare GPUs with replicas that nobody chose. To require these, too, would keep their
+    GPUs from all that is better.
+
+    Parameters
+    ----------
+    instance : Instance
+    held, chosen : Counter
+        By model and server type.
+    """
+    found: Counts = Counter()
+    kinds = range(len(instance.cluster.server_types))
+    for m in instance.used_models:
+        wanted = {(m, t): min(held[m, t], chosen[m, t]) for t in kinds}
+        able = sum(n * float(instance.speeds[t, m]) for (_, t), n in wanted.items())
+        serve = able * instance.load_cap >= float(instance.model_work[m]) and any(wanted.values())
+        found.update(wanted if serve else {(m, t): held[m, t] for t in kinds})
+    return found
+
+
 @dataclass
 class Quota:
     """What of some counts is still to be placed, and where, while a dive fixes contents.

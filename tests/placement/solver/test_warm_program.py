@@ -52,3 +52,19 @@ def test_a_program_that_grows_has_the_optimum_of_the_whole() -> None:
                     (np.append(at, row), np.append(values, 1.0)) if j in (2, 3) else (at, values)
                     for j, (at, values) in enumerate(terms)
                 ]
+        # Columns that may hold nothing are none, and come back.
+        shut = [j >= 4 and rng.random() < 0.5 for j in range(len(cost))]
+        open_ = [j for j, is_shut in enumerate(shut) if not is_shut]
+        program.limit_columns(np.where(shut, 0.0, np.inf))
+        for j, wanted in (
+            (open_, at_once(lower, upper, [cost[j] for j in open_], [terms[j] for j in open_])),
+            (range(len(cost)), at_once(lower, upper, cost, terms)),
+        ):
+            assert program.solve(Budget())
+            assert program.value == pytest.approx(wanted, abs=1e-9)
+            assert set(np.flatnonzero(program.point > 1e-9)) <= set(j)
+            program.limit_columns(np.full(len(cost), np.inf))
+        program.limit_row(row, 0.5, 0.75)
+        lower[row], upper[row] = 0.5, 0.75
+        assert program.solve(Budget())
+        assert program.value == pytest.approx(at_once(lower, upper, cost, terms), abs=1e-9)

@@ -17,6 +17,7 @@ from placement.patterns.columns.replica_counts import (
     choose_counts,
     counted,
     nearest_counts,
+    needed,
     quota,
 )
 from placement.patterns.master_rows import rounding_rows
@@ -115,6 +116,7 @@ def test_a_dive_places_the_chosen_numbers_and_they_serve_all(seed: int) -> None:
     )  # fmt: skip
     instance = replace(drawn, load_cap=float(least) * 1.001)
     gen = started(instance)
+    whole = gen.master.program.value
     counts = choose_counts(gen, HIGHS, Budget())
     assert counts is not None
     assert dive_columns(gen, Budget(), 0, counts)
@@ -124,6 +126,43 @@ def test_a_dive_places_the_chosen_numbers_and_they_serve_all(seed: int) -> None:
         solution = best_routing(instance, expand(instance, servers), HIGHS)
         assert solution is not None
         assert solution.load.max() <= instance.load_cap * (1 + 1e-6)
+    gen.release()
+    assert gen.master.solve(Budget())
+    assert gen.master.program.value >= whole - 1e-7
+
+
+def test_barred_contents_have_no_more_servers_than_are_fixed() -> None:
+    """Nor does pricing bring them back; released, the relaxation is worth what it was."""
+    gen = started(uneven(2, load=0.5, models=5))
+    whole, used = gen.master.program.value, gen.master.used()
+    first, *others = sorted(used, key=lambda p: -used[p])
+    assert others
+    gen.master.fix(first, 1)
+    gen.bar(lambda p: p in used)
+    gen.run(Budget(), rounds=20)
+    now = gen.master.used()
+    assert now[first] == pytest.approx(1.0)
+    assert not set(now) & set(others)
+    assert gen.master.program.value <= whole + 1e-7
+    assert not set(gen.master.promising(1_000)) & set(used)
+    gen.release()
+    gen.run(Budget())
+    assert gen.master.solve(Budget())
+    assert gen.master.program.value == pytest.approx(whole, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_what_stands_the_chosen_numbers_are_needed_or_what_serves(seed: int) -> None:
+    """Replicas beside those chosen are not; and always enough of each model stay."""
+    instance = uneven(seed, load=0.5, models=3)
+    numbers, rng = serving(instance), np.random.default_rng(seed)
+    known = {frozenset((+n).items()) for n in numbers}
+    for _ in range(50):
+        chosen, held = (numbers[i] for i in rng.integers(len(numbers), size=2))
+        assert +needed(instance, chosen + held, chosen) == +chosen
+        kept = needed(instance, held, chosen)
+        assert all(n <= held[key] for key, n in kept.items())
+        assert frozenset((+kept).items()) in known
 
 
 def test_numbers_that_leave_the_relaxation_all_are_taken_at_once() -> None:
