@@ -45,12 +45,13 @@ class FittingSetParams(Params):
         Times that sets are sought which prices do not pay for: some 70 do for 40 nodes, and what
         is found before the last pays, too.
     packing_nodes : int >= 1
-        Branch-and-bound nodes after which models count as fitting together.
+        Blocks laid down on a server, one after the other, after which models count as fitting
+        together.
     """
 
     most_servers: Whole = 32
     rounds: Count = 400
-    packing_nodes: Count = 1_000
+    packing_nodes: Count = 500
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from placement.problem.outcome import FormOutcome, Progress, ProgressCallback, S
 from placement.problem.solution import Solution
 from placement.problem.space import keep_what_fits
 from placement.programs.compact_search import solve_compact
+from placement.programs.fitting_sets import mostly_divided
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 
@@ -159,7 +160,9 @@ def _run(search: Search) -> None:
     search = replace(search, knapsacks=_quick(search))
     pricings: Sequence[PricingProblem] = search.pricings()
     anew = goes_beyond_cap(instance, params.beyond_cap)
-    if anew:
+    if anew and not mostly_divided(normal, params):
+        # Few contents are real close to the cap. Of long workflows most are, and counts are soon
+        # priced.
         pricings = pricings_for(normal, search.pool.rows, positions=True, params=params)
     if not few and search.knapsacks and not search.drafts:
         # Proofs take long there: a plan first.

@@ -6,9 +6,10 @@ sum_{m in q} f[m] <= 1 over every configuration q, the GPUs of a server give
     sum_m f[m] * covered[m] <= G,    covered[m] >= n[m] + (k[m] - 1) [n[m] >= 1],
 
 where covered[m] counts the GPUs that n[m] replicas of m touch: blocks of k GPUs that start at
-different GPUs touch at least n + k - 1. (Two replicas of a model on the very same block serve no
-more than one.) These are the dual solutions of Gilmore and Gomory's cutting-stock program
-(Operations Research 9, 1961), so the cuts say all that fractional configurations can say.
+different GPUs touch at least n + k - 1, and all n k where no GPU holds two of them. (Two replicas
+of a model on the very same block serve no more than one.) These are the dual solutions of Gilmore
+and Gomory's cutting-stock program (Operations Research 9, 1961), so the cuts say all that
+fractional configurations can say.
 """
 
 from __future__ import annotations
@@ -37,9 +38,35 @@ class SharingCut(ByContent):
     gpus: int
 
 
-def covered(instance: Instance, counts: Mapping[int, int]) -> dict[int, int]:
-    """GPUs that the replicas of each model touch at least."""
-    return {m: n + int(instance.gpus_required[m]) - 1 for m, n in counts.items() if n > 0}
+def stands_alone(instance: Instance, server: ServerType, m: int) -> bool:
+    """Whether no GPU of a server type holds two replicas of a model.
+
+    Parameters
+    ----------
+    m : int
+        The model.
+    """
+    return not share_a_gpu(instance, [m, m], server)
+
+
+def covered(instance: Instance, server: ServerType, counts: Mapping[int, int]) -> dict[int, int]:
+    """GPUs that the replicas of each model touch at least.
+
+    Parameters
+    ----------
+    instance : Instance
+        Models and rules of space.
+    server : ServerType
+        Type of the server.
+    counts : mapping of int to int
+        Replicas on it by model.
+    """
+    gpus = instance.gpus_required
+    return {
+        m: n * int(gpus[m]) if stands_alone(instance, server, m) else n + int(gpus[m]) - 1
+        for m, n in counts.items()
+        if n > 0
+    }
 
 
 def separate(
@@ -64,7 +91,7 @@ def separate(
     budget : Budget, optional
         When to stop.
     """
-    touched, most = covered(instance, counts), settings.params.pricing.cut_models
+    touched, most = covered(instance, server, counts), settings.params.pricing.cut_models
     memory = instance.memory_per_gpu_gb
     models = sorted(touched, key=lambda m: (-touched[m] * memory[m], m))[:most]
     feasible = _configurations(instance, server, models)

@@ -173,14 +173,14 @@ def most_replicas(instance: Instance, m: int, kind: ServerType) -> int:
 
 
 def share_a_gpu(instance: Instance, models: Sequence[int], kind: ServerType) -> bool:
-    """Whether one replica of each of these models fits on one and the same GPU of a type.
+    """Whether replicas of these models fit on one and the same GPU of a type.
 
     Parameters
     ----------
     instance : Instance
         Memory of a replica on each of its GPUs, and how many models may share one.
     models : sequence of int
-        Each at most once.
+        Of each replica.
     kind : ServerType
         Type whose roomiest GPU is asked about.
     """

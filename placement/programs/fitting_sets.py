@@ -18,24 +18,26 @@ where they do not, relaxations that serve on slivers of replicas learn it only f
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import pulp
 
 from placement.params.program_params import FittingSetParams
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.blocks import block_starts, gpu_rooms_gb
-from placement.problem.cluster import ServerType
+from placement.problem.cluster import FloatArray, IntArray, ServerType
 from placement.problem.instance import Instance
 from placement.problem.space import total_room_gb
 from placement.programs.flows import keepable, scale_of
-from placement.programs.space_rows import memory_row, sharing_row
 from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 CACHED = 4_096
+
+SUMS_OFF = 1e-9
+"""Part of a block's memory by which sums of floats may be off."""
 
 UNPAID = 1e-7
 """Share of all that can be kept by which a set must be worth more than its price to count."""
@@ -125,6 +127,15 @@ def separating_prices(instance: Instance, params: SearchParams = DEFAULTS) -> di
         for w, prices in node_prices(instance, params).items()
         if sum(prices) < _all_kept(instance, w) * (1 - 1e-9)
     }
+
+
+def mostly_divided(instance: Instance, params: SearchParams = DEFAULTS) -> bool:
+    """Whether most of the locality is that of workflows too long for any server."""
+    kept = {
+        w: _all_kept(instance, w) * instance.workflows[w].rate for w in instance.active_workflows
+    }
+    divided = sum(kept[w] for w in separating_prices(instance, params))
+    return divided > sum(kept.values()) / 2
 
 
 def _all_kept(instance: Instance, w: int) -> float:
@@ -288,29 +299,37 @@ def blocks_fit(
     limit : int
         Most blocks on one GPU.
     nodes : int
-        Of branch and bound, after which blocks that may or may not fit count as fitting.
+        Blocks laid down, after which blocks that may or may not fit count as fitting.
     """
     if _fit_side_by_side(server, blocks):
         return True
     if sum(k * need for k, need in blocks) > total_room_gb(server):
         return False
-    problem = pulp.LpProblem("fit", pulp.LpMaximize)
-    memory: dict[int, Pairs] = defaultdict(list)
-    for b, (k, need) in enumerate(blocks):
-        starts = block_starts(server, k, need)
-        if not starts:
-            return False
-        places = [pulp.LpVariable(f"x_{b}_{i}", 0, 1, pulp.LpInteger) for i in starts]
-        problem += linear([(x, 1.0) for x in places]) == 1
-        for i, x in zip(starts, places, strict=True):
-            for g in range(i, i + k):
-                memory[g].append((x, need))
-    rooms = gpu_rooms_gb(server)
-    for g, held in memory.items():
-        problem += memory_row(held, float(rooms[g]))
-        problem += sharing_row(held, limit)
-    problem += linear([])
-    outcome = solve_program(
-        problem, SolverSettings(), stop=Stop(node_limit=nodes), manner=Manner(light=True)
-    )
-    return outcome.status != "infeasible"
+    # What takes most comes first: what does not fit is seen sooner.
+    order = sorted(blocks, reverse=True)
+    starts = [block_starts(server, k, need) for k, need in order]
+    room, places, laid = gpu_rooms_gb(server), np.full(server.gpus, limit), 0
+
+    def lay(b: int, room: FloatArray, places: IntArray) -> bool:
+        nonlocal laid
+        if b == len(order) or laid >= nodes:
+            return True
+        k, need = order[b]
+        slots = [slice(i, i + k) for i in starts[b]]
+        slots = [g for g in slots if room[g].min() >= need * (1 - SUMS_OFF) and places[g].min() > 0]
+        tried = set[tuple[float, int]]()
+        for g in sorted(slots, key=lambda g: float(room[g].sum())):
+            # All blocks to come take one GPU: those with equal room are one as good as another.
+            alike = float(room[g.start]), int(places[g.start])
+            if k == 1 and alike in tried:
+                continue
+            tried.add(alike)
+            laid += 1
+            left, fewer = room.copy(), places.copy()
+            left[g] -= need
+            fewer[g] -= 1
+            if lay(b + 1, left, fewer):
+                return True
+        return False
+
+    return lay(0, room, places)

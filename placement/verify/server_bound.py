@@ -111,13 +111,25 @@ class ServerProgram:
             self.cut(dict.fromkeys(sorted(apart), 1.0))
 
     def cut(self, weight: dict[int, float]) -> None:
-        """Add sum weight * GPUs touched <= G: n replicas of k GPUs touch at least n + k - 1."""
+        """Add sum weight * GPUs touched <= G.
+
+        n replicas of k GPUs touch at least n + k - 1, and n k where no GPU holds two of them.
+        """
         terms: list[tuple[int, float]] = []
         for m, f in weight.items():
+            k = float(self.scaled.gpus[m])
+            if self._apart(m):
+                terms.append((self.count[m], f * k))
+                continue
             terms.append((self.count[m], f))
-            if self.scaled.gpus[m] > 1:
-                terms.append((self._at_least(m, 1), f * (float(self.scaled.gpus[m]) - 1)))
+            if k > 1:
+                terms.append((self._at_least(m, 1), f * (k - 1)))
         self.program.row(terms, float(self.kind.usable_gpus))
+
+    def _apart(self, m: int) -> bool:
+        """Whether two replicas of a model never share a GPU."""
+        most = self.scaled.most_on_gpu
+        return bool(2 * self.scaled.memory[m] > largest_room_gb(self.kind) or most == 1)
 
     def _at_least(self, m: int, j: int) -> int:
         """Column that is 1 where the server has at least j replicas of m, else 0."""
@@ -221,9 +233,9 @@ class ServerProgram:
             return None
         scaled, memory = self.scaled, self.scaled.memory
         touched = {
-            m: n + float(scaled.gpus[m]) - 1
+            m: n * k if self._apart(m) else n + k - 1
             for m, c in self.count.items()
-            if (n := round(float(answer.point[c]))) > 0
+            if (k := float(scaled.gpus[m])) and (n := round(float(answer.point[c]))) > 0
         }
         if not touched:
             return None

@@ -31,7 +31,7 @@ from placement.patterns.duals import Duals
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, lay_out
 from placement.patterns.pricing.features import Features
-from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate
+from placement.patterns.sharing_cuts import SharingCut, pairs_apart, separate, stands_alone
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.problem.shared_capacity import (
@@ -237,12 +237,13 @@ class Pricing:
 
     def _add_cut(self, cut: SharingCut) -> None:
         terms: Pairs = []
+        server = self.instance.cluster.server_types[self.kind]
         for m, f in cut.weight.items():
             if m not in self.count:
                 continue
-            k = int(self.instance.gpus_required[m])
-            terms.append((self.count[m], f))
-            if k > 1:
+            k, alone = int(self.instance.gpus_required[m]), stands_alone(self.instance, server, m)
+            terms.append((self.count[m], f * k if alone else f))
+            if k > 1 and not alone:
                 terms.append((self._features.at_least(m, 1), f * (k - 1)))
         self.problem += linear(terms) <= cut.gpus
 

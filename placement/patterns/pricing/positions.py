@@ -1,7 +1,6 @@
 """The pricing problem with the position of every replica: exact where models share GPUs.
 
-It takes several times as long as the one over counts, and is needed only where what that prices
-has no place on the GPUs of a server, or they cannot bear its loads.
+It takes several times as long as the one over counts.
 
 Beside the counts: x[m,i] in {0,1}, a replica on GPUs i..i+k_m-1, and its load h[m,i] <= cap x;
 memory, load and number of replicas limited GPU by GPU (`BlockRows`); sum_i x = n, and with p the
@@ -11,31 +10,20 @@ pace of a block sum_i p h = h.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pulp
 
 from placement.params.pricing_params import PricingParams
 from placement.params.search_params import DEFAULTS, SearchParams
-from placement.patterns.duals import Duals
 from placement.patterns.master_rows import Row
 from placement.patterns.pattern import Pattern, canonical
-from placement.patterns.pricing.counts import Priced, Pricing
+from placement.patterns.pricing.counts import Pricing
 from placement.patterns.sharing_cuts import SharingCut
 from placement.problem.instance import Instance
 from placement.problem.space import keep_what_fits
-from placement.programs.space_rows import (
-    BlockRows,
-    by_model,
-    company_rows,
-    loads_of,
-    loads_on_gpus,
-)
+from placement.programs.space_rows import BlockRows, company_rows
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, linear, solve_program
-
-BORNE = 1e-6
-"""Part of a load that may be missing: solvers leave that open."""
+from placement.solver.milp import SolverSettings, linear
 
 
 class PositionPricing(Pricing):
@@ -87,65 +75,3 @@ class PositionPricing(Pricing):
             content = [at for at in content if self._busy(at[0], value(self._position[at][1]))]
         server = self.instance.cluster.server_types[self.kind]
         return canonical(self.instance, self.kind, keep_what_fits(self.instance, server, content))
-
-
-class PlacedPricing:
-    """One server type's pricing problem over counts, and over positions where these do not do."""
-
-    placed = True
-
-    def __init__(
-        self,
-        instance: Instance,
-        kind: int,
-        rows: Sequence[Row] = (),
-        params: SearchParams = DEFAULTS,
-    ) -> None:
-        self.rows = tuple(rows)
-        self._counts = Pricing(instance, kind, rows, params)
-        self._given = instance, kind, rows, params
-        self._positions: PositionPricing | None = None
-
-    def solve(
-        self,
-        duals: Duals,
-        settings: SolverSettings,
-        budget: Budget | None,
-        *,
-        gap: float = 0.0,
-    ) -> Priced | None:
-        """Price at some duals; None where the time ended before anything was known.
-
-        Parameters
-        ----------
-        gap : float
-            Absolute gap that is close enough.
-        """
-        priced = self._counts.solve(duals, settings, budget, gap=gap)
-        if priced is None or self._is_real(priced.pattern, settings):
-            return priced
-        if self._positions is None:
-            self._positions = PositionPricing(*self._given)
-        exact = self._positions.solve(duals, settings, budget, gap=gap)
-        if exact is None:
-            return None
-        bound = min(exact.best_bound, priced.best_bound)
-        return replace(exact, best_bound=bound, others=(*exact.others, priced.pattern))
-
-    def _is_real(self, pattern: Pattern, settings: SolverSettings) -> bool:
-        """Whether the server, as laid out, holds all that was priced and bears its loads."""
-        instance, kind = self._counts.instance, self._counts.kind
-        held = pattern.counts()
-        if any(held.get(m, 0) < round(n.varValue or 0.0) for m, n in self._counts.count.items()):
-            return False
-        problem = pulp.LpProblem("borne", pulp.LpMaximize)
-        server = instance.cluster.server_types[kind]
-        starts = [start for _, start in pattern.content]
-        loads = loads_of((m for m, _ in pattern.content), "")
-        for _, terms, kept in loads_on_gpus(instance, server, loads, starts):
-            problem += linear(terms) <= instance.load_cap * kept
-        for m, terms in by_model(instance, server, loads, starts).items():
-            carried = self._counts.load[m].varValue or 0.0
-            problem += linear(terms) >= carried * (1 - BORNE)
-        problem += linear([])
-        return solve_program(problem, settings).found

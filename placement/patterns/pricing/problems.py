@@ -9,7 +9,7 @@ from placement.patterns.master_rows import Row
 from placement.patterns.pricing.content_list import Contents
 from placement.patterns.pricing.contents import ContentPricing
 from placement.patterns.pricing.counts import Pricing, PricingProblem
-from placement.patterns.pricing.positions import PlacedPricing, PositionPricing
+from placement.patterns.pricing.positions import PositionPricing
 from placement.problem.instance import Instance
 
 
@@ -56,9 +56,8 @@ def pricings_for(
     """
     if contents:
         return [ContentPricing(listed, rows) for listed in contents]
-    kinds = range(len(instance.cluster.server_types))
-    if instance.models_per_gpu > 1 and positions:
-        return [PlacedPricing(instance, t, rows, params) for t in kinds]
-    if instance.models_per_gpu == 1 and not instance.counts_suffice:
+    exclusive = instance.models_per_gpu == 1
+    if not instance.counts_suffice if exclusive else positions:
+        kinds = range(len(instance.cluster.server_types))
         return [PositionPricing(instance, t, rows, params) for t in kinds]
     return counted(instance, rows, params)

@@ -59,7 +59,7 @@ def test_no_real_content_breaks_a_cut(block: int) -> None:
             counts = {m: int(n) for m, n in enumerate(rng.integers(0, 3, 4)) if n}
             cut = separate(instance, kind, counts, HIGHS)
             if cut is not None:
-                assert left(cut, covered(instance, counts)) < 0
+                assert left(cut, covered(instance, kind, counts)) < 0
                 cuts.append(cut)
                 found += 1
         for cut in cuts:
@@ -67,7 +67,7 @@ def test_no_real_content_breaks_a_cut(block: int) -> None:
                 real = touched(instance, content)
                 assert left(cut, real) >= -1e-6
                 numbers = {m: sum(o == m for o, _ in content) for m in real}
-                assert all(covered(instance, numbers)[m] <= n for m, n in real.items())
+                assert all(covered(instance, kind, numbers)[m] <= n for m, n in real.items())
     assert found > 10
 
 
