@@ -242,11 +242,9 @@ class CompactProgram:
         """Add c and l, and return `scale` times the objective without its constant part."""
         instance = self.instance
         terms: Pairs = []
-        prices = (
-            separating_prices(instance, self._params)
-            if has_set_rows(instance, self._params)
-            else {}
-        )
+        # Rows on what does not fit together prove; where servers are placed anew they only delay.
+        told = not self._stands and has_set_rows(instance, self._params)
+        prices = separating_prices(instance, self._params) if told else {}
         for w in instance.active_workflows:
             parts = keepable(instance, w)
             for place in self.places:
