@@ -36,6 +36,12 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.problem.blocks": (
         ("placement.problem.test_space",), "the rules of space are made of it",
     ),
+    "placement.patterns.columns.packed_rates": (
+        ("placement.patterns.test_packed_search",), "against the routing program and brute force",
+    ),
+    "placement.patterns.columns.server_packing": (
+        ("placement.patterns.test_packed_search",), "seen in the plans made of them",
+    ),
     "placement.programs.spare_rule": (
         ("placement.test_packing",), "seen in the plans that it makes",
     ),

@@ -118,3 +118,59 @@ class ColumnParams(Params):
     proposals: Whole = 12
     proofs: Count = 5
     tries: Count = 2
+
+
+@dataclass(frozen=True)
+class ServerPackingParams(Params):
+    """Servers with shared GPUs packed one after the other: where workflows are thousands.
+
+    Parameters
+    ----------
+    least_nodes : int >= 0
+        Nodes of active workflows beyond which servers are packed: masters over so many take
+        longer than all the rest.
+    kept_share : float, 0 <= x <= 1
+        Part of what a workflow could keep that its nodes cost, each the same: a set of nodes that
+        keeps less than that is not worth parting the workflow for.
+    work_worth : float > 0
+        What a GPU-second is worth by itself at first, over what all workflows could keep in one on
+        average: all work has to be done, and servers that are not filled are missing at the end.
+    fuller : float >= 1
+        Factor on it where not all demand was served.
+    looser : float, 0 < x <= 1
+        Factor on it where all was.
+    moves : int >= 1
+        Of annealing from each content.
+    seeds : int >= 0
+        Contents of servers before it that annealing begins from.
+    anchors : int >= 1
+        Single models that it begins from.
+    hot, cold : float > 0
+        Temperatures at its ends, over what a server is worth.
+    renewed : int >= 1
+        Servers after which what is left of the workflows is cut into pieces anew.
+    remembered : int >= 0
+        Contents of the last servers that annealing may begin from.
+    rounds : int >= 0
+        Times that all servers are packed.
+    freed : tuple of int >= 1
+        Servers that are emptied and packed anew, time after time, while demand is not served.
+    missed : float > 0
+        What a GPU-second that no server does costs, over what it is worth.
+    """
+
+    least_nodes: Whole = 1_000
+    kept_share: Fraction = 0.8
+    work_worth: Positive = 1.7
+    fuller: Factor = 1.08
+    looser: Part = 0.85
+    moves: Count = 300
+    seeds: Whole = 1
+    anchors: Count = 1
+    hot: Positive = 0.05
+    cold: Positive = 0.002
+    renewed: Count = 2
+    remembered: Whole = 50
+    rounds: Whole = 12
+    freed: Wholes = (1, 2, 2, 3, 3, 4, 4, 6, 6)
+    missed: Positive = 10.0

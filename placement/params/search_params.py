@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from placement.params.column_params import ColumnParams
+from placement.params.column_params import ColumnParams, ServerPackingParams
 from placement.params.heuristic_params import (
     CoverageParams,
     LocalSearchParams,
@@ -77,6 +77,8 @@ class SearchParams:
         Masters and pricing in turn, until the relaxation and the bound meet.
     columns : ColumnParams
         Columns of fixed rates: where models are too many for their contents to be listed.
+    server_packing : ServerPackingParams
+        Servers with shared GPUs packed one after the other: where workflows are thousands.
     pricing : PricingParams
         Pricing by branch and bound, over counts or positions of the replicas of a server.
     contents : ContentParams
@@ -124,6 +126,7 @@ class SearchParams:
     patterns: PatternParams = field(default_factory=PatternParams)
     column_generation: ColumnGenerationParams = field(default_factory=ColumnGenerationParams)
     columns: ColumnParams = field(default_factory=ColumnParams)
+    server_packing: ServerPackingParams = field(default_factory=ServerPackingParams)
     pricing: PricingParams = field(default_factory=PricingParams)
     contents: ContentParams = field(default_factory=ContentParams)
     cuts: CutParams = field(default_factory=CutParams)

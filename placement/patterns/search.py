@@ -28,6 +28,7 @@ from placement.patterns.incumbent import (
 )
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import standing_rows
+from placement.patterns.packed_search import packing_suits, search_packings
 from placement.patterns.pattern import canonical, patterns_of
 from placement.patterns.pricing.content_list import listed_contents
 from placement.patterns.pricing.contents import ContentDraft
@@ -147,6 +148,10 @@ def _run(search: Search) -> None:
         # Where GPUs are exclusive and contents can be listed, the first proof says more.
         bound_apart(search)
         if search.closed():
+            return
+    if packing_suits(instance, params) and ready(budget):
+        search_packings(search)
+        if search.closed() or budget.expired:
             return
     search.add(first_patterns(normal, params))
     listed = listed_contents(normal, params)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from placement.patterns.column_search import columns_suit
 from placement.patterns.columns.annealed_contents import contents_are_annealed
+from placement.patterns.packed_search import packing_suits
 from placement.portfolio.starts import (
     CHEAP,
     LOCALITY_ROUNDING,
@@ -119,10 +120,12 @@ def best_start(
             routed = [s for s in routed if _keeps_cap(seen, s)]
         with budget.phase("routing", params.routing_share) as phase:
             # The best of what is there is routed before time goes into more; the others wait.
-            suited = columns_suit(seen, settings) or (
-                contents_are_annealed(seen, placer.params) and not has_many_nodes(seen, params)
+            suited = (
+                columns_suit(seen, settings)
+                or packing_suits(seen, placer.params)
+                or (contents_are_annealed(seen, placer.params) and not has_many_nodes(seen, params))
             )
-            last = methods != CHEAP or suited
+            last = methods != CHEAP or (suited and not packing_suits(seen, placer.params))
             found_rates = route_all(seen, new, settings, phase, last=last)
             routed += found_rates.solutions
             new = [p for p in new if all(s.placement != p for s in found_rates.by_program)]

@@ -13,6 +13,7 @@ from placement.patterns.columns.content_value import content_value, fill_tables
 from placement.patterns.columns.flat_problem import (
     FlatFlows,
     FlatPrices,
+    Groups,
     flat_server,
     groups_of,
 )
@@ -49,6 +50,17 @@ class Column(ByContent):
 class ContentPool:
     """Contents of one server type that were met, and their values at the duals set last.
 
+    Parameters
+    ----------
+    instance : Instance
+        Normalized.
+    kind : int
+        Server type.
+    flows : FlatFlows
+        Its workflows, or what is left of them.
+    groups : Groups, optional
+        What annealing adds at a time; of all workflows by default.
+
     Attributes
     ----------
     patterns : list of Pattern
@@ -57,10 +69,12 @@ class ContentPool:
         Of those that were there when `price` was called.
     """
 
-    def __init__(self, instance: Instance, kind: int, flows: FlatFlows) -> None:
+    def __init__(
+        self, instance: Instance, kind: int, flows: FlatFlows, groups: Groups | None = None
+    ) -> None:
         self.instance, self.kind, self.flows = instance, kind, flows
         self.server = flat_server(instance, kind)
-        self.groups = groups_of(instance, kind)
+        self.groups = groups or groups_of(instance, kind)
         self.anchors = sorted({int(m) for m in self.groups.model})
         gpus = len(self.server.room_gb)
         width = gpus if self.server.counts else min(WIDEST, gpus * instance.models_per_gpu)

@@ -135,7 +135,7 @@ def flat_flows(instance: Instance) -> FlatFlows:
     """Lay the active workflows of a normalized instance end to end."""
     flows = [instance.workflows[w] for w in instance.active_workflows]
     nodes = np.array([len(f.node_model) for f in flows])
-    node_ptr = _starts(nodes)
+    node_ptr = starts_of(nodes)
     node_model = np.concatenate([f.node_model for f in flows]).astype(np.int64)
     parts = [[p for p in keepable(instance, w) if p.worth > 0] for w in instance.active_workflows]
     models = len(instance.model_ids)
@@ -146,8 +146,8 @@ def flat_flows(instance: Instance) -> FlatFlows:
         node_flow=np.repeat(np.arange(len(flows)), nodes),
         node_work=np.concatenate([f.work_s for f in flows]).astype(np.float64),
         rate=np.array([f.rate for f in flows], dtype=np.float64),
-        table_ptr=_starts(1 << nodes),
-        part_ptr=_starts(np.array([len(of) for of in parts])),
+        table_ptr=starts_of(1 << nodes),
+        part_ptr=starts_of(np.array([len(of) for of in parts])),
         part_set=np.array([_mask(p.nodes) for of in parts for p in of], dtype=np.int64),
         part_worth=np.array([p.worth for of in parts for p in of], dtype=np.float64),
         model_ptr=np.searchsorted(node_model[by_model], np.arange(models + 1)).astype(np.int64),
@@ -197,6 +197,42 @@ def groups_of(instance: Instance, kind: int) -> Groups:
     return Groups(*_rows(found), *_rows(of_flow), *_rows(flows_of))
 
 
+def groups_left(instance: Instance, kind: int, flows: FlatFlows) -> Groups:
+    """As `groups_of`, of the workflows in `flows`, by what each can keep.
+
+    Parameters
+    ----------
+    instance : Instance
+        With the server type.
+    kind : int
+        Number of that type.
+    flows : FlatFlows
+        What is left of its workflows.
+    """
+    server = instance.cluster.server_types[kind]
+    fitting = set(models_that_fit(instance, server))
+    gpus, apart = instance.gpus_required.tolist(), instance.models_per_gpu == 1
+    called = sorted(fitting.intersection(flows.node_model.tolist()))
+    found: dict[tuple[int, ...], int] = {(m,): g for g, m in enumerate(called)}
+    of_flow: list[list[int]] = []
+    flows_of: list[list[int]] = [[] for _ in instance.model_ids]
+    for w in range(len(flows.rate)):
+        calls = flows.node_model[flows.node_ptr[w] : flows.node_ptr[w + 1]].tolist()
+        parts = flows.part_set[flows.part_ptr[w] : flows.part_ptr[w + 1]].tolist()
+        kept = ([m for v, m in enumerate(calls) if s >> v & 1] for s in parts)
+        mine = []
+        for models in (*([m] for m in calls), *kept):
+            group = tuple(sorted(set(models)))
+            if fitting.issuperset(group) and not (
+                apart and sum(gpus[m] for m in group) > server.gpus
+            ):
+                mine.append(found.setdefault(group, len(found)))
+        of_flow.append(list(dict.fromkeys(mine)))
+        for m in sorted(set(calls)):
+            flows_of[m].append(w)
+    return Groups(*_rows(found), *_rows(of_flow), *_rows(flows_of))
+
+
 def _may_fit(instance: Instance, kind: int, group: tuple[int, ...]) -> bool:
     server = instance.cluster.server_types[kind]
     taken = sum(int(instance.gpus_required[m]) for m in group)
@@ -207,11 +243,12 @@ def _mask(nodes: Iterable[int]) -> int:
     return sum(1 << v for v in set(nodes))
 
 
-def _starts(sizes: IntArray) -> IntArray:
+def starts_of(sizes: IntArray) -> IntArray:
+    """Where each of so many begins, and where the last ends, shape (n + 1,)."""
     return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
 
 
 def _rows(lists: Iterable[Sequence[int]]) -> tuple[IntArray, IntArray]:
     held = list(lists)
     flat = [i for row in held for i in row]
-    return _starts(np.array([len(row) for row in held])), np.array(flat, dtype=np.int64)
+    return starts_of(np.array([len(row) for row in held])), np.array(flat, dtype=np.int64)

@@ -1,0 +1,101 @@
+"""Packed servers against brute force and the routing program."""
+
+import numpy as np
+import pytest
+
+from placement.params.search_params import DEFAULTS
+from placement.patterns.columns.content_pool import column_of
+from placement.patterns.columns.flat_problem import flat_flows
+from placement.patterns.columns.packed_rates import serve_all
+from placement.patterns.columns.server_packing import ServerPacker
+from placement.patterns.packed_search import packing_suits, search_packings, solution_of, unserved
+from placement.patterns.pattern import canonical
+from placement.problem.normalization import at_rates_of, normalize
+from placement.problem.solution import evaluate, settle
+from placement.problem.violations import violations
+from placement.programs.routing import best_routing
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+from tests.placement import oracle
+from tests.placement.cases import case, drawn_placement
+from tests.placement.heuristics.cases import random_instance
+from tests.placement.patterns.searches import search_at
+
+HIGHS = SolverSettings(threads=1)
+
+
+def test_packed_servers_keep_all_rules_and_no_more_than_the_best_plan() -> None:
+    """On tiny clusters: where all is served it is a plan, at most as good as brute force finds."""
+    plans = best_ones = 0
+    for seed in range(30):
+        instance = case(seed, exclusive=False)
+        if not instance.active_workflows:
+            continue
+        normal = normalize(instance)
+        flows = flat_flows(normal)
+        kinds = [t for t, kind in enumerate(normal.cluster.server_types) for _ in range(kind.count)]
+        packer = ServerPacker(normal, flows, DEFAULTS.server_packing, seed)
+        columns = packer.pack(kinds, flows.rate[flows.node_flow].copy(), 2.0)
+        served = serve_all(normal, flows, columns, HIGHS, Budget(), price=100.0)
+        assert served is not None
+        if unserved(flows, served).any():
+            continue
+        plan = settle(instance, at_rates_of(instance, normal, solution_of(normal, served)))
+        worth, best = evaluate(instance, plan).objective, oracle.best_locality(instance)
+        assert violations(instance, plan) == [], seed
+        assert worth <= best + 1e-6
+        plans += 1
+        best_ones += worth >= best - 1e-6
+    assert plans >= 15
+    assert best_ones >= plans / 3
+
+
+def test_rates_are_found_where_the_placement_has_any() -> None:
+    """All is served exactly where the routing program finds rates, and keeps no more than it."""
+    both = [0, 0]
+    for seed in range(20):
+        instance = normalize(case(seed, exclusive=True))
+        placement, _ = drawn_placement(instance, np.random.default_rng(seed))
+        flows, kinds = flat_flows(instance), instance.cluster.server_type
+        columns = []
+        for s in np.unique(placement.server).tolist():
+            here = placement.server == s
+            content = list(
+                zip(placement.model[here].tolist(), placement.start[here].tolist(), strict=True)
+            )
+            pattern = canonical(instance, int(kinds[s]), content)
+            columns.append(column_of(flows, pattern, np.zeros(len(flows.node_model))))
+        served = serve_all(instance, flows, columns, HIGHS, Budget(), price=100.0)
+        routed = best_routing(instance, placement, HIGHS)
+        assert served is not None
+        assert unserved(flows, served).any() == (routed is None)
+        both[routed is None] += 1
+        if routed is not None:
+            kept = sum(c.worth for c in served.columns) / instance.cluster.n_servers
+            best = evaluate(instance, routed).objective
+            assert kept + instance.locality_constant <= best + 1e-6
+    assert min(both) >= 2
+
+
+def test_a_search_keeps_what_packing_finds_if_it_is_better() -> None:
+    """The incumbent is never worse afterwards, and no better than the bound allows."""
+    search = search_at(settings=HIGHS, servers=4, exclusive=False, bound=10.0)
+    before = search.worth
+    search_packings(search)
+    assert search.worth >= before
+    assert search.best is not None
+    assert violations(search.instance, search.best) == []
+
+
+@pytest.mark.parametrize(
+    ("least", "shared", "suits"), [(0, True, True), (0, False, False), (99, True, False)]
+)
+def test_servers_are_packed_where_gpus_are_shared_and_nodes_many(
+    least: int, shared: bool, suits: bool
+) -> None:
+    """And nowhere else: exclusive GPUs and few nodes are left to masters."""
+    params = DEFAULTS.changed(
+        {"server_packing": {"least_nodes": least}, "beyond_cap": {"most_servers": 1}}
+    )
+    instance = random_instance(1, servers=3, exclusive=not shared)
+    assert packing_suits(instance, params) == suits
