@@ -53,8 +53,9 @@ def test_what_is_written_is_what_is_read(
     """Arrivals to the microsecond, service times to six digits, across the seams of chunks."""
     monkeypatch.setattr("placement.generate.trace_writer.WRITTEN_ROWS", 70)
     workload, trace = made(tmp_path, seed=1)
-    path = tmp_path / f"requests.{form}"
-    write_requests(path, trace)
+    path, told = tmp_path / f"requests.{form}", list[tuple[int, int]]()
+    write_requests(path, trace, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 300) for done in (70, 140, 210, 280, 300)]
     found = read_requests(path, workload)
     assert list(found.request_ids) == [f"r{i}" for i in range(300)]
     np.testing.assert_allclose(found.arrival_s, trace.arrival_s, atol=1e-6)

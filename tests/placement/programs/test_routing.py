@@ -85,6 +85,32 @@ def test_shortfall_is_the_work_beyond_the_cap(load: float) -> None:
     assert shortfall(instance, routed) == pytest.approx(max(0.0, 1 - 0.8 / load))
 
 
+def test_whatever_can_be_served_is_served_before_anything_is_kept() -> None:
+    """Elastic routing is the best routing where the cap can be kept; else it lacks no more than
+    what a cap as small asks to be left out everywhere.
+    """
+    for seed in range(20):
+        rng = np.random.default_rng([seed, 8])
+        instance = oracle.random_instance(rng, exclusive=seed % 2 > 0, load_cap=1.0)
+        placement, contents = drawn_placement(instance, rng)
+        least = oracle.route(instance, contents, bottleneck=True)
+        roomy = replace(instance, load_cap=1.01 * least)
+        best, elastic = (
+            best_routing(roomy, placement, HIGHS),
+            elastic_routing(roomy, placement, HIGHS),
+        )
+        assert best is not None
+        assert elastic is not None
+        assert shortfall(roomy, elastic) == pytest.approx(0.0, abs=1e-6)
+        kept = evaluate(roomy, elastic).objective
+        assert kept == pytest.approx(evaluate(roomy, best).objective, abs=1e-6)
+        tight = replace(instance, load_cap=0.7 * least)
+        part = elastic_routing(tight, placement, HIGHS)
+        assert part is not None
+        assert evaluate(tight, part).max_utilization <= tight.load_cap * (1 + 1e-6)
+        assert 0 < shortfall(tight, part) <= 0.3 + 1e-6
+
+
 def test_the_weights_of_all_work_add_up_to_one() -> None:
     """A node weighs its rate times its seconds times its GPUs, of all such work."""
     for seed in range(10):
