@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from placement.problem.solution import Placement
 from placement.problem.workload import Node, Workflow, Workload
 from runtime.arrays import Problem
 from runtime.engines.reference import run_reference
+from runtime.live.backlog import Backlog
 from runtime.live.backoff import RetryParams
 from runtime.live.breaker import BreakerParams
 from runtime.live.journal import Done, Failed, Past
 from runtime.live.station import Patience
 from runtime.live.transport import CallError
+from runtime.policies import View
 from runtime.result import Course
 from runtime.simulate import Dispatch, prepare_run
 from tests.runtime.cases import chain, model, random_case, trace_of, without_ties
@@ -363,3 +366,38 @@ def test_a_full_disk_ends_the_run() -> None:
 
     with pytest.raises(OSError, match="No space left"):
         run_live(problem, rule, recorder=Full())
+
+
+def test_routers_expect_what_batches_and_queues_take() -> None:
+    """By hand: two places, of which the second slows both to 1.5; three calls of 0.4 s, and an end.
+
+    A call that waits takes its part of a full batch.
+    """
+    problem, _ = two_replicas(3, slots=2)
+    problem = replace(problem, slowdown=np.array([[1.0, 1.5]] * problem.n_replicas))
+    calls = len(problem.service_s)
+    view = View(problem, [-1] * calls, [np.nan] * calls)
+    backlog = Backlog(problem, view)
+
+    def expect(now_s: float, stretch: float, free_s: float) -> None:
+        backlog.estimate([0, 1], now_s)
+        assert view.stretch[0] == stretch
+        assert view.free_s[0] == pytest.approx(free_s)
+        assert view.stretch[1] == 1.0  # of the other nothing has changed
+        assert view.free_s[1] <= 0.0
+
+    backlog.queue(0, 0, 1.0)
+    expect(1.0, 1.5, 1.0)
+    backlog.send(0, 0, 1.0)
+    backlog.queue(1, 0, 1.1)
+    backlog.send(1, 0, 1.1)
+    expect(1.2, 1.5, 1.0 + 0.4)
+    expect(1.45, 1.5, 1.45)
+    backlog.queue(2, 0, 1.2)
+    expect(1.2, 1.5, 1.4 + 0.4 * 1.5 / 2)
+    backlog.finish(0, 0, 1.4)
+    expect(1.4, 1.5, 1.1 + 0.4 * 1.5 + 0.3)
+    backlog.withdraw(2, 0)
+    expect(1.5, 1.5, 1.4)
+    backlog.finish(1, 0, 1.7)
+    expect(1.8, 1.0, 1.7)
