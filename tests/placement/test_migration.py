@@ -75,6 +75,16 @@ def test_who_trade_places_interrupt_one_of_them(models: int) -> None:
     assert migration(*roomy).interrupted == ()
 
 
+def test_who_moves_onto_its_own_place_is_interrupted() -> None:
+    """A block that goes on by one GPU can only be unloaded first; nobody else is in the way."""
+    one = plan(0)
+    wide = next(m for m, k in enumerate(one.instance.gpus_required.tolist()) if k > 1)
+    old, new = (replace(one, placement=Placement.of([(wide, 0, i)])) for i in (0, 1))
+    found = migration(old, new)
+    assert [s.action for s in found.steps] == ["unload", "load"]
+    assert found.interrupted == (one.model_ids[wide],)
+
+
 def test_loads_on_one_server_are_one_after_another() -> None:
     """Two servers: the longer queue of loads decides."""
     found = replace(
