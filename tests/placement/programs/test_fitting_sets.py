@@ -11,7 +11,12 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.programs import compact
 from placement.programs.compact_search import solve_compact
-from placement.programs.fitting_sets import blocks_fit, node_prices, separating_prices
+from placement.programs.fitting_sets import (
+    blocks_fit,
+    mostly_divided,
+    node_prices,
+    separating_prices,
+)
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from tests.placement.oracle import best_locality, contents, random_instance
@@ -108,6 +113,29 @@ def test_prices_are_the_least_that_pay_for_every_set_that_fits(seed: int) -> Non
     prices = node_prices(instance)[0]
     assert sum(prices) == pytest.approx(least.fun, rel=1e-6)
     assert (np.array(rows) @ np.array(prices) <= np.array(worth) + 1e-9).all()
+
+
+def test_long_workflows_count_by_what_they_are_worth() -> None:
+    """One that fits nowhere is most of the locality, until one that fits is asked for more."""
+    alone = long_workflow(0)
+    short = replace(
+        alone.workflows[0],
+        id="short",
+        node_model=np.arange(2),
+        work_s=np.full(2, 0.1),
+        links=np.array([(0, 1)]),
+        weights=None,
+    )
+    for rate, most in ((0.0, True), (0.5, True), (10.0, False)):
+        both = replace(alone, workflows=(*alone.workflows, replace(short, rate=rate)))
+        assert mostly_divided(both) == most
+
+
+def test_blocks_that_take_long_to_lay_down_count_as_fitting() -> None:
+    """Seventeen blocks of which a GPU holds two fit on eight for whoever gives up, and do not."""
+    server, blocks = ServerType("s", 1, 8, 80.0), ((1, 30.0),) * 17
+    assert blocks_fit(server, blocks, 17, 3)
+    assert not blocks_fit(server, blocks, 17, 10_000)
 
 
 def test_fitting_is_that_of_all_ways_to_lay_blocks_out() -> None:
