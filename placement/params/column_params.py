@@ -161,7 +161,7 @@ class ServerPackingParams(Params):
 
     least_nodes: Whole = 1_000
     kept_share: Fraction = 0.8
-    work_worth: Positive = 1.7
+    work_worth: Positive = 2.2
     fuller: Factor = 1.08
     looser: Part = 0.85
     moves: Count = 300
