@@ -36,6 +36,10 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.problem.blocks": (
         ("placement.problem.test_space",), "the rules of space are made of it",
     ),
+    "placement.patterns.proposing": (
+        ("placement.patterns.test_incumbent", "placement.patterns.test_proven_bound"),
+        "when they run, and that nothing they find is lost",
+    ),
     "placement.patterns.columns.packed_rates": (
         ("placement.patterns.test_packed_search",), "against the routing program and brute force",
     ),

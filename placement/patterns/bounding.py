@@ -1,13 +1,18 @@
-"""The phases that lower the bound: generation, rounding cuts, pricing over positions."""
+"""The phases that lower the bound: generation, rounding cuts, positions, branch and price."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
+from placement.patterns.branching import BRANCHING_INTEGRALITY, BranchingSteps, branch
 from placement.patterns.column_generation import Pool, Pricers, Until, generate
 from placement.patterns.cutting_planes import add_broken_rows
 from placement.patterns.duals import Duals, lagrangian
+from placement.patterns.enumeration import candidates, solve_over
 from placement.patterns.incumbent import Search
+from placement.patterns.pattern import patterns_of
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.pricing.problems import pricings_for
 from placement.patterns.proven_bound import ProvenBound
@@ -134,3 +139,56 @@ def tighten(search: Search, pricings: Sequence[PricingProblem]) -> Sequence[Pric
     if not few and left > search.gap / 4 and not search.closed():
         add_patterns(search, pricings, quick=not search.drafts, enough=enough())
     return pricings
+
+
+def close_by_branching(search: Search) -> None:
+    """Close the gap from above by branching; integral relaxations are plans."""
+    params = search.params.patterns
+    if (
+        search.instance.cluster.n_servers > params.branch_servers
+        or search.closed()
+        or search.budget.expired
+        or search.pool.duals is None
+    ):
+        return
+    phase = search.budget.part(params.listed_share if search.contents else params.branch_share)
+
+    def improve(part: Pool) -> None:
+        search.add(part.patterns)
+        if part.fractions and all(
+            abs(n - round(n)) < BRANCHING_INTEGRALITY for n in part.fractions.values()
+        ):
+            search.offer({p: round(n) for p, n in part.fractions.items()})
+
+    tree, least = branch(
+        search.normal,
+        search.settings,
+        phase,
+        search.pool,
+        BranchingSteps(
+            pricings=search.pricings,
+            enough=lambda: search.worth * (1 + search.gap / 2),
+            finish=partial(_finish, search),
+            improve=improve,
+            report=lambda bound: search.report("branching", bound),
+        ),
+    )
+    if least < search.pool.best_bound - 1e-12:
+        search.prove(replace(search.pool.proven, value=least, tree=tree))
+
+
+def _finish(search: Search, part: Pool) -> tuple[float, float] | None:
+    """Close a part of the plans by an integer program over all that a better one can hold."""
+    if not search.contents or part.duals is None or search.best is None:
+        return None
+    worth, phase = search.worth, search.budget.part(search.params.patterns.finish_share)
+    args = search.normal, search.settings, phase, part.rows
+    listed = candidates(*args, part.duals, search.contents, worth)
+    if listed is None:
+        return None
+    held = patterns_of(search.instance, search.best.placement)
+    start = held if held.keys() <= listed.most.keys() else None
+    found, bound = solve_over(*args, listed, start)
+    if found is not None:
+        search.offer(found)
+    return None if bound is None else (worth, bound)

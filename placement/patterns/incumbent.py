@@ -105,6 +105,10 @@ class Search:
         clusters as a draft.
     knapsacks : sequence of QuickPricing
         Quick pricing, one a server type.
+    exact : sequence of PricingProblem
+        What the first proofs are priced with, one a server type.
+    finished : bool
+        Whether patterns were generated until nothing more was to be had, or time had.
     """
 
     instance: Instance
@@ -117,6 +121,8 @@ class Search:
     contents: Sequence[Contents] = ()
     knapsacks: Sequence[QuickPricing] = ()
     drafts: Sequence[ContentDraft] = ()
+    exact: Sequence[PricingProblem] = ()
+    finished: bool = False
 
     @property
     def pool(self) -> Pool:

@@ -10,7 +10,7 @@ import pulp
 import pytest
 
 from placement.params.search_params import DEFAULTS
-from placement.patterns import bounding, incumbent, search
+from placement.patterns import bounding, incumbent, proposing
 from placement.patterns.column_generation import Pool
 from placement.patterns.exchanges import neighbours
 from placement.patterns.incumbent import Findings, Incumbent, Search
@@ -24,9 +24,9 @@ Step = Callable[[Search], object]
 STEPS: dict[str, Step] = {
     "cut": bounding.cut,
     "tighten": lambda s: bounding.tighten(s, counted(s.normal, s.pool.rows, s.params)),
-    "place anew": lambda s: search._place_anew(s, 0.5),
-    "start beyond": search._start_beyond,
-    "close": search._close,
+    "place anew": lambda s: proposing.place_anew(s, 0.5),
+    "start beyond": proposing.start_beyond,
+    "close": bounding.close_by_branching,
     "neighbourhoods": incumbent.neighbourhoods,
     "widen": incumbent.widen,
     "add placed": bounding.add_placed,
@@ -76,10 +76,10 @@ def test_without_a_relaxation_there_is_nothing_to_round() -> None:
     assert incumbent.round_near(bare) is False
     incumbent.round_up(bare)
     incumbent.offer_promising(bare)
-    search._close(bare)
+    bounding.close_by_branching(bare)
     lost = replace(bare, findings=Findings(bare.pool, Incumbent()))
     incumbent.neighbourhoods(lost)
-    search._place_anew(lost, 0.5)
+    proposing.place_anew(lost, 0.5)
 
 
 def programs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

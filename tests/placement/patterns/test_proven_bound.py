@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from placement.heuristics.greedy import greedy
-from placement.patterns import search as searching
+from placement.patterns import proposing, solve_patterns
 from placement.patterns.column_generation import Pool, Until, generate
 from placement.patterns.columns.generation import Point
 from placement.patterns.duals import Duals
@@ -85,7 +85,7 @@ def test_an_incumbent_is_kept_where_time_ends_in_a_search(monkeypatch: pytest.Mo
         report(better)  # type: ignore[operator]
         raise OutOfTime
 
-    monkeypatch.setattr(searching, "search_servers", cut_off)
+    monkeypatch.setattr(proposing, "search_servers", cut_off)
     search = Search(
         instance=instance,
         normal=normalize(instance),
@@ -96,7 +96,7 @@ def test_an_incumbent_is_kept_where_time_ends_in_a_search(monkeypatch: pytest.Mo
         findings=Findings(Pool(), incumbent_of(instance, worse)),
     )
     with pytest.raises(OutOfTime):
-        searching._place_anew(search, 0.5)
+        proposing.place_anew(search, 0.5)
     assert search.best is better
     assert search.worth == evaluate(instance, better).objective
 
@@ -146,12 +146,12 @@ def test_nothing_is_lost_that_was_told_before_time_ended(seed: int, load: float)
     instance = replace(drawn, load_cap=max(0.9, 1.02 * least))
     start = best_routing(instance, placement, SETTINGS)
     assert start is not None
-    whole = searching.solve_patterns(instance, SETTINGS, Budget(), start=start, gap=1e-4)
+    whole = solve_patterns(instance, SETTINGS, Budget(), start=start, gap=1e-4)
     best = evaluate(instance, whole.solution).objective
     for looks in (100 * 1.6**n for n in range(9)):
         told: list[Progress] = []
         budget = Budget(looks, clock=Ticks(), pace=1e-9)
-        got = searching.solve_patterns(
+        got = solve_patterns(
             instance, SETTINGS, budget, start=start, gap=1e-4, progress=told.append
         )
         worth = evaluate(instance, got.solution).objective
@@ -173,16 +173,16 @@ def test_the_status_says_how_a_search_ended(gap: float) -> None:
     instance = random_instance(100, servers=2, workflows=4, load=0.7)
     least, start = least_bottleneck(instance, greedy(instance), SETTINGS)
     instance = replace(instance, load_cap=max(0.9, 1.02 * least))
-    got = searching.solve_patterns(instance, SETTINGS, Budget(), start=start, gap=gap)
+    got = solve_patterns(instance, SETTINGS, Budget(), start=start, gap=gap)
     left = relative_gap(evaluate(instance, got.solution).objective, got.best_bound)
     assert left <= gap
     assert got.status == ("optimal" if left <= 1e-6 else "gap")
     stopped = Budget()
     stopped.interrupt()
-    got = searching.solve_patterns(instance, SETTINGS, stopped, start=start, gap=gap)
+    got = solve_patterns(instance, SETTINGS, stopped, start=start, gap=gap)
     assert got.status == "interrupted"
     with pytest.raises(RuntimeError, match="without a plan"):
-        searching.solve_patterns(instance, SETTINGS, stopped, start=None, gap=gap)
+        solve_patterns(instance, SETTINGS, stopped, start=None, gap=gap)
 
 
 def test_multipliers_are_mixed_part_by_part() -> None:

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from placement.heuristics import HEURISTICS
-from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns import pattern_bottleneck, solve_patterns
-from placement.patterns import search as searching
 from placement.patterns.bounding import bound_apart
 from placement.patterns.column_generation import Pool
 from placement.patterns.incumbent import Findings, Search, incumbent_of
@@ -25,7 +23,6 @@ from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
 from tests.placement.cases import case
-from tests.placement.patterns.searches import search_at
 
 HIGHS = SolverSettings(threads=1)
 
@@ -172,80 +169,3 @@ def test_the_same_input_gives_the_same_plan() -> None:
     for name in ("model", "server", "start"):
         assert (getattr(a.solution.placement, name) == getattr(b.solution.placement, name)).all()
     assert (a.solution.flows.rate == b.solution.flows.rate).all()
-
-
-PHASES = (
-    "add_patterns", "add_placed", "bound_apart", "cut", "neighbourhoods", "offer_promising",
-    "round_up", "tighten", "widen", "_close", "_place_anew", "_search_shared",
-)  # fmt: skip
-PRICED = ("add_placed", "tighten")
-"""Phases that return the pricing problems to go on with."""
-
-
-def phases_of(monkeypatch: pytest.MonkeyPatch, found: Search, *, finished: bool = True) -> str:
-    """Names of the phases that a search goes through, none of which does anything."""
-    run: list[str] = []
-
-    def phase(name: str):  # type: ignore[no-untyped-def]
-        def record(*given: object, **_: object) -> object:
-            run.append(name)
-            return given[1] if name == "tighten" else [] if name in PRICED else finished
-
-        return record
-
-    for name in PHASES:
-        monkeypatch.setattr(searching, name, phase(name))
-    searching._run(found)
-    return " ".join(name.strip("_") for name in run)
-
-
-FEW_PATTERNS = DEFAULTS.changed({"contents": {"most_contents": 0, "most_parts": 0}})
-UNLISTED = DEFAULTS.changed({"contents": {"most_contents": 0}, "columns": {"least_tight": 1.0}})
-
-
-@pytest.mark.parametrize(
-    ("servers", "exclusive", "params", "phases"),
-    [
-        (3, True, DEFAULTS,
-         "add_patterns tighten round_up close neighbourhoods place_anew"),
-        (3, True, FEW_PATTERNS,
-         "add_patterns tighten round_up neighbourhoods close place_anew"),
-        (3, False, DEFAULTS,
-         "bound_apart add_patterns search_shared tighten round_up add_placed neighbourhoods"
-         " close"),
-        (70, False, DEFAULTS,
-         "bound_apart add_patterns round_up add_patterns cut round_up tighten round_up widen"
-         " close"),
-        (40, True, DEFAULTS,
-         "add_patterns tighten round_up offer_promising close neighbourhoods place_anew"),
-        (70, True, DEFAULTS,
-         "add_patterns cut round_up tighten offer_promising close place_anew"),
-        (70, True, UNLISTED,
-         "add_patterns round_up add_patterns cut round_up tighten round_up widen close place_anew"),
-    ],
-)  # fmt: skip
-def test_the_phases_are_those_of_the_cluster_and_the_models(
-    monkeypatch: pytest.MonkeyPatch,
-    servers: int,
-    exclusive: bool,
-    params: SearchParams,
-    phases: str,
-) -> None:
-    """Small or large, GPUs shared or not, contents listed or not: each search has its order."""
-    settings = replace(HIGHS, params=params)
-    found = search_at(
-        bound=1.1, relaxation=1.05, servers=servers, exclusive=exclusive, settings=settings
-    )
-    assert phases_of(monkeypatch, found) == phases
-
-
-def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cuts where patterns were not finished; nothing that seeks plans where one is good."""
-    unfinished = phases_of(monkeypatch, search_at(bound=1.1, settings=HIGHS), finished=False)
-    assert "tighten" not in unfinished
-    closed = search_at(bound=1.0, servers=70, settings=HIGHS)
-    assert "offer_promising" not in phases_of(monkeypatch, closed)
-    settings = replace(HIGHS, params=UNLISTED)
-    near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
-    again = "cut round_up add_patterns round_up tighten"
-    assert again in phases_of(monkeypatch, near)
