@@ -35,9 +35,9 @@ SEEDS = (0, 1, 2)
 LIMIT_S = 30.0
 HEAD = """# Small clusters against a plain solver
 
-Processor seconds, each run on one thread: HiGHS by itself on the compact program with the cap given,
-this tool for the same, and this tool with all its phases (the least cap, even loads). A run is closed
-at a gap of 1e-4; limits of {limit:g} s. Made by `python -m benchmarks.small`.
+Processor seconds, each run on one thread: HiGHS by itself on the compact program with the cap
+given, this tool for the same, and this tool with all its phases (the least cap, even loads). A run
+is closed at a gap of 1e-4; limits of {limit:g} s. Made by `python -m benchmarks.small`.
 """
 ABOVE = 1e-9
 """Part by which the cap that is given exceeds what the plan was made under: floats round."""
