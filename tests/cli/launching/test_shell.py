@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ MODELS = {
     "small": {"memory_gb": 10, "gpus_required": 1, "serve": {"hf_id": "org/Small-7B"}},
     HOSTILE: {"memory_gb": 5, "gpus_required": 1},
 }
+LOOKS = 500
+"""At most, a hundredth of a second apart, until what was killed has ended."""
 SHELLS = [name for name in ("dash", "bash") if shutil.which(name)]
 
 
@@ -104,9 +107,16 @@ class Launch:
         return [json.loads(line) for line in text.splitlines()]
 
     def left(self) -> list[int]:
-        """Processes of servers, and of what they started, that still run."""
+        """Processes of servers, and of what they started, that still run.
+
+        Who is killed ends a moment after the signal was sent, so that a few looks are taken.
+        """
         pids = [pid for event in self.events() if event[0] == "started" for pid in event[3:5]]
-        return [int(pid) for pid in pids if _runs(int(pid))]
+        for _ in range(LOOKS):
+            if not (running := [int(pid) for pid in pids if _runs(int(pid))]):
+                break
+            time.sleep(0.01)
+        return running
 
 
 def _runs(pid: int) -> bool:
