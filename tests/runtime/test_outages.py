@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from placement.problem.names import SharingMode
 from placement.problem.solution import Placement
 from placement.problem.workload import Edge, Node, Workflow, Workload
 from runtime.engines.events import run_events
+from runtime.engines.replicas import Replicas
 from runtime.engines.serial import SerialReplicas
 from runtime.engines.sliced import SlicedReplicas
 from runtime.event_log import write_event_log
 from runtime.outages import Outage, read_outage, turns
-from runtime.policies import BUILT_IN
+from runtime.policies import BUILT_IN, RoutingPolicy, View
 from runtime.result import RunResult
 from runtime.simulate import Dispatch, prepare_run, simulate_placement
 from runtime.timeline import write_timeline
@@ -133,6 +134,55 @@ def test_two_engines_lose_the_same(policy: str) -> None:
         np.testing.assert_allclose(np.array(a[3]), np.array(b[3]), atol=1e-9)
         cut += len(a[3])
     assert cut > 30
+
+
+@dataclass
+class Watch:
+    """A policy that holds what it is told against what has been told of executions."""
+
+    policy: RoutingPolicy
+    serial: bool
+    checked: int = 0
+    after: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.policy.name
+
+    def choose(self, view: View) -> int:
+        """Of replicas one call at a time: when free, and how much is unfinished."""
+        problem = view.problem
+        on = np.array(view.replica_of)
+        end = np.array(view.end_s)
+        for p in view.replicas():
+            mine = on == p
+            assert view.unfinished[p] == (mine & ~(end <= view.now_s)).sum()
+            rivals = problem.rival[problem.rival_start[p] : problem.rival_start[p + 1]]
+            ends = end[mine | np.isin(on, rivals)]
+            if self.serial and problem.replica_slots[p] == 1 and not np.isnan(ends).any():
+                since = view.emptied_s.get(p, float(p - problem.n_replicas))
+                assert view.free_s[p] == max([since, *ends])
+                self.after += bool(view.sent_s)
+            self.checked += bool(view.sent_s)
+        return self.policy.choose(view)
+
+
+@pytest.mark.parametrize("kind", [SerialReplicas, SlicedReplicas])
+def test_routers_are_told_what_is_left_after_an_outage(kind: type[Replicas]) -> None:
+    """A replica is free when all has ended that is on its GPUs and was not lost."""
+    serial = kind is SerialReplicas
+    watch = Watch(BUILT_IN["earliest"], serial)
+    for seed in range(9_200, 9_230):
+        case = random_case(seed, sharing="serial" if serial else "time-sliced")
+        problem, watch.policy = prepare_run(
+            case.workload, case.trace, case.cluster, case.placement, case.routing,
+            dispatch=Dispatch(case.mode, list(BUILT_IN)[seed % len(BUILT_IN)], 0.3),
+        )  # fmt: skip
+        station = kind(problem, watch)
+        events = turns(problem, random_outages(case, seed))
+        run_events(problem, station, None, [(t.time_s, partial(station.turn, t)) for t in events])
+    assert watch.checked > 300
+    assert watch.after > 100 * serial or not serial
 
 
 def small(placed: list[tuple[int, int, int]], *, sharing: SharingMode = "time-sliced") -> Case:

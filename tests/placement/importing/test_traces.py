@@ -205,6 +205,17 @@ def test_calls_that_were_seen_twice_failed_or_waited() -> None:
     }
 
 
+@pytest.mark.parametrize(("start", "end", "kept"), [(0, 9, 0), (1, 9, 1), (5, 5, 1), (6, 5, 0)])
+def test_a_span_begins_at_some_time_and_ends_no_sooner(start: int, end: int, kept: int) -> None:
+    """Nanosecond 0 is how the encoding writes that nobody knows."""
+    after = call("t", "b", "b", "n", 10, 20)
+    found = imported(call("t", "a", "a", "m", start, end), after)
+    (flow,) = found.workflows.values()
+    assert len(flow["nodes"]) == 1 + kept
+    left = "spans without ids, a start or an end are left out"
+    assert [note.split(":")[0] for note in found.notes].count(left) == 1 - kept
+
+
 def test_links_in_a_circle_and_spans_inside_each_other_do_no_harm() -> None:
     a = call("t", "a", "a", "m", START_NS, START_NS + 10, links=("b",), parent="b")
     b = call("t", "b", "b", "m", START_NS + 20, START_NS + 30, links=("a",), parent="a")

@@ -1,6 +1,7 @@
 """A calibration finds the laws by which a log was made, and says what it cannot find."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from runtime.calibration.fit import (
     calibrate,
     calibrated,
     gpu_fraction_of_two,
+    stated_laws,
 )
+from runtime.calibration.parameters import seen_parameters
+from runtime.calibration.service import courses
 from runtime.simulate import simulate_placement
 from tests.runtime.calibration.cases import as_log, real_run, two_gpus, workload
 
@@ -87,6 +91,45 @@ def test_true_figures_stay() -> None:
     assert kept == {name for name, n in calls.items() if n >= strict.least_calls} != set(calls)
     note = estimate(few, "service_time", "chat").note
     assert note.startswith(f"fewer than {strict.least_calls:} calls ran alone")
+
+
+def test_calls_that_tell_of_a_law_are_counted_anew() -> None:
+    """Piece by piece of each call: who else is in service on its replica and on its GPUs."""
+    truth, sharing = workload(**BATCH), GpuSharing(efficiency=(0.9,))
+    run, asked = real_run(truth, sharing, seed=10, rate=0.7)
+    seen, params = as_log(run, asked, truth), CalibrationParams(least_calls=1)
+    found = seen_parameters(
+        seen, courses(seen), truth, stated_laws(truth, two_gpus(sharing)[0]),
+        gpu_fraction=False, params=params,
+    )  # fmt: skip
+    first, last = seen.first_gpu, seen.first_gpu + seen.gpus
+    counts = {name: np.zeros(4) for name in ("sharing_efficiency", "service_time", "slowdown")}
+    moments = np.unique([seen.start_s, seen.end_s])
+    for p, start, end in zip(seen.replica, seen.start_s, seen.end_s, strict=True):
+        edges = moments[(start <= moments) & (moments <= end)]
+        shared = alone = batched = 0.0
+        for a, b in pairwise(edges):
+            now = (seen.start_s < (a + b) / 2) & ((a + b) / 2 < seen.end_s)
+            busy = set(seen.replica[now].tolist())
+            crowd = max(
+                sum(bool(first[q] <= g < last[q]) for q in busy) for g in range(first[p], last[p])
+            )
+            own = (seen.replica[now] == p).sum()
+            shared += (b - a) * (crowd > 1)
+            alone += (b - a) * (crowd == 1 and own == 1)
+            batched += (b - a) * (own > 1)
+        m, took = seen.model[p], end - start
+        counts["sharing_efficiency"][m] += shared > params.seen * took
+        counts["service_time"][m] += alone > params.alone * took
+        counts["slowdown"][m] += batched > params.seen * took
+    kept = [p for p in found if p.name in counts]
+    assert {(p.name, p.model) for p in kept} == {
+        ("sharing_efficiency", None), ("slowdown", 0), *(("service_time", m) for m in range(4)),
+    }  # fmt: skip
+    for p in kept:
+        count = counts[p.name]
+        assert p.calls == (count.sum() if p.model is None else count[p.model]) > 0
+    assert counts["service_time"].sum() < len(seen.replica) > counts["sharing_efficiency"].sum()
 
 
 def test_what_was_never_seen_stays_as_it_is() -> None:

@@ -9,6 +9,7 @@ import pulp
 import pytest
 
 from placement.params.search_params import DEFAULTS
+from placement.patterns.duals import zero_duals
 from placement.patterns.master_rows import CountRow, rounding_rows
 from placement.patterns.pattern import fill
 from placement.patterns.pricing.content_list import (
@@ -23,8 +24,8 @@ from placement.patterns.pricing.contents import (
 )
 from placement.patterns.pricing.counts import Pricing, slicing_row
 from placement.patterns.rounding_cuts import kept_rows, server_rows
-from placement.problem.cluster import GpuSharing
-from placement.problem.instance import Instance
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.shared_capacity import kept_at_most, most_together
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
@@ -197,3 +198,25 @@ def test_the_row_on_slices_is_tight_where_gpus_hold_alike(efficiency: tuple[floa
         assert max(over) == pytest.approx(0.0, abs=1e-9)
     even = replace(cluster, sharing=GpuSharing(efficiency=(1.0,)))
     assert slicing_row(replace(instance, cluster=even), 0, [(held, 1.0)], [(load, 1.0)]) is None
+
+
+@pytest.mark.parametrize("cap", [0.4, 0.9])
+@pytest.mark.parametrize("efficiency", [(0.8,), (0.9, 0.8)])
+def test_what_slices_take_off_is_taken_off_the_cap(
+    cap: float, efficiency: tuple[float, ...]
+) -> None:
+    """One GPU for a workflow of two or three models: the part of the cap that is left serves it."""
+    n = 1 + len(efficiency)
+    cluster = Cluster((ServerType("s", 1, 1, 80.0),), sharing=GpuSharing(efficiency=efficiency))
+
+    def kept(work: np.ndarray) -> float:
+        flow = WorkflowDemand("w", 1.0, np.arange(n), work, np.zeros((0, 2), dtype=np.int64))
+        one, memory = np.ones(n, dtype=np.int64), np.full(n, 80.0 / n)
+        instance = Instance(tuple("abc"[:n]), one, memory, (flow,), cluster, load_cap=cap)
+        priced = Pricing(instance, 0).solve(zero_duals(instance), HIGHS, None)
+        assert priced is not None
+        return priced.value
+
+    work = np.linspace(0.5, 1.0, n)
+    whole = kept(work / 100)
+    assert kept(work) / whole == pytest.approx(cap * efficiency[-1] / work.sum())
