@@ -3,9 +3,11 @@
     python -m tests.mutation --sample 60 --seed 7 --minutes 9 --kept outcomes.json
 
 Draws changes at random, makes each in a copy of the project, and runs the tests that stand nearest
-to the changed module: its mirror, then some of those that import it. Prints each outcome, then the
-noticed and the survivors of each room, and every survivor. The project itself is not touched. What
-is kept in a file is not tried again, so that a long run can be done in parts.
+to the changed module: its mirror, then some of those that import it. With `--whole`, all that
+survived are then made at once and every test runs, for one of them may notice from afar. Prints
+each outcome, then the noticed and the survivors of each room, and every survivor. The project
+itself is not touched. What is kept in a file is not tried again, so that a long run can be done in
+parts.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.selection import ROOT, dotted, files, mirrors, nearest_tests
 from tests.mutation.trial import copy_project, is_compiled, lacks, passes, trial_of
+from tests.mutation.whole import fail_together, noticed_alone, parts_of_suite
+
+FAR = "noticed afar"
+"""Outcome of a change that survived the nearest tests and not the whole suite."""
 
 
 def main() -> None:
@@ -36,6 +42,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="after which none is begun")
     parser.add_argument("--kept", type=Path, help="JSON with the outcomes, read and written")
     parser.add_argument("--compiled", action="store_true", help="also code by numba: slow")
+    parser.add_argument("--whole", action="store_true", help="then every test, for the survivors")
     options = parser.parse_args()
     drawn = draw(options.paths, options.sample, options.seed, compiled=options.compiled)
     end = time.monotonic() + 60 * options.minutes
@@ -51,9 +58,50 @@ def main() -> None:
                     break
                 kept[shown(mutant)] = tried(folder, mutant, options.beside, options.limit)
                 if options.kept:
-                    options.kept.write_text(json.dumps(kept, indent=1) + "\n")
+                    write(options.kept, kept)
             print(f"{i:4} {kept[shown(mutant)]:8} {shown(mutant)}", flush=True)
+        if options.whole:
+            left = [m for m in drawn if kept.get(shown(m)) == "SURVIVED"]
+            for mutant in noticed_afar(folder, left, end, options.kept):
+                kept[shown(mutant)] = FAR
+            if options.kept:
+                write(options.kept, kept)
     print(report({m: kept[shown(m)] for m in drawn if shown(m) in kept}))
+
+
+def write(path: Path, content: object) -> None:
+    """Keep what is found."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def noticed_afar(
+    folder: Path, mutants: Sequence[Mutant], end: float, kept: Path | None
+) -> list[Mutant]:
+    """Of changes that the nearest tests did not notice, those that any test notices.
+
+    Parameters
+    ----------
+    folder : Path
+        Copy of the project.
+    mutants : Sequence[Mutant]
+    end : float
+        By the monotonic clock: no folder of tests is begun after it.
+    kept : Path | None
+        Beside it, with the suffix ``.whole.json``, stand the tests that fail by their folder, so
+        that those are not run again.
+    """
+    state = kept.with_suffix(".whole.json") if kept else None
+    found: dict[str, list[str]] = {}
+    if state and state.exists():
+        found = json.loads(state.read_text())
+    for part, tests in parts_of_suite().items():
+        if part not in found and mutants and time.monotonic() < end:
+            found[part] = fail_together(folder, mutants, tests)
+            print(f"     {part}: {len(found[part])} tests fail", flush=True)
+            if state:
+                write(state, found)
+    failed = [test for tests in found.values() for test in tests]
+    return [mutant for mutant in mutants if noticed_alone(folder, mutant, failed)]
 
 
 def draw(paths: list[str], sample: int, seed: int, *, compiled: bool = False) -> list[Mutant]:
@@ -112,20 +160,24 @@ def room_of(path: Path) -> str:
 
 
 def report(outcomes: Mapping[Mutant, str]) -> str:
-    """Noticed and survived by room and in all, and every change that survived.
+    """Noticed (near and by any test) and survived, by room and in all, and what survived.
 
     What hung is not counted as noticed, for nobody waited for it.
     """
-    made = Counter(room_of(m.path) for m in outcomes)
-    noticed = Counter(room_of(m.path) for m, found in outcomes.items() if found == "noticed")
-    lines = ["", "| room | noticed | not |", "|---|--:|--:|"]
+    made, near, far = (
+        Counter(room_of(m.path) for m, found in outcomes.items() if found in kinds)
+        for kinds in (set(outcomes.values()), {"noticed"}, {FAR})
+    )
+    lines = ["", "| room | noticed | afar | not |", "|---|--:|--:|--:|"]
     for room in sorted(made):
-        lines.append(f"| `{room}` | {noticed[room]} | {made[room] - noticed[room]} |")
-    lines.append(f"| in all | {noticed.total()} | {made.total() - noticed.total()} |")
-    share = 100 * noticed.total() / made.total() if made else 0.0
+        left = made[room] - near[room] - far[room]
+        lines.append(f"| `{room}` | {near[room]} | {far[room]} | {left} |")
+    noticed = near.total() + far.total()
+    lines.append(f"| in all | {near.total()} | {far.total()} | {made.total() - noticed} |")
+    share = 100 * noticed / made.total() if made else 0.0
     lines += ["", f"{share:.0f} of 100 changes noticed. The others:", ""]
-    left = sorted((found, shown(m)) for m, found in outcomes.items() if found != "noticed")
-    return "\n".join([*lines, *(f"- {found} `{place}`" for found, place in left)])
+    others = sorted((f, shown(m)) for m, f in outcomes.items() if f not in ("noticed", FAR))
+    return "\n".join([*lines, *(f"- {found} `{place}`" for found, place in others)])
 
 
 if __name__ == "__main__":

@@ -92,11 +92,11 @@ def test_the_report_counts_by_room() -> None:
         return Mutant(Path(path), line, 4, "< for <=", 0, 0, "")
 
     deep, door = mutant("placement/files/syntax/a.py", 3), mutant("placement/check.py", 5)
-    other = mutant("placement/files/b.py", 7)
-    text = report({deep: "noticed", door: "hung", other: "SURVIVED"})
-    assert "| `placement/files/` | 1 | 1 |\n" in text
-    assert "| `placement/` | 0 | 1 |\n" in text
-    assert "| in all | 1 | 2 |\n\n33 of 100" in text
+    other, far = mutant("placement/files/b.py", 7), mutant("placement/files/b.py", 9)
+    text = report({deep: "noticed", door: "hung", other: "SURVIVED", far: "noticed afar"})
+    assert "| `placement/files/` | 1 | 1 | 1 |\n" in text
+    assert "| `placement/` | 0 | 0 | 1 |\n" in text
+    assert "| in all | 1 | 1 | 2 |\n\n50 of 100" in text
     assert text.endswith(
         "- SURVIVED `placement/files/b.py:7:4: < for <=`\n- hung `placement/check.py:5:4: < for <=`"
     )

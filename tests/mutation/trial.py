@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,10 @@ from tests.mutation.mutants import Mutant
 from tests.mutation.selection import ROOT, files
 
 Outcome = Literal["noticed", "hung", "SURVIVED"]
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+\.py(?:::.*?)?)(?: - .*)?$", re.MULTILINE)
+"""Where pytest names a test that failed, or a module that could not be collected."""
+LONGEST_S = 1800.0
+"""Any folder of tests takes a tenth of it."""
 COMPILED = ("@compiled", "@called", "@inlined", "@loop", "def advance")
 """Words of modules of which machine code is made: a minute for each of their mutants."""
 
@@ -59,27 +63,48 @@ def trial_of(folder: Path, mutant: Mutant, test: str, limit_s: float) -> tuple[O
     Returns whether a test fails, or hangs, and which fails first: None where that has no name, as
     where the module cannot even be imported.
     """
-    path = folder / mutant.path
-    source, stat = path.read_bytes(), path.stat()
-    if is_compiled(path):
+    if is_compiled(folder / mutant.path):
         limit_s += 300
-    with _code_kept(folder):
-        try:
-            path.write_bytes(mutant.applied(source))
-            code, said = _pytest(folder, str(files()[test].relative_to(ROOT)), limit_s)
-        finally:
-            path.write_bytes(source)
-            # Machine code is kept under the time of its source.
-            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with made(folder, [mutant]):
+        file = str(files()[test].relative_to(ROOT))
+        code, said = _pytest(folder, [file, "-x", "-n", "0"], limit_s)
     if code is None:
         return "hung", None
-    failed = re.search(r"^FAILED (\S+\.py::.*?)(?: - .*)?$", said, re.MULTILINE)
+    failed = FAILED.search(said)
     return "SURVIVED" if code in (0, 5) else "noticed", failed and failed[1]
 
 
 def passes(folder: Path, test: str) -> bool:
     """Whether a single test passes without any change."""
-    return _pytest(folder, test, None)[0] == 0
+    return _pytest(folder, [test, "-n", "0"], None)[0] == 0
+
+
+def failing(folder: Path, tests: Sequence[str]) -> list[str]:
+    """Of tests (files or single ones), those that fail in a copy of the project."""
+    asked = [*tests, "-n", "2", "--continue-on-collection-errors"]
+    code, said = _pytest(folder, asked, LONGEST_S)
+    if code is None:
+        raise SystemExit(f"{tests[0]} and those beside it hang with all changes: try fewer at once")
+    return FAILED.findall(said)
+
+
+@contextlib.contextmanager
+def made(folder: Path, mutants: Sequence[Mutant]) -> Iterator[None]:
+    """Make changes of different places in a copy of the project, and take them back."""
+    kept = {m.path: (folder / m.path).read_bytes() for m in mutants}
+    stats = {path: (folder / path).stat() for path in kept}
+    with _code_kept(folder):
+        try:
+            for mutant in sorted(mutants, key=lambda m: m.start, reverse=True):
+                path = folder / mutant.path
+                path.write_bytes(mutant.applied(path.read_bytes()))
+            yield
+        finally:
+            for name, source in kept.items():
+                (folder / name).write_bytes(source)
+                # Machine code is kept under the time of its source.
+                stat = stats[name]
+                os.utime(folder / name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 @contextlib.contextmanager
@@ -91,11 +116,13 @@ def _code_kept(folder: Path) -> Iterator[None]:
         path.write_bytes(index)
 
 
-def _pytest(folder: Path, test: str, limit_s: float | None) -> tuple[int | None, str]:
+def _pytest(
+    folder: Path, arguments: Sequence[str], limit_s: float | None
+) -> tuple[int | None, str]:
     """Exit code of pytest in a folder, None where it takes longer than it may, and what it said."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-n", "0",
-         "-rf", "--tb=no", test],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", "--tb=no",
+         *arguments],
         cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "1000"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         text=True, start_new_session=True,
