@@ -111,10 +111,11 @@ class _Mending:
             kind = cluster.server_types[cluster.server_type[s]]
             space = ServerSpace(self.instance, kind, [(o, i) for o, at, i in self.rows if at == s])
             stand = len(space.content)
-            todo, seen = [*self._lonely(m, s), m], {m}
+            todo = [*self._lonely(m, s), m]
+            seen = set(todo)
             while todo:
                 o = todo[0]
-                more = [x for x in self._lonely(o, s) if x not in seen and x not in todo]
+                more = [x for x in self._lonely(o, s) if x not in seen]
                 if more:
                     todo = more + todo
                     seen |= set(more)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from placement.heuristics.greedy import greedy
 from placement.heuristics.mending import _Mending, mend
-from placement.problem.instance import Instance
+from placement.problem.cluster import Cluster, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.model_rules import ModelRules
 from placement.problem.placement_rules import PlacementRules
 from placement.problem.solution import Placement
@@ -105,6 +107,32 @@ def test_company_and_pins_are_kept_from_wherever_it_begins() -> None:
         assert rule_violations(instance, mended) == [], seed
         assert mend(instance, mended) is mended
     assert found >= 72
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("ring", [False, True])
+def test_who_needs_company_that_needs_company_finds_all_of_it(
+    order: tuple[int, int, int], ring: bool
+) -> None:
+    """From nothing: the one server with room for three holds one of each in the end."""
+    a, b, c = (f"m{m}" for m in order)
+    wishes = {a: (b,), b: (c,), **({c: (a,)} if ring else {})}
+    kinds = (ServerType("few", 1, 2, 80.0), ServerType("enough", 1, 3, 80.0))
+    flows = tuple(
+        WorkflowDemand(f"w{m}", 1.0, np.array([m]), np.array([0.1]), np.zeros((0, 2), np.int64))
+        for m in range(3)
+    )
+    instance = Instance(
+        ("m0", "m1", "m2"), np.ones(3, dtype=np.int64), np.full(3, 20.0), flows, Cluster(kinds),
+        max_models_per_gpu=1,
+        placement_rules=PlacementRules(
+            models={m: ModelRules(together_with=others) for m, others in wishes.items()}
+        ),
+    )  # fmt: skip
+    mended = mend(instance, Placement.of([]))
+    assert mended is not None
+    assert placement_violations(instance, mended) == []
+    assert sorted(m for m, s, _ in mended.replicas() if s == 1) == [0, 1, 2]
 
 
 def test_a_replica_is_spare_where_no_rule_misses_it() -> None:
