@@ -14,7 +14,8 @@ from placement.patterns.joint_master import (
     scenario_bound,
 )
 from placement.portfolio.scenario_routing import worth
-from placement.problem.instance import Instance
+from placement.problem.cluster import Cluster, GpuSharing, ServerType
+from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.normalization import normalize
 from placement.problem.outcome import SolveOptions
 from placement.problem.trace import measure_demand
@@ -89,6 +90,38 @@ def test_compact_and_patterns_against_brute_force(criterion: Criterion, exclusiv
         assert bound == pytest.approx(best, abs=1e-6)
         pool = generate_scenarios(scenarios, criterion, [], SETTINGS, Budget(), gap=0.0)
         assert pool.best_bound >= best - 1e-6
+
+
+@pytest.mark.parametrize("criterion", ["worst", "average"])
+def test_what_is_idle_under_one_demand_takes_nothing_off_it(criterion: Criterion) -> None:
+    """By hand: a fits one of two GPUs, and b needs both under the demand in which a is light.
+
+    Slices leave 0.72 of a GPU to two, and a wants 0.85 under the demand in which b is light.
+    """
+    kinds = (ServerType("large", 1, 1, 80.0), ServerType("small", 1, 1, 40.0))
+    cluster = Cluster(kinds, sharing=GpuSharing(efficiency=(0.8,)))
+    one, none = np.ones(2, dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
+    demands = [
+        Instance(
+            ("a", "b"), one, np.array([50.0, 30.0]),
+            tuple(
+                WorkflowDemand(f"w{m}", 1.0, np.array([m]), np.array([work]), none)
+                for m, work in enumerate(of_a_and_b)
+            ),
+            cluster,
+        )
+        for of_a_and_b in ((0.85, 0.05), (0.05, 1.3))
+    ]  # fmt: skip
+    scenarios = make_scenarios(demands, 0.9)
+    placement, bound = solve_compact_scenarios(
+        scenarios, criterion, SETTINGS, Budget(), start=None, gap=0.0
+    )
+    assert placement is not None
+    assert placement.replicas() == [(0, 0, 0), (1, 0, 0), (1, 1, 0)]
+    pool = generate_scenarios(scenarios, criterion, [], SETTINGS, Budget(), gap=0.0)
+    assert bound == pytest.approx(1.0) == pool.best_bound
+    found = solve_scenarios(demands[0], demands, SolveOptions(max_utilization=0.9), criterion)
+    assert found.objective == pytest.approx(1.0)
 
 
 def test_any_multipliers_bound_both_criteria() -> None:

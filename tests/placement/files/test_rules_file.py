@@ -149,3 +149,16 @@ def test_pins_beyond_the_cluster_are_refused_wherever_they_come_from(
     rules = PlacementRules(models={"m": ModelRules(pinned=(pin,))})
     with pytest.raises(ValueError, match="and the cluster has"):
         apply_rules(Cluster.homogeneous(4, 2), rules)
+
+
+def test_as_many_servers_as_there_are_can_be_asked_for(tmp_path: Path) -> None:
+    """In a rules file and in the config; one more is a fault."""
+    data = {"models": {"painter": {"spread": CLUSTER.n_servers}}}
+    read_rules(write_document(tmp_path / "r.yaml", data), CLUSTER, workload(tmp_path))
+    for spread in (CLUSTER.n_servers, CLUSTER.n_servers + 1):
+        model = build_model("m", ModelEntry(**{**PLAIN, "spread": spread}))
+        if spread > CLUSTER.n_servers:
+            with pytest.raises(InputError, match=f"is {spread}, and the cluster has 2 servers"):
+                check_config_rules("c.yaml", Workload((model,), ()), CLUSTER)
+        else:
+            check_config_rules("c.yaml", Workload((model,), ()), CLUSTER)

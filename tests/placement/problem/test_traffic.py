@@ -96,6 +96,18 @@ def test_without_a_network_traffic_says_nothing() -> None:
         build_instance(workload, demand, cluster, Rules("traffic"))
 
 
+def test_a_workflow_that_crosses_for_nothing_is_none_that_all_do() -> None:
+    """Of two workflows one has no edges: the other's seconds are weighed as without it."""
+    workload, instance = build(1)
+    first, second = workload.workflows
+    mixed = Workload(workload.models, (first, replace(second, edges=())))
+    demand = Demand(np.array([3, 1]), np.array([0.3, 0.1]), (np.full(4, 0.5),) * 2, 10.0)
+    found = build_instance(mixed, demand, instance.cluster, Rules("traffic"))
+    assert found.workflows[0].link_weights == pytest.approx(instance.workflows[0].link_weights)
+    assert found.workflows[0].link_weights.any()
+    assert not found.workflows[1].link_weights.any()
+
+
 @pytest.mark.parametrize("form", ["compact", "patterns"])
 @pytest.mark.parametrize(("part", "lost_s"), [(0.25, 1.0), (0.6, 2.0), (1.0, 2.0)])
 def test_a_shared_prefix_is_weighed_by_what_it_saves(form: str, part: float, lost_s: float) -> None:

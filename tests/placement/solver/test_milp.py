@@ -4,6 +4,7 @@ import numpy as np
 import pulp
 import pytest
 
+from placement.solver import milp
 from placement.solver.budget import Budget
 from placement.solver.milp import (
     Manner,
@@ -232,6 +233,44 @@ def test_a_solver_that_dies_leaves_nothing_known(monkeypatch: pytest.MonkeyPatch
     problem += x <= 1
     outcome = solve_program(problem, SolverSettings(name="CBC"))
     assert (outcome.status, outcome.found, outcome.best_bound) == ("none", False, float("inf"))
+
+
+@pytest.mark.parametrize("sense", [pulp.LpMaximize, pulp.LpMinimize])
+def test_who_tells_no_bound_is_bounded_by_the_relaxation(
+    sense: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut short with a plan: that plan stays, and the linear program bounds what is better."""
+    sign = 1 if sense == pulp.LpMaximize else -1
+    problem = pulp.LpProblem("any", sense)
+    x, y = (pulp.LpVariable(name, 0, 9, pulp.LpInteger) for name in "xy")
+    problem += sign * (3 * x + 2 * y)
+    problem += 2 * x + 2 * y <= 7  # 3 of each kind at most; relaxed 3.5 of x
+    cut = True
+
+    class Other(pulp.PULP_CBC_CMD):
+        """CBC under another name, which has a plan when its time ends."""
+
+        def actualSolve(self, lp: pulp.LpProblem, **more: object) -> int:
+            status = int(super().actualSolve(lp, **more))
+            if cut and self.mip:
+                x.varValue, y.varValue = 2.0, 1.0
+                lp.assignStatus(pulp.LpStatusOptimal, pulp.LpSolutionIntegerFeasible)
+            return status
+
+    def chosen(name: str, **options: object) -> pulp.LpSolver:
+        return Other(**options) if name == "OTHER" else getattr(pulp, name)(**options)
+
+    monkeypatch.setattr(milp, "solver_name", lambda name: "OTHER")
+    monkeypatch.setattr(pulp, "getSolver", chosen)
+    got = solve_program(problem, SolverSettings("OTHER"), budget=Budget(9.0))
+    assert (got.status, got.limit_hit) == ("feasible", "time")
+    assert got.objective == pytest.approx(sign * 8)
+    assert got.best_bound == pytest.approx(sign * 10.5)
+    assert (x.varValue, y.varValue) == (2.0, 1.0)
+    cut = False
+    got = solve_program(problem, SolverSettings("OTHER"), budget=Budget(9.0))
+    assert (got.status, got.limit_hit) == ("optimal", None)
+    assert got.objective == pytest.approx(sign * 9) == got.best_bound
 
 
 def test_coefficients_of_a_variable_that_stands_twice_add_up() -> None:

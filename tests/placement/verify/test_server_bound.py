@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.shared_capacity import kept_at_most
-from placement.verify.matrix_program import Clock
+from placement.verify.matrix_program import Answer, Clock
 from placement.verify.scaled_problem import Scaled
 from placement.verify.server_bound import ServerProgram, highest_worth
 from placement.verify.valid_rows import Row, kept_rows, prices_of, replica_rows, split_rows
@@ -64,6 +66,64 @@ def test_no_content_is_worth_more_and_one_is_worth_as_much(exclusive: bool) -> N
             early = highest_worth(scaled, t, prices, best + 0.5, Clock(None), "HiGHS")
             assert early >= best - 1e-6
     assert priced > 60
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_most_replicas_are_those_of_some_content(exclusive: bool) -> None:
+    """No content holds more; of exclusive GPUs one holds as many."""
+    for seed in range(10):
+        rng = np.random.default_rng([seed, exclusive])
+        scaled = Scaled(oracle.random_instance(rng, exclusive=exclusive, load_cap=0.8))
+        for t in range(len(scaled.types)):
+            held = [[m for m, _ in content] for content in every_content(scaled, t)]
+            for m in scaled.fitting(t):
+                most = max(models.count(m) for models in held)
+                assert most <= scaled.most(t, m) <= scaled.types[t].gpus
+                assert most == scaled.most(t, m) or not exclusive
+
+
+def test_numbers_that_no_gpus_hold_are_cut_off_and_no_content_is() -> None:
+    """Weights of drawn numbers, against the least GPUs that sets of models cover them with."""
+    broken = whole = 0
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 7])
+        instance = oracle.random_instance(rng, exclusive=False, load_cap=0.8)
+        memory = rng.choice([20.0, 26.0, 30.0, 41.0, 45.0], len(instance.model_ids))
+        instance = replace(instance, memory_per_gpu_gb=memory)
+        scaled = Scaled(instance)
+        prices = prices_of(scaled, [], {"demand": {
+            w.id: [0.0] * len(w.node_model) for w in instance.workflows
+        }, "replicas": []})  # fmt: skip
+        program = ServerProgram(scaled, 0, prices)
+        gpus = scaled.types[0].usable_gpus
+        point = np.zeros(len(program.program.cost))
+        numbers = {m: int(rng.integers(0, 3)) for m in program.count}
+        for m, n in numbers.items():
+            point[program.count[m]] = n
+        # Replicas of one model stand side by side or one GPU on, those of large ones apart.
+        apart = {m: 2 * memory[m] > 80.0 for m in numbers}
+        touched = {
+            m: n * int(scaled.gpus[m]) if apart[m] else n + int(scaled.gpus[m]) - 1
+            for m, n in numbers.items() if n
+        }  # fmt: skip
+        sets = [
+            some for size in range(1, len(touched) + 1) for some in combinations(touched, size)
+            if memory[list(some)].sum() <= 80.0
+        ]  # fmt: skip
+        least = 0.0
+        if touched:
+            rows = [[-float(m in some) for some in sets] for m in touched]
+            least = linprog(np.ones(len(sets)), rows, [-t for t in touched.values()]).fun
+        cut = program.broken_cut(Answer("optimal", 0.0, point=point), Clock(None), "HiGHS")
+        assert (cut is not None) == (least > gpus + 1e-6), seed
+        if cut is None:
+            whole += 1
+            continue
+        broken += 1
+        assert all(sum(cut.get(m, 0.0) for m in some) <= 1 + 1e-9 for some in sets)
+        assert sum(f * touched[m] for m, f in cut.items()) == pytest.approx(least, abs=1e-6)
+    assert broken > 5
+    assert whole > 5
 
 
 def one_gpu(

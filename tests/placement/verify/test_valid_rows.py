@@ -102,6 +102,19 @@ def scaled_of(seed: int = 2) -> Scaled:
     return Scaled(oracle.random_instance(rng, exclusive=True, load_cap=0.8))
 
 
+@pytest.mark.parametrize("fraction", [0.25, 1.0])
+def test_a_server_keeps_what_its_replicas_can_and_no_more_than_the_rate(fraction: float) -> None:
+    """In whole references, and a part of one that counts from none to a whole at its fraction."""
+    row = ServerRow((0, 1), 1.0, (0, 1), 0.4, fraction, ((0.3, 0.5), (0.2, 0.9)), 0.0)
+    for t, one in enumerate(row.one):
+        for i, able in enumerate(one):
+            assert row.step(t, i, 0) == 0.0
+            for n in range(1, 7):
+                kept = min(n * able, 1.0) / 0.4
+                part = kept - int(kept)
+                assert row.step(t, i, n) == pytest.approx(int(kept) + min(1.0, part / fraction))
+
+
 def test_a_split_is_two_sides_of_which_one_holds() -> None:
     """At most k, or at least k + 1, of the same feature with the same weights."""
     scaled = scaled_of()

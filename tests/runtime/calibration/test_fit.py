@@ -168,6 +168,27 @@ def test_a_few_calls_that_hung_change_little() -> None:
     assert estimate(found, "sharing_efficiency").after == pytest.approx((0.8,), rel=0.04)
 
 
+def test_the_unit_of_time_does_not_matter() -> None:
+    """A log in milliseconds tells the same of the laws, calls that hung among the others."""
+    truth, sharing = workload(**BATCH), GpuSharing(efficiency=(0.8,))
+    run, asked = real_run(truth, sharing, seed=8, rate=0.7)
+    held = np.ones(len(asked.service_s))
+    held[::9] = 3.0
+    seen = as_log(run, replace(asked, service_s=asked.service_s / held), truth)
+    cluster, stated = two_gpus(GpuSharing())[0], workload(**STATED)
+    found = [calibrate(seen, stated, cluster)]
+    for unit in (1000.0, 0.01):
+        times = {n: getattr(seen, n) * unit for n in ("start_s", "end_s", "alone_s", "prefill_s")}
+        found.append(calibrate(replace(seen, **times), stated, cluster))
+    for other in found[1:]:
+        for a, b in zip(found[0].estimates, other.estimates, strict=True):
+            assert (a.name, a.model, a.calls) == (b.name, b.model, b.calls)
+            if a.name != "prefill_time_seconds":
+                assert b.after == pytest.approx(a.after, rel=1e-3)
+        assert other.spread_after == pytest.approx(found[0].spread_after, rel=1e-3)
+    assert found[0].spread_after > 0.05
+
+
 @pytest.mark.parametrize(("throughput", "fraction"), [(1.0, 1.0), (2.0, 0.0), (1.47, 0.6005)])
 def test_two_side_by_side_give_the_gpu_fraction(throughput: float, fraction: float) -> None:
     """u = sqrt(2 / X - 1), and the machine repairman of two gives the throughput back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -155,6 +156,32 @@ def test_moments_that_no_calendar_has_are_refused(kind: pl.DataType) -> None:
         return
     assert [f.key for f in faults.faults] == ["row 2", "row 3"]
     assert "outside the years 1 to 9999" in str(faults.faults[0])
+
+
+@given(
+    moments=st.lists(st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1)), min_size=1),
+    unit=st.sampled_from(["ms", "us", "ns"]),
+    zone=st.sampled_from([None, "UTC", "Asia/Kathmandu"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_moments_of_a_table_are_those_that_were_put_in(
+    moments: list[datetime], unit: Literal["ms", "us", "ns"], zone: str | None
+) -> None:
+    """In whatever unit and zone it holds them; days in whole ones."""
+    column = pl.Series(moments, dtype=pl.Datetime("us")).cast(pl.Datetime(unit))
+    faults = FaultList("trace.parquet")
+    if zone is not None:
+        column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    found = Clock(faults).read(column, str)
+    days = Clock(faults).read(column.dt.replace_time_zone(None).dt.date(), str)
+    assert not faults
+    finest = timedelta(microseconds=1000 if unit == "ms" else 1)
+    epoch = datetime(1970, 1, 1)
+    expected = [(m - epoch) // finest * finest // timedelta(microseconds=1) for m in moments]
+    assert found.tolist() == expected
+    if zone != "Asia/Kathmandu":
+        day = timedelta(days=1)
+        assert days.tolist() == [(m - epoch) // day * 86_400_000_000 for m in moments]
 
 
 def test_a_column_of_impossible_moments_is_counted_not_listed() -> None:
