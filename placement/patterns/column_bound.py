@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from placement.params.search_params import SearchParams
 from placement.patterns.columns.column_master import duals_of
 from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.generation import WORTHWHILE, Generation
+from placement.patterns.columns.replica_counts import relaxed_counts
+from placement.patterns.cover_rows import broken_covers
 from placement.patterns.duals import Duals, lagrangian
+from placement.patterns.master_rows import Row
 from placement.patterns.pricing.counts import PricingProblem
 from placement.patterns.proven_bound import ProvenBound
 from placement.solver.budget import Budget
@@ -26,8 +29,8 @@ class ColumnBound:
     ----------
     gen : Generation
         The relaxation.
-    pricings : sequence of PricingProblem
-        Exact, one a server type.
+    pricings_of : callable
+        Exact pricing problems, one a server type, that know some rows.
     settings : SolverSettings
         Solver and parameters.
     bound : ProvenBound
@@ -41,12 +44,13 @@ class ColumnBound:
     """
 
     gen: Generation
-    pricings: Sequence[PricingProblem]
+    pricings_of: Callable[[tuple[Row, ...]], Sequence[PricingProblem]]
     settings: SolverSettings
     bound: ProvenBound
     gap: float
     converged: bool = False
     tight: bool = False
+    _pricings: Sequence[PricingProblem] = ()
 
     @property
     def params(self) -> SearchParams:
@@ -54,10 +58,23 @@ class ColumnBound:
         return self.settings.params
 
     def converge(self, budget: Budget) -> None:
-        """Add columns until annealing finds no more."""
+        """Add columns until annealing finds no more, and no model's numbers ask for rows."""
         self.converged = False
         with budget.bounded():
-            self.converged = self.gen.run(budget)
+            while self.gen.run(budget):
+                if not self._cover(budget):
+                    self.converged = True
+                    return
+
+    def _cover(self, budget: Budget) -> bool:
+        """Add the rows of whole replicas that the relaxation breaks; True where there were any."""
+        master = self.gen.master
+        if master.missed > WORTHWHILE:
+            return False
+        rows = broken_covers(self.gen.instance, relaxed_counts(master.used()), budget)
+        self.gen.add_rows(rows)
+        self.bound = self.bound.with_rows(rows)
+        return bool(rows)
 
     def tighten(self, budget: Budget, proofs: int) -> None:
         """Price exactly so many times, each followed by annealing from what that found."""
@@ -93,7 +110,9 @@ class ColumnBound:
         params, columns, bounds = self.params.column_generation, list[Column](), list[float]()
         fine = params.fine * self.gap * abs(self.bound.value)
         close = max(fine, params.coarse * (self.bound.value - gen.master.locality))
-        for pricing in self.pricings:
+        if not self._pricings or self._pricings[0].rows != rows:
+            self._pricings = self.pricings_of(rows)
+        for pricing in self._pricings:
             priced = pricing.solve(at, self.settings, budget, gap=close)
             if priced is None:
                 return None

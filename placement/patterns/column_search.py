@@ -81,7 +81,7 @@ def search_columns(search: Search) -> None:
         begin(search.normal, pool.rows, pool.patterns, params, seed, dives=dives)
         for dives in (False, True)
     )
-    bound = ColumnBound(relaxed, search.pricings(), search.settings, pool.proven, search.gap)
+    bound = ColumnBound(relaxed, search.pricings, search.settings, pool.proven, search.gap)
     plans = ColumnPlans(search, dived, np.random.default_rng(seed))
     bound.converge(budget.part(params.first_share))
     _exchange(search, bound, plans)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from placement.problem.placement_rules import NO_LIMIT
 from placement.support.equality import ByContent
+from placement.verify.matrix_program import Clock, Program
 from placement.verify.scaled_problem import WHOLE_WORKFLOW, Part, Scaled, part_work
 
 SLACK = 1e-5
@@ -23,6 +24,9 @@ ROUNDING = 1e-12
 LEAST_FRACTION = 1e-3
 MOST_STEPS = 1e9
 """Fractions below, and numbers beyond, are no ground for rounding: such rows are not taken."""
+
+LIGHTER = 1e-9
+"""Taken off what a solver says that whole replicas weigh at least."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +162,39 @@ def rule_rows(scaled: Scaled) -> list[CountRow]:
     return found
 
 
-def kept_rows(scaled: Scaled, data: object) -> Iterator[Row | None]:
-    """Rows that a file names, made anew; None for what names none."""
+def kept_rows(
+    scaled: Scaled, data: object, clock: Clock | None = None, solver: str = "HiGHS"
+) -> Iterator[Row | None]:
+    """Rows that a file names, made anew; None for what names none.
+
+    Parameters
+    ----------
+    scaled : Scaled
+        The problem in the verifier's units.
+    data : object
+        What the file holds.
+    clock : Clock, optional
+        Seconds left.
+    solver : str
+        As `--solver` has it.
+
+    Raises
+    ------
+    Undecided
+    """
     names = {scaled.instance.workflows[f.w].id: f for f in scaled.flows}
     models = {scaled.instance.model_ids[m]: m for m in scaled.used}
     for item in data if isinstance(data, list) else []:
         if not isinstance(item, dict):
             yield None
+            continue
+        if "weight" in item and "workflow" not in item:
+            model = models.get(str(item.get("model")))
+            weight = _weights(scaled, item["weight"])
+            if model is None or weight is None:
+                yield None
+            else:
+                yield _cover_row(scaled, model, weight, clock or Clock(None), solver)
             continue
         flow = names.get(str(item.get("workflow")))
         link = item.get("link", WHOLE_WORKFLOW)
@@ -180,6 +210,35 @@ def kept_rows(scaled: Scaled, data: object) -> Iterator[Row | None]:
             yield _kept_row(scaled, part, model, float(speed))
         else:
             yield None
+
+
+def _weights(scaled: Scaled, data: object) -> tuple[float, ...] | None:
+    if not isinstance(data, list) or len(data) != len(scaled.types):
+        return None
+    good = all(
+        isinstance(w, int | float) and not isinstance(w, bool) and 0 <= w < 1e6 for w in data
+    )
+    return tuple(map(float, data)) if good else None
+
+
+def _cover_row(
+    scaled: Scaled, m: int, weight: tuple[float, ...], clock: Clock, solver: str
+) -> CountRow:
+    """Weighted replicas of a model: at least what whole ones weigh that do its work.
+
+    By an integer program of a column a type, whose bound counts: what it proves too little of makes
+    the row weaker.
+    """
+    program, held = Program(), list[tuple[int, float]]()
+    for t, kind in enumerate(scaled.types):
+        most = scaled.most(t, m) * kind.count if scaled.starts(t, m) else 0
+        n = program.column(-weight[t], float(most), whole=True)
+        held.append((n, float(scaled.speeds[t, m])))
+    program.row(held, low=scaled.work[m] * (1 - SLACK))
+    program.row([(n, 1.0) for n, _ in held], low=1.0)
+    answer = program.maximise(clock, solver)
+    limit = -answer.bound - LIGHTER if answer.end == "optimal" else 0.0
+    return CountRow((m,), 0, weight, at_least=True, limit=max(0.0, limit))
 
 
 def _kept_row(scaled: Scaled, part: Part, m: int, speed: float) -> KeptRow | None:

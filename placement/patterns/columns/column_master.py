@@ -45,6 +45,11 @@ class ColumnMaster:
         What a server's worth of demand costs that is missed, in the program's objective.
     dives : bool
         Whether numbers of replicas by server type may be required, each by a row of its own.
+
+    Attributes
+    ----------
+    shared : tuple of Row
+        On numbers of replicas, but for those that dives require.
     """
 
     def __init__(
@@ -59,21 +64,20 @@ class ColumnMaster:
         types = instance.cluster.server_types
         kinds = range(len(types))
         self._each = [(m, t) for m in instance.used_models for t in kinds] if dives else []
-        each = (
+        self._require = tuple(
             CountRow((m,), 0, tuple(float(t == k) for k in kinds), least=0.0) for m, t in self._each
         )
-        self.instance, self.flows, self.rows = instance, flows, (*rows, *each)
+        self.instance, self.flows, self.shared = instance, flows, tuple(rows)
         self._nodes, self._types = len(flows.node_model), len(types)
         first = self._nodes + self._types
         demand = flows.rate[flows.node_flow]
         infinite = np.inf
         lower, upper = [demand, np.full(self._types, -infinite)], [demand]
         upper.append(np.array([float(t.count) for t in types]))
-        limits = np.array([row.limit for row in self.rows])
-        least = np.array([row.at_least for row in self.rows], dtype=np.bool_)
-        lower.append(np.where(least, limits, -infinite))
-        upper.append(np.where(least, infinite, limits))
-        self._first_required = first + len(self.rows) - len(self._each)
+        lower.append(np.array([r.limit if r.at_least else -infinite for r in self.rows]))
+        upper.append(np.array([infinite if r.at_least else r.limit for r in self.rows]))
+        # Of `rows`, where they stand in the program.
+        self._at = list(range(first, first + len(self.rows)))
         self.program = WarmProgram(np.concatenate(lower), np.concatenate(upper))
         self.columns: list[Column | None] = []
         self._known: set[tuple[Pattern, bytes, bytes]] = set()
@@ -85,29 +89,71 @@ class ColumnMaster:
         gpus = max(t.gpus for t in types)
         fastest = max(t.speed for t in types)
         k = flows.gpus_required
+        self._gpus = gpus
         takes = flows.node_work * k[flows.node_model] / (instance.load_cap * gpus * fastest)
         flow_of_part = np.repeat(np.arange(len(flows.rate)), np.diff(flows.part_ptr))
         whole = np.bincount(flow_of_part, flows.part_worth, len(flows.rate)).astype(np.float64)
-        self._plain = np.concatenate([whole[flows.node_flow], np.zeros(len(self.rows))])
-        self._scaled = np.concatenate(
-            [takes, [float(k[row.models[0]]) / gpus for row in self.rows]]
-        )
-        counts = np.arange(first, first + len(self.rows))
+        self._plain = whole[flows.node_flow]
+        self._scaled = takes
         short = [(np.array([r]), np.ones(1)) for r in range(self._nodes)]
-        short += [
-            (np.array([r]), np.array([1.0 if row.at_least else -1.0]))
-            for r, row in zip(counts, self.rows, strict=True)
-        ]
         self.price = price
         self._short = np.array(self.program.add_columns(-self._penalty(), short))
         self.columns += [None] * len(short)
         over = [(np.array([r]), -np.ones(1)) for r in range(self._nodes)]
-        self.program.add_columns(-whole[flows.node_flow], over)
+        self.penalties = [*self._short, *self.program.add_columns(-whole[flows.node_flow], over)]
         self.columns += [None] * len(over)
-        self.penalties = len(self.columns)
+        self._allow_short(self.rows, self._at)
 
     def _penalty(self) -> FloatArray:
         return self._plain + self.price * self._scaled
+
+    def _allow_short(self, rows: Sequence[Row], at: Sequence[int]) -> None:
+        """Have rows on numbers of replicas be missed, at a price."""
+        if not rows:
+            return
+        k = self.flows.gpus_required
+        scaled = np.array([float(k[row.models[0]]) / self._gpus for row in rows])
+        short = [
+            (np.array([r]), np.array([1.0 if row.at_least else -1.0]))
+            for r, row in zip(at, rows, strict=True)
+        ]
+        numbers = self.program.add_columns(-self.price * scaled, short)
+        self._short = np.concatenate([self._short, numbers])
+        self._plain = np.concatenate([self._plain, np.zeros(len(rows))])
+        self._scaled = np.concatenate([self._scaled, scaled])
+        self.columns += [None] * len(rows)
+        self.penalties += numbers
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Those on numbers of replicas: `shared` with others, and what a dive requires."""
+        return (*self.shared, *self._require)
+
+    def add_rows(self, rows: Sequence[Row]) -> None:
+        """Take more rows that every plan keeps, after those that are shared by now.
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            At least so much, on numbers of replicas.
+        """
+        at = []
+        for row in rows:
+            terms = [
+                (number, c)
+                for pattern, numbers in self._of.items()
+                if row.models[0] in pattern.models and (c := row.coefficient(pattern))
+                for number in numbers
+            ]
+            columns, values = zip(*terms, strict=True) if terms else ((), ())
+            at.append(
+                self.program.add_row(
+                    row.limit, np.array(columns, dtype=np.int64), np.array(values, dtype=np.float64)
+                )
+            )
+        self._at[len(self.shared) : len(self.shared)] = at
+        self.shared = (*self.shared, *rows)
+        self._allow_short(rows, at)
 
     def raise_price(self, factor: float) -> None:
         """Have what is missed cost more."""
@@ -125,19 +171,19 @@ class ColumnMaster:
         if not new:
             return 0
         terms = []
+        of_model: dict[int, list[tuple[int, Row]]] = defaultdict(list)
+        for at, row in zip(self._at, self.rows, strict=True):
+            of_model[row.models[0]].append((at, row))
         for column in new:
             kind = column.pattern.kind
             rows = [*column.node.tolist(), self._nodes + kind]
             values = [*column.rate.tolist(), 1.0]
-            for r, row in enumerate(self.rows):
-                c = (
-                    row.coefficient(column.pattern)
-                    if row.models[0] in column.pattern.models
-                    else 0.0
-                )
-                if c:
-                    rows.append(self._nodes + self._types + r)
-                    values.append(c)
+            for m in column.pattern.models:
+                for at, row in of_model[m]:
+                    c = row.coefficient(column.pattern)
+                    if c:
+                        rows.append(at)
+                        values.append(c)
             if column.pattern in self._fixing:
                 rows.append(self._fixing[column.pattern])
                 values.append(1.0)
@@ -166,14 +212,14 @@ class ColumnMaster:
             By model and type.
         """
         self.required = dict(counts)
-        for row, key in enumerate(self._each, self._first_required):
+        for row, key in zip(self._at[len(self.shared) :], self._each, strict=True):
             self.program.limit_row(row, float(counts.get(key, 0)))
 
     @property
     def required_slopes(self) -> dict[tuple[int, int], float]:
         """What one more replica required of each model on each type would change, at most 0."""
-        duals = self.program.duals[self._first_required :]
-        return {key: min(float(mu), 0.0) for key, mu in zip(self._each, duals, strict=False)}
+        duals = self.program.duals[self._at[len(self.shared) :]]
+        return {key: min(float(mu), 0.0) for key, mu in zip(self._each, duals, strict=True)}
 
     @property
     def restricted(self) -> bool:
@@ -222,7 +268,7 @@ class ColumnMaster:
     @property
     def missed(self) -> float:
         """How much of its rows the last solve misses."""
-        return float(np.abs(self.program.point[: self.penalties]).sum())
+        return float(np.abs(self.program.point[self.penalties]).sum())
 
     @property
     def demand(self) -> FloatArray:
@@ -237,8 +283,7 @@ class ColumnMaster:
     @property
     def counts(self) -> FloatArray:
         """Multipliers of the rows on numbers of replicas, each of the right sign."""
-        first = self._nodes + self._types
-        duals = self.program.duals[first : first + len(self.rows)]
+        duals = self.program.duals[self._at]
         return np.array([r.signed(mu) for r, mu in zip(self.rows, duals, strict=True)])
 
     def holding(self, pattern: Pattern) -> float:

@@ -38,9 +38,10 @@ class Point(ByContent):
             weight * self.demand + rest * other.demand, weight * self.counts + rest * other.counts
         )
 
-    def widened(self, more: int) -> Point:
-        """With so many more rows on replicas, of no worth."""
-        return Point(self.demand, np.concatenate([self.counts, np.zeros(more)]))
+    def widened(self, more: int, at: int | None = None) -> Point:
+        """With so many more rows on replicas, of no worth, at the end or after so many rows."""
+        where = len(self.counts) if at is None else at
+        return Point(self.demand, np.insert(self.counts, where, np.zeros(more)))
 
 
 def nothing(_: Pattern) -> bool:
@@ -173,6 +174,13 @@ class Generation:
                     columns.append(column)
         return columns, best
 
+    def add_rows(self, rows: Sequence[Row]) -> None:
+        """Take more rows on numbers of replicas that every plan keeps."""
+        if rows:
+            at = len(self.master.shared)
+            self.centre = self.centre and self.centre.widened(len(rows), at)
+            self.master.add_rows(rows)
+
     def bar(self, barred: Callable[[Pattern], bool]) -> None:
         """Have no server more hold some contents, and look for none."""
         self.barred = barred
@@ -184,7 +192,8 @@ class Generation:
         self.master.release()
 
     def learn(self, other: Generation) -> None:
-        """Take the columns, the prices and the centre of another over the same instance."""
+        """Take the rows, columns, prices and centre of another over the same instance."""
+        self.add_rows(other.master.shared[len(self.master.shared) :])
         columns = [c for c in other.master.columns[self.learnt :] if c is not None]
         self.learnt = len(other.master.columns)
         for column in columns:

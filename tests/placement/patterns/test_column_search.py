@@ -1,6 +1,7 @@
 """The search over columns against brute force, where it is asked to take what others would."""
 
 from dataclasses import replace
+from itertools import product
 from threading import active_count
 
 import numpy as np
@@ -13,6 +14,7 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.outcome import Progress
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
+from placement.programs.compact_search import solve_compact
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
 from placement.verify import proven_bound
@@ -53,6 +55,28 @@ def test_no_plan_is_better_than_brute_force_and_no_bound_below_it() -> None:
         assert proven_bound(instance, got.duals) <= got.best_bound + 1e-6
         plans += worth >= best - 1e-6
     assert plans >= 20
+
+
+def test_where_speeds_differ_bounds_hold_with_rows_on_whole_replicas() -> None:
+    """Three types close to the cap: plan <= optimum of the compact form <= bound, proven again."""
+    rows = 0
+    for seed, load in product((0, 3, 5, 9), (0.5, 0.6)):
+        drawn = random_instance(seed, models=4, load=load)
+        kinds = (("a", 2, 1.0), ("b", 1, 0.6), ("c", 1, 1.8))
+        cluster = Cluster(tuple(ServerType(t, n, 4, 80.0, speed=v) for t, n, v in kinds))
+        instance = replace(drawn, cluster=cluster, load_cap=0.5)
+        known = solve_compact(instance, ALWAYS, Budget(), start=None, gap=0.0)
+        best = evaluate(instance, known.solution).objective
+        got = solve_patterns(instance, ALWAYS, Budget(), start=None, gap=0.0)
+        assert known.status == "optimal"
+        assert evaluate(instance, got.solution).objective <= best + 1e-6
+        assert got.best_bound >= best - 1e-6
+        assert got.duals is not None
+        assert proven_bound(instance, got.duals) <= got.best_bound + 1e-6
+        kept = got.duals["kept"]
+        assert isinstance(kept, list)
+        rows += len(kept)
+    assert rows >= 4
 
 
 def test_servers_on_which_no_model_fits_stay_empty() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from placement.verify.valid_rows import (
     split_rows,
 )
 from tests.placement import oracle
+from tests.placement.heuristics.cases import random_instance
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
@@ -160,6 +162,9 @@ def test_what_is_no_split_is_none(wrong: dict[str, object]) -> None:
         {"workflow": "w0", "model": "m0", "speed": 0.0},
         {"workflow": "w0", "model": "m0", "speed": float("inf")},
         {"workflow": "w0", "model": "m0", "speed": "1"},
+        {"model": "m0", "weight": "1"}, {"model": "m0", "weight": [1.0, 1.0, 1.0]},
+        {"model": "m0", "weight": [-1.0]}, {"model": "m0", "weight": [float("nan")]},
+        {"model": "nobody", "weight": [1.0]}, {"weight": [1.0]},
     ],
 )  # fmt: skip
 def test_what_names_no_row_is_none(wrong: object) -> None:
@@ -170,6 +175,25 @@ def test_what_names_no_row_is_none(wrong: object) -> None:
     assert found[0] is None
     assert isinstance(found[1], ServerRow)
     assert list(kept_rows(scaled, {"not": "a list"})) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_weighted_replicas_are_at_least_what_whole_ones_weigh(seed: int) -> None:
+    """Against all numbers of two types that do the work of a model; whatever a file weighs."""
+    rng = np.random.default_rng(seed)
+    scaled = Scaled(random_instance(seed, models=4, load=0.6, mixed_types=True))
+    for m in scaled.used:
+        weight = rng.uniform(0, 2, 2).round(3).tolist()
+        (row,) = kept_rows(scaled, [{"model": scaled.instance.model_ids[m], "weight": weight}])
+        assert isinstance(row, CountRow)
+        most = [scaled.most(t, m) * k.count if scaled.starts(t, m) else 0
+                for t, k in enumerate(scaled.types)]  # fmt: skip
+        every = product(*(range(n + 1) for n in most))
+        covers = [n for n in every if any(n) and np.dot(n, scaled.speeds[:, m]) >= scaled.work[m]]
+        least = min((float(np.dot(weight, n)) for n in covers), default=None)
+        assert least is None or row.limit == pytest.approx(least, abs=1e-6)
+        assert row.at_least
+        assert row.models == (m,)
 
 
 def test_multipliers_that_prove_nothing_are_none() -> None:
