@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from placement.problem.cluster import Network
 from placement.problem.names import SharingMode
-from runtime.metrics import measure
+from runtime.metrics import measure, summarize
 from runtime.policies import BUILT_IN
 from runtime.result import RunResult
-from tests.runtime.cases import run_case
+from runtime.run_verdict import workflow_stretch
+from runtime.simulate import Dispatch, simulate_placement
+from tests.runtime.cases import Case, random_case, run_case
 
 SEEDS = range(500, 620)
 CASES = pytest.mark.parametrize("policy", list(BUILT_IN))
@@ -128,3 +132,103 @@ def test_every_request_is_accounted_for(policy: str, sharing: SharingMode) -> No
             assert ran.all() if able else not ran.any()
         metrics = measure(case)
         assert metrics.completed_requests + metrics.failed_requests == metrics.total_requests
+
+
+def in_unit(case: Case, unit: float) -> Case:
+    """The same in another unit of time: what took one second takes `unit`."""
+    workload, network, trace = case.workload, case.cluster.network, case.trace
+    stated = trace.stated_prefill_s
+    return replace(
+        case,
+        workload=replace(
+            workload,
+            models=tuple(
+                replace(m, load_time_s=m.load_time_s * unit, prefill_time_s=m.prefill_time_s * unit)
+                for m in workload.models
+            ),
+        ),
+        cluster=replace(
+            case.cluster,
+            network=Network(
+                network.intra_latency_s * unit,
+                network.intra_bandwidth_gb_per_s / unit,
+                network.inter_latency_s * unit,
+                network.inter_bandwidth_gb_per_s / unit,
+            ),
+        ),
+        trace=replace(
+            trace,
+            arrival_s=trace.arrival_s * unit,
+            service_s=trace.service_s * unit,
+            stated_prefill_s=None if stated is None else stated * unit,
+        ),
+    )
+
+
+def at_speed(case: Case, speed: float) -> Case:
+    """So much more work in every call, and GPUs that are so much faster."""
+    workload, trace, stated = case.workload, case.trace, case.trace.stated_prefill_s
+    models = tuple(replace(m, prefill_time_s=m.prefill_time_s * speed) for m in workload.models)
+    types = tuple(
+        replace(t, speed=t.speed * speed, gpu_speeds=tuple(v * speed for v in t.gpu_speeds))
+        for t in case.cluster.server_types
+    )
+    return replace(
+        case,
+        workload=replace(workload, models=models),
+        cluster=replace(case.cluster, server_types=types),
+        trace=replace(
+            trace,
+            service_s=trace.service_s * speed,
+            stated_prefill_s=None if stated is None else stated * speed,
+        ),
+    )
+
+
+def figures(case: Case, policy: str, unit: float = 1.0, patience: float = 0.25) -> dict[str, float]:
+    """Every number of the summary by its key, in units of time."""
+    run = simulate_placement(
+        case.workload,
+        case.trace,
+        case.cluster,
+        case.placement,
+        case.routing,
+        dispatch=Dispatch(case.mode, policy, patience),
+    )
+    found: dict[str, float] = {}
+
+    def take(key: str, value: object, power: int) -> None:
+        if isinstance(value, dict):
+            for inner, one in value.items():
+                timed = any(word in inner for word in ("latency", "waiting", "response"))
+                take(f"{key}.{inner}", one, 1 if timed else power)
+        elif isinstance(value, int | float):
+            powers = {"time": 1, "makespan": 1, "throughput": -1}
+            power = next((p for word, p in powers.items() if word in key), power)
+            found[key] = value / unit**power
+
+    take("", summarize(run), 0)
+    found |= {f"gpu{g}": b / unit for g, b in enumerate(run.metrics.gpu_busy_s)}
+    found |= {f"stretch{w}": v for w, v in enumerate(workflow_stretch(run).tolist())}
+    return found
+
+
+@CASES
+@SHARINGS
+def test_units_of_time_and_of_work_change_no_figure(policy: str, sharing: SharingMode) -> None:
+    """Seconds are all that is in it: twice as long is twice, and twice the work at twice the speed.
+
+    With steps, networks, sessions, batches, prefills and cards of several speeds.
+    """
+    for seed in range(700, 715):
+        case = random_case(seed, sharing=sharing, steps=True)
+        expected = figures(case, policy)
+        assert len(expected) > 30
+        for unit in (2.0, 0.125):
+            other = figures(in_unit(case, unit), policy, unit)
+            assert other == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True), seed
+        if all(m.on_gpus for m in case.workload.models):  # other steps are as fast as before
+            # Patience, and how much longer than alone, go by the service times of the trace.
+            other = figures(at_speed(case, 4.0), policy, patience=0.25 / 4.0)
+            kept = {key: value for key, value in expected.items() if "stretch" not in key}
+            assert {key: other[key] for key in kept} == pytest.approx(kept, rel=1e-9, abs=1e-9)
