@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,52 @@ def test_block_length_of_an_autoregression(memory: float) -> None:
         found.append(optimal_block(series))
     best = (2 * memory / (1 - memory**2)) ** (2 / 3) * n ** (1 / 3)
     assert np.median(found) == pytest.approx(best, rel=0.2)
+
+
+def by_the_book(series: np.ndarray) -> float:
+    """Politis and White's rule, lag by lag, as their papers state it."""
+    n = len(series)
+    away = series - series.mean()
+
+    def covariance(k: int) -> float:
+        return sum(float(a * b) for a, b in zip(away, away[k:], strict=False)) / n
+
+    run = max(5, math.ceil(math.sqrt(math.log10(n))))
+    most = math.ceil(math.sqrt(n)) + run
+    limit = 2 * math.sqrt(math.log10(n) / n)
+    there = [abs(covariance(k) / covariance(0)) > limit for k in range(1, most + 1)]
+    memory = next(
+        (m for m in range(most - run + 1) if not any(there[m : m + run])),
+        max((k for k in range(1, most + 1) if there[k - 1]), default=0),
+    )
+    width = min(2 * max(memory, 1), most)
+
+    def weight(k: int) -> float:
+        return 1.0 if 2 * k <= width else 2 * (1 - k / width)
+
+    level = covariance(0) + 2 * sum(weight(k) * covariance(k) for k in range(1, width + 1))
+    slope = 2 * sum(weight(k) * k * covariance(k) for k in range(1, width + 1))
+    block = (2 * slope**2 / (2 * level**2)) ** (1 / 3) * n ** (1 / 3)
+    return min(max(block, 1.0), 3 * math.sqrt(n), n / 3)
+
+
+@pytest.mark.parametrize("n", [9, 30, 200])
+def test_block_lengths_are_those_of_the_rule(n: int) -> None:
+    """Of noise, of memory, of waves that never end, of a trend; whatever the unit and the mean."""
+    rng, lengths = np.random.default_rng(n), []
+    at = np.arange(n)
+    for _ in range(6):
+        noise = rng.normal(size=n)
+        memory = np.convolve(noise, 0.8 ** np.arange(20))[:n]
+        for series in (noise, memory, np.sin(at / rng.uniform(0.5, 5.0)) + noise / 4, at + noise):
+            expected = by_the_book(series)
+            assert optimal_block(series) == pytest.approx(expected)
+            assert optimal_block(3.0 - series * 1e-3) == pytest.approx(expected)
+            lengths.append(expected)
+    assert min(lengths) == 1.0
+    assert n < 100 or max(lengths) > 3 * min(lengths)
+    # No memory can be told of a few, nor of what never changes.
+    assert optimal_block(rng.normal(size=8)) == optimal_block(np.full(n, 0.3)) == 1.0
 
 
 def test_a_trace_without_memory_gets_short_blocks_and_one_with_memory_long_ones() -> None:
