@@ -4,7 +4,8 @@
 
 The sharing efficiency is fitted on the run `load40 free` alone; how decoding slows down with the
 batch, and the prefill, were measured on the idle GPU (`calibration` in `benchmarks/data`). Every
-other run is simulated without any of what it showed itself. Writes hardware.md.
+other run is simulated without any of what it showed itself. The second part does the same with
+what this project's own servers did on a GPU (`benchmarks.gpu_run`). Writes hardware.md.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from benchmarks.gpu_run import DATA as OWN_DATA
 from benchmarks.kept import keep
+from placement.files.config_file import build_workload
+from placement.files.input_schema import ConfigFile
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.names import Mode, SharingMode
 from placement.problem.solution import Placement
 from placement.problem.trace import Trace
 from placement.problem.workload import Edge, Model, Node, Workflow, Workload
 from runtime.calibration.errors import Comparison, compare
-from runtime.calibration.fit import Calibration, calibrate
-from runtime.calibration.observed import Observed
+from runtime.calibration.fit import Calibration, calibrate, calibrated
+from runtime.calibration.observed import Observed, observe
 from runtime.result import RunResult
 from runtime.simulate import Dispatch, simulate_placement
 
@@ -37,6 +42,12 @@ BATCH = 16
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FITTED = ("load40", "free")
+OWN_FITTED = "load40"
+TABLE = (
+    "| run | variant | requests | error a request | (serial) | error a call | mean | P99 "
+    "| makespan |",
+    "|---|---|---|---|---|---|---|---|---|",
+)
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,62 @@ def _workload(data: dict[str, Any], *, batches: bool) -> Workload:
     return Workload(tuple(models), tuple(workflows))
 
 
+def read_own(path: Path = OWN_DATA) -> tuple[str, list[Measured]]:
+    """Read the runs of this project's own servers: name of the GPU, and the runs under load."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    workload = build_workload(ConfigFile.model_validate(data["config"]))
+    runs = [_own(workload, run) for run in data["runs"] if run["label"] != "alone"]
+    return data["gpu"], runs
+
+
+def _own(workload: Workload, run: dict[str, Any]) -> Measured:
+    index = {w.id: i for i, w in enumerate(workload.workflows)}
+    rows = run["requests"]
+    moments = [datetime.fromisoformat(r["timestamp"]) for r in rows]
+    flows = [workload.workflows[index[r["workflow_id"]]] for r in rows]
+    alone = [workload.models[n.model].service_time_s for flow in flows for n in flow.nodes]
+    sizes = [len(flow.nodes) for flow in flows]
+    trace = Trace(
+        request_ids=[r["request_id"] for r in rows],
+        arrival_s=np.array([(at - moments[0]).total_seconds() for at in moments]),
+        workflow=np.array([index[r["workflow_id"]] for r in rows], dtype=np.int64),
+        service_s=np.array(alone, dtype=float),
+        offset=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        start=moments[0],
+    )
+    cluster = Cluster((ServerType("gpu", 1, 1, 80.0),))
+    zero = np.zeros(len(workload.models), dtype=np.int64)
+    return Measured(
+        label=run["label"],
+        variant="own servers",
+        workload=workload,
+        trace=trace,
+        cluster=cluster,
+        placement=Placement(np.arange(len(workload.models)), zero, zero),
+        observed=observe(pl.DataFrame(run["executions"]), workload, trace, cluster),
+    )
+
+
+def fitted_own(runs: Sequence[Measured]) -> Calibration:
+    """What the own servers' run of the least load shows."""
+    run = next(r for r in runs if r.label == OWN_FITTED)
+    return calibrate(run.observed, run.workload, run.cluster)
+
+
+def with_all(run: Measured, found: Calibration) -> Measured:
+    """A run under all that was found: sharing efficiency, and how long calls take."""
+    workload, cluster = calibrated(run.workload, run.cluster, found)
+    factor = np.array(
+        [
+            after.service_time_s / before.service_time_s  # type: ignore[operator]
+            for before, after in zip(run.workload.models, workload.models, strict=True)
+        ]
+    )
+    model = [n.model for w in run.trace.workflow for n in workload.workflows[w].nodes]
+    trace = replace(run.trace, service_s=run.trace.service_s * factor[model])
+    return replace(run, workload=workload, cluster=cluster, trace=trace)
+
+
 def fitted(runs: Sequence[Measured]) -> Calibration:
     """The laws that the one run for it shows."""
     run = next(r for r in runs if (r.label, r.variant) == FITTED)
@@ -182,20 +249,58 @@ def page(runs: Sequence[Measured], found: Calibration) -> str:
         "same where the simulator serves one execution on a GPU at a time (`--gpu-sharing "
         "serial`), which is how `fifo` was run.",
         "",
-        "| run | variant | requests | error a request | (serial) | error a call | mean | P99 "
-        "| makespan |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *TABLE,
     ]
-    for run in runs:
-        seen, before = judge(with_laws(run, found)), judge(as_before(run))
-        by_name = {m.name: m.error for m in seen.metrics}
-        mark = " (fitted on)" if (run.label, run.variant) == FITTED else ""
-        lines.append(
-            f"| {run.label}{mark} | {run.variant} | {run.trace.n_requests} "
-            f"| {seen.per_request:.1%} | ({before.per_request:.1%}) | {seen.per_call:.1%} "
-            f"| {by_name['mean latency']:+.1%} | {by_name['P99 latency']:+.1%} "
-            f"| {by_name['makespan']:+.1%} |"
-        )
+    lines += [
+        _line(run, with_laws(run, found), fitted=(run.label, run.variant) == FITTED) for run in runs
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(run: Measured, with_found: Measured, *, fitted: bool) -> str:
+    """The errors of a run, as a row of the table."""
+    seen, before = judge(with_found), judge(as_before(run))
+    by_name = {m.name: m.error for m in seen.metrics}
+    mark = " (fitted on)" if fitted else ""
+    return (
+        f"| {run.label}{mark} | {run.variant} | {run.trace.n_requests} "
+        f"| {seen.per_request:.1%} | ({before.per_request:.1%}) | {seen.per_call:.1%} "
+        f"| {by_name['mean latency']:+.1%} | {by_name['P99 latency']:+.1%} "
+        f"| {by_name['makespan']:+.1%} |"
+    )
+
+
+def own_page(gpu: str, runs: Sequence[Measured], found: Calibration) -> str:
+    """Lay out the errors against this project's own servers.
+
+    Parameters
+    ----------
+    gpu : str
+        Its name.
+    runs : sequence of Measured
+        Under load.
+    found : Calibration
+        What one of them shows.
+    """
+    eta = next(e for e in found.estimates if e.name == "sharing_efficiency")
+    scale = ", ".join(
+        f"{e.model} {e.after[0]:.3f}" for e in found.estimates if e.name == "service_time"
+    )
+    lines = [
+        "",
+        f"## The whole chain on one {gpu}",
+        "",
+        "`solve`, `serve-local --real gpu` (a process a replica, transformers with random weights, "
+        "decoding in CUDA graphs), `execute --log` over HTTP, `calibrate`: `python -m "
+        "benchmarks.gpu_run` on a machine with a GPU wrote `benchmarks/data/gpu_run.json`. How "
+        "long a call takes alone is the median of a run of its own, one call after the other. On "
+        f"`{OWN_FITTED}` alone were fitted the sharing efficiency, {eta.after[0]:.3f} ± "
+        f"{eta.error[0]:.3f} (above 1: a process that waits for its own Python leaves the GPU to "
+        f"the others), and the factors of times alone: {scale}.",
+        "",
+        *TABLE,
+    ]
+    lines += [_line(run, with_all(run, found), fitted=run.label == OWN_FITTED) for run in runs]
     return "\n".join(lines) + "\n"
 
 
@@ -205,7 +310,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for hardware.md")
     arguments = parser.parse_args()
     runs = read()
-    text = page(runs, fitted(runs))
+    gpu, own = read_own()
+    text = page(runs, fitted(runs)) + own_page(gpu, own, fitted_own(own))
     print(text, end="")
     if arguments.out:
         keep(arguments.out, "hardware", text)

@@ -285,7 +285,8 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "runtime.live.execute": (("cli.test_execute",), "the command as a function"),
     "runtime.live.gpu_time": (("runtime.live.test_record",), "measured times come back"),
     "runtime.live.inference.*": (
-        ("runtime.live.test_local_models",), "models that really infer, where they are installed",
+        ("runtime.live.test_local_models", "runtime.live.test_own_process"),
+        "models that really infer, where they are installed, and where they run",
     ),
     "runtime.live.keys": (
         ("runtime.live.test_transport",), "a key is what makes a repeated call one call",

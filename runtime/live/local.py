@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from runtime.arrays import Problem, build_problem
 from runtime.live.answers import ServiceTimes, how_called, inferring, made_up
 from runtime.live.emulation import Emulator
 from runtime.live.inference import Device, Engine, load_engine
+from runtime.live.inference.own_process import OwnProcess
 from runtime.live.replies import Answer, Asked
 from runtime.live.server import AT_ONCE_S, ReplicaServer
 from runtime.simulate import match_plan
@@ -207,8 +209,11 @@ async def serve(
         await asyncio.Event().wait()
 
 
-def load_engines(problem: Problem, device: Device | None) -> dict[int, Engine]:
+def load_engines(problem: Problem, device: Device | None) -> Mapping[int, Engine]:
     """Load what really infers, for every replica of which there is something.
+
+    On GPUs each replica has a process of its own: in one they would wait for its Python and its
+    stream rather than share a GPU.
 
     Raises
     ------
@@ -218,9 +223,19 @@ def load_engines(problem: Problem, device: Device | None) -> dict[int, Engine]:
     if device is None:
         return {}
     models = problem.workload.models
+    gpus = problem.replica_first_gpu.tolist()
+    if device == "gpu":
+        loads = [
+            partial(load_engine, models[m], device, gpu)
+            for m, gpu in zip(problem.placement.model, gpus, strict=True)
+        ]
+        processes = [OwnProcess(load) for load in loads]
+        for process in processes:
+            process.wait()
+        return dict(enumerate(processes))
     found = {}
     for p, m in enumerate(problem.placement.model):
-        engine = load_engine(models[m], device, int(problem.replica_first_gpu[p]))
+        engine = load_engine(models[m], device, gpus[p])
         if engine is not None:
             found[p] = engine
     return found

@@ -154,6 +154,17 @@ def test_random_weights_decode_as_many_tokens_as_asked(device: str) -> None:
     assert decode("good morning", max_tokens=9) != long
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="not installed: torch")
+def test_a_cache_of_keys_changes_no_token() -> None:
+    """Read anew from the first, at every length, the same token follows; over stretches, too."""
+    from runtime.live.inference.random_weights import STRETCH, RandomWeights
+
+    engine = RandomWeights(Model("m", "m", 0.1, 1, 1.0), 0, device="cpu")
+    prompt = [i * 7 % 256 for i in range(STRETCH - 3)]
+    made = engine._decode(prompt, 8)
+    assert [engine._decode(prompt + made[:k], 1)[0] for k in range(8)] == made
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The shipped example, placed so that every model has a replica on each of two servers."""
