@@ -85,6 +85,8 @@ class ContentPool:
             np.zeros(tables),
             np.zeros(tables, dtype=np.int64),
             np.zeros(len(flows.gpus_required)),
+            np.zeros(1),
+            np.zeros(tables),
         )
         self.patterns: list[Pattern] = []
         self.values = np.zeros(0)

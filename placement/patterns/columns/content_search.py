@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from placement.patterns.columns import content_simplex, flat_problem
 from placement.patterns.columns import content_value as value_module
-from placement.patterns.columns import flat_problem
 from placement.patterns.columns.content_scratch import Scratch
-from placement.patterns.columns.content_value import WORTHLESS, content_value
+from placement.patterns.columns.content_value import WORTHLESS, content_value, price_seconds
 from placement.patterns.columns.flat_problem import FlatFlows, FlatPrices, FlatServer, Groups
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
 
-CALLED = (value_module.__file__, flat_problem.__file__)
+CALLED = (value_module.__file__, content_simplex.__file__, flat_problem.__file__)
 """Where the compiled functions live that those here call."""
 
 NEAR = 0.7
@@ -20,6 +20,9 @@ NEAR = 0.7
 
 ROOMY = 0.3
 """Part of the moves that drop a replica although what is added would fit beside it."""
+
+RENEWED = 10
+"""Accepted moves after which the price of a GPU-second is that of the content at hand."""
 
 EQUAL_SHARES = 1e-6
 """Load for which a replica stands on a GPU where loads are compared: no more than a tie-break."""
@@ -219,6 +222,8 @@ def anneal_contents(  # type: ignore[no-untyped-def]  # pragma: no cover
             flows, server, prices, at_model, at_start, at_size, -np.inf, room, none
         )
         best = current
+        accepted = 0
+        price_seconds(flows, room.second[0], prices)
         for move in range(moves):
             group = np.random.randint(kinds)
             if at_size > 0 and np.random.random() < NEAR:
@@ -244,6 +249,9 @@ def anneal_contents(  # type: ignore[no-untyped-def]  # pragma: no cover
             if found < least or found == WORTHLESS:
                 continue
             current = found
+            accepted += 1
+            if accepted % RENEWED == 0 and room.second[0] > 0:
+                price_seconds(flows, room.second[0], prices)
             at_model[:] = new_model
             at_start[:] = new_start
             at_size = new_size

@@ -9,22 +9,22 @@ w together, at rates y[w,S]:
                                                        are exclusive)
 
 which loses nothing: rates a[w,v] are served as nested sets {v : a[w,v] >= theta}. Where all fits,
-each workflow takes its best set. Else the program is solved by the primal simplex method, with the
-sets priced by looking at all of those that the content holds: some ten pivots over a basis of ten
-to thirty rows, a few microseconds in all. The work of a model is shared evenly by its replicas.
+each workflow takes its best set. Where a price of GPU-seconds shows that a content is worth less
+than what is asked for, that is all; else the program is solved
+(`placement.patterns.columns.content_simplex`). The work of a model is shared evenly by its
+replicas.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from placement.patterns.columns import content_scratch, flat_problem
-from placement.patterns.columns.content_scratch import MOST_FLOWS, Scratch
+from placement.patterns.columns import content_scratch, content_simplex, flat_problem
+from placement.patterns.columns.content_scratch import Scratch
+from placement.patterns.columns.content_simplex import add_load, best_rates, even_price
 from placement.patterns.columns.flat_problem import FlatFlows, FlatPrices, FlatServer
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
 
-CALLED = (flat_problem.__file__, content_scratch.__file__)
+CALLED = (flat_problem.__file__, content_scratch.__file__, content_simplex.__file__)
 """What compiled code is made of, beside this file."""
 
 WORTHLESS = -1e300
@@ -69,6 +69,41 @@ def fill_tables(
                     if best[without] >= best[base + s]:
                         best[base + s] = best[without]
                         subset[base + s] = subset[without]
+    price_seconds(flows, 0.0, prices)
+
+
+@compiled(calls=CALLED)
+def price_seconds(flows: FlatFlows, second: float, prices: FlatPrices) -> None:  # pragma: no cover
+    """Tabulate what sets of nodes are worth at most beyond a price of their work.
+
+    Parameters
+    ----------
+    flows : FlatFlows
+    second : float
+        Price of a GPU-second.
+    prices : FlatPrices
+        With what the sets are worth; its table of what is left is filled.
+    """
+    worth, paid = prices.worth, prices.paid
+    prices.second[0] = second
+    for w in range(len(flows.rate)):
+        first, base = flows.node_ptr[w], flows.table_ptr[w]
+        nodes = flows.node_ptr[w + 1] - first
+        paid[base] = 0.0
+        for s in range(1, 1 << nodes):
+            # What the set without its last node costs was worked out before.
+            v = 0
+            while (s >> v) & 1 == 0:
+                v += 1
+            model = flows.node_model[first + v]
+            rest = base + (s & (s - 1))
+            cost = worth[rest] - paid[rest]
+            cost += second * flows.node_work[first + v] * flows.gpus_required[model]
+            paid[base + s] = worth[base + s] - cost
+        for v in range(nodes):
+            for s in range(1 << nodes):
+                if (s >> v) & 1:
+                    paid[base + s] = max(paid[base + s], paid[base + (s ^ (1 << v))])
 
 
 @compiled(calls=CALLED)
@@ -107,118 +142,6 @@ def _lay_rows(flows, server, model, start, size, room):  # type: ignore[no-untyp
     return n, rows
 
 
-@compiled(calls=CALLED)
-def _add_load(flows, w, s, rate, room, rows, into):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add the load that a set of nodes of a workflow brings to each row."""
-    v = flows.node_ptr[w]
-    while s:
-        if s & 1:
-            i = room.slot[flows.node_model[v]]
-            for r in range(rows):
-                into[r] += room.load[i, r] * flows.node_work[v] * rate
-        s >>= 1
-        v += 1
-
-
-@compiled(calls=CALLED)
-def _loaded_worth(flows, w, s, worth, above, room, rows):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Worth of a set less what its load costs; stops where it is below what is asked for."""
-    v = flows.node_ptr[w]
-    while s and worth > above:
-        if s & 1:
-            i = room.slot[flows.node_model[v]]
-            for r in range(rows):
-                worth -= room.dual[r] * room.load[i, r] * flows.node_work[v]
-        s >>= 1
-        v += 1
-    return worth
-
-
-@compiled(calls=CALLED)
-def _simplex(flows, prices, room, rows, active):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Solve the program; the basis is left in `room`, the number of its rows returned."""
-    size = rows + active
-    for a in range(size):
-        for b in range(size):
-            room.basis[a, b] = 0.0
-        room.basis[a, a] = 1.0
-        room.price[a] = 0.0
-        room.dual[a] = 0.0
-        room.flow[a] = -1
-        room.value[a] = room.limit[a] if a < rows else flows.rate[room.touched[a - rows]]
-    for _ in range(20 * size):
-        gain, entering, nodes, slack = _EPS, -1, 0, -1
-        for q in range(active):
-            w = room.touched[q]
-            base, held = flows.table_ptr[w], room.held[w]
-            s = held
-            while s:
-                worth = prices.worth[base + s] - room.dual[rows + q]
-                if worth > gain:
-                    worth = _loaded_worth(flows, w, s, worth, gain, room, rows)
-                    if worth > gain:
-                        gain, entering, nodes = worth, q, s
-                s = (s - 1) & held
-        for a in range(size):
-            if -room.dual[a] > gain:
-                gain, slack = -room.dual[a], a
-        if entering < 0 and slack < 0:
-            break
-        for a in range(size):
-            room.column[a] = 0.0
-        price = 0.0
-        if slack >= 0:
-            room.column[slack] = 1.0
-        else:
-            w = room.touched[entering]
-            price = prices.worth[flows.table_ptr[w] + nodes]
-            _add_load(flows, w, nodes, 1.0, room, rows, room.column)
-            room.column[rows + entering] = 1.0
-        leaving, step = -1, np.inf
-        for a in range(size):
-            x = 0.0
-            for b in range(size):
-                if room.column[b] != 0.0:
-                    x += room.basis[a, b] * room.column[b]
-            room.entering[a] = x
-            if x > _EPS:
-                ratio = room.value[a] / x
-                # Of equal steps the largest pivot: it keeps the basis well conditioned.
-                if ratio < step - 1e-12 or (ratio <= step + 1e-12 and x > room.entering[leaving]):
-                    leaving, step = a, ratio
-        if leaving < 0:
-            break
-        for a in range(size):
-            if a != leaving:
-                room.value[a] = max(0.0, room.value[a] - step * room.entering[a])
-        room.value[leaving] = step
-        pivot = 1.0 / room.entering[leaving]
-        for b in range(size):
-            room.basis[leaving, b] *= pivot
-            room.dual[b] += gain * room.basis[leaving, b]
-        for a in range(size):
-            x = room.entering[a]
-            if a != leaving and x != 0.0:
-                for b in range(size):
-                    room.basis[a, b] -= x * room.basis[leaving, b]
-        room.price[leaving] = price
-        room.flow[leaving] = -1 if slack >= 0 else entering
-        room.nodes[leaving] = nodes
-    return size
-
-
-@compiled(calls=CALLED)
-def _keep_largest(flows, room, found):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Drop workflows beyond `MOST_FLOWS` that could be worth least; those that stay."""
-    order = np.argsort(-room.potential[:found], kind="mergesort")
-    kept = np.sort(order[:MOST_FLOWS])
-    for i in range(MOST_FLOWS, found):
-        room.held[room.touched[order[i]]] = 0
-    for i in range(len(kept)):
-        room.touched[i] = room.touched[kept[i]]
-    return len(kept)
-
-
 @compiled(calls=CALLED, nogil=True)
 def content_value(  # type: ignore[no-untyped-def]  # pragma: no cover
     flows: FlatFlows,
@@ -253,6 +176,13 @@ def content_value(  # type: ignore[no-untyped-def]  # pragma: no cover
         Takes the rate of each node.
     """
     models, rows = _lay_rows(flows, server, model, start, size, room)
+    bears, second = 0.0, prices.second[0]
+    for r in range(rows):
+        wide = 1
+        if server.counts:
+            wide = flows.gpus_required[room.models[r]] * room.replicas[r]
+        bears += room.limit[r] * wide
+    room.second[0] = 0.0
     total, found = 0.0, 0
     for i in range(models):
         m = room.models[i]
@@ -264,45 +194,55 @@ def content_value(  # type: ignore[no-untyped-def]  # pragma: no cover
                 room.touched[found] = w
                 found += 1
             room.held[w] |= 1 << (n - flows.node_ptr[w])
-    active, most = 0, 0.0
+    active, most, beyond = 0, 0.0, second * bears
     for q in range(found):
         w = room.touched[q]
         worth = prices.best[flows.table_ptr[w] + room.held[w]] * flows.rate[w]
         if worth > _EPS:
+            paid = prices.paid[flows.table_ptr[w] + room.held[w]] * flows.rate[w]
             room.touched[active] = w
-            room.potential[active] = worth
             most += worth
+            beyond += paid
             active += 1
         else:
             room.held[w] = 0
     value = most
-    if total + most < least:
+    if total + min(most, beyond) < least:
         value = WORTHLESS
     elif active > 0:
-        if active > MOST_FLOWS:
-            active = _keep_largest(flows, room, active)
         for r in range(rows):
             room.need[r] = 0.0
         for q in range(active):
             w = room.touched[q]
             s = prices.subset[flows.table_ptr[w] + room.held[w]]
-            _add_load(flows, w, s, flows.rate[w], room, rows, room.need)
+            add_load(flows, w, s, flows.rate[w], room, rows, room.need)
         scarce = False
         for r in range(rows):
             if room.need[r] > room.limit[r] * (1.0 + _EPS):
                 scarce = True
         if scarce:
-            basic = _simplex(flows, prices, room, rows, active)
-            value = 0.0
-            for a in range(basic):
-                if room.flow[a] >= 0:
-                    value += room.price[a] * room.value[a]
+            if second <= _EPS:
+                second = even_price(flows, prices, room, models, active, bears)
+            for r in range(rows):
+                room.dual[r] = second
+                if server.counts:
+                    room.dual[r] *= flows.gpus_required[room.models[r]] * room.replicas[r]
+            value = best_rates(flows, prices, room, models, rows, active, least - total)
+            for r in range(rows):
+                room.second[0] += room.dual[r] * room.limit[r] / bears
+            if value + total < least:
+                value = WORTHLESS
         if rates.size:
             if scarce:
-                for a in range(basic):
-                    if room.flow[a] >= 0:
-                        w = room.touched[room.flow[a]]
+                for q in range(active):
+                    w = room.touched[q]
+                    _serve(flows, w, room.key[q], flows.rate[w], rates)
+                for a in range(rows):
+                    q = room.flow[a]
+                    if q >= 0:
+                        w = room.touched[q]
                         _serve(flows, w, room.nodes[a], room.value[a], rates)
+                        _serve(flows, w, room.key[q], -room.value[a], rates)
             else:
                 for q in range(active):
                     w = room.touched[q]

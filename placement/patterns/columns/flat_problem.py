@@ -99,12 +99,18 @@ class FlatPrices(NamedTuple):
         Which that is.
     bonus : float64, shape (M,)
         Of a replica.
+    second : float64, shape (1,)
+        What a GPU-second costs in `paid`: any price of 0 and more.
+    paid : float64, shape (T,)
+        As `best`, less what its work costs.
     """
 
     worth: FloatArray
     best: FloatArray
     subset: IntArray
     bonus: FloatArray
+    second: FloatArray
+    paid: FloatArray
 
 
 class Groups(NamedTuple):

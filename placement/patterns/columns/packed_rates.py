@@ -58,6 +58,7 @@ def serve_all(
     budget: Budget,
     *,
     price: float,
+    rates: FloatArray | None = None,
 ) -> ServedRates | None:
     """Serve what is left beside and instead of what packed servers serve.
 
@@ -73,6 +74,8 @@ def serve_all(
     budget : Budget
     price : float
         Of a unit of work that is not served.
+    rates : float64, shape (N,), optional
+        What is to be served of every node; all by default.
 
     Returns
     -------
@@ -81,7 +84,8 @@ def serve_all(
     """
     problem = pulp.LpProblem("rates", pulp.LpMaximize)
     kinds = [flat_server(instance, t) for t in range(len(instance.cluster.server_types))]
-    asked = _work(flows, flows.rate[flows.node_flow])
+    wanted = flows.rate[flows.node_flow] if rates is None else rates
+    asked = _work(flows, wanted)
     objective: Pairs = []
     done: dict[int, Pairs] = defaultdict(list)  # work of each model, over all servers
     servers: list[_Server] = []
@@ -120,7 +124,7 @@ def serve_all(
     problem += linear(objective)
     if not solve_program(problem, settings, budget=budget).found:
         return None
-    return _read(flows, servers)
+    return _read(flows, servers, wanted)
 
 
 @dataclass
@@ -143,9 +147,9 @@ def _value(variable: pulp.LpVariable) -> float:
     return max(0.0, variable.varValue or 0.0)
 
 
-def _read(flows: FlatFlows, servers: Sequence[_Server]) -> ServedRates:
+def _read(flows: FlatFlows, servers: Sequence[_Server], asked_rates: FloatArray) -> ServedRates:
     """The solution of the program; what it misses by rounding is served."""
-    rest, rates = flows.rate[flows.node_flow], list[FloatArray]()
+    rest, rates = asked_rates, list[FloatArray]()
     for mine in servers:
         served = np.zeros(len(rest))
         for nodes, y in mine.sets:
@@ -153,7 +157,7 @@ def _read(flows: FlatFlows, servers: Sequence[_Server]) -> ServedRates:
         rates.append(served)
         rest = rest - served
     rest = np.maximum(rest, 0.0)
-    asked, wanted = _work(flows, flows.rate[flows.node_flow]), _work(flows, rest)
+    asked, wanted = _work(flows, asked_rates), _work(flows, rest)
     pools = [{m: _value(p) for m, p in mine.pools.items()} for mine in servers]
     for m in np.flatnonzero(wanted > 0).tolist():
         holding = [pool for pool in pools if m in pool]
