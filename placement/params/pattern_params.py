@@ -24,6 +24,9 @@ class PatternParams(Params):
         done.
     listed_servers : int >= 0
         Clusters up to this size are priced over all contents, where these are few enough.
+    apart_share : float, 0 < x <= 1
+        Part for the bound of every workflow apart: of thousands it takes long, and a part of them
+        prove something, too.
     few_share : float, 0 < x <= 1
         Part for patterns of a small cluster.
     many_share : float, 0 < x <= 1
@@ -58,6 +61,7 @@ class PatternParams(Params):
     freed_servers: Whole = 32
     branch_servers: Whole = 32
     listed_servers: Whole = 64
+    apart_share: Part = 0.2
     few_share: Part = 0.5
     many_share: Part = 0.87
     shared_share: Part = 0.62

@@ -41,16 +41,28 @@ class FittingSetParams(Params):
     ----------
     most_servers : int >= 0
         Clusters up to this size are told; larger ones have whole servers enough to learn it.
-    rounds : int >= 1
-        Times that sets are sought which prices do not pay for: some 70 do for 40 nodes, and what
-        is found before the last pays, too.
+    first_rounds, rounds : int >= 1
+        Times that sets are sought which prices of one workflow do not pay for, before those of the
+        others and then: some 70 do for 40 nodes, and what is found before the last pays, too. The
+        first mostly learns that the whole fits nowhere, which of thousands of workflows is most.
+    covers : int >= 1
+        Programs for one such set: each set that does not fit is cut off, and another sought.
+    nodes : int >= 1
+        Branch-and-bound nodes of each.
+    work : int >= 0
+        Programs for sets in all, each times the square of the workflow's nodes: for 200,000 some
+        twenty seconds. The workflows that keep most come first.
     packing_nodes : int >= 1
         Blocks laid down on a server, one after the other, after which models count as fitting
         together.
     """
 
     most_servers: Whole = 32
+    first_rounds: Count = 1
     rounds: Count = 400
+    covers: Count = 100
+    nodes: Count = 1_000
+    work: Whole = 200_000
     packing_nodes: Count = 500
 
 

@@ -29,10 +29,13 @@ def bound_apart(search: Search) -> None:
     At these prices no server is worth anything: they pay for every set of nodes that fits on one.
     """
     normal, pool = search.normal, search.pool
-    scale = float(normal.cluster.n_servers)
+    scale, phase = (
+        float(normal.cluster.n_servers),
+        search.budget.part(search.params.patterns.apart_share),
+    )
     demand = {
         (w, v): scale * price
-        for w, prices in node_prices(normal, search.params).items()
+        for w, prices in node_prices(normal, search.params, phase).items()
         for v, price in enumerate(prices)
     }
     duals = Duals(demand, (0.0,) * len(pool.rows))

@@ -18,9 +18,11 @@ where they do not, relaxations that serve on slivers of replicas learn it only f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 import pulp
@@ -30,8 +32,9 @@ from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.blocks import block_starts, gpu_rooms_gb
 from placement.problem.cluster import FloatArray, IntArray, ServerType
 from placement.problem.instance import Instance
-from placement.problem.space import total_room_gb
+from placement.problem.space import largest_room_gb, total_room_gb
 from placement.programs.flows import keepable, scale_of
+from placement.solver.budget import Budget
 from placement.solver.milp import Manner, Pairs, SolverSettings, Stop, linear, solve_program
 
 CACHED = 4_096
@@ -44,6 +47,9 @@ UNPAID = 1e-7
 
 MIDDLE = 0.5
 """Of the way from the last prices to the best that pay for all; and what counts as in a set."""
+
+LARGE_PARTS = 4
+"""Parts of a GPU, a half to a fifth, that blocks may be larger than: rows on how many fit."""
 
 Prices = tuple[float, ...]
 Block = tuple[int, float]
@@ -92,32 +98,57 @@ def has_set_rows(instance: Instance, params: SearchParams = DEFAULTS) -> bool:
     )
 
 
-def node_prices(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
-    """Least prices of every active workflow's nodes: locality for each request per second."""
-    prices, limits = {}, params.fitting_sets
-    for w in instance.active_workflows:
-        flow, kept = instance.workflows[w], _all_kept(instance, w)
-        if kept <= 0:
-            prices[w] = (0.0,) * len(flow.node_model)
-            continue
-        models = list(dict.fromkeys(flow.node_model.tolist()))
-        division = _Division(
-            instance.cluster.server_types,
-            tuple(
-                (int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m]))
-                for m in models
-            ),
-            tuple(models.index(m) for m in flow.node_model.tolist()),
-            # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
-            tuple(
-                (part.nodes, part.worth / scale_of(instance) / kept)
-                for part in keepable(instance, w)
-                if part.worth > 0
-            ),
-            instance.models_per_gpu,
-        )
-        prices[w] = tuple(kept * p for p in _least_prices(division, limits))
-    return prices
+def node_prices(
+    instance: Instance, params: SearchParams = DEFAULTS, budget: Budget | None = None
+) -> dict[int, Prices]:
+    """Low prices of every active workflow's nodes: locality for each request per second.
+
+    Every workflow is divided roughly first, then those that keep most as well as can be, as long
+    as there is work left for it: whatever the prices are then, they pay for all sets.
+
+    Parameters
+    ----------
+    instance : Instance
+    params : SearchParams
+        Of its `fitting_sets`, which say how much work that is.
+    budget : Budget, optional
+        When to stop.
+    """
+    limits = params.fitting_sets
+    kept = {w: _all_kept(instance, w) for w in instance.active_workflows}
+    divisions = {w: _division(instance, w, kept[w]) for w in kept if kept[w] > 0}
+    prices = {w: _as_if_together(division) for w, division in divisions.items()}
+    order = sorted(divisions, key=lambda w: -kept[w] * instance.workflows[w].rate)
+    left = limits.work
+    with budget.bounded() if budget is not None else nullcontext():
+        for most, w in product((limits.first_rounds, limits.rounds), order):
+            # A round solves two programs a server type, and few more for sets that do not fit.
+            each = len(prices[w]) ** 2
+            rounds = min(most, left // (2 * len(instance.cluster.server_types) * each))
+            if rounds > 0:
+                prices[w], programs = _least_prices(divisions[w], replace(limits, rounds=rounds))
+                left -= programs * each
+    free = {w: (0.0,) * len(instance.workflows[w].node_model) for w in kept}
+    return free | {w: tuple(kept[w] * p for p in each) for w, each in prices.items()}
+
+
+def _division(instance: Instance, w: int, kept: float) -> _Division:
+    flow = instance.workflows[w]
+    models = list(dict.fromkeys(flow.node_model.tolist()))
+    return _Division(
+        instance.cluster.server_types,
+        tuple(
+            (int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])) for m in models
+        ),
+        tuple(models.index(m) for m in flow.node_model.tolist()),
+        # A rare workflow is worth next to nothing, and its prices shall be as exact as any.
+        tuple(
+            (part.nodes, part.worth / scale_of(instance) / kept)
+            for part in keepable(instance, w)
+            if part.worth > 0
+        ),
+        instance.models_per_gpu,
+    )
 
 
 def separating_prices(instance: Instance, params: SearchParams = DEFAULTS) -> dict[int, Prices]:
@@ -144,8 +175,10 @@ def _all_kept(instance: Instance, w: int) -> float:
 
 
 @lru_cache(maxsize=CACHED)
-def _least_prices(division: _Division, params: FittingSetParams) -> Prices:
+def _least_prices(division: _Division, params: FittingSetParams) -> tuple[Prices, int]:
     """Duals of the best fractional division of the nodes into sets that fit together.
+
+    And how many programs were solved for sets.
 
     The sets that count are met by cutting planes: at prices that pay for those met, an integer
     program finds the set that is worth most beyond its price. Half of that on every node more pays
@@ -156,7 +189,7 @@ def _least_prices(division: _Division, params: FittingSetParams) -> Prices:
     models, kinds = range(len(division.blocks)), division.kinds
     best = _as_if_together(division)
     if any(division.fit(kind, models, params.packing_nodes) for kind in kinds):
-        return best
+        return best, 0
     searches = [_BestSet(division, kind, params) for kind in kinds]
     worth: dict[frozenset[int], float] = {}
     for _ in range(params.rounds):
@@ -177,7 +210,7 @@ def _least_prices(division: _Division, params: FittingSetParams) -> Prices:
                 break
         else:
             break
-    return best
+    return best, sum(search.programs for search in searches)
 
 
 def _as_if_together(division: _Division) -> Prices:
@@ -203,12 +236,14 @@ def _cheapest(nodes: int, worth: Mapping[frozenset[int], float]) -> Prices:
 class _BestSet:
     """The set of nodes that fits on a server of a type and is worth most beyond its price.
 
-    Binaries z choose models, nodes follow theirs; memory counts over the server in sum, and sets
-    that then do not fit on its GPUs are cut off as they are met.
+    Binaries z choose models, nodes follow theirs; memory counts over the server in sum, as do the
+    parts of a GPU that large blocks take, and sets that then do not fit on its GPUs are cut off as
+    they are met.
     """
 
     def __init__(self, division: _Division, kind: ServerType, params: FittingSetParams) -> None:
-        self._division, self._kind, self._nodes = division, kind, params.packing_nodes
+        self._division, self._kind, self._params = division, kind, params
+        self.programs = 0
         self._problem = problem = pulp.LpProblem("together", pulp.LpMaximize)
         blocks = division.blocks
         self._held = [pulp.LpVariable(f"z_{m}", 0, 1, pulp.LpInteger) for m in range(len(blocks))]
@@ -225,9 +260,15 @@ class _BestSet:
         pairs = list(zip(self._held, blocks, strict=True))
         problem += linear([(z, k * need / room) for z, (k, need) in pairs]) <= 1
         problem += linear([(z, float(k)) for z, (k, _) in pairs]) <= usable
+        for parts in _parts_of_gpus(kind, blocks):
+            taken = [(z, k * parts[need]) for z, (k, need) in pairs if need in parts]
+            problem += linear(taken) <= kind.usable_gpus
 
     def beyond(self, prices: Prices) -> tuple[set[frozenset[int]], float]:
         """Sets that are worth more than their prices, and a bound on by how much any is.
+
+        Where too many do not fit, one after the other, or a program has too many nodes, what was
+        found by then is worth less than the bound.
 
         Parameters
         ----------
@@ -236,12 +277,13 @@ class _BestSet:
         """
         paid = [(x, -p) for x, p in zip(self._there, prices, strict=True)]
         self._problem.setObjective(linear([*self._worth, *paid]))
-        while True:
+        for _ in range(self._params.covers):
             met: list[list[float]] = []
+            self.programs += 1
             outcome = solve_program(
                 self._problem,
                 SolverSettings(),
-                stop=Stop(gap=0.0, abs_gap=UNPAID / 10),
+                stop=Stop(gap=0.0, abs_gap=UNPAID / 10, node_limit=self._params.nodes),
                 manner=Manner(light=True),
                 on_solution=met.append,
             )
@@ -251,7 +293,8 @@ class _BestSet:
             for q in apart:
                 self._cut_off(q)
             if best not in apart:
-                return {q for q in {best, *sets} - apart if q}, max(0.0, outcome.best_bound)
+                break
+        return {q for q in {best, *sets} - apart if q}, max(0.0, outcome.best_bound)
 
     def _nodes_of(self, value: Callable[[pulp.LpVariable], float]) -> frozenset[int]:
         return frozenset(v for v, x in enumerate(self._there) if value(x) > MIDDLE)
@@ -260,16 +303,42 @@ class _BestSet:
         return sorted({self._division.calls[v] for v in nodes})
 
     def _fits(self, nodes: Iterable[int]) -> bool:
-        return self._division.fit(self._kind, self._models(nodes), self._nodes)
+        return self._division.fit(self._kind, self._models(nodes), self._params.packing_nodes)
 
     def _cut_off(self, nodes: Iterable[int]) -> None:
-        """Let no set hold all these models, or those of them that do not fit by themselves."""
+        """Let no set hold all these models, or those of them that do not fit by themselves.
+
+        Nor as many of them and of all that are as large as any of them (extended covers; Balas,
+        Mathematical Programming 8, 1975). Those left out first are the largest, so that these are
+        many.
+        """
+        blocks = self._division.blocks
         models = self._models(nodes)
-        for m in list(models):
+        for m in sorted(models, key=lambda m: blocks[m], reverse=True):
             fewer = [o for o in models if o != m]
-            if not self._division.fit(self._kind, fewer, self._nodes):
+            if not self._division.fit(self._kind, fewer, self._params.packing_nodes):
                 models = fewer
-        self._problem += linear([(self._held[m], 1.0) for m in models]) <= len(models) - 1
+        gpus, need = (max(sizes) for sizes in zip(*(blocks[m] for m in models), strict=True))
+        others = (m for m in range(len(blocks)) if m not in models)
+        larger = [m for m in others if blocks[m][0] >= gpus and blocks[m][1] >= need]
+        held = [(self._held[m], 1.0) for m in (*models, *larger)]
+        self._problem += linear(held) <= len(models) - 1
+
+
+def _parts_of_gpus(kind: ServerType, blocks: Iterable[Block]) -> Iterator[dict[float, float]]:
+    """Parts of a GPU by memory, of which those that fit on one add up to at most 1.
+
+    Beside memory itself: with nothing of less than some memory, what leaves less than that free
+    takes all (Martello and Toth, Discrete Applied Mathematics 28, 1990); and of what takes more
+    than 1 / (j + 1), j fit at most.
+    """
+    room = largest_room_gb(kind)
+    needs = {need for _, need in blocks}
+    for least in sorted(need for need in needs if need <= room / 2):
+        full = room * (1 + SUMS_OFF) - least
+        yield {need: 1.0 if need > full else need / room for need in needs if need >= least}
+    for j in range(1, LARGE_PARTS + 1):
+        yield {need: 1.0 / j for need in needs if need > room * (1 + SUMS_OFF) / (j + 1)}
 
 
 def _fit_side_by_side(server: ServerType, blocks: tuple[Block, ...]) -> bool:

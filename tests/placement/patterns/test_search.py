@@ -1,6 +1,7 @@
 """Column generation against brute force and against the compact form."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from placement.problem.cluster import Cluster, ServerType
 from placement.problem.normalization import normalize
 from placement.problem.solution import evaluate
 from placement.problem.violations import violations
+from placement.programs import fitting_sets
 from placement.programs.compact_search import solve_compact
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings
+from placement.solver.milp import ProgramOutcome, SolverSettings
 from placement.verify import proven_bound
 from tests.placement import oracle
 from tests.placement.cases import case
@@ -73,6 +75,34 @@ def test_the_bound_of_workflows_apart_is_valid_and_proven_anew() -> None:
             again = proven_bound(instance, proven.as_json(normal))
             assert again == pytest.approx(proven.value, abs=1e-6), seed
     assert below > 5
+
+
+def test_the_bound_of_workflows_apart_takes_a_part_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of thousands it would take all: what is known by then is a bound, and the search goes on."""
+    now = [0.0]
+    solve = fitting_sets.solve_program
+
+    def slow(*args: Any, **named: Any) -> ProgramOutcome:
+        now[0] += 1.0
+        return solve(*args, **named)
+
+    monkeypatch.setattr(fitting_sets, "solve_program", slow)
+    instance = case(4, exclusive=False)
+    normal = normalize(instance)
+    fitting_sets._least_prices.cache_clear()
+    fitting_sets.node_prices(normal)
+    needed, now[0] = now[0], 0.0
+    fitting_sets._least_prices.cache_clear()
+    budget = Budget(2 * needed, clock=lambda: now[0])
+    pool = Pool(ProvenBound(standing_rows(normal)))
+    findings = Findings(pool, incumbent_of(instance, None))
+    search = Search(instance, normal, HIGHS, budget, 0.0, None, findings)
+    bound_apart(search)
+    assert now[0] < 0.8 * needed
+    assert budget.cut_short and not budget.expired
+    assert search.pool.best_bound >= oracle.best_locality(instance) - 1e-6
 
 
 def _start(instance):  # type: ignore[no-untyped-def]

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from itertools import combinations, islice, product
+from typing import Any
 
 import numpy as np
+import pulp
 import pytest
 from scipy.optimize import linprog
 
+from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.programs import compact
+from placement.programs import compact, fitting_sets
 from placement.programs.compact_search import solve_compact
 from placement.programs.fitting_sets import (
     blocks_fit,
@@ -18,7 +21,7 @@ from placement.programs.fitting_sets import (
     separating_prices,
 )
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings
+from placement.solver.milp import ProgramOutcome, SolverSettings
 from tests.placement.oracle import best_locality, contents, random_instance
 
 HIGHS = SolverSettings(threads=1)
@@ -85,18 +88,23 @@ def long_workflow(seed: int) -> Instance:
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_prices_are_the_least_that_pay_for_every_set_that_fits(seed: int) -> None:
-    """A linear program with a row for each of the sets of nine nodes has no lower optimum."""
-    instance = long_workflow(seed)
-    flow, nodes = instance.workflows[0], range(9)
+def all_kept(instance: Instance, w: int) -> float:
+    """Locality of a request of which nothing is parted."""
+    whole, link = instance.locality_weights(w)
+    return whole + link * float(instance.workflows[w].link_weights.sum())
+
+
+def sets_that_fit(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
+    """Every set of the nodes of one workflow that fits, shape (S, V), and what it keeps."""
+    flow = instance.workflows[0]
+    nodes = range(len(flow.node_model))
     whole, link = instance.locality_weights(0)
 
     def block(m: int) -> tuple[int, float]:
         return int(instance.gpus_required[m]), float(instance.memory_per_gpu_gb[m])
 
     rows, worth, too_large = [], [], list[set[int]]()
-    for size in range(1, 10):
+    for size in range(1, len(nodes) + 1):
         for part in combinations(nodes, size):
             models = {int(flow.node_model[v]) for v in part}
             if any(q <= models for q in too_large):
@@ -106,13 +114,89 @@ def test_prices_are_the_least_that_pay_for_every_set_that_fits(seed: int) -> Non
                 too_large.append(models)
                 continue
             inside = [u in part and v in part for u, v in flow.links.tolist()]
-            rows.append([-float(v in part) for v in nodes])
-            worth.append(-link * float(flow.link_weights @ inside) - whole * (size == 9))
+            rows.append([float(v in part) for v in nodes])
+            worth.append(link * float(flow.link_weights @ inside) + whole * (size == len(nodes)))
     assert too_large
-    least = linprog(np.ones(9), A_ub=np.array(rows), b_ub=worth)
+    return np.array(rows), np.array(worth)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prices_are_the_least_that_pay_for_every_set_that_fits(seed: int) -> None:
+    """A linear program with a row for each of the sets of nine nodes has no lower optimum."""
+    instance = long_workflow(seed)
+    rows, worth = sets_that_fit(instance)
+    least = linprog(np.ones(9), A_ub=-rows, b_ub=-worth)
     prices = node_prices(instance)[0]
     assert sum(prices) == pytest.approx(least.fun, rel=1e-6)
-    assert (np.array(rows) @ np.array(prices) <= np.array(worth) + 1e-9).all()
+    assert (rows @ np.array(prices) >= worth - 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"rounds": 1}, {"rounds": 3, "nodes": 1}, {"covers": 1}, {"work": 3_000}, {"work": 0}],
+)
+def test_prices_pay_for_every_set_wherever_the_search_ends(limits: dict[str, int]) -> None:
+    """And are no more than those of sets that all fit."""
+    for seed in range(3):
+        instance = long_workflow(seed)
+        rows, worth = sets_that_fit(instance)
+        prices = node_prices(instance, DEFAULTS.changed({"fitting_sets": limits}))[0]
+        assert (rows @ np.array(prices) >= worth - 1e-9).all()
+        assert sum(prices) <= all_kept(instance, 0) + 1e-9
+
+
+def test_blocks_of_half_a_gpu_are_counted_and_not_cut_off_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 14 that take more than half a GPU, any four fit on four GPUs, by memory in sum seven.
+
+    Sets that do not fit are thousands, and each that a program finds costs another.
+    """
+    models = 14
+    flow = WorkflowDemand(
+        id="long",
+        rate=1.0,
+        node_model=np.arange(models),
+        work_s=np.full(models, 0.1),
+        links=np.array([(v - 1, v) for v in range(1, models)]),
+    )
+    instance = replace(
+        long_workflow(0),
+        model_ids=tuple(map(str, range(models))),
+        gpus_required=np.ones(models, dtype=np.int64),
+        memory_per_gpu_gb=np.linspace(41.0, 47.0, models),
+        workflows=(flow,),
+        cluster=Cluster((ServerType("s", 4, 4, 80.0),)),
+    )
+    solve, programs = fitting_sets.solve_program, []
+
+    def counted(problem: pulp.LpProblem, *args: Any, **named: Any) -> ProgramOutcome:
+        programs.append(problem.name)
+        return solve(problem, *args, **named)
+
+    monkeypatch.setattr(fitting_sets, "solve_program", counted)
+    prices = node_prices(instance)[0]
+    _, link = instance.locality_weights(0)
+    # Of 13 links at most 10 are inside of four parts of at most four nodes.
+    assert sum(prices) >= 10 * link - 1e-9
+    assert sum(prices) < all_kept(instance, 0)
+    assert 0 < programs.count("together") < 100
+
+
+def test_the_workflow_that_keeps_most_is_divided_first() -> None:
+    """The other has the prices of sets that all fit, as both have where no time is left."""
+    first = long_workflow(0)
+    both = replace(
+        first,
+        workflows=(replace(first.workflows[0], rate=0.1), replace(first.workflows[0], id="more")),
+    )
+    every = [all_kept(both, w) for w in range(2)]
+    few = DEFAULTS.changed({"fitting_sets": {"work": 2 * 2 * 81}})
+    prices = node_prices(both, few)
+    assert sum(prices[0]) == pytest.approx(every[0])
+    assert sum(prices[1]) < every[1] * 0.999
+    ended = node_prices(both, DEFAULTS, Budget(0.0))
+    assert [sum(ended[w]) for w in range(2)] == pytest.approx(every)
 
 
 def test_long_workflows_count_by_what_they_are_worth() -> None:
