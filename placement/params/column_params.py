@@ -153,15 +153,25 @@ class ServerPackingParams(Params):
         Contents of the last servers that annealing may begin from.
     rounds : int >= 0
         Times that all servers are packed.
-    freed : tuple of int >= 1
-        Servers that are emptied and packed anew, time after time, while demand is not served.
     missed : float > 0
-        What a GPU-second that no server does costs, over what it is worth.
+        What a GPU-second that no server does costs at first, over what it is worth.
+    dearer : float >= 1
+        Factor on it every time that servers are mended.
+    mends : int >= 0
+        Times that all servers are mended while demand is not served.
+    mended : int >= 1
+        Contents that mending a server begins from: copies of its own.
+    wanted : int >= 0
+        Models that are missing, from which it begins as well.
+    mending_moves : int >= 1
+        Of annealing from each.
+    mending_hot, mending_cold : float > 0
+        Temperatures at its ends, over what the server does at the price of what is missing.
     """
 
     least_nodes: Whole = 1_000
     kept_share: Fraction = 0.8
-    work_worth: Positive = 2.2
+    work_worth: Positive = 1.2
     fuller: Factor = 1.08
     looser: Part = 0.85
     moves: Count = 300
@@ -172,5 +182,11 @@ class ServerPackingParams(Params):
     renewed: Count = 2
     remembered: Whole = 50
     rounds: Whole = 12
-    freed: Wholes = (1, 2, 2, 3, 3, 4, 4, 6, 6)
     missed: Positive = 10.0
+    dearer: Factor = 2.0
+    mends: Whole = 8
+    mended: Count = 2
+    wanted: Whole = 2
+    mending_moves: Count = 100
+    mending_hot: Positive = 0.02
+    mending_cold: Positive = 5e-4

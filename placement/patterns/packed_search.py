@@ -11,13 +11,11 @@ import numpy as np
 
 from placement.params.search_params import SearchParams
 from placement.patterns.columns.annealed_contents import contents_are_annealed
-from placement.patterns.columns.content_pool import Column
 from placement.patterns.columns.flat_problem import FlatFlows, flat_flows
 from placement.patterns.columns.packed_rates import ServedRates, serve_all
 from placement.patterns.columns.residual_demand import SERVED_NOISE
 from placement.patterns.columns.server_packing import ServerPacker
 from placement.patterns.incumbent import Search, incumbent_of
-from placement.patterns.pattern import Pattern
 from placement.problem.blocks import BoolArray
 from placement.problem.instance import Instance
 from placement.problem.normalization import at_rates_of
@@ -66,35 +64,18 @@ def search_packings(search: Search) -> None:
 
 
 def _packed(search: Search, packer: ServerPacker, filled: float) -> ServedRates | None:
-    """Pack all servers; while something is missing, more and more of them anew.
-
-    Those that do least are emptied. The first of them is given what is missing and nothing else:
-    work of the models it then holds comes there from all others, as far as there is room.
-    """
+    """Pack all servers; while something is missing, mend them at rising prices."""
     normal, params, flows = search.normal, packer.params, packer.flows
-    types, price = normal.cluster.server_types, params.missed * packer.density
-    kept, missing = list[Column](), np.zeros(len(flows.node_model))
-    left, mended = flows.rate[flows.node_flow].copy(), set[Pattern]()
-    for freed in (*params.freed, 0):
-        kinds = [t for t, kind in enumerate(types) for _ in range(kind.count)]
-        for column in kept:
-            kinds.remove(column.pattern.kind)
-        first = packer.pack(kinds[:1], missing, filled) if missing.any() else []
-        rest = packer.pack(kinds[len(first) :], left + missing, filled)
-        columns = [*kept, *first, *rest]
+    price = params.missed * packer.density
+    kinds = [t for t, kind in enumerate(normal.cluster.server_types) for _ in range(kind.count)]
+    columns, served = packer.pack(kinds, flows.rate[flows.node_flow].copy(), filled), None
+    for mended in range(params.mends + 1):
+        if mended and served is not None:
+            columns, _ = packer.mend(served.columns, served.left, price)
+            price *= params.dearer
         served = serve_all(normal, flows, columns, search.settings, search.budget, price=price)
         if served is None or not unserved(flows, served).any():
             break
-        mended |= {column.pattern for column in first}
-        done = [
-            np.inf if c.pattern in mended else float(c.rate @ packer.work[c.node])
-            for c in served.columns
-        ]
-        order = np.argsort(done, kind="stable").tolist()
-        missing, left = served.left.copy(), np.zeros(len(left))
-        for i in order[:freed]:
-            left[served.columns[i].node] += served.columns[i].rate
-        kept = [served.columns[i] for i in order[freed:]]
     return served
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from placement.params.column_params import ServerPackingParams
 from placement.patterns.columns.content_pool import Column, ContentPool, column_of
 from placement.patterns.columns.flat_problem import FlatFlows, groups_left
-from placement.patterns.columns.residual_demand import Residual, residual_of
+from placement.patterns.columns.residual_demand import SERVED_NOISE, Residual, residual_of
 from placement.patterns.pattern import Pattern
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
@@ -48,7 +48,7 @@ class ServerPacker:
     @property
     def work(self) -> FloatArray:
         """GPU-seconds of each node, shape (N,)."""
-        return self.flows.node_work * self.flows.gpus_required[self.flows.node_model]
+        return _work(self.flows)
 
     @property
     def density(self) -> float:
@@ -98,11 +98,68 @@ class ServerPacker:
                 self._recent = [*self._recent, column.pattern][-self.params.remembered :]
         return found
 
+    def mend(
+        self, columns: Sequence[Column], left: FloatArray, price: float
+    ) -> tuple[list[Column], FloatArray]:
+        """Have servers serve more of what is missing, each beside and instead of what it serves.
+
+        Parameters
+        ----------
+        columns : sequence of Column
+            Of the servers.
+        left : float64, shape (N,)
+            Rate of each node that nobody serves.
+        price : float
+            What a GPU-second that is not done costs.
+
+        Returns
+        -------
+        list of Column, float64 array
+            The servers in the same order, and what is missing then: for every server, what it
+            keeps less what is missing costs is no less than before.
+        """
+        params, found, left = self.params, list(columns), left.copy()
+        self.seed += 1
+        for i in np.random.default_rng(self.seed).permutation(len(found)).tolist():
+            missing = left > SERVED_NOISE * self.flows.rate[self.flows.node_flow]
+            if not missing.any():
+                break
+            tick()
+            column, freed = found[i], left.copy()
+            freed[column.node] += column.rate
+            residual, kind = residual_of(self.flows, freed), column.pattern.kind
+            groups = groups_left(self.instance, kind, residual.flows)
+            pool = ContentPool(self.instance, kind, residual.flows, groups)
+            pool.price(
+                -price * _work(residual.flows), np.zeros(len(self.instance.model_ids)), -np.inf
+            )
+            own, worth = pool.add(column.pattern), self._done(column, price)
+            scale = max(1.0, worth)
+            wanted = np.intersect1d(self.flows.node_model[missing], pool.anchors).tolist()
+            self.seed += 1
+            better = pool.anneal(
+                [own] * params.mended,
+                wanted[: params.wanted],
+                params.mending_moves,
+                (params.mending_hot * scale, params.mending_cold * scale),
+                self.seed,
+            )
+            best = max(better, key=lambda p: (better[p], p.content))
+            if better[best] > worth:
+                rates = residual.take(self.flows, pool.column(best), freed)
+                mended = column_of(self.flows, best, rates)
+                if self._done(mended, price) > worth:
+                    found[i], left = mended, freed
+        return found, left
+
+    def _done(self, column: Column, price: float) -> float:
+        """What a server keeps, and what its work would cost if it were missing."""
+        return column.worth + price * float(column.rate @ self.work[column.node])
+
     def _demand(self, flows: FlatFlows, filled: float) -> FloatArray:
         """Prices of the nodes of what is left."""
         share = _whole(flows) / np.diff(flows.node_ptr)
-        work = flows.node_work * flows.gpus_required[flows.node_model]
-        done = filled * self.density * work
+        done = filled * self.density * _work(flows)
         return np.asarray(self.params.kept_share * share[flows.node_flow] - done)
 
     def _best(self, pool: ContentPool, demand: FloatArray) -> Column | None:
@@ -123,6 +180,11 @@ class ServerPacker:
         worth = pool.anneal(order.tolist(), drawn.tolist(), params.moves, ends, self.seed)
         best = max(worth, key=lambda p: (worth[p], p.content))
         return pool.column(best)
+
+
+def _work(flows: FlatFlows) -> FloatArray:
+    """GPU-seconds of each node, shape (N,)."""
+    return flows.node_work * flows.gpus_required[flows.node_model]
 
 
 def _whole(flows: FlatFlows) -> FloatArray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from placement.params.search_params import DEFAULTS
-from placement.patterns.columns.content_pool import column_of
+from placement.patterns.columns.content_pool import Column, column_of
 from placement.patterns.columns.flat_problem import flat_flows
 from placement.patterns.columns.packed_rates import serve_all
 from placement.patterns.columns.server_packing import ServerPacker
@@ -48,6 +48,43 @@ def test_packed_servers_keep_all_rules_and_no_more_than_the_best_plan() -> None:
         best_ones += worth >= best - 1e-6
     assert plans >= 15
     assert best_ones >= plans / 3
+
+
+def test_mending_serves_what_is_missing_where_that_costs_less() -> None:
+    """Nothing is served twice or forgotten, no server does what it cannot, and none gets worse."""
+    served_more = 0
+    for seed in range(25):
+        instance = case(seed, exclusive=False)
+        if not instance.active_workflows:
+            continue
+        normal = normalize(instance)
+        flows = flat_flows(normal)
+        kinds = [t for t, kind in enumerate(normal.cluster.server_types) for _ in range(kind.count)]
+        packer = ServerPacker(normal, flows, DEFAULTS.server_packing, seed)
+        demand = flows.rate[flows.node_flow]
+        # Packed for a part of the demand, at little care for the work: the rest is missing.
+        left = (
+            demand * np.random.default_rng(seed).uniform(0.3, 1.0, len(flows.rate))[flows.node_flow]
+        )
+        missing = demand - left
+        columns = packer.pack(kinds, left, 0.1)
+        missing += left
+        price = 20.0 * packer.density
+        mended, after = packer.mend(columns, missing, price)
+
+        def total(of: list[Column], lacking: np.ndarray, at: float) -> float:
+            return sum(c.worth for c in of) - at * float(lacking @ packer.work)  # noqa: B023
+
+        assert total(mended, after, price) >= total(columns, missing, price) - 1e-9
+        rates = np.zeros(len(demand))
+        for column in mended:
+            rates[column.node] += column.rate
+        assert rates + after == pytest.approx(demand, abs=1e-9)
+        possible = serve_all(normal, flows, mended, HIGHS, Budget(), price=100.0, rates=rates)
+        assert possible is not None
+        assert possible.left @ packer.work == pytest.approx(0.0, abs=1e-6)
+        served_more += after @ packer.work < missing @ packer.work - 1e-6
+    assert served_more >= 12
 
 
 def test_rates_are_found_where_the_placement_has_any() -> None:
