@@ -190,6 +190,35 @@ class IntegerPlanParams(Params):
 
 
 @dataclass(frozen=True)
+class DiveParams(Params):
+    """A dive through the relaxation of a small cluster whose models share GPUs.
+
+    Parameters
+    ----------
+    first_rounds : int >= 1
+        Rounds of quick pricing before it: more raise the relaxation by less than a dive loses.
+    rounds : int >= 0
+        Rounds of quick pricing before each server that is fixed.
+    patterns : int >= 1
+        Patterns of each server type that a round adds.
+    kept : int >= 1
+        Patterns that the next masters keep, of least reduced cost: all of them take three times
+        as long.
+    part : float, 0 < x <= 1
+        Part of the free servers that a step fixes.
+    ends : int >= 1
+        Patterns that are tried for the last server: it has to serve what all others leave.
+    """
+
+    first_rounds: Count = 4
+    rounds: Whole = 1
+    patterns: Count = 20
+    kept: Count = 60
+    part: Part = 0.25
+    ends: Count = 4
+
+
+@dataclass(frozen=True)
 class BranchingParams(Params):
     """Branch and price, and the integer programs that close its leaves.
 

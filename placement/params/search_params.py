@@ -19,6 +19,7 @@ from placement.params.pattern_params import (
     ColumnGenerationParams,
     CountedBottleneckParams,
     CutParams,
+    DiveParams,
     IntegerPlanParams,
     PatternParams,
     ScenarioPatternParams,
@@ -87,6 +88,8 @@ class SearchParams:
         Rounding cuts: rows that the relaxation breaks, and how often they are looked for.
     integer_plan : IntegerPlanParams
         Integer programs over patterns at hand: which patterns, and how many nodes.
+    dive : DiveParams
+        A dive through the relaxation of a small cluster whose models share GPUs.
     branching : BranchingParams
         Branch and price, and the integer programs that close its leaves.
     scenario_patterns : ScenarioPatternParams
@@ -131,6 +134,7 @@ class SearchParams:
     contents: ContentParams = field(default_factory=ContentParams)
     cuts: CutParams = field(default_factory=CutParams)
     integer_plan: IntegerPlanParams = field(default_factory=IntegerPlanParams)
+    dive: DiveParams = field(default_factory=DiveParams)
     branching: BranchingParams = field(default_factory=BranchingParams)
     scenario_patterns: ScenarioPatternParams = field(default_factory=ScenarioPatternParams)
     counted_bottleneck: CountedBottleneckParams = field(default_factory=CountedBottleneckParams)

@@ -52,6 +52,7 @@ def add_patterns(
     quick: bool = True,
     drafts: bool = True,
     proofs: int | None = None,
+    rounds: int | None = None,
     enough: float = float("-inf"),
 ) -> bool:
     """Generate patterns for a share of the time left; False where that was not enough.
@@ -64,7 +65,7 @@ def add_patterns(
         Of the time left.
     quick, drafts : bool
         Whether to price with the search's knapsacks and drafts.
-    proofs, enough : int or None, float
+    proofs, rounds, enough : int or None, int or None, float
         Where to stop (`generate`).
     """
     # Whole plans of few servers take long to find, those of many follow from good patterns.
@@ -81,7 +82,7 @@ def add_patterns(
         search.settings,
         phase,
         search.pool,
-        Until(search.gap / 4, proofs=proofs, enough=enough),
+        Until(search.gap / 4, rounds=rounds, proofs=proofs, enough=enough),
         Pricers(
             pricings,
             quick=search.knapsacks if quick else (),

@@ -22,8 +22,9 @@ from placement.patterns.bounding import (
     tighten,
 )
 from placement.patterns.column_search import columns_suit, search_columns
-from placement.patterns.columns.annealed_contents import AnnealedContents, contents_are_annealed
+from placement.patterns.columns.annealed_contents import AnnealedContents, annealing_suits
 from placement.patterns.columns.compiled_pricing import ready
+from placement.patterns.dive import dive
 from placement.patterns.incumbent import (
     Search,
     integer,
@@ -166,9 +167,9 @@ def _search_columns(search: Search) -> Search | None:
 
 
 def _price_quickly(search: Search) -> Search:
-    """Heuristic pricing: knapsacks, or annealing on large clusters with shared GPUs."""
+    """Heuristic pricing: knapsacks, or annealing where GPUs are shared."""
     normal, params = search.normal, search.params
-    if not contents_are_annealed(normal, params) or not ready(search.budget):
+    if not annealing_suits(normal, params) or not ready(search.budget):
         return replace(search, knapsacks=knapsacks(normal, params))
     kinds, seed = range(len(normal.cluster.server_types)), search.settings.seed
     annealed = [AnnealedContents(normal, t, params.columns, seed) for t in kinds]
@@ -205,6 +206,21 @@ def _generate(search: Search, share: float | None = None) -> Search:
 def _generate_some(search: Search) -> Search:
     """Tighten, for a part of the time: close to the cap plans of many patterns are better."""
     return _generate(search, search.params.patterns.shared_share)
+
+
+def _generate_quickly(search: Search) -> Search:
+    """Tighten by quick pricing alone: enough rounds for a dive to be worth it."""
+    add_patterns(search, (), rounds=search.params.dive.first_rounds)
+    if relative_gap(search.pool.relaxation, search.pool.best_bound) <= search.gap:
+        round_near(search)
+    return search
+
+
+def _dive(search: Search) -> Search:
+    """Propose a plan by a dive, and place its servers anew."""
+    if _going(search):
+        place_anew(search, search.params.patterns.anew_share, dive(search))
+    return search
 
 
 def _combine_near(search: Search) -> Search:
@@ -310,10 +326,12 @@ PHASES: tuple[Phase, ...] = (
     Phase(_price_by_positions, needs=_of("crowded")),
     Phase(_plan_first, needs=_of("many", "quick"), lacks=_of("drafted")),
     Phase(_generate, lacks=_of("crowded")),
+    Phase(_generate_quickly, needs=_of("crowded", "quick")),
+    Phase(_dive, needs=_of("crowded", "quick")),
     Phase(_generate_some, needs=_of("crowded")),
     Phase(_combine_near, needs=_of("crowded")),
-    Phase(_start_beyond, needs=_of("crowded")),
-    Phase(_place_some_anew, needs=_of("crowded")),
+    Phase(_start_beyond, needs=_of("crowded"), lacks=_of("quick")),
+    Phase(_place_some_anew, needs=_of("crowded"), lacks=_of("quick")),
     Phase(_combine_all, needs=_of("crowded")),
     # A plan comes soon on many servers; of few, programs with the cuts find better ones.
     Phase(_cut, needs=_of("many")),

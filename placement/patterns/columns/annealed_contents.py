@@ -22,8 +22,8 @@ from placement.problem.instance import Instance
 from placement.solver.budget import tick
 
 
-def contents_are_annealed(instance: Instance, params: SearchParams) -> bool:
-    """Whether contents of an instance are priced by annealing, where its code is compiled.
+def annealing_suits(instance: Instance, params: SearchParams) -> bool:
+    """Whether contents of an instance can be priced by annealing, where its code is compiled.
 
     It knows one speed of a server, for all models on all of its GPUs, and nothing of which models
     stand beside which.
@@ -33,16 +33,28 @@ def contents_are_annealed(instance: Instance, params: SearchParams) -> bool:
     instance : Instance
         With shared or exclusive GPUs.
     params : SearchParams
-        Says up to how many nodes of a workflow, and which clusters have a search of their own.
+        Says up to how many nodes of a workflow.
     """
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     return (
         instance.models_per_gpu > 1
         and not instance.company
-        and not goes_beyond_cap(instance, params.beyond_cap)
         and max(nodes, default=0) <= params.columns.most_nodes
         and not any(t.paced or t.model_speeds for t in instance.cluster.server_types)
     )
+
+
+def contents_are_annealed(instance: Instance, params: SearchParams) -> bool:
+    """Whether annealing is what finds the contents: small clusters are searched by place, too.
+
+    Parameters
+    ----------
+    instance : Instance
+        With shared or exclusive GPUs.
+    params : SearchParams
+        Says which clusters are small.
+    """
+    return annealing_suits(instance, params) and not goes_beyond_cap(instance, params.beyond_cap)
 
 
 class AnnealedContents:

@@ -16,7 +16,7 @@ from tests.placement.patterns.searches import search_at
 HIGHS = SolverSettings(threads=1)
 
 PHASES = (
-    "add_patterns", "add_placed", "bound_apart", "close_by_branching", "cut", "integer",
+    "add_patterns", "add_placed", "bound_apart", "close_by_branching", "cut", "dive", "integer",
     "neighbourhoods", "offer_promising", "place_anew", "round_near", "round_up", "start_beyond",
     "tighten", "widen",
 )  # fmt: skip
@@ -43,6 +43,7 @@ def phases_of(monkeypatch: pytest.MonkeyPatch, found: Search, *, finished: bool 
 
 FEW_PATTERNS = DEFAULTS.changed({"contents": {"most_contents": 0, "most_parts": 0}})
 UNLISTED = DEFAULTS.changed({"contents": {"most_contents": 0}, "columns": {"least_tight": 1.0}})
+UNANNEALED = DEFAULTS.changed({"columns": {"most_nodes": 0}})
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,9 @@ UNLISTED = DEFAULTS.changed({"contents": {"most_contents": 0}, "columns": {"leas
         (3, True, FEW_PATTERNS,
          "add_patterns tighten round_up neighbourhoods close_by_branching place_anew"),
         (3, False, DEFAULTS,
+         "bound_apart add_patterns dive place_anew add_patterns round_near integer integer tighten"
+         " round_up add_placed neighbourhoods close_by_branching"),
+        (3, False, UNANNEALED,
          "bound_apart add_patterns round_near integer start_beyond place_anew integer tighten"
          " round_up add_placed neighbourhoods close_by_branching"),
         (70, False, DEFAULTS,
@@ -90,6 +94,8 @@ def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.Monk
     closed = search_at(bound=1.0, servers=70, settings=HIGHS)
     assert "offer_promising" not in phases_of(monkeypatch, closed)
     settings = replace(HIGHS, params=UNLISTED)
+    met = search_at(bound=1.1, relaxation=1.1, exclusive=False, settings=HIGHS)
+    assert "add_patterns round_near dive" in phases_of(monkeypatch, met)
     near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
     again = "cut round_up add_patterns round_up tighten"
     assert again in phases_of(monkeypatch, near)

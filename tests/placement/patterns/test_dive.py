@@ -1,0 +1,127 @@
+"""Dives against brute force: plans that are there, mostly the best, the same once more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from placement.heuristics import HEURISTICS
+from placement.params.search_params import DEFAULTS
+from placement.patterns.bounding import add_patterns
+from placement.patterns.column_generation import Pool
+from placement.patterns.columns.annealed_contents import AnnealedContents
+from placement.patterns.dive import dive
+from placement.patterns.incumbent import Findings, Incumbent, Search, incumbent_of
+from placement.patterns.initial_patterns import first_patterns
+from placement.patterns.master_rows import standing_rows
+from placement.patterns.pattern import patterns_of
+from placement.patterns.proposing import place_anew
+from placement.patterns.proven_bound import ProvenBound
+from placement.problem.instance import Instance
+from placement.problem.normalization import normalize
+from placement.problem.solution import Placement, evaluate
+from placement.problem.violations import violations
+from placement.programs.routing import best_routing, elastic_routing, shortfall
+from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
+from tests.placement import oracle
+from tests.placement.cases import case
+
+HIGHS = SolverSettings(threads=1)
+
+
+def search_of(instance: Instance, *, seconds: float | None = None) -> Search:
+    """A search with the patterns that annealing finds, and the greedy plan if it is one."""
+    normal, placed = normalize(instance), HEURISTICS["greedy"](instance, 0, None)
+    pool = Pool(ProvenBound(standing_rows(normal))).having(first_patterns(normal))
+    kinds = range(len(normal.cluster.server_types))
+    search = Search(
+        instance=instance,
+        normal=normal,
+        settings=HIGHS,
+        budget=Budget(),
+        gap=0.0,
+        progress=None,
+        findings=Findings(pool, incumbent_of(instance, best_routing(instance, placed, HIGHS))),
+        knapsacks=[AnnealedContents(normal, t, DEFAULTS.columns, 0) for t in kinds],
+    )
+    add_patterns(search, ())
+    return search if seconds is None else replace(search, budget=Budget(seconds))
+
+
+def test_a_dive_ends_at_plans_that_are_there_and_mostly_the_best() -> None:
+    """On tiny clusters: no better than brute force, and what is unserved is told."""
+    whole = best = 0
+    for seed in range(24):
+        instance = case(seed, exclusive=False)
+        found = dive(search_of(instance))
+        assert found is not None, seed
+        missing, worth = shortfall(instance, found), evaluate(instance, found).objective
+        broken = violations(instance, found)
+        if missing > 0:
+            assert broken, seed  # of the demand
+            continue
+        most = oracle.best_locality(instance)
+        assert broken == [], seed
+        assert worth <= most + 1e-6, seed
+        whole += 1
+        best += worth >= most - 1e-4
+    assert whole >= 16, whole
+    assert best >= 0.7 * whole, (best, whole)
+
+
+@pytest.mark.parametrize("seed", [1, 8])
+def test_a_dive_fixes_no_more_servers_than_there_are_and_the_same_ones_again(seed: int) -> None:
+    """Of every type; the patterns go to the pool."""
+    instance = case(seed, exclusive=False)
+    first, second = search_of(instance), search_of(instance)
+    found, again = dive(first), dive(second)
+    assert found is not None
+    assert again is not None
+    held = patterns_of(instance, found.placement)
+    for t, kind in enumerate(instance.cluster.server_types):
+        assert sum(n for p, n in held.items() if p.kind == t) <= kind.count
+    assert held == patterns_of(instance, again.placement)
+    assert first.pool.patterns.keys() == second.pool.patterns.keys()
+
+
+def test_there_is_no_dive_without_time() -> None:
+    """A part of the servers is no plan."""
+    assert dive(search_of(case(1, exclusive=False), seconds=0.0)) is None
+
+
+def test_servers_are_placed_anew_from_a_start_that_is_no_plan_and_only_plans_are_kept() -> None:
+    """From a server emptied: what leaves demand unserved is a start, and never an incumbent."""
+    mended = 0
+    for seed in range(12):
+        instance = case(seed, exclusive=False)
+        search = search_of(instance)
+        if search.best is None:
+            continue
+        stays = search.best.placement.server > 0
+        placed = search.best.placement
+        less = Placement(placed.model[stays], placed.server[stays], placed.start[stays])
+        start = elastic_routing(instance, less, HIGHS)
+        if start is None or shortfall(instance, start) == 0:
+            continue
+        worthless = Incumbent(search.best, -100.0)
+        search = replace(search, findings=Findings(search.pool, worthless))
+        place_anew(search, 1.0, start)
+        assert search.best is not None
+        assert violations(instance, search.best) == [], seed
+        assert search.worth <= oracle.best_locality(instance) + 1e-6, seed
+        mended += search.worth > worthless.worth
+    assert mended
+
+
+@pytest.mark.parametrize("seed", [1, 8])
+def test_servers_are_placed_anew_from_the_end_of_a_dive(seed: int) -> None:
+    """A plan that it ends at is kept, and nothing worse."""
+    instance = case(seed, exclusive=False)
+    search = search_of(instance)
+    start = dive(search)
+    assert start is not None
+    assert shortfall(instance, start) == 0
+    place_anew(search, 1.0, start)
+    assert search.worth >= evaluate(instance, start).objective - 1e-9
