@@ -139,8 +139,9 @@ class ServerPackingParams(Params):
         Factor on it where not all demand was served.
     looser : float, 0 < x <= 1
         Factor on it where all was.
-    moves : int >= 1
-        Of annealing from each content.
+    moves : tuple of int >= 1
+        Of annealing from each content, time by time that all servers are packed: a plan is there
+        soon, and the later ones are better.
     seeds : int >= 0
         Contents of servers before it that annealing begins from.
     anchors : int >= 1
@@ -174,7 +175,7 @@ class ServerPackingParams(Params):
     work_worth: Positive = 1.2
     fuller: Factor = 1.08
     looser: Part = 0.85
-    moves: Count = 300
+    moves: Wholes = (300, 2_000)
     seeds: Whole = 1
     anchors: Count = 1
     hot: Positive = 0.05

@@ -7,6 +7,8 @@ alone: the next time they are filled a little more where something was missing, 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from placement.params.search_params import SearchParams
@@ -20,6 +22,11 @@ from placement.problem.blocks import BoolArray
 from placement.problem.instance import Instance
 from placement.problem.normalization import at_rates_of
 from placement.problem.solution import Flows, Placement, Solution, settle
+from placement.solver.beside import both
+from placement.solver.budget import OutOfTime
+
+APART = 1_000_000
+"""Between the seeds of two packings: each takes one for every server."""
 
 
 def packing_suits(instance: Instance, params: SearchParams) -> bool:
@@ -42,41 +49,77 @@ def packing_suits(instance: Instance, params: SearchParams) -> bool:
 
 
 def search_packings(search: Search) -> None:
-    """Pack all servers again and again, filling them more wherever not all demand was served."""
-    normal, params, budget = search.normal, search.params.server_packing, search.budget
-    flows = flat_flows(normal)
-    filled = params.work_worth
+    """Pack all servers again and again, in two ways at once, for longer from time to time."""
+    params, budget = search.params.server_packing, search.budget
+    flows = flat_flows(search.normal)
+    looser = params.work_worth * params.looser
+    first = _Packing(search, flows, search.settings.seed, params.work_worth)
+    second = _Packing(search, flows, search.settings.seed + APART, looser)
     with budget.bounded():
-        packer = ServerPacker(normal, flows, params, search.settings.seed)
-        for _ in range(params.rounds):
+        for number in range(params.rounds):
             if search.closed() or budget.expired:
                 return
-            served = _packed(search, packer, filled)
-            if served is None:
-                return
-            whole = not unserved(flows, served).any()
-            if whole:
-                solution = at_rates_of(search.instance, normal, solution_of(normal, served))
-                found = settle(search.instance, solution)
-                search.findings.keep(incumbent_of(search.instance, found))
+            moves = params.moves[min(number, len(params.moves) - 1)]
+            for solution in both(partial(first.run, moves), partial(second.run, moves)):
+                if solution is not None:
+                    search.findings.keep(incumbent_of(search.instance, solution))
             search.report("packing")
-            filled *= params.looser if whole else params.fuller
 
 
-def _packed(search: Search, packer: ServerPacker, filled: float) -> ServedRates | None:
-    """Pack all servers; while something is missing, mend them at rising prices."""
-    normal, params, flows = search.normal, packer.params, packer.flows
-    price = params.missed * packer.density
-    kinds = [t for t, kind in enumerate(normal.cluster.server_types) for _ in range(kind.count)]
-    columns, served = packer.pack(kinds, flows.rate[flows.node_flow].copy(), filled), None
-    for mended in range(params.mends + 1):
-        if mended and served is not None:
-            columns, _ = packer.mend(served.columns, served.left, price)
-            price *= params.dearer
-        served = serve_all(normal, flows, columns, search.settings, search.budget, price=price)
-        if served is None or not unserved(flows, served).any():
-            break
-    return served
+class _Packing:
+    """Packs all servers, and fills them more the next time where not all demand was served.
+
+    Parameters
+    ----------
+    search : Search
+        Asked for the problem, and told nothing.
+    flows : FlatFlows
+    seed : int
+    filled : float
+        What work is worth by itself at first.
+    """
+
+    def __init__(self, search: Search, flows: FlatFlows, seed: int, filled: float) -> None:
+        self.search, self.flows, self.filled = search, flows, filled
+        self.params = search.params.server_packing
+        self.packer = ServerPacker(search.normal, flows, self.params, seed)
+
+    def run(self, moves: int) -> Solution | None:
+        """A plan; None where not all was served, or the time ended.
+
+        Parameters
+        ----------
+        moves : int
+            Of annealing from each content.
+        """
+        try:
+            served = self._packed(moves)
+        except OutOfTime:
+            return None
+        if served is None or unserved(self.flows, served).any():
+            self.filled *= self.params.fuller
+            return None
+        self.filled *= self.params.looser
+        instance, normal = self.search.instance, self.search.normal
+        return settle(instance, at_rates_of(instance, normal, solution_of(normal, served)))
+
+    def _packed(self, moves: int) -> ServedRates | None:
+        """Pack all servers; while something is missing, mend them at rising prices."""
+        search, params, packer, flows = self.search, self.params, self.packer, self.flows
+        price = params.missed * packer.density
+        types = search.normal.cluster.server_types
+        kinds = [t for t, kind in enumerate(types) for _ in range(kind.count)]
+        left, served = flows.rate[flows.node_flow].copy(), None
+        columns = packer.pack(kinds, left, self.filled, moves)
+        for mended in range(params.mends + 1):
+            if mended and served is not None:
+                columns, _ = packer.mend(served.columns, served.left, price)
+                price *= params.dearer
+            args = search.settings, search.budget
+            served = serve_all(search.normal, flows, columns, *args, price=price)
+            if served is None or not unserved(flows, served).any():
+                break
+        return served
 
 
 def unserved(flows: FlatFlows, served: ServedRates) -> BoolArray:

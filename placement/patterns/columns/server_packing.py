@@ -57,7 +57,9 @@ class ServerPacker:
         work = float(flows.rate[flows.node_flow] @ self.work)
         return float(_whole(flows) @ flows.rate) / max(work, 1e-300)
 
-    def pack(self, kinds: Sequence[int], left: FloatArray, filled: float) -> list[Column]:
+    def pack(
+        self, kinds: Sequence[int], left: FloatArray, filled: float, moves: int
+    ) -> list[Column]:
         """Pack servers of some types, in their order; what they serve goes off what is left.
 
         Parameters
@@ -68,6 +70,8 @@ class ServerPacker:
             Rate of each node that is not served yet; changed in place.
         filled : float
             What work is worth by itself, over what all workflows could keep in as much.
+        moves : int
+            Of annealing from each content.
 
         Returns
         -------
@@ -91,7 +95,7 @@ class ServerPacker:
                 for pattern in self._recent:
                     if pattern.kind == kind:
                         pools[kind].add(pattern)
-            column = self._best(pools[kind], demand)
+            column = self._best(pools[kind], demand, moves)
             if column is not None:
                 rates = residual.take(self.flows, column, left)
                 found.append(column_of(self.flows, column.pattern, rates))
@@ -162,7 +166,7 @@ class ServerPacker:
         done = filled * self.density * _work(flows)
         return np.asarray(self.params.kept_share * share[flows.node_flow] - done)
 
-    def _best(self, pool: ContentPool, demand: FloatArray) -> Column | None:
+    def _best(self, pool: ContentPool, demand: FloatArray, moves: int) -> Column | None:
         """The best content that annealing finds, with its rates."""
         params = self.params
         self.seed += 1
@@ -177,7 +181,7 @@ class ServerPacker:
         drawn = rng.choice(anchors, min(len(anchors), params.anchors), replace=False)
         scale = max([1.0, *pool.values[order].tolist()])
         ends = params.hot * scale, params.cold * scale
-        worth = pool.anneal(order.tolist(), drawn.tolist(), params.moves, ends, self.seed)
+        worth = pool.anneal(order.tolist(), drawn.tolist(), moves, ends, self.seed)
         best = max(worth, key=lambda p: (worth[p], p.content))
         return pool.column(best)
 
