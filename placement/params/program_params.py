@@ -50,8 +50,8 @@ class FittingSetParams(Params):
     nodes : int >= 1
         Branch-and-bound nodes of each.
     work : int >= 0
-        Programs for sets in all, each times the square of the workflow's nodes: for 200,000 some
-        twenty seconds. The workflows that keep most come first.
+        Programs for sets in all, each times the square of the workflow's nodes: for 400,000 some
+        thirty seconds, and enough for one workflow of 40 nodes. Those that keep most come first.
     packing_nodes : int >= 1
         Blocks laid down on a server, one after the other, after which models count as fitting
         together.
@@ -62,7 +62,7 @@ class FittingSetParams(Params):
     rounds: Count = 400
     covers: Count = 100
     nodes: Count = 1_000
-    work: Whole = 200_000
+    work: Whole = 400_000
     packing_nodes: Count = 500
 
 
