@@ -205,7 +205,8 @@ class DiveParams(Params):
         Patterns that the next masters keep, of least reduced cost: all of them take three times
         as long.
     part : float, 0 < x <= 1
-        Part of the free servers that a step fixes.
+        Part of the free servers that a step fixes: one at a time, of few, so that all but the last
+        make up for each other.
     ends : int >= 1
         Patterns that are tried for the last server: it has to serve what all others leave.
     """
@@ -213,8 +214,8 @@ class DiveParams(Params):
     first_rounds: Count = 4
     rounds: Whole = 1
     patterns: Count = 20
-    kept: Count = 60
-    part: Part = 0.25
+    kept: Count = 80
+    part: Part = 0.1
     ends: Count = 4
 
 
