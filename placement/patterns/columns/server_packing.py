@@ -134,6 +134,8 @@ class ServerPacker:
             residual, kind = residual_of(self.flows, freed), column.pattern.kind
             groups = groups_left(self.instance, kind, residual.flows)
             pool = ContentPool(self.instance, kind, residual.flows, groups)
+            if not pool.anchors:  # nothing of what is left fits on a server of the type
+                continue
             pool.price(
                 -price * _work(residual.flows), np.zeros(len(self.instance.model_ids)), -np.inf
             )

@@ -1,5 +1,7 @@
 """Packed servers against brute force and the routing program."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from placement.patterns.columns.packed_rates import serve_all
 from placement.patterns.columns.server_packing import ServerPacker
 from placement.patterns.packed_search import packing_suits, search_packings, solution_of, unserved
 from placement.patterns.pattern import canonical
+from placement.problem.cluster import ServerType
 from placement.problem.normalization import at_rates_of, normalize
 from placement.problem.solution import evaluate, settle
 from placement.problem.violations import violations
@@ -142,3 +145,18 @@ def test_servers_are_packed_where_gpus_are_shared_and_nodes_many(
     )
     instance = random_instance(1, servers=3, exclusive=not shared)
     assert packing_suits(instance, params) == suits
+
+
+def test_a_server_that_can_hold_nothing_of_what_is_missing_stays_as_it_is() -> None:
+    """As one of too little memory, which packing has left empty."""
+    drawn = random_instance(1, servers=3, exclusive=False)
+    small = ServerType("small", 1, 1, 1e-3)
+    types = (*drawn.cluster.server_types, small)
+    normal = normalize(replace(drawn, cluster=replace(drawn.cluster, server_types=types)))
+    flows = flat_flows(normal)
+    left = flows.rate[flows.node_flow].copy()
+    empty = column_of(flows, canonical(normal, len(types) - 1, []), np.zeros(len(left)))
+    packer = ServerPacker(normal, flows, DEFAULTS.server_packing, 0)
+    columns, missing = packer.mend([empty], left, 1.0)
+    assert columns == [empty]
+    assert (missing == left).all()
