@@ -60,15 +60,11 @@ class ColumnParams(Params):
         Relative gap at which a program for numbers of replicas ends, and below the relaxation at
         which the numbers are good enough.
     count_rounds : int >= 1
-        Times that the numbers of some models are chosen anew before a dive, and between dives.
-    count_models : int >= 1
-        Models whose numbers are chosen anew at a time, those of a few workflows.
-    count_columns : int >= 1
-        Columns of least reduced cost that the program for them may use.
-    count_nodes : int >= 1
-        Its branch-and-bound nodes.
-    count_gain : float, 0 <= x <= 1
-        Relative gain that the relaxation must promise for that program to be worth its time.
+        Numbers of replicas that are tried before a dive.
+    count_step : float, 0 < x <= 1
+        Factor on what it costs to leave the best numbers, where no others are found near them.
+    count_steps : int >= 0
+        Times that it is applied.
     dive_part : float, 0 < x <= 1
         Part of the free servers that a step of a dive fixes.
     dive_rounds : int >= 0
@@ -109,11 +105,9 @@ class ColumnParams(Params):
     share: Part = 0.5
     count_share: Part = 0.5
     count_gap: Fraction = 3e-3
-    count_rounds: Count = 40
-    count_models: Count = 6
-    count_columns: Count = 1_500
-    count_nodes: Count = 150
-    count_gain: Fraction = 3e-4
+    count_rounds: Count = 30
+    count_step: Part = 0.25
+    count_steps: Whole = 2
     dive_part: Part = 0.1
     dive_rounds: Whole = 4
     left: Whole = 24

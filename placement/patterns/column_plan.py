@@ -10,9 +10,9 @@ import numpy as np
 
 from placement.patterns.columns.column_dive import dive_columns
 from placement.patterns.columns.content_pool import Column
-from placement.patterns.columns.count_neighbourhood import Counts
 from placement.patterns.columns.generation import Generation, columns_of
 from placement.patterns.columns.replica_counts import (
+    Counts,
     choose_counts,
     counted,
     needed,
@@ -46,11 +46,7 @@ class ColumnPlans:
     found : list of Column
         The servers of the best plan, until the other side has been told of them.
     chosen : Counter
-        Numbers of replicas that the best plan was made for.
-    numbers : Counter
-        The best numbers met, which may be better than those.
-    settled : bool
-        Whether choosing some of them anew finds no better ones.
+        Numbers of replicas that were chosen last.
     """
 
     search: Search
@@ -60,8 +56,6 @@ class ColumnPlans:
     failed: int = 0
     found: list[Column] = field(default_factory=list)
     chosen: Counts = field(default_factory=Counter)
-    numbers: Counts = field(default_factory=Counter)
-    settled: bool = False
 
     @property
     def stuck(self) -> bool:
@@ -73,21 +67,11 @@ class ColumnPlans:
         for _ in range(times):
             if self.stuck or self.search.closed() or self.search.budget.expired:
                 return
-            better = self._renumber() if self.dived and not self.settled else False
-            better = self._propose(self._free_some() if self.dived else {}) or better
+            better = self._propose(self._free_some() if self.dived else {})
             self.dived = self.dived or better
             self.failed = 0 if better else self.failed + 1
 
-    def _renumber(self) -> bool:
-        """Choose better numbers, and dive for them alone; True where that is a better plan."""
-        search, params = self.search, self.search.params.columns
-        phase, counts = search.budget.part(params.share), None
-        with phase.bounded():
-            counts = self._choose(phase.part(params.count_share))
-        self.settled = counts is None
-        return counts is not None and self._propose({}, counts)
-
-    def _propose(self, held: Mapping[Pattern, int], chosen: Counts | None = None) -> bool:
+    def _propose(self, held: Mapping[Pattern, int]) -> bool:
         """Dive with some servers fixed, and combine what is left; True where that is better.
 
         A plan with free flows on all servers, also on those that are fixed. The integer program
@@ -100,7 +84,7 @@ class ColumnPlans:
             gen.master.fix(pattern, n)
         phase = search.budget.part(params.share)
         with phase.bounded():
-            counts = chosen or self._counts(phase.part(params.count_share))
+            counts = self._counts(phase.part(params.count_share))
             if counts is not None and dive_columns(gen, phase, params.left, counts):
                 fixed = dict(gen.master.fixed)
                 near |= dict.fromkeys([*gen.master.used(), *gen.master.promising(params.contents)])
@@ -109,7 +93,7 @@ class ColumnPlans:
         if counts is not None:
             rest = quota(search.normal, counts, gen.master.fixed).lay_out()
             dived = search.offer(Counter(gen.master.fixed) + rest)
-        if whole and not (held and dived) and chosen is None:
+        if whole and not (held and dived):
             free = search.instance.cluster.n_servers - sum(fixed.values())
             integer(
                 search,
@@ -122,7 +106,6 @@ class ColumnPlans:
             )
         gen.release()
         if search.worth > before + LOCALITY_GAIN and search.best is not None:
-            self.chosen = self.numbers if chosen is not None or not self.dived else self.chosen
             self.found = columns_of(gen, at_rates_of(search.normal, search.instance, search.best))
             gen.master.add(self.found)
             return True
@@ -132,15 +115,8 @@ class ColumnPlans:
         """Numbers of replicas to place: those of our best plan, or chosen; None where none were."""
         if self.dived:
             return needed(self.search.normal, counted(self._held()), self.chosen)
-        return self._choose(budget) or self.numbers or None
-
-    def _choose(self, budget: Budget) -> Counts | None:
-        """Choose numbers, from the best met on; None where none are found, or none better."""
-        before = self.numbers or None
-        counts = choose_counts(self.gen, self.search.settings, budget, self.rng, before)
-        if counts is None or counts == before:
-            return None
-        self.numbers = counts
+        counts = choose_counts(self.gen, self.search.settings, budget)
+        self.chosen = counts or self.chosen
         return counts
 
     def _free_some(self) -> dict[Pattern, int]:

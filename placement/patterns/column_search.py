@@ -38,6 +38,8 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
     params, normal = settings.params, normalize(instance)
     nodes = (len(instance.workflows[w].node_model) for w in instance.active_workflows)
     types = instance.cluster.server_types
+    # Of types that differ in speed, whole replicas are the harder part: dives choose their numbers.
+    uneven = len({t.speed for t in types}) > 1
     return (
         instance.counts_suffice
         and not instance.ruled
@@ -47,16 +49,11 @@ def columns_suit(instance: Instance, settings: SolverSettings) -> bool:
         and max(nodes) <= params.columns.most_nodes
         and tightness(normal) >= params.columns.least_tight
         and (
-            _uneven(instance)
+            uneven
             or sum(count_contents(normal, t) for t in range(len(types)))
             > params.contents.most_contents
         )
     )
-
-
-def _uneven(instance: Instance) -> bool:
-    """Whether types differ in speed: whole replicas are the harder part, dives choose numbers."""
-    return len({t.speed for t in instance.cluster.server_types}) > 1
 
 
 def tightness(instance: Instance) -> float:
@@ -86,8 +83,6 @@ def search_columns(search: Search) -> None:
     )
     bound = ColumnBound(relaxed, search.pricings, search.settings, pool.proven, search.gap)
     plans = ColumnPlans(search, dived, np.random.default_rng(seed))
-    # Of one speed the first numbers are about as good as any: the time is for freed servers.
-    plans.settled = not _uneven(search.instance)
     bound.converge(budget.part(params.first_share))
     _exchange(search, bound, plans)
     while not search.closed() and not budget.expired and not (bound.tight and plans.stuck):

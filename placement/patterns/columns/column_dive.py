@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from placement.patterns.columns.count_neighbourhood import Counts
 from placement.patterns.columns.generation import Generation
-from placement.patterns.columns.replica_counts import quota
+from placement.patterns.columns.replica_counts import Counts, quota
 from placement.solver.budget import Budget
 
 DIVING_INTEGRALITY = 1e-6

@@ -216,6 +216,12 @@ class ColumnMaster:
             self.program.limit_row(row, float(counts.get(key, 0)))
 
     @property
+    def required_slopes(self) -> dict[tuple[int, int], float]:
+        """What one more replica required of each model on each type would change, at most 0."""
+        duals = self.program.duals[self._at[len(self.shared) :]]
+        return {key: min(float(mu), 0.0) for key, mu in zip(self._each, duals, strict=True)}
+
+    @property
     def restricted(self) -> bool:
         """Whether it is a part of the relaxation only."""
         return bool(self.fixed or self.required)

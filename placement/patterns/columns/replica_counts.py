@@ -6,50 +6,64 @@ mixes contents in parts and does not see it, and a dive that fixes them one by o
 last servers. So the numbers are chosen first, and whole. Whatever contents then hold them serve the
 work where GPUs are exclusive, for the rate of a node may be split over all replicas of its model.
 
-What the relaxation is worth with given numbers says how good they are. From the numbers that serve
-all with the fewest GPUs moved, those of a few models are chosen anew, time after time
-(`count_neighbourhood`), and columns are priced for what is found.
+What the relaxation is worth with given numbers is concave in them, and the multipliers of the rows
+that require them bound it from above everywhere else. So the numbers are sought by cutting planes
+(Kelley, Journal of the Society for Industrial and Applied Mathematics 8, 1960) that stay near the
+best so far (proximal bundles; Kiwiel, Mathematical Programming 46, 1990), in whole numbers.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pulp
 
 from placement.patterns.columns.column_master import ColumnMaster
-from placement.patterns.columns.count_neighbourhood import Counts, counts_anew
 from placement.patterns.columns.generation import Generation
 from placement.patterns.pattern import Pattern, canonical
 from placement.problem.instance import Instance
 from placement.problem.space import models_that_fit
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, Stop, linear, solve_program
+from placement.support.equality import ByContent
+
+Counts = Counter[tuple[int, int]]
+"""Replicas by model and server type."""
 
 
-def choose_counts(
-    gen: Generation,
-    settings: SolverSettings,
-    budget: Budget,
-    rng: np.random.Generator,
-    start: Counts | None = None,
-) -> Counts | None:
+@dataclass(frozen=True, eq=False)
+class Cut(ByContent):
+    """What the relaxation is worth with some counts, and what each replica more required changes.
+
+    Parameters
+    ----------
+    value : float
+        In the program's objective.
+    counts : Counter
+        By model and server type.
+    slope : mapping of (int, int) to float
+        By model and server type.
+    """
+
+    value: float
+    counts: Counts
+    slope: Mapping[tuple[int, int], float]
+
+
+def choose_counts(gen: Generation, settings: SolverSettings, budget: Budget) -> Counts | None:
     """Whole replicas of each model on each type that serve all, and leave the relaxation much.
 
     Parameters
     ----------
     gen : Generation
-        With a master for dives that fixes nothing. It is left with the last counts that were tried.
+        With a master for dives; replicas on servers that it has fixed are among them. It is left
+        with the last counts that were tried.
     settings : SolverSettings
     budget : Budget
         When to stop.
-    rng : numpy.random.Generator
-        Draws whose numbers are chosen anew.
-    start : Counter, optional
-        Where to begin; by default as near as can be to what the relaxation holds.
 
     Returns
     -------
@@ -57,64 +71,50 @@ def choose_counts(
         By model and server type, the best met when time ends; None where none serve all, or none
         were met.
     """
-    tried = list[tuple[float, Counts]]()
+    tried: list[Cut] = []
     with budget.bounded():
-        _try_counts(gen, settings, budget, rng, tried, start)
-    return max(tried, key=lambda found: found[0])[1] if tried else None
+        _try_counts(gen, settings, budget, tried)
+    return max(tried, key=lambda cut: cut.value).counts if tried else None
 
 
 def _try_counts(
-    gen: Generation,
-    settings: SolverSettings,
-    budget: Budget,
-    rng: np.random.Generator,
-    tried: list[tuple[float, Counts]],
-    start: Counts | None,
+    gen: Generation, settings: SolverSettings, budget: Budget, tried: list[Cut]
 ) -> None:
-    """Extend what was tried until it is worth about as much as the relaxation, or rounds end."""
-    master, params, used = gen.master, settings.params.columns, gen.instance.used_models
-
-    def worth(counts: Counts) -> float:
-        master.require(counts)
-        gen.run(budget, rounds=params.dive_rounds, levels=1)
-        return master.program.value
-
-    relaxed = worth(Counter())
-    best = start or nearest_counts(master, relaxed_counts(master.used()), settings, budget)
-    if best is None:
+    """Extend what was tried until nothing better is found, or all rounds are made."""
+    master, params = gen.master, settings.params.columns
+    if not master.solve(budget):
         return
-    value = worth(best)
-    tried.append((value, best))
+    relaxed = master.program.value
+    near: Mapping[tuple[int, int], float] = relaxed_counts(master.used())
+    weight = relaxed / sum(t.count * t.usable_gpus for t in gen.instance.cluster.server_types)
+    best, nearer = -np.inf, 0
     for _ in range(params.count_rounds):
-        enough = min(value + params.count_gain * abs(value), relaxed * (1 - params.count_gap))
-        if value >= enough:
+        found = nearest_counts(master, near, tried, weight, settings, budget)
+        if found is None:
             return
-        free = _of_workflows(gen, rng, min(params.count_models, len(used)))
-        if worth(Counter({key: n for key, n in best.items() if key[0] not in free})) < enough:
+        if any(found == cut.counts for cut in tried):
+            if nearer == params.count_steps:
+                return
+            nearer, weight = nearer + 1, weight * params.count_step
             continue
-        found = counts_anew(master, best, free, settings, budget)
-        if found is None or found == best:
-            continue
-        if (now := worth(found)) > value:
-            best, value = found, now
-            tried.append((value, best))
-
-
-def _of_workflows(gen: Generation, rng: np.random.Generator, most: int) -> list[int]:
-    """Models of workflows that are drawn, so many; of no more workflows than that takes."""
-    flows, found = gen.flows, dict[int, None]()
-    for w in rng.permutation(len(flows.rate)).tolist():
-        found |= dict.fromkeys(flows.node_model[flows.node_ptr[w] : flows.node_ptr[w + 1]].tolist())
-    return list(found)[:most]
+        master.require(found)
+        gen.run(budget, rounds=params.dive_rounds, levels=1)
+        tried.append(Cut(master.program.value, found, master.required_slopes))
+        if tried[-1].value > best:
+            best, near = tried[-1].value, found
+        if best >= relaxed * (1 - params.count_gap):
+            return
 
 
 def nearest_counts(
     master: ColumnMaster,
     near: Mapping[tuple[int, int], float],
+    cuts: Sequence[Cut],
+    weight: float,
     settings: SolverSettings,
     budget: Budget,
 ) -> Counts | None:
-    """Counts that serve all, with the fewest GPUs that hold another model than is given.
+    """Counts that serve all, of most worth by the cuts less the GPUs that they move.
 
     Parameters
     ----------
@@ -122,14 +122,18 @@ def nearest_counts(
         Says what stands on servers that are fixed.
     near : mapping of (int, int) to float
         By model and server type.
+    cuts : sequence of Cut
+        None: only what is moved counts.
+    weight : float
+        What a GPU of another model than `near` has costs.
     settings : SolverSettings
     budget : Budget
         When to stop.
     """
     instance, params, held = master.instance, settings.params.columns, counted(master.fixed)
-    problem = pulp.LpProblem("replica_counts", pulp.LpMinimize)
+    problem = pulp.LpProblem("replica_counts", pulp.LpMaximize)
     whole: dict[tuple[int, int], pulp.LpVariable] = {}
-    cost: Pairs = []
+    gain: Pairs = []
     done: dict[int, Pairs] = {m: [] for m in instance.used_models}
     standing: dict[int, Pairs] = {m: [] for m in instance.used_models}
     for t, server in enumerate(instance.cluster.server_types):
@@ -141,7 +145,7 @@ def nearest_counts(
             there = near.get((m, t), 0.0)
             problem += linear([(moved, 1.0), (n, -1.0)]) >= -there
             problem += linear([(moved, 1.0), (n, 1.0)]) >= there
-            cost.append((moved, k))
+            gain.append((moved, -weight * k))
             taken.append((n, k))
             done[m].append((n, float(instance.speeds[t, m]) * instance.load_cap))
             standing[m].append((n, 1.0))
@@ -151,7 +155,14 @@ def nearest_counts(
             return None
         problem += linear(done[m]) >= float(instance.model_work[m])
         problem += linear(standing[m]) >= 1.0
-    problem += linear(cost)
+    if cuts:
+        value = pulp.LpVariable("value")
+        gain.append((value, 1.0))
+        for cut in cuts:
+            slopes = [(n, -cut.slope.get(key, 0.0)) for key, n in whole.items()]
+            at = sum(cut.slope.get(key, 0.0) * n for key, n in cut.counts.items())
+            problem += linear([(value, 1.0), *slopes]) <= cut.value - at
+    problem += linear(gain)
     outcome = solve_program(
         problem, settings, stop=Stop(gap=params.count_gap, node_limit=params.nodes), budget=budget
     )
