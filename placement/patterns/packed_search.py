@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from placement.params.search_params import SearchParams
-from placement.patterns.columns.annealed_contents import contents_are_annealed
+from placement.patterns.columns.annealed_contents import annealing_suits
 from placement.patterns.columns.flat_problem import FlatFlows, flat_flows
 from placement.patterns.columns.packed_rates import ServedRates, serve_all
 from placement.patterns.columns.residual_demand import SERVED_NOISE
@@ -42,7 +42,7 @@ def packing_suits(instance: Instance, params: SearchParams) -> bool:
     nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
     return (
         nodes > params.server_packing.least_nodes
-        and contents_are_annealed(instance, params)
+        and annealing_suits(instance, params)
         and not instance.ruled
         and not instance.counts_suffice
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from placement.params.search_params import DEFAULTS
+from placement.patterns import pattern_bottleneck, solve_patterns
 from placement.patterns.columns.content_pool import Column, column_of
 from placement.patterns.columns.flat_problem import flat_flows
 from placement.patterns.columns.packed_rates import serve_all
@@ -14,11 +15,13 @@ from placement.patterns.packed_search import packing_suits, search_packings, sol
 from placement.patterns.pattern import canonical
 from placement.problem.cluster import ServerType
 from placement.problem.normalization import at_rates_of, normalize
+from placement.problem.outcome import Progress
 from placement.problem.solution import evaluate, settle
 from placement.problem.violations import violations
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
 from placement.solver.milp import SolverSettings
+from placement.verify import proven_bound
 from tests.placement import oracle
 from tests.placement.cases import case, drawn_placement
 from tests.placement.heuristics.cases import random_instance
@@ -133,15 +136,49 @@ def test_a_search_keeps_what_packing_finds_if_it_is_better() -> None:
     assert again.best == search.best
 
 
+def test_small_clusters_are_packed_before_they_are_searched_by_place() -> None:
+    """Plan <= optimum of brute force <= bound, proven anew; no plan met on the way is lost."""
+    quick = {"least_nodes": 0, "rounds": 2, "moves": [100]}
+    params = DEFAULTS.changed({"server_packing": quick})
+    packed = 0
+    for seed in range(12):
+        instance = case(seed, exclusive=False)
+        bottleneck = pattern_bottleneck(instance, HIGHS, Budget(), target=instance.load_cap)
+        start = best_routing(instance, bottleneck.solution.placement, HIGHS)
+        if start is None:
+            continue
+        met: list[Progress] = []
+        brief = SolverSettings(threads=1, params=params)
+        got = solve_patterns(instance, brief, Budget(), start=start, gap=0.0, progress=met.append)
+        worth, best = evaluate(instance, got.solution).objective, oracle.best_locality(instance)
+        assert violations(instance, got.solution) == [], seed
+        assert worth <= best + 1e-6
+        assert got.best_bound >= best - 1e-6
+        if got.status == "optimal":
+            assert worth == pytest.approx(best, abs=1e-5)
+        if got.duals is not None:
+            assert proven_bound(instance, got.duals) <= got.best_bound + 1e-6
+        phases = [event.phase for event in met]
+        if "packing" in phases:
+            packed += 1
+            assert not {"patterns", "dive"} & set(phases[: phases.index("packing")])
+            assert all(worth >= (event.incumbent or 0.0) - 1e-9 for event in met)
+    assert packed >= 3
+
+
 @pytest.mark.parametrize(
     ("least", "shared", "suits"), [(0, True, True), (0, False, False), (99, True, False)]
 )
+@pytest.mark.parametrize("small", [False, True])
 def test_servers_are_packed_where_gpus_are_shared_and_nodes_many(
-    least: int, shared: bool, suits: bool
+    least: int, shared: bool, suits: bool, small: bool
 ) -> None:
     """And nowhere else: exclusive GPUs and few nodes are left to masters."""
     params = DEFAULTS.changed(
-        {"server_packing": {"least_nodes": least}, "beyond_cap": {"most_servers": 1}}
+        {
+            "server_packing": {"least_nodes": least},
+            "beyond_cap": {"most_servers": 3 if small else 1},
+        }
     )
     instance = random_instance(1, servers=3, exclusive=not shared)
     assert packing_suits(instance, params) == suits
