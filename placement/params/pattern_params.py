@@ -209,6 +209,8 @@ class DiveParams(Params):
         make up for each other.
     ends : int >= 1
         Patterns that are tried for the last server: it has to serve what all others leave.
+    mending_share : float, 0 < x <= 1
+        Part of the time left for an end that is no plan; starts from beyond the cap need time, too.
     """
 
     first_rounds: Count = 4
@@ -217,6 +219,7 @@ class DiveParams(Params):
     kept: Count = 80
     part: Part = 0.1
     ends: Count = 4
+    mending_share: Part = 0.3
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 from placement.heuristics.mending import mend
 from placement.improve.large_neighbourhood import worth_of
-from placement.patterns.incumbent import Search
+from placement.patterns.incumbent import Search, incumbent_of
 from placement.patterns.node_set_master import master_of
 from placement.patterns.pattern import Pattern, expand
 from placement.patterns.restricted_master import Master
 from placement.problem.solution import Solution
-from placement.programs.routing import best_routing, elastic_routing
+from placement.programs.routing import best_routing, elastic_routing, shortfall
 from placement.solver.milp import Manner, solve_program
 
 USED = 1e-6
@@ -32,23 +32,31 @@ def dive(search: Search) -> Solution | None:
     Parameters
     ----------
     search : Search
-        With quick pricing and a pool. Its findings are told of the patterns that are fixed.
+        With quick pricing and a pool. Its findings are told of the patterns that are fixed, and of
+        every end that is a better plan.
 
     Returns
     -------
     Solution or None
-        It may leave demand unserved (`placement.programs.routing.shortfall`).
+        The best end that serves all demand; where there is none, the one that is worth most less
+        what it leaves unserved (`placement.programs.routing.shortfall`).
     """
-    best: Solution | None = None
+    best: tuple[bool, float, Solution] | None = None
     with search.budget.bounded():
         for fixed in _ends(search):
             search.add(fixed)
             found = _routed(search, fixed)
-            if found is not None and (
-                best is None or worth_of(search.instance, found) > worth_of(search.instance, best)
-            ):
-                best = found
-    return best
+            if found is None:
+                continue
+            # An end that lacks a little may be worth more than a plan, and never become one.
+            whole = shortfall(search.instance, found) <= 0
+            worth = worth_of(search.instance, found)
+            if whole:
+                search.findings.keep(incumbent_of(search.instance, found))
+                search.report("dive")
+            if best is None or (whole, worth) > best[:2]:
+                best = whole, worth, found
+    return best[2] if best else None
 
 
 def _ends(search: Search) -> list[Counter[Pattern]]:

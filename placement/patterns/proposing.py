@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from placement.improve.beyond_cap import search_beyond
-from placement.improve.large_neighbourhood import Goal, search_servers, worth_of
+from placement.improve.large_neighbourhood import Goal, search_servers
 from placement.patterns.incumbent import Search, incumbent_of
 from placement.patterns.pattern import canonical, patterns_of
 from placement.problem.solution import Solution
 from placement.problem.space import keep_what_fits
 from placement.programs.routing import shortfall
 from placement.solver.budget import Budget
+from placement.solver.milp import SolverSettings
 
 
 def start_beyond(search: Search) -> None:
@@ -27,18 +29,25 @@ def start_beyond(search: Search) -> None:
     )
 
 
-def place_anew(search: Search, share: float, start: Solution | None = None) -> None:
-    """Free a few servers at a time; the patterns found go to the pool.
+def mend_end(search: Search, end: Solution | None) -> None:
+    """Place single servers of a dive's end anew until it is a plan, where it leaves work unserved.
 
-    Parameters
-    ----------
-    search : Search
-        Its findings are told of better plans.
-    share : float
-        Of the time left.
-    start : Solution, optional
-        Where that is worth more, although it may leave demand unserved; the incumbent by default.
+    An end that is a plan, and none, are left alone. What is unserved has a price, so that it goes
+    first; the search's findings are told of plans that come of it, where they are better.
     """
+    if search.best is None or search.closed() or search.budget.expired:
+        return
+    if end is None or shortfall(search.instance, end) <= 0:
+        return
+    freeing = search.params.neighbourhood
+    one = replace(freeing, most_free=1, node_limits=freeing.node_limits[:1])
+    settings = replace(search.settings, params=replace(search.params, neighbourhood=one))
+    share = search.params.dive.mending_share
+    _improve(search, search.budget.part(share), search_servers, "end of the dive", end, settings)
+
+
+def place_anew(search: Search, share: float) -> None:
+    """Free a few servers of the incumbent at a time; the patterns found go to the pool."""
     if (
         search.instance.cluster.n_servers > search.params.patterns.freed_servers
         or search.best is None
@@ -46,13 +55,16 @@ def place_anew(search: Search, share: float, start: Solution | None = None) -> N
         or search.budget.expired
     ):
         return
-    if start is None or worth_of(search.instance, start) <= search.worth:
-        start = search.best
-    _improve(search, search.budget.part(share), search_servers, "servers anew", start)
+    _improve(search, search.budget.part(share), search_servers, "servers anew", search.best)
 
 
 def _improve(
-    search: Search, phase: Budget, find: Callable[..., Solution], name: str, start: Solution
+    search: Search,
+    phase: Budget,
+    find: Callable[..., Solution],
+    name: str,
+    start: Solution,
+    settings: SolverSettings | None = None,
 ) -> None:
     """Search for a better incumbent; the patterns found go to the pool."""
     assert search.best is not None
@@ -63,8 +75,6 @@ def _improve(
         search.findings.keep(incumbent_of(search.instance, solution))
         search.report(name)
 
-    if worth_of(search.instance, start) > search.worth:
-        better(start)
     kinds = search.instance.cluster.server_type
 
     def keep(server: int, content: list[tuple[int, int]]) -> None:
@@ -75,7 +85,7 @@ def _improve(
 
     find(
         search.instance,
-        search.settings,
+        settings or search.settings,
         phase,
         start,
         Goal(search.pool.best_bound, search.gap),

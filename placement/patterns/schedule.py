@@ -40,7 +40,7 @@ from placement.patterns.pricing.content_list import listed_contents
 from placement.patterns.pricing.contents import ContentDraft
 from placement.patterns.pricing.knapsack import knapsacks
 from placement.patterns.pricing.problems import pricings_for
-from placement.patterns.proposing import place_anew, start_beyond
+from placement.patterns.proposing import mend_end, place_anew, start_beyond
 from placement.problem.instance import Instance
 from placement.problem.outcome import relative_gap
 from placement.programs.fitting_sets import mostly_divided
@@ -217,10 +217,12 @@ def _generate_quickly(search: Search) -> Search:
 
 
 def _dive(search: Search) -> Search:
-    """Propose a plan by a dive, and place its servers anew."""
-    if _going(search):
-        place_anew(search, search.params.patterns.anew_share, dive(search))
-    return search
+    """Propose a plan by a dive, or from beyond the cap where none comes of it; place it anew."""
+    if not _going(search):
+        return search
+    mend_end(search, dive(search))
+    _start_beyond(search)
+    return _place_some_anew(search)
 
 
 def _combine_near(search: Search) -> Search:

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from placement.heuristics import HEURISTICS
+from placement.improve import large_neighbourhood
 from placement.params.search_params import DEFAULTS
+from placement.patterns import dive as dives
+from placement.patterns import schedule
 from placement.patterns.bounding import add_patterns
 from placement.patterns.column_generation import Pool
 from placement.patterns.columns.annealed_contents import AnnealedContents
@@ -16,11 +19,11 @@ from placement.patterns.incumbent import Findings, Incumbent, Search, incumbent_
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import standing_rows
 from placement.patterns.pattern import patterns_of
-from placement.patterns.proposing import place_anew
+from placement.patterns.proposing import mend_end, start_beyond
 from placement.patterns.proven_bound import ProvenBound
 from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
-from placement.problem.solution import Placement, evaluate
+from placement.problem.solution import Placement, Solution, evaluate
 from placement.problem.violations import violations
 from placement.programs.routing import best_routing, elastic_routing, shortfall
 from placement.solver.budget import Budget
@@ -91,23 +94,56 @@ def test_there_is_no_dive_without_time() -> None:
     assert dive(search_of(case(1, exclusive=False), seconds=0.0)) is None
 
 
-def test_servers_are_placed_anew_from_a_start_that_is_no_plan_and_only_plans_are_kept() -> None:
+def torn(instance: Instance, seed: int) -> tuple[Search, Solution] | None:
+    """A search with a plan, and that plan without one of its servers, where demand misses it."""
+    search = search_of(instance)
+    if search.best is None:
+        return None
+    placed = search.best.placement
+    stays = placed.server != seed % instance.cluster.n_servers
+    less = Placement(placed.model[stays], placed.server[stays], placed.start[stays])
+    end = elastic_routing(instance, less, HIGHS)
+    return (search, end) if end is not None and shortfall(instance, end) > 0 else None
+
+
+def test_of_the_ends_of_a_dive_a_plan_comes_before_what_is_worth_more_but_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However cheap it is to leave demand unserved; and what is found is kept at once."""
+    monkeypatch.setattr(large_neighbourhood, "SHORTFALL_PRICE", -100.0)
+    seen = 0
+    for seed in range(12):
+        instance = case(seed, exclusive=False)
+        drawn = torn(instance, seed)
+        if drawn is None:
+            continue
+        search, end = drawn
+        assert search.best is not None
+        ends = [patterns_of(instance, x.placement) for x in (end, search.best, end)]
+        monkeypatch.setattr(dives, "_ends", lambda _, ends=ends: ends)
+        search = replace(search, findings=Findings(search.pool, Incumbent()))
+        found = dive(search)
+        assert found is not None
+        assert shortfall(instance, found) == 0, seed
+        assert violations(instance, found) == [], seed
+        assert search.worth == evaluate(instance, found).objective
+        seen += 1
+    assert seen
+
+
+def test_an_end_is_mended_where_it_is_no_plan_and_only_plans_are_kept() -> None:
     """From a server emptied: what leaves demand unserved is a start, and never an incumbent."""
     mended = 0
     for seed in range(12):
         instance = case(seed, exclusive=False)
-        search = search_of(instance)
-        if search.best is None:
+        drawn = torn(instance, seed)
+        if drawn is None:
             continue
-        stays = search.best.placement.server > 0
-        placed = search.best.placement
-        less = Placement(placed.model[stays], placed.server[stays], placed.start[stays])
-        start = elastic_routing(instance, less, HIGHS)
-        if start is None or shortfall(instance, start) == 0:
-            continue
+        search, end = drawn
+        assert search.best is not None
         worthless = Incumbent(search.best, -100.0)
         search = replace(search, findings=Findings(search.pool, worthless))
-        place_anew(search, 1.0, start)
+        mend_end(search, end)
         assert search.best is not None
         assert violations(instance, search.best) == [], seed
         assert search.worth <= oracle.best_locality(instance) + 1e-6, seed
@@ -115,13 +151,47 @@ def test_servers_are_placed_anew_from_a_start_that_is_no_plan_and_only_plans_are
     assert mended
 
 
-@pytest.mark.parametrize("seed", [1, 8])
-def test_servers_are_placed_anew_from_the_end_of_a_dive(seed: int) -> None:
-    """A plan that it ends at is kept, and nothing worse."""
-    instance = case(seed, exclusive=False)
-    search = search_of(instance)
-    start = dive(search)
-    assert start is not None
-    assert shortfall(instance, start) == 0
-    place_anew(search, 1.0, start)
-    assert search.worth >= evaluate(instance, start).objective - 1e-9
+def test_ends_that_are_plans_and_dives_without_an_end_leave_nothing_to_mend() -> None:
+    """They are the incumbent already."""
+    search = search_of(case(1, exclusive=False))
+    known = search.incumbent
+    for end in (search.best, None):
+        mend_end(search, end)
+        assert search.incumbent is known
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_where_a_dive_has_no_plan_the_search_has_what_starts_beyond_the_cap_lead_to(
+    monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    """Whether its end lacks a server or there is none; and no better than brute force."""
+    params = DEFAULTS.changed(
+        {
+            "patterns": {"beyond_gap": 0.0},
+            "neighbourhood": {"rounds": 1},
+            "beyond_cap": {"slacks": (1.02,)},
+            "local_search": {"moves": 200, "chunk_moves": 100},
+        }
+    )
+    seen = 0
+    for seed in range(3):
+        instance = case(seed, exclusive=False)
+        drawn = torn(instance, seed)
+        if drawn is None:
+            continue
+        search, end = drawn
+        settings = replace(HIGHS, params=params)
+        worthless = Incumbent(search.best, -100.0)
+        one, other = (
+            replace(search, settings=settings, findings=Findings(search.pool, worthless))
+            for _ in range(2)
+        )
+        start_beyond(one)
+        monkeypatch.setattr(schedule, "dive", lambda _, end=end: None if lost else end)
+        dive_phase = next(p for p in schedule.PHASES if p.run.__name__ == "_dive")
+        assert dive_phase.run(other) is other
+        assert other.best is not None
+        assert violations(instance, other.best) == [], seed
+        assert one.worth - 1e-9 <= other.worth <= oracle.best_locality(instance) + 1e-6, seed
+        seen += one.worth > worthless.worth
+    assert seen

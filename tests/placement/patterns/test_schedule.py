@@ -17,8 +17,8 @@ HIGHS = SolverSettings(threads=1)
 
 PHASES = (
     "add_patterns", "add_placed", "bound_apart", "close_by_branching", "cut", "dive", "integer",
-    "neighbourhoods", "offer_promising", "place_anew", "round_near", "round_up", "start_beyond",
-    "tighten", "widen",
+    "mend_end", "neighbourhoods", "offer_promising", "place_anew", "round_near", "round_up",
+    "start_beyond", "tighten", "widen",
 )  # fmt: skip
 PRICED = ("add_placed", "tighten")
 """Phases that return the pricing problems to go on with."""
@@ -54,8 +54,8 @@ UNANNEALED = DEFAULTS.changed({"columns": {"most_nodes": 0}})
         (3, True, FEW_PATTERNS,
          "add_patterns tighten round_up neighbourhoods close_by_branching place_anew"),
         (3, False, DEFAULTS,
-         "bound_apart add_patterns dive place_anew add_patterns round_near integer integer tighten"
-         " round_up add_placed neighbourhoods close_by_branching"),
+         "bound_apart add_patterns dive mend_end start_beyond place_anew add_patterns round_near"
+         " integer integer tighten round_up add_placed neighbourhoods close_by_branching"),
         (3, False, UNANNEALED,
          "bound_apart add_patterns round_near integer start_beyond place_anew integer tighten"
          " round_up add_placed neighbourhoods close_by_branching"),
@@ -82,7 +82,7 @@ def test_the_phases_are_those_of_the_cluster_and_the_models(
     """Small or large, GPUs shared or not, contents listed or not: each search has its order."""
     settings = replace(HIGHS, params=params)
     found = search_at(
-        bound=1.1, relaxation=1.05, servers=servers, exclusive=exclusive, settings=settings
+        bound=1.1, relaxation=1.06, servers=servers, exclusive=exclusive, settings=settings
     )
     assert phases_of(monkeypatch, found) == phases
 
@@ -96,6 +96,8 @@ def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.Monk
     settings = replace(HIGHS, params=UNLISTED)
     met = search_at(bound=1.1, relaxation=1.1, exclusive=False, settings=HIGHS)
     assert "add_patterns round_near dive" in phases_of(monkeypatch, met)
+    good = search_at(bound=1.1, relaxation=1.04, exclusive=False, settings=HIGHS)
+    assert "dive mend_end place_anew" in phases_of(monkeypatch, good)
     near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
     again = "cut round_up add_patterns round_up tighten"
     assert again in phases_of(monkeypatch, near)
