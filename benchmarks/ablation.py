@@ -40,6 +40,7 @@ PARTS: Mapping[str, Changes] = {
     "listed contents": {"contents": {"most_contents": 0}},
     "sets that fit": {"fitting_sets": {"most_servers": 0}},
     "rounding cuts": {"cuts": {"passes": 0}},
+    "dive": {"dive": {"first_rounds": 0}},
     "branching": {"patterns": {"branch_servers": 0}},
     "servers anew": {"patterns": {"freed_servers": 0}},
     "beyond the cap": {"beyond_cap": {"most_servers": 1}},

@@ -22,7 +22,11 @@ from placement.patterns.bounding import (
     tighten,
 )
 from placement.patterns.column_search import columns_suit, search_columns
-from placement.patterns.columns.annealed_contents import AnnealedContents, annealing_suits
+from placement.patterns.columns.annealed_contents import (
+    AnnealedContents,
+    annealing_suits,
+    contents_are_annealed,
+)
 from placement.patterns.columns.compiled_pricing import ready
 from placement.patterns.dive import dive
 from placement.patterns.incumbent import (
@@ -169,7 +173,9 @@ def _search_columns(search: Search) -> Search | None:
 def _price_quickly(search: Search) -> Search:
     """Heuristic pricing: knapsacks, or annealing where GPUs are shared."""
     normal, params = search.normal, search.params
-    if not annealing_suits(normal, params) or not ready(search.budget):
+    # On small clusters annealing is for the dive.
+    suits = annealing_suits if params.dive.first_rounds else contents_are_annealed
+    if not suits(normal, params) or not ready(search.budget):
         return replace(search, knapsacks=knapsacks(normal, params))
     kinds, seed = range(len(normal.cluster.server_types)), search.settings.seed
     annealed = [AnnealedContents(normal, t, params.columns, seed) for t in kinds]

@@ -43,6 +43,7 @@ def phases_of(monkeypatch: pytest.MonkeyPatch, found: Search, *, finished: bool 
 
 FEW_PATTERNS = DEFAULTS.changed({"contents": {"most_contents": 0, "most_parts": 0}})
 UNLISTED = DEFAULTS.changed({"contents": {"most_contents": 0}, "columns": {"least_tight": 1.0}})
+UNDIVED = DEFAULTS.changed({"dive": {"first_rounds": 0}})
 UNANNEALED = DEFAULTS.changed({"columns": {"most_nodes": 0}})
 
 
@@ -57,6 +58,9 @@ UNANNEALED = DEFAULTS.changed({"columns": {"most_nodes": 0}})
          "bound_apart add_patterns dive mend_end start_beyond place_anew add_patterns round_near"
          " integer integer tighten round_up add_placed neighbourhoods close_by_branching"),
         (3, False, UNANNEALED,
+         "bound_apart add_patterns round_near integer start_beyond place_anew integer tighten"
+         " round_up add_placed neighbourhoods close_by_branching"),
+        (3, False, UNDIVED,
          "bound_apart add_patterns round_near integer start_beyond place_anew integer tighten"
          " round_up add_placed neighbourhoods close_by_branching"),
         (70, False, DEFAULTS,
