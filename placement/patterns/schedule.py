@@ -226,8 +226,10 @@ def _dive(search: Search) -> Search:
     """Propose a plan by a dive, or from beyond the cap where none comes of it; place it anew."""
     if not _going(search):
         return search
+    known = search.worth
     mend_end(search, dive(search))
-    _start_beyond(search)
+    if search.worth <= known:
+        _start_beyond(search)
     return _place_some_anew(search)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns import schedule
-from placement.patterns.incumbent import Search
+from placement.patterns.incumbent import Incumbent, Search
 from placement.solver.milp import SolverSettings
 from tests.placement.patterns.searches import search_at
 
@@ -105,6 +105,22 @@ def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.Monk
     near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
     again = "cut round_up add_patterns round_up tighten"
     assert again in phases_of(monkeypatch, near)
+
+
+def test_a_dive_that_finds_a_better_plan_leaves_the_time_to_servers_placed_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However far the relaxation is; one that finds none leaves a part to starts beyond the cap."""
+    for better in (True, False):
+        search = search_at(bound=2.0, relaxation=1.9, exclusive=False, settings=HIGHS)
+        plan = Incumbent(search.best, search.worth * (1.1 if better else 0.9))
+        run: list[str] = []
+        monkeypatch.setattr(schedule, "dive", lambda s, plan=plan: s.findings.keep(plan))
+        monkeypatch.setattr(schedule, "start_beyond", lambda _, run=run: run.append("beyond"))
+        monkeypatch.setattr(schedule, "place_anew", lambda *_, run=run: run.append("anew"))
+        dives = next(p for p in schedule.PHASES if p.run.__name__ == "_dive")
+        dives.run(search)
+        assert run == (["anew"] if better else ["beyond", "anew"])
 
 
 def test_a_phase_suits_by_all_that_it_needs_and_none_of_what_it_lacks() -> None:
