@@ -223,13 +223,10 @@ def _generate_quickly(search: Search) -> Search:
 
 
 def _dive(search: Search) -> Search:
-    """Propose a plan by a dive, or from beyond the cap where none comes of it; place it anew."""
-    if not _going(search):
-        return search
-    known = search.worth
-    mend_end(search, dive(search))
-    if search.worth <= known:
-        _start_beyond(search)
+    """Propose plans by a dive where those at hand are far from the relaxation; place them anew."""
+    far = relative_gap(search.worth, search.pool.relaxation) > search.params.patterns.beyond_gap
+    if far and _going(search):
+        mend_end(search, dive(search))
     return _place_some_anew(search)
 
 
@@ -337,6 +334,8 @@ PHASES: tuple[Phase, ...] = (
     Phase(_plan_first, needs=_of("many", "quick"), lacks=_of("drafted")),
     Phase(_generate, lacks=_of("crowded")),
     Phase(_generate_quickly, needs=_of("crowded", "quick")),
+    # A dive takes long where servers are many, and may end without a plan: it goes second.
+    Phase(_start_beyond, needs=_of("crowded", "quick")),
     Phase(_dive, needs=_of("crowded", "quick")),
     Phase(_generate_some, needs=_of("crowded")),
     Phase(_combine_near, needs=_of("crowded")),

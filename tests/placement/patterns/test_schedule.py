@@ -9,7 +9,7 @@ import pytest
 
 from placement.params.search_params import DEFAULTS, SearchParams
 from placement.patterns import schedule
-from placement.patterns.incumbent import Incumbent, Search
+from placement.patterns.incumbent import Search
 from placement.solver.milp import SolverSettings
 from tests.placement.patterns.searches import search_at
 
@@ -55,7 +55,7 @@ UNANNEALED = DEFAULTS.changed({"columns": {"most_nodes": 0}})
         (3, True, FEW_PATTERNS,
          "add_patterns tighten round_up neighbourhoods close_by_branching place_anew"),
         (3, False, DEFAULTS,
-         "bound_apart add_patterns dive mend_end start_beyond place_anew add_patterns round_near"
+         "bound_apart add_patterns start_beyond dive mend_end place_anew add_patterns round_near"
          " integer integer tighten round_up add_placed neighbourhoods close_by_branching"),
         (3, False, UNANNEALED,
          "bound_apart add_patterns round_near integer start_beyond place_anew integer tighten"
@@ -99,28 +99,27 @@ def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.Monk
     assert "offer_promising" not in phases_of(monkeypatch, closed)
     settings = replace(HIGHS, params=UNLISTED)
     met = search_at(bound=1.1, relaxation=1.1, exclusive=False, settings=HIGHS)
-    assert "add_patterns round_near dive" in phases_of(monkeypatch, met)
+    assert "add_patterns round_near start_beyond dive" in phases_of(monkeypatch, met)
     good = search_at(bound=1.1, relaxation=1.04, exclusive=False, settings=HIGHS)
-    assert "dive mend_end place_anew" in phases_of(monkeypatch, good)
+    assert "add_patterns place_anew" in phases_of(monkeypatch, good)
     near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
     again = "cut round_up add_patterns round_up tighten"
     assert again in phases_of(monkeypatch, near)
 
 
-def test_a_dive_that_finds_a_better_plan_leaves_the_time_to_servers_placed_anew(
+def test_a_plan_near_the_relaxation_leaves_the_time_to_servers_placed_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """However far the relaxation is; one that finds none leaves a part to starts beyond the cap."""
-    for better in (True, False):
-        search = search_at(bound=2.0, relaxation=1.9, exclusive=False, settings=HIGHS)
-        plan = Incumbent(search.best, search.worth * (1.1 if better else 0.9))
+    """A dive is for where the plans from beyond the cap are far from it."""
+    for relaxation, steps in ((1.0, ["anew"]), (1.9, ["dive", "mend", "anew"])):
+        search = search_at(bound=2.0, relaxation=relaxation, exclusive=False, settings=HIGHS)
         run: list[str] = []
-        monkeypatch.setattr(schedule, "dive", lambda s, plan=plan: s.findings.keep(plan))
-        monkeypatch.setattr(schedule, "start_beyond", lambda _, run=run: run.append("beyond"))
+        monkeypatch.setattr(schedule, "dive", lambda _, run=run: run.append("dive"))
+        monkeypatch.setattr(schedule, "mend_end", lambda *_, run=run: run.append("mend"))
         monkeypatch.setattr(schedule, "place_anew", lambda *_, run=run: run.append("anew"))
         dives = next(p for p in schedule.PHASES if p.run.__name__ == "_dive")
         dives.run(search)
-        assert run == (["anew"] if better else ["beyond", "anew"])
+        assert run == steps
 
 
 def test_a_phase_suits_by_all_that_it_needs_and_none_of_what_it_lacks() -> None:
