@@ -173,7 +173,7 @@ class _Proof:
         rows: list[Row | None] = [
             *replica_rows(self.scaled),
             *rule_rows(self.scaled),
-            *kept_rows(self.scaled, duals.get("kept"), self.clock, self.solver),
+            *kept_rows(self.scaled, duals.get("kept"), self.clock),
         ]
         highest = 0.0
         for own, leaf in _leaves(self.scaled, duals):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from placement.problem.placement_rules import NO_LIMIT
 from placement.support.equality import ByContent
-from placement.verify.matrix_program import Clock, Program
+from placement.verify.least_cover import Kind, least_weight
+from placement.verify.matrix_program import Clock
 from placement.verify.scaled_problem import WHOLE_WORKFLOW, Part, Scaled, part_work
 
 SLACK = 1e-5
@@ -25,8 +26,8 @@ LEAST_FRACTION = 1e-3
 MOST_STEPS = 1e9
 """Fractions below, and numbers beyond, are no ground for rounding: such rows are not taken."""
 
-LIGHTER = 1e-9
-"""Taken off what a solver says that whole replicas weigh at least."""
+LEAST_LIMIT = 1e-6
+"""Times the largest weight: a row of less says nothing, and its multiplier could be any number."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,7 @@ def rule_rows(scaled: Scaled) -> list[CountRow]:
     return found
 
 
-def kept_rows(
-    scaled: Scaled, data: object, clock: Clock | None = None, solver: str = "HiGHS"
-) -> Iterator[Row | None]:
+def kept_rows(scaled: Scaled, data: object, clock: Clock | None = None) -> Iterator[Row | None]:
     """Rows that a file names, made anew; None for what names none.
 
     Parameters
@@ -175,8 +174,6 @@ def kept_rows(
         What the file holds.
     clock : Clock, optional
         Seconds left.
-    solver : str
-        As `--solver` has it.
 
     Raises
     ------
@@ -194,7 +191,7 @@ def kept_rows(
             if model is None or weight is None:
                 yield None
             else:
-                yield _cover_row(scaled, model, weight, clock or Clock(None), solver)
+                yield _cover_row(scaled, model, weight, clock or Clock(None))
             continue
         flow = names.get(str(item.get("workflow")))
         link = item.get("link", WHOLE_WORKFLOW)
@@ -213,32 +210,31 @@ def kept_rows(
 
 
 def _weights(scaled: Scaled, data: object) -> tuple[float, ...] | None:
+    """Weights over the largest of them: multipliers are by what a row asks for, in any unit."""
     if not isinstance(data, list) or len(data) != len(scaled.types):
         return None
     good = all(
         isinstance(w, int | float) and not isinstance(w, bool) and 0 <= w < 1e6 for w in data
     )
-    return tuple(map(float, data)) if good else None
+    largest = max(data) if good else 0
+    return tuple(w / largest for w in data) if largest > 0 else None
 
 
-def _cover_row(
-    scaled: Scaled, m: int, weight: tuple[float, ...], clock: Clock, solver: str
-) -> CountRow:
-    """Weighted replicas of a model: at least what whole ones weigh that do its work.
-
-    By an integer program of a column a type, whose bound counts: what it proves too little of makes
-    the row weaker.
-    """
-    program, held = Program(), list[tuple[int, float]]()
-    for t, kind in enumerate(scaled.types):
-        most = scaled.most(t, m) * kind.count if scaled.starts(t, m) else 0
-        n = program.column(-weight[t], float(most), whole=True)
-        held.append((n, float(scaled.speeds[t, m])))
-    program.row(held, low=scaled.work[m] * (1 - SLACK))
-    program.row([(n, 1.0) for n, _ in held], low=1.0)
-    answer = program.maximise(clock, solver)
-    limit = -answer.bound - LIGHTER if answer.end == "optimal" else 0.0
-    return CountRow((m,), 0, weight, at_least=True, limit=max(0.0, limit))
+def _cover_row(scaled: Scaled, m: int, weight: tuple[float, ...], clock: Clock) -> CountRow | None:
+    """Weighted replicas of a model: at least what whole ones weigh that do its work."""
+    kinds = [
+        Kind(weight[t], speed, scaled.most(t, m) * kind.count)
+        for t, kind in enumerate(scaled.types)
+        if (speed := float(scaled.speeds[t, m])) > 0 and scaled.starts(t, m)
+    ]
+    if not kinds:
+        return None
+    # At least one replica is needed: it does half of what the slowest does.
+    work = max(scaled.work[m] * (1 - SLACK), min(k.speed for k in kinds) / 2)
+    limit = least_weight(kinds, work, clock)
+    if not LEAST_LIMIT <= limit < math.inf:
+        return None
+    return CountRow((m,), 0, weight, at_least=True, limit=limit)
 
 
 def _kept_row(scaled: Scaled, part: Part, m: int, speed: float) -> KeptRow | None:
