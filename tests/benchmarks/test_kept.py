@@ -56,6 +56,17 @@ def test_only_code_makes_a_room_another(tmp_path: Path, after: str, same: bool) 
     assert changed_since(before, now) == ([] if same else ["pack/room"])
 
 
+def test_a_page_may_rest_on_modules_without_the_rooms_beside_them(tmp_path: Path) -> None:
+    """What is changed in a room that a page never enters makes it no older."""
+    room = tmp_path / "pack" / "room"
+    room.mkdir(parents=True)
+    (room / "m.py").write_text("X = 1\n")
+    (tmp_path / "pack" / "top.py").write_text("Y = 1\n")
+    whole, own = digests(["pack"], tmp_path), digests(["pack/*"], tmp_path)
+    assert own == {"pack": whole["pack"]}
+    assert digests(["pack/*", "pack/room", "pack"], tmp_path) == whole
+
+
 def test_rooms_that_came_or_went_have_changed() -> None:
     """A page that was never made is older than everything it rests on."""
     assert changed_since({"a": "1", "b": "2"}, {"b": "2", "c": "3"}) == ["a", "c"]
