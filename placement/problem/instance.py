@@ -341,6 +341,9 @@ class Instance(ByContent):
             return False
         if self.company.asks:
             return False  # an idle one may be the company that another needs
+        names = {self.model_ids[m] for m in self.used_models}
+        if any(name in names for t in self.cluster.server_types for name, _ in t.pinned):
+            return False  # it stands where it is pinned, loaded or not
         return wanted is None or not ((wanted.least > 1).any() or (wanted.spread > 1).any())
 
     def fraction(self, m: int) -> float:

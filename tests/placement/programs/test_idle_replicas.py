@@ -9,6 +9,7 @@ import pytest
 
 from placement.problem.cluster import Cluster, GpuSharing, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
+from placement.problem.names import Form
 from placement.problem.outcome import SolveOptions
 from placement.problem.solution import Flows, Placement, Solution, evaluate
 from placement.problem.violations import violations
@@ -125,3 +126,32 @@ def test_no_bound_forbids_an_idle_replica_that_serves_calls_without_time() -> No
         assert found.certificate.best_bound >= worth - 1e-9, form
         assert found.evaluation.objective == pytest.approx(worth), form
         assert violations(found.instance, found.solution) == [], form
+
+
+def pinned_beside(limit: float) -> Instance:
+    """By hand: a is pinned to the one GPU on which b may stand, and has a second to itself.
+
+    Two that share a GPU keep `limit` of it; each has 0.7 to do.
+    """
+    first = ServerType("first", 1, 1, 80.0, pinned=(("a", 0),))
+    second = ServerType("second", 1, 1, 80.0, closed_gpus=(("b", (0,)),))
+    flows = tuple(
+        WorkflowDemand(f"w{m}", 1.0, np.array([m]), np.array([0.7]), np.zeros((0, 2), np.int64))
+        for m in range(2)
+    )
+    cluster = Cluster((first, second), sharing=GpuSharing(efficiency=(limit,)))
+    return Instance(("a", "b"), np.ones(2, np.int64), np.full(2, 30.0), flows, cluster)
+
+
+@pytest.mark.parametrize("form", ["auto", "compact", "patterns"])
+def test_what_is_pinned_may_be_idle(form: Form) -> None:
+    """And takes nothing off its GPU then: each model has one, in plan, bound and load."""
+    instance = pinned_beside(0.5)
+    assert not instance.idle_are_spare
+    result = solve_instance(instance, SolveOptions(form=form))
+    assert result.certificate.bottleneck_upper == pytest.approx(0.7)
+    assert result.certificate.bottleneck_lower <= 0.7 + 1e-9
+    assert result.certificate.status == "optimal"
+    assert result.evaluation.objective == pytest.approx(1.0)
+    assert violations(result.instance, result.solution) == []
+    assert (0, 0, 0) in result.solution.placement.replicas()
