@@ -93,7 +93,8 @@ class Covering:
                 return
             t = order[i]
             after = ratio[order[i + 1]] if i + 1 < len(order) else math.inf
-            for n in range(min(self.most[t], math.ceil(left / self.speed[t])), -1, -1):
+            # One more than fit into what is left: the quotient is rounded.
+            for n in range(min(self.most[t], math.floor(left / self.speed[t]) + 1), -1, -1):
                 rest = left - n * self.speed[t]
                 more = after * rest if rest > 0 else 0.0
                 if cost + n * weight[t] + more < best:

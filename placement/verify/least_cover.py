@@ -73,10 +73,10 @@ def least_weight(kinds: Sequence[Kind], work: float, clock: Clock) -> float:
 
     def branch(i: int, left: float, cost: float) -> None:
         # The bound is convex in the number and least where the work ends: one beyond, then down.
-        enough = left / order[i].speed
-        most = min(order[i].most, math.floor(enough))
+        # What a quotient rounds to may leave a little: then one beyond it ends the work, too.
+        most = min(order[i].most, math.floor(left / order[i].speed))
         offer(i, most, True, left, cost)
-        if most < min(float(order[i].most), enough):
+        if most < order[i].most and most * order[i].speed < left:
             offer(i, most + 1, False, left, cost)
 
     if order:

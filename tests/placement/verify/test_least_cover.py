@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
 import pytest
 
+from placement.patterns.cover_rows import Covering
 from placement.verify import least_cover
 from placement.verify.least_cover import Kind, least_weight
 from placement.verify.matrix_program import Clock, OutOfTime
@@ -44,6 +46,17 @@ def test_nothing_that_does_the_work_weighs_less(
         assert found <= least
         exact += found == pytest.approx(least, rel=1e-6)
     assert exact == 300 if steps > 4 else exact < 300
+
+
+def test_a_quotient_that_is_rounded_to_a_whole_number_may_not_be_enough() -> None:
+    """Of work just beyond what n replicas do one more does it, where others weigh far more."""
+    pairs = ((n, x / 1000) for n in range(3, 9) for x in range(1, 2000))
+    n, speed = next((n, v) for n, v in pairs if math.nextafter(n * v, math.inf) / v == n)
+    work = math.nextafter(n * speed, math.inf)
+    kinds = [Kind(1.0, speed, 9), Kind(100.0, speed / 10, 9)]
+    assert least_weight(kinds, work, Clock(None)) == pytest.approx(n + 1)
+    covering = Covering((speed, speed / 10), (9, 9), work)
+    assert covering.lightest((1.0, 100.0)) == (n + 1, (n + 1, 0))
 
 
 def test_time_ends_it() -> None:
