@@ -173,6 +173,8 @@ def _explain(error: BaseException) -> int:
             return _say(str(error), 2)
         case Infeasible():
             return _say(str(error), 1)
+        case ChildProcessError():
+            return _say(str(error), 1)
         case OSError():
             return _say(_about_file(error), 1 if error.errno in FULL else 2)
         case MemoryError():

@@ -219,6 +219,8 @@ def load_engines(problem: Problem, device: Device | None) -> Mapping[int, Engine
     ------
     ValueError
         With a sentence on what must be installed.
+    ChildProcessError
+        Where a process ended before its model was there.
     """
     if device is None:
         return {}
@@ -230,8 +232,14 @@ def load_engines(problem: Problem, device: Device | None) -> Mapping[int, Engine
             for m, gpu in zip(problem.placement.model, gpus, strict=True)
         ]
         processes = [OwnProcess(load) for load in loads]
-        for process in processes:
-            process.wait()
+        for process, m in zip(processes, problem.placement.model, strict=True):
+            try:
+                process.wait()
+            except RuntimeError as error:
+                raise ChildProcessError(
+                    f"model {models[m].id!r}: {error} while it was loaded; where nothing else is "
+                    "said, see whether the machine and its GPU have memory for all replicas"
+                ) from None
         return dict(enumerate(processes))
     found = {}
     for p, m in enumerate(problem.placement.model):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.live.server import ReplicaServer
+from tests.cli.inputs import gswarm
 from tests.cli.live_runs import (
     SCALE,
     Inputs,
@@ -20,7 +21,7 @@ from tests.cli.live_runs import (
     execute,
     inputs_in,
 )
-from tests.runtime.live.servers import Counting
+from tests.runtime.live.servers import Counting, dies
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,19 @@ def test_a_port_that_is_taken_is_said() -> None:
     with pytest.raises(OSError):
         ReplicaServer("m", Counting(), port=first.port)
     asyncio.run(first.kill())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+def test_a_model_whose_process_dies_while_it_is_loaded_is_named(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work failed, and that in a sentence; nothing is served."""
+    monkeypatch.setattr("runtime.live.local.load_engine", dies)
+    endpoints = tmp_path / "e.yaml"
+    done = gswarm("serve-local", "--plan", inputs["plan"], "--config", inputs["config"],
+                  "--real", "gpu", "-o", endpoints)  # fmt: skip
+    assert done.exit_code == 1
+    assert "error: model " in done.stderr
+    assert "(code -9) while it was loaded" in done.stderr
+    assert "internal" not in done.stderr
+    assert not endpoints.exists()

@@ -42,6 +42,8 @@ class OwnProcess:
         ------
         ValueError
             With what loading it said was wrong.
+        RuntimeError
+            Where the process has ended.
         """
         with self._lock:
             if self._called is None:

@@ -17,6 +17,7 @@ from runtime.live.inference import Engine
 from runtime.live.inference.own_process import OwnProcess
 from runtime.live.kinds import Kind
 from runtime.live.replies import Asked
+from tests.runtime.live.servers import dies
 
 ROOT = Path(__file__).parents[3]
 
@@ -80,6 +81,16 @@ def test_a_process_that_died_is_said_at_every_call() -> None:
     for text in ("die", "hello"):
         with pytest.raises(RuntimeError, match="ended"):
             engine.answer(ask(text))
+
+
+def test_a_process_that_died_while_it_loaded_is_said_to_whoever_waits() -> None:
+    """However often they ask."""
+    engine = OwnProcess(dies)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="ended \\(code -9\\)"):
+            engine.wait()
+    with pytest.raises(RuntimeError, match="ended"):
+        engine.answer(ask("hello"))
 
 
 def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
