@@ -9,8 +9,11 @@ from placement.heuristics.water_filling import filled_routing
 from placement.problem.instance import Instance
 from placement.problem.names import Criterion
 from placement.problem.normalization import normalize, restore
+from placement.problem.shared_capacity import loses_by_sharing
 from placement.problem.solution import TOLERANCE, Placement, Solution
 from placement.programs.demands import Scenario, combine, objectives
+from placement.programs.idle_replicas import carries
+from placement.programs.idle_routing import route_with_idle
 from placement.programs.least_load import least_bottleneck
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
@@ -36,6 +39,8 @@ def route_in_time(
         When the program gives way to what needs none.
     """
     routed = best_routing(instance, placement, settings, budget=budget)
+    if routed is None and not budget.expired and loses_by_sharing(instance):
+        routed = _with_idle(instance, placement, settings, budget)
     if routed is not None or not budget.expired:
         return routed
     normal = normalize(instance)
@@ -44,6 +49,19 @@ def route_in_time(
         return restore(instance, normal, filled)
     load, even = least_bottleneck(instance, placement, settings, budget=budget)
     return even if load <= instance.load_cap * (1 + TOLERANCE) else None
+
+
+def _with_idle(
+    instance: Instance, placement: Placement, settings: SolverSettings, budget: Budget
+) -> Solution | None:
+    """Route where a demand keeps the cap only while some replicas stay idle."""
+    if instance.cluster.n_servers <= settings.params.robust.tightened_servers:
+        return route_with_idle(instance, placement, settings, budget)
+    load, even = least_bottleneck(instance, placement, settings, budget=budget)
+    if load > instance.load_cap * (1 + TOLERANCE):
+        return None
+    busy = carries(instance, placement, even.load)
+    return best_routing(instance, placement, settings, budget=budget, carrying=busy) or even
 
 
 def route_all(
