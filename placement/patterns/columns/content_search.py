@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.patterns.columns import content_simplex, flat_problem
+from placement.patterns.columns import content_sets, content_simplex, flat_problem
 from placement.patterns.columns import content_value as value_module
 from placement.patterns.columns.content_scratch import Scratch
 from placement.patterns.columns.content_value import WORTHLESS, content_value, price_seconds
@@ -12,7 +12,12 @@ from placement.patterns.columns.flat_problem import FlatFlows, FlatPrices, FlatS
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
 
-CALLED = (value_module.__file__, content_simplex.__file__, flat_problem.__file__)
+CALLED = (
+    value_module.__file__,
+    content_sets.__file__,
+    content_simplex.__file__,
+    flat_problem.__file__,
+)
 """Where the compiled functions live that those here call."""
 
 NEAR = 0.7

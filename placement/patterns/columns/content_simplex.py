@@ -18,10 +18,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.patterns.columns import content_scratch, flat_problem
+from placement.patterns.columns import content_scratch, content_sets, flat_problem
+from placement.patterns.columns.content_sets import (
+    NONE_BELOW,
+    add_load,
+    best_set,
+    net_worth,
+    price_models,
+)
 from placement.support.machine_code import compiled
 
-CALLED = (flat_problem.__file__, content_scratch.__file__)
+CALLED = (flat_problem.__file__, content_scratch.__file__, content_sets.__file__)
 """What compiled code is made of, beside this file."""
 
 MOST_PIVOTS = 20
@@ -36,94 +43,12 @@ LOWEST = 0.2
 REFACTORED = 40
 """Pivots after which the basis is inverted anew, for sums of floats drift."""
 
-HALVINGS = 8
-"""Of the range in which a first dual is sought."""
-
-FIRST = 0.1
-"""Dual that is tried first, in the worth of a GPU-second of a normalized instance."""
-
 MOST_BOXES = 12
 """Boxes of duals, after which they may be anything."""
 
 _ANYTHING = 1e9
 _LEFT, _MISSING = -1, -2  # in place of a workflow: what a row has left, or what it misses
-# Worth below which a set of nodes, or a change of basis, counts as none.
-_EPS = 1e-9
 _TIE = 1e-12
-
-
-@compiled(calls=CALLED)
-def add_load(flows, w, s, rate, room, rows, into):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add the load that a set of nodes of a workflow brings to each row.
-
-    Parameters
-    ----------
-    flows : FlatFlows
-    w : int
-        The workflow.
-    s : int
-        Its nodes, as a mask.
-    rate : float
-        At which they are served.
-    room : Scratch
-        With the load of a unit of work of each model.
-    rows : int
-    into : float64, shape (R,)
-        Takes it.
-    """
-    v = flows.node_ptr[w]
-    while s:
-        if s & 1:
-            i = room.slot[flows.node_model[v]]
-            for r in range(rows):
-                into[r] += room.load[i, r] * flows.node_work[v] * rate
-        s >>= 1
-        v += 1
-
-
-@compiled(calls=CALLED)
-def _net(flows, prices, room, q, s):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Worth of a set of nodes less what its work costs."""
-    w = room.touched[q]
-    worth = prices.worth[flows.table_ptr[w] + s]
-    v = flows.node_ptr[w]
-    while s:
-        if s & 1:
-            worth -= room.cost[room.slot[flows.node_model[v]]] * flows.node_work[v]
-        s >>= 1
-        v += 1
-    return worth
-
-
-@compiled(calls=CALLED)
-def _best_set(flows, prices, room, q, above):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """The set of nodes of a workflow that is worth most beyond its work; -1 if none is more."""
-    w = room.touched[q]
-    first, base, held = flows.node_ptr[w], flows.table_ptr[w], room.held[w]
-    best = 0 if above < 0.0 else -1
-    above = max(above, 0.0)
-    s = held
-    while s:
-        worth = prices.worth[base + s]
-        left, v = s, first
-        while left and worth > above:
-            if left & 1:
-                worth -= room.cost[room.slot[flows.node_model[v]]] * flows.node_work[v]
-            left >>= 1
-            v += 1
-        if worth > above:
-            above, best = worth, s
-        s = (s - 1) & held
-    return best
-
-
-@compiled(calls=CALLED)
-def _price_models(room, models, rows):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """What a unit of work of each model costs at the duals of the rows."""
-    for i in range(models):
-        room.cost[i] = 0.0
-        for r in range(rows):
-            room.cost[i] += room.dual[r] * room.load[i, r]
 
 
 @compiled(calls=CALLED)
@@ -133,7 +58,7 @@ def _asked(flows, prices, room, rows, active):  # type: ignore[no-untyped-def]  
         room.need[r] = 0.0
     for q in range(active):
         w = room.touched[q]
-        room.key[q] = _best_set(flows, prices, room, q, -_EPS)
+        room.key[q] = best_set(flows, prices, room, q, -NONE_BELOW)
         add_load(flows, w, room.key[q], flows.rate[w], room, rows, room.need)
 
 
@@ -180,7 +105,7 @@ def _refactor(flows, room, rows, active):  # type: ignore[no-untyped-def]  # pra
         for r in range(a + 1, rows):
             if abs(room.square[r, a]) > abs(room.square[best, a]):
                 best = r
-        if abs(room.square[best, a]) < _EPS:
+        if abs(room.square[best, a]) < NONE_BELOW:
             return False
         for b in range(rows):
             room.square[a, b], room.square[best, b] = room.square[best, b], room.square[a, b]
@@ -231,10 +156,10 @@ def _worth_of(flows, prices, room, rows, active):  # type: ignore[no-untyped-def
         q, r = room.flow[a], room.nodes[a]
         if q == _LEFT:
             value += room.low[r] * room.value[a]
-            held_back = held_back or (room.value[a] > _EPS and room.low[r] > 0)
+            held_back = held_back or (room.value[a] > NONE_BELOW and room.low[r] > 0)
         elif q == _MISSING:
             value -= room.high[r] * room.value[a]
-            held_back = held_back or room.value[a] > _EPS
+            held_back = held_back or room.value[a] > NONE_BELOW
         else:
             base = flows.table_ptr[room.touched[q]]
             more = prices.worth[base + r] - prices.worth[base + room.key[q]]
@@ -261,7 +186,7 @@ def best_rates(flows, prices, room, models, rows, active, least):  # type: ignor
     least : float
         Worth that is of interest.
     """
-    _price_models(room, models, rows)
+    price_models(room, models, rows)
     _asked(flows, prices, room, rows, active)
     _begin(flows, room, rows)
     _box(room, rows)
@@ -280,7 +205,7 @@ def best_rates(flows, prices, room, models, rows, active, least):  # type: ignor
                 more = prices.worth[base + room.nodes[a]] - prices.worth[base + room.key[q]]
             for r in range(rows):
                 room.dual[r] += more * room.basis[a, r]
-        kind, nodes, most = 0, -1, _EPS
+        kind, nodes, most = 0, -1, NONE_BELOW
         for r in range(rows):
             if room.low[r] - room.dual[r] > most:
                 kind, nodes, most = _LEFT, r, room.low[r] - room.dual[r]
@@ -292,10 +217,14 @@ def best_rates(flows, prices, room, models, rows, active, least):  # type: ignor
                 room.column[r] = 0.0
             room.column[nodes] = 1.0 if kind == _LEFT else -1.0
         else:
-            _price_models(room, models, rows)
+            price_models(room, models, rows)
             while quiet < active:
-                nodes = _best_set(
-                    flows, prices, room, at, _net(flows, prices, room, at, room.key[at]) + _EPS
+                nodes = best_set(
+                    flows,
+                    prices,
+                    room,
+                    at,
+                    net_worth(flows, prices, room, at, room.key[at]) + NONE_BELOW,
                 )
                 if nodes >= 0:
                     entering = at
@@ -321,7 +250,7 @@ def best_rates(flows, prices, room, models, rows, active, least):  # type: ignor
             for b in range(rows):
                 x += room.basis[a, b] * room.column[b]
             room.entering[a] = x
-            if x > _EPS:
+            if x > NONE_BELOW:
                 ratio = room.value[a] / x
                 # Of equal steps the largest pivot: it keeps the basis well conditioned.
                 if ratio < step - _TIE or (ratio <= step + _TIE and x > pivot):
@@ -338,7 +267,7 @@ def best_rates(flows, prices, room, models, rows, active, least):  # type: ignor
                 if room.flow[b] == q:
                     rest -= room.value[b]
                     x -= room.entering[b]
-            if x > _EPS:
+            if x > NONE_BELOW:
                 ratio = max(0.0, rest) / x
                 if ratio < step - _TIE or (ratio <= step + _TIE and x > pivot):
                     leaving, step, pivot, key = a, ratio, x, True
@@ -383,42 +312,3 @@ def best_rates(flows, prices, room, models, rows, active, least):  # type: ignor
     room.key[:active] = 0  # nothing is served: rates beyond what the rows bear are none
     room.flow[:rows] = _LEFT
     return 0.0
-
-
-@compiled(calls=CALLED)
-def even_price(flows, prices, room, models, active, bears):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """A price of a GPU-second at which about as much is asked of all rows as they bear.
-
-    Parameters
-    ----------
-    flows : FlatFlows
-    prices : FlatPrices
-        Of sets of nodes.
-    room : Scratch
-        With the workflows of the content.
-    models, active : int
-        How many models and workflows it has.
-    bears : float
-        GPU-seconds of all rows.
-    """
-    low, high = 0.0, 0.0
-    for _ in range(HALVINGS):
-        price = 0.5 * (low + high) if high > 0 else max(2.0 * low, FIRST)
-        for i in range(models):
-            room.cost[i] = price * flows.gpus_required[room.models[i]]
-        asked = 0.0
-        for q in range(active):
-            w = room.touched[q]
-            s = _best_set(flows, prices, room, q, -_EPS)
-            v = flows.node_ptr[w]
-            while s:
-                if s & 1:
-                    gpus = flows.gpus_required[flows.node_model[v]]
-                    asked += flows.rate[w] * flows.node_work[v] * gpus
-                s >>= 1
-                v += 1
-        if asked > bears:
-            low = price
-        else:
-            high = price
-    return price

@@ -17,21 +17,29 @@ replicas.
 
 from __future__ import annotations
 
-from placement.patterns.columns import content_scratch, content_simplex, flat_problem
+from placement.patterns.columns import (
+    content_scratch,
+    content_sets,
+    content_simplex,
+    flat_problem,
+)
 from placement.patterns.columns.content_scratch import Scratch
-from placement.patterns.columns.content_simplex import add_load, best_rates, even_price
+from placement.patterns.columns.content_sets import NONE_BELOW, add_load, even_price
+from placement.patterns.columns.content_simplex import best_rates
 from placement.patterns.columns.flat_problem import FlatFlows, FlatPrices, FlatServer
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
 
-CALLED = (flat_problem.__file__, content_scratch.__file__, content_simplex.__file__)
+CALLED = (
+    flat_problem.__file__,
+    content_scratch.__file__,
+    content_sets.__file__,
+    content_simplex.__file__,
+)
 """What compiled code is made of, beside this file."""
 
 WORTHLESS = -1e300
 """In place of a value that is surely below what is asked for."""
-
-# Worth below which a set of nodes, or a change of basis, counts as none.
-_EPS = 1e-9
 
 
 @compiled(calls=CALLED)
@@ -198,7 +206,7 @@ def content_value(  # type: ignore[no-untyped-def]  # pragma: no cover
     for q in range(found):
         w = room.touched[q]
         worth = prices.best[flows.table_ptr[w] + room.held[w]] * flows.rate[w]
-        if worth > _EPS:
+        if worth > NONE_BELOW:
             paid = prices.paid[flows.table_ptr[w] + room.held[w]] * flows.rate[w]
             room.touched[active] = w
             most += worth
@@ -218,10 +226,10 @@ def content_value(  # type: ignore[no-untyped-def]  # pragma: no cover
             add_load(flows, w, s, flows.rate[w], room, rows, room.need)
         scarce = False
         for r in range(rows):
-            if room.need[r] > room.limit[r] * (1.0 + _EPS):
+            if room.need[r] > room.limit[r] * (1.0 + NONE_BELOW):
                 scarce = True
         if scarce:
-            if second <= _EPS:
+            if second <= NONE_BELOW:
                 second = even_price(flows, prices, room, models, active, bears)
             for r in range(rows):
                 room.dual[r] = second
