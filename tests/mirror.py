@@ -141,6 +141,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("placement.heuristics.test_rules", "placement.portfolio.test_starts"),
         "all methods keep the rules, by name",
     ),
+    "placement.programs.best_fitting_set": (
+        ("placement.programs.test_fitting_sets",), "prices are made of the sets that it finds",
+    ),
     "placement.programs.compact_search": (
         ("placement.programs.test_compact",), "the program and what it finds are one test",
     ),

@@ -30,9 +30,9 @@ from placement.problem.space import (
     starts,
 )
 from placement.problem.violations import gpu_violations, placement_violations, violations
+from placement.programs.block_packing import blocks_fit
 from placement.programs.capacity import ensure_coverage
 from placement.programs.compact import CompactProgram
-from placement.programs.fitting_sets import blocks_fit
 from placement.programs.least_load import least_bottleneck
 from placement.solver.milp import SolverSettings, linear, solve_program
 from placement.verify.proof import proven_bound

@@ -1,7 +1,7 @@
 """What a server can keep of a workflow that does not fit on it: prices that no content exceeds."""
 
 from dataclasses import replace
-from itertools import combinations, islice, product
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,10 @@ from scipy.optimize import linprog
 from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import Cluster, ServerType
 from placement.problem.instance import Instance, WorkflowDemand
-from placement.programs import compact, fitting_sets
+from placement.programs import best_fitting_set, compact
+from placement.programs.block_packing import blocks_fit
 from placement.programs.compact_search import solve_compact
-from placement.programs.fitting_sets import (
-    blocks_fit,
-    mostly_divided,
-    node_prices,
-    separating_prices,
-)
+from placement.programs.fitting_sets import mostly_divided, node_prices, separating_prices
 from placement.solver.budget import Budget
 from placement.solver.milp import ProgramOutcome, SolverSettings
 from tests.placement.oracle import best_locality, contents, random_instance
@@ -168,13 +164,13 @@ def test_blocks_of_half_a_gpu_are_counted_and_not_cut_off_one_by_one(
         workflows=(flow,),
         cluster=Cluster((ServerType("s", 4, 4, 80.0),)),
     )
-    solve, programs = fitting_sets.solve_program, []
+    solve, programs = best_fitting_set.solve_program, []
 
     def counted(problem: pulp.LpProblem, *args: Any, **named: Any) -> ProgramOutcome:
         programs.append(problem.name)
         return solve(problem, *args, **named)
 
-    monkeypatch.setattr(fitting_sets, "solve_program", counted)
+    monkeypatch.setattr(best_fitting_set, "solve_program", counted)
     prices = node_prices(instance)[0]
     _, link = instance.locality_weights(0)
     # Of 13 links at most 10 are inside of four parts of at most four nodes.
@@ -213,33 +209,6 @@ def test_long_workflows_count_by_what_they_are_worth() -> None:
     for rate, most in ((0.0, True), (0.5, True), (10.0, False)):
         both = replace(alone, workflows=(*alone.workflows, replace(short, rate=rate)))
         assert mostly_divided(both) == most
-
-
-def test_blocks_that_take_long_to_lay_down_count_as_fitting() -> None:
-    """Seventeen blocks of which a GPU holds two fit on eight for whoever gives up, and do not."""
-    server, blocks = ServerType("s", 1, 8, 80.0), ((1, 30.0),) * 17
-    assert blocks_fit(server, blocks, 17, 3)
-    assert not blocks_fit(server, blocks, 17, 10_000)
-
-
-def test_fitting_is_that_of_all_ways_to_lay_blocks_out() -> None:
-    """Blocks fit exactly where one of all combinations of first GPUs keeps the memory."""
-    rng = np.random.default_rng(0)
-    answers = set()
-    for _ in range(40):
-        server = ServerType("s", 1, 3, 80.0)
-        blocks = tuple((int(rng.integers(1, 4)), float(rng.choice([20, 35, 45]))) for _ in "abc")
-        limit = int(rng.integers(1, 4))
-        found = False
-        for starts in product(*(range(server.gpus - k + 1) for k, _ in blocks)):
-            on = [
-                [need for (k, need), i in zip(blocks, starts, strict=True) if i <= g < i + k]
-                for g in range(server.gpus)
-            ]
-            found |= all(sum(held) <= 80.0 and len(held) <= limit for held in on)
-        assert blocks_fit(server, blocks, limit) == found
-        answers.add(found)
-    assert answers == {True, False}
 
 
 def test_rows_of_what_does_not_fit_cut_no_plan_off(monkeypatch: pytest.MonkeyPatch) -> None:
