@@ -99,7 +99,7 @@ def command(asked: Asked) -> None:
     """
     from placement.check import check_plan
     from placement.files.plan_file import InvalidPlan, read_plan
-    from placement.solver.milp import solver_name
+    from placement.solver.solver_names import solver_name
     from placement.verify import check_bottleneck, check_bound
 
     solver = solver_name(asked.solver) if asked.bound else asked.solver

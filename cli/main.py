@@ -157,7 +157,7 @@ def _really(args: list[str]) -> list[str]:
 def _explain(error: BaseException) -> int:
     """Print an error in words, and return the exit code."""
     from placement.problem.outcome import Infeasible
-    from placement.solver.milp import SolverUnavailable
+    from placement.solver.solver_names import SolverUnavailable
     from placement.support.faults import InputError
 
     match error:

@@ -51,7 +51,8 @@ from placement.programs.idle_servers import place_back, trim
 from placement.programs.routing import balance_routing
 from placement.programs.spare_rule import with_spares
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverSettings, solver_name
+from placement.solver.milp import SolverSettings
+from placement.solver.solver_names import solver_name
 
 
 def solve(

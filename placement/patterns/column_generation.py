@@ -19,7 +19,8 @@ from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance
 from placement.problem.outcome import relative_gap
 from placement.solver.budget import Budget
-from placement.solver.milp import Manner, SolverSettings, solve_program, solver_name
+from placement.solver.milp import Manner, SolverSettings, solve_program
+from placement.solver.solver_names import solver_name
 from placement.support.equality import ByContent
 
 

@@ -22,7 +22,8 @@ from placement.problem.instance import Instance
 from placement.problem.normalization import normalize
 from placement.programs.least_replicas import WORK_MARGIN
 from placement.solver.beside import both
-from placement.solver.milp import SolverSettings, solver_name
+from placement.solver.milp import SolverSettings
+from placement.solver.solver_names import solver_name
 
 
 def columns_suit(instance: Instance, settings: SolverSettings) -> bool:

@@ -12,7 +12,7 @@ from placement.programs.compact_search import solve_compact
 from placement.programs.flows import nodes_with_requests
 from placement.programs.routing import best_routing
 from placement.solver.budget import Budget
-from placement.solver.milp import solver_name
+from placement.solver.solver_names import solver_name
 
 PLAN_ROUNDING = 1e-8
 """Locality that programs may lose to floats: within it, two plans are worth the same."""

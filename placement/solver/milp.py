@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 import pulp
@@ -16,7 +15,7 @@ from placement.params.search_params import DEFAULTS, SearchParams
 from placement.problem.outcome import SolveOptions
 from placement.solver.budget import Budget, tick
 from placement.solver.highs import LIGHT, OnSolution, QuietHiGHS
-from placement.support.faults import nearest
+from placement.solver.solver_names import solver_name
 
 ProgramStatus = Literal["optimal", "feasible", "infeasible", "unbounded", "none"]
 Limit = Literal["time", "nodes", "interrupt"]
@@ -25,12 +24,6 @@ OnProgress = Callable[[float | None, float | None], None]
 
 Pairs = list[tuple[pulp.LpVariable, float]]
 """Terms of a row or an objective: variables with their coefficients."""
-
-_ALIASES = {"cbc": "PULP_CBC_CMD"}
-
-
-class SolverUnavailable(ValueError):  # noqa: N818 - says what is wrong, like Infeasible
-    """The solver asked for is unknown or not installed; the message lists those that are."""
 
 
 @dataclass(frozen=True)
@@ -132,34 +125,6 @@ class ProgramOutcome:
     def found(self) -> bool:
         """Whether the variables hold a feasible point."""
         return self.status in ("optimal", "feasible")
-
-
-@cache
-def solver_name(name: str) -> str:
-    """PuLP's name of a solver, whatever the case; ``CBC`` means the one that comes with PuLP.
-
-    Asked once a name: PuLP looks for the program of every solver it knows, 10 ms each time.
-
-    Raises
-    ------
-    SolverUnavailable
-    """
-    wanted = _ALIASES.get(name.lower(), name)
-    known = {n.lower(): n for n in pulp.listSolvers()}
-    available = pulp.listSolvers(onlyAvailable=True)
-    there = ", ".join(sorted(available))
-    if wanted.lower() not in known:
-        close = nearest(name, [*known.values(), "CBC"])
-        hint = f"did you mean {close!r}? " if close else ""
-        raise SolverUnavailable(
-            f"solver {name!r} is not known; {hint}available here: {there} (and CBC)"
-        )
-    found: str = known[wanted.lower()]
-    if found not in available:
-        raise SolverUnavailable(
-            f"solver {found!r} is not installed here; install it, or use one of: {there} (and CBC)"
-        )
-    return found
 
 
 def solve_program(

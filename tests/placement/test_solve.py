@@ -24,7 +24,7 @@ from placement.problem.trace import Trace, measure_demand
 from placement.problem.workload import Workload
 from placement.solve import solve, solve_instance
 from placement.solver.budget import Budget
-from placement.solver.milp import SolverUnavailable
+from placement.solver.solver_names import SolverUnavailable
 from tests.placement.heuristics.cases import random_instance
 
 CONFIGS = Path(__file__).parents[2] / "configs"

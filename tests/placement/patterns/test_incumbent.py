@@ -16,7 +16,8 @@ from placement.patterns.exchanges import neighbours
 from placement.patterns.incumbent import Findings, Incumbent, Search
 from placement.patterns.pattern import Pattern, lay_out, patterns_of
 from placement.patterns.pricing.problems import counted
-from placement.solver.milp import ProgramOutcome, SolverSettings, SolverUnavailable
+from placement.solver.milp import ProgramOutcome, SolverSettings
+from placement.solver.solver_names import SolverUnavailable
 from tests.placement.patterns.searches import NO_SOLVER, search_at
 
 Step = Callable[[Search], object]
