@@ -277,9 +277,6 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
         ("runtime.live.test_transport", "runtime.live.test_local_models"),
         "what stands behind the servers that calls are made to",
     ),
-    "runtime.live.backlog": (
-        ("runtime.live.test_executor",), "what routers see of a live run, against the simulator",
-    ),
     "runtime.live.calls": (
         ("runtime.live.test_endpoints", "runtime.live.test_transport"),
         "calls are what endpoints are given",

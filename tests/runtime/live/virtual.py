@@ -7,6 +7,11 @@ import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+import numpy as np
+
+from placement.problem.cluster import Cluster
+from placement.problem.solution import Placement
+from placement.problem.workload import Node, Workflow, Workload
 from runtime.arrays import Problem
 from runtime.live.calls import Call, CallMaker
 from runtime.live.emulation import Emulator
@@ -15,7 +20,7 @@ from runtime.live.executor import Executor
 from runtime.live.inputs import NOTHING
 from runtime.policies import RoutingPolicy
 from runtime.simulate import Dispatch, prepare_run
-from tests.runtime.cases import Case
+from tests.runtime.cases import Case, chain, model, trace_of
 
 
 class _Jump(selectors.SelectSelector):
@@ -104,3 +109,19 @@ def problem_of(case: Case, policy: str) -> tuple[Problem, Any]:
         case.workload, case.trace, case.cluster, case.placement, case.routing,
         dispatch=Dispatch(mode=case.mode, policy=policy),
     )  # fmt: skip
+
+
+def two_replicas(requests: int, *, slots: int = 1, gap_s: float = 1.0) -> tuple[Problem, Any]:
+    """A workflow of two calls to one model, which has a replica on each of two servers."""
+    slowdown = (1.0,) * slots
+    flow = Workflow("chain", "chain", (Node("a", 0), Node("b", 0)), chain(2).edges)
+    workload = Workload((model("m", slowdown=slowdown),), (flow,))
+    trace = trace_of(
+        workload,
+        gap_s * np.arange(requests),
+        np.zeros(requests, dtype=int),
+        np.full(2 * requests, 0.4),
+    )
+    cluster = Cluster.homogeneous(2, 1, 80.0)
+    placement = Placement.sorted(np.array([0, 0]), np.array([0, 1]), np.array([0, 0]))
+    return prepare_run(workload, trace, cluster, placement, dispatch=Dispatch(policy="earliest"))
