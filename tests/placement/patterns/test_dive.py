@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -94,16 +95,18 @@ def test_there_is_no_dive_without_time() -> None:
     assert dive(search_of(case(1, exclusive=False), seconds=0.0)) is None
 
 
-def torn(instance: Instance, seed: int) -> tuple[Search, Solution] | None:
-    """A search with a plan, and that plan without one of its servers, where demand misses it."""
-    search = search_of(instance)
-    if search.best is None:
-        return None
-    placed = search.best.placement
-    stays = placed.server != seed % instance.cluster.n_servers
-    less = Placement(placed.model[stays], placed.server[stays], placed.start[stays])
-    end = elastic_routing(instance, less, HIGHS)
-    return (search, end) if end is not None and shortfall(instance, end) > 0 else None
+def all_torn(seeds: int) -> Iterator[tuple[int, Search, Solution]]:
+    """Searches with a plan, and that plan without one of its servers, where demand misses it."""
+    for seed in range(seeds):
+        search = search_of(case(seed, exclusive=False))
+        if search.best is None:
+            continue
+        instance, placed = search.instance, search.best.placement
+        stays = placed.server != seed % instance.cluster.n_servers
+        less = Placement(placed.model[stays], placed.server[stays], placed.start[stays])
+        end = elastic_routing(instance, less, HIGHS)
+        if end is not None and shortfall(instance, end) > 0:
+            yield seed, search, end
 
 
 def test_of_the_ends_of_a_dive_a_plan_comes_before_what_is_worth_more_but_none(
@@ -112,12 +115,8 @@ def test_of_the_ends_of_a_dive_a_plan_comes_before_what_is_worth_more_but_none(
     """However cheap it is to leave demand unserved; and what is found is kept at once."""
     monkeypatch.setattr(large_neighbourhood, "SHORTFALL_PRICE", -100.0)
     seen = 0
-    for seed in range(12):
-        instance = case(seed, exclusive=False)
-        drawn = torn(instance, seed)
-        if drawn is None:
-            continue
-        search, end = drawn
+    for seed, search, end in all_torn(12):
+        instance = search.instance
         assert search.best is not None
         ends = [patterns_of(instance, x.placement) for x in (end, search.best, end)]
         monkeypatch.setattr(dives, "_ends", lambda _, ends=ends: ends)
@@ -134,12 +133,8 @@ def test_of_the_ends_of_a_dive_a_plan_comes_before_what_is_worth_more_but_none(
 def test_an_end_is_mended_where_it_is_no_plan_and_only_plans_are_kept() -> None:
     """From a server emptied: what leaves demand unserved is a start, and never an incumbent."""
     mended = 0
-    for seed in range(12):
-        instance = case(seed, exclusive=False)
-        drawn = torn(instance, seed)
-        if drawn is None:
-            continue
-        search, end = drawn
+    for seed, search, end in all_torn(12):
+        instance = search.instance
         assert search.best is not None
         worthless = Incumbent(search.best, -100.0)
         search = replace(search, findings=Findings(search.pool, worthless))
@@ -177,12 +172,8 @@ def test_where_a_dive_has_no_plan_the_search_has_what_starts_beyond_the_cap_lead
         }
     )
     seen = 0
-    for seed in range(3):
-        instance = case(seed, exclusive=False)
-        drawn = torn(instance, seed)
-        if drawn is None:
-            continue
-        search, end = drawn
+    for seed, search, end in all_torn(3):
+        instance = search.instance
         settings = replace(HIGHS, params=params)
         worthless = Incumbent(search.best, -100.0)
         one, other = (

@@ -1,5 +1,6 @@
 """Packed servers against brute force and the routing program."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from placement.patterns.columns.server_packing import ServerPacker
 from placement.patterns.packed_search import packing_suits, search_packings, solution_of, unserved
 from placement.patterns.pattern import canonical
 from placement.problem.cluster import ServerType
+from placement.problem.instance import Instance
 from placement.problem.normalization import at_rates_of, normalize
 from placement.problem.outcome import Progress
 from placement.problem.solution import evaluate, settle
@@ -30,17 +32,22 @@ from tests.placement.patterns.searches import search_at
 HIGHS = SolverSettings(threads=1)
 
 
+def packers(seeds: int) -> Iterator[tuple[int, Instance, ServerPacker, list[int]]]:
+    """Seeds and instances with demand, what packs their servers, and the types of all of them."""
+    for seed in range(seeds):
+        instance = case(seed, exclusive=False)
+        if instance.active_workflows:
+            normal = normalize(instance)
+            packer = ServerPacker(normal, flat_flows(normal), DEFAULTS.server_packing, seed)
+            types = normal.cluster.server_types
+            yield seed, instance, packer, [t for t, k in enumerate(types) for _ in range(k.count)]
+
+
 def test_packed_servers_keep_all_rules_and_no_more_than_the_best_plan() -> None:
     """On tiny clusters: where all is served it is a plan, at most as good as brute force finds."""
     plans = best_ones = 0
-    for seed in range(30):
-        instance = case(seed, exclusive=False)
-        if not instance.active_workflows:
-            continue
-        normal = normalize(instance)
-        flows = flat_flows(normal)
-        kinds = [t for t, kind in enumerate(normal.cluster.server_types) for _ in range(kind.count)]
-        packer = ServerPacker(normal, flows, DEFAULTS.server_packing, seed)
+    for seed, instance, packer, kinds in packers(30):
+        normal, flows = packer.instance, packer.flows
         columns = packer.pack(kinds, flows.rate[flows.node_flow].copy(), 2.0, 300)
         served = serve_all(normal, flows, columns, HIGHS, Budget(), price=100.0)
         assert served is not None
@@ -59,14 +66,8 @@ def test_packed_servers_keep_all_rules_and_no_more_than_the_best_plan() -> None:
 def test_mending_serves_what_is_missing_where_that_costs_less() -> None:
     """Nothing is served twice or forgotten, no server does what it cannot, and none gets worse."""
     served_more = 0
-    for seed in range(25):
-        instance = case(seed, exclusive=False)
-        if not instance.active_workflows:
-            continue
-        normal = normalize(instance)
-        flows = flat_flows(normal)
-        kinds = [t for t, kind in enumerate(normal.cluster.server_types) for _ in range(kind.count)]
-        packer = ServerPacker(normal, flows, DEFAULTS.server_packing, seed)
+    for seed, _, packer, kinds in packers(25):
+        normal, flows = packer.instance, packer.flows
         demand = flows.rate[flows.node_flow]
         # Packed for a part of the demand, at little care for the work: the rest is missing.
         left = (
