@@ -42,9 +42,10 @@ class FittingSetParams(Params):
     most_servers : int >= 0
         Clusters up to this size are told; larger ones have whole servers enough to learn it.
     first_rounds, rounds : int >= 1
-        Times that sets are sought which prices of one workflow do not pay for, before those of the
-        others and then: some 70 do for 40 nodes, and what is found before the last pays, too. The
-        first mostly learns that the whole fits nowhere, which of thousands of workflows is most.
+        Times that sets are sought which the prices of a workflow do not pay for: so often of each
+        workflow at first, then of those that keep most. Some 70 do for 40 nodes, and what is found
+        before the last pays, too. The first learns that the whole fits nowhere, which of thousands
+        of workflows is most of what there is to learn.
     covers : int >= 1
         Programs for one such set: each set that does not fit is cut off, and another sought.
     nodes : int >= 1

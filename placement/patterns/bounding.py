@@ -29,10 +29,8 @@ def bound_apart(search: Search) -> None:
     At these prices no server is worth anything: they pay for every set of nodes that fits on one.
     """
     normal, pool = search.normal, search.pool
-    scale, phase = (
-        float(normal.cluster.n_servers),
-        search.budget.part(search.params.patterns.apart_share),
-    )
+    scale = float(normal.cluster.n_servers)
+    phase = search.budget.part(search.params.patterns.apart_share)
     demand = {
         (w, v): scale * price
         for w, prices in node_prices(normal, search.params, phase).items()

@@ -109,16 +109,15 @@ class _Packing:
         price = params.missed * packer.density
         types = search.normal.cluster.server_types
         kinds = [t for t, kind in enumerate(types) for _ in range(kind.count)]
-        left, served = flows.rate[flows.node_flow].copy(), None
-        columns = packer.pack(kinds, left, self.filled, moves)
-        for mended in range(params.mends + 1):
-            if mended and served is not None:
-                columns, _ = packer.mend(served.columns, served.left, price)
-                price *= params.dearer
-            args = search.settings, search.budget
-            served = serve_all(search.normal, flows, columns, *args, price=price)
+        args = search.settings, search.budget
+        columns = packer.pack(kinds, flows.rate[flows.node_flow].copy(), self.filled, moves)
+        served = serve_all(search.normal, flows, columns, *args, price=price)
+        for _ in range(params.mends):
             if served is None or not unserved(flows, served).any():
                 break
+            columns, _ = packer.mend(served.columns, served.left, price)
+            price *= params.dearer
+            served = serve_all(search.normal, flows, columns, *args, price=price)
         return served
 
 

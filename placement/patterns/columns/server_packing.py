@@ -19,6 +19,7 @@ from placement.patterns.columns.content_pool import Column, ContentPool, column_
 from placement.patterns.columns.flat_problem import FlatFlows, groups_left
 from placement.patterns.columns.residual_demand import SERVED_NOISE, Residual, residual_of
 from placement.patterns.pattern import Pattern
+from placement.problem.blocks import BoolArray
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.solver.budget import tick
@@ -122,41 +123,60 @@ class ServerPacker:
             The servers in the same order, and what is missing then: for every server, what it
             keeps less what is missing costs is no less than before.
         """
-        params, found, left = self.params, list(columns), left.copy()
+        found, left = list(columns), left.copy()
         self.seed += 1
         for i in np.random.default_rng(self.seed).permutation(len(found)).tolist():
             missing = left > SERVED_NOISE * self.flows.rate[self.flows.node_flow]
             if not missing.any():
                 break
             tick()
-            column, freed = found[i], left.copy()
-            freed[column.node] += column.rate
-            residual, kind = residual_of(self.flows, freed), column.pattern.kind
-            groups = groups_left(self.instance, kind, residual.flows)
-            pool = ContentPool(self.instance, kind, residual.flows, groups)
-            if not pool.anchors:  # nothing of what is left fits on a server of the type
-                continue
-            pool.price(
-                -price * _work(residual.flows), np.zeros(len(self.instance.model_ids)), -np.inf
-            )
-            own, worth = pool.add(column.pattern), self._done(column, price)
-            scale = max(1.0, worth)
-            wanted = np.intersect1d(self.flows.node_model[missing], pool.anchors).tolist()
-            self.seed += 1
-            better = pool.anneal(
-                [own] * params.mended,
-                wanted[: params.wanted],
-                params.mending_moves,
-                (params.mending_hot * scale, params.mending_cold * scale),
-                self.seed,
-            )
-            best = max(better, key=lambda p: (better[p], p.content))
-            if better[best] > worth:
-                rates = residual.take(self.flows, pool.column(best), freed)
-                mended = column_of(self.flows, best, rates)
-                if self._done(mended, price) > worth:
-                    found[i], left = mended, freed
+            better = self._mended(found[i], left, missing, price)
+            if better is not None:
+                found[i], left = better
         return found, left
+
+    def _mended(
+        self, column: Column, left: FloatArray, missing: BoolArray, price: float
+    ) -> tuple[Column, FloatArray] | None:
+        """A server worth more by some of what is missing, and what then is; None if none is found.
+
+        Parameters
+        ----------
+        column : Column
+            Of the server as it is.
+        left : float64, shape (N,)
+            Rate of each node that nobody serves.
+        missing : bool, shape (N,)
+            Nodes of which that is more than noise.
+        price : float
+            What a GPU-second that is not done costs.
+        """
+        params, freed = self.params, left.copy()
+        freed[column.node] += column.rate
+        residual, kind = residual_of(self.flows, freed), column.pattern.kind
+        groups = groups_left(self.instance, kind, residual.flows)
+        pool = ContentPool(self.instance, kind, residual.flows, groups)
+        if not pool.anchors:  # nothing of what is left fits on a server of the type
+            return None
+        no_bonus = np.zeros(len(self.instance.model_ids))
+        pool.price(-price * _work(residual.flows), no_bonus, -np.inf)
+        own, worth = pool.add(column.pattern), self._done(column, price)
+        scale = max(1.0, worth)
+        wanted = np.intersect1d(self.flows.node_model[missing], pool.anchors).tolist()
+        self.seed += 1
+        better = pool.anneal(
+            [own] * params.mended,
+            wanted[: params.wanted],
+            params.mending_moves,
+            (params.mending_hot * scale, params.mending_cold * scale),
+            self.seed,
+        )
+        best = max(better, key=lambda p: (better[p], p.content))
+        if better[best] <= worth:
+            return None
+        rates = residual.take(self.flows, pool.column(best), freed)
+        mended = column_of(self.flows, best, rates)
+        return (mended, freed) if self._done(mended, price) > worth else None
 
     def _done(self, column: Column, price: float) -> float:
         """What a server keeps, and what its work would cost if it were missing."""
