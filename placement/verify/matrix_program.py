@@ -24,12 +24,15 @@ End = Literal["optimal", "infeasible", "low enough", "undecided"]
 
 Terms = Iterable[tuple[int, float]]
 
+REL_GAP = 1e-8
+"""Gap at which an integer program counts as solved, over what it is worth."""
+
 OPTIONS = {
     # Without the searches that solve programs of their own: here the bound counts.
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
-    "mip_rel_gap": 1e-8,
+    "mip_rel_gap": REL_GAP,
     "mip_abs_gap": 1e-9,
 }
 
@@ -239,7 +242,8 @@ class Program:
         value = float(np.array(self.cost) @ point) if point is not None else None
         bound = float("inf")
         if integer and status in (kinds.kOptimal, kinds.kInterrupt, kinds.kTimeLimit):
-            bound = -info.mip_dual_bound
+            # A part that is worth more by less than the gap may have been left out.
+            bound = -info.mip_dual_bound + REL_GAP * abs(info.mip_dual_bound)
         elif status == kinds.kOptimal and value is not None:
             bound = value
         end: End = "undecided"

@@ -29,6 +29,9 @@ MOST_STEPS = 1e9
 LEAST_LIMIT = 1e-6
 """Times the largest weight: a row of less says nothing, and its multiplier could be any number."""
 
+MOST_PRICE = 1e5
+"""Of a unit of rate or of a replica, where what is kept is worth 1: beyond, a solver loses that."""
+
 
 @dataclass(frozen=True)
 class CountRow:
@@ -336,6 +339,8 @@ def prices_of(scaled: Scaled, rows: list[Row | None], data: dict[str, object]) -
         values = by_id.get(scaled.instance.workflows[f.w].id)
         for v in range(len(f.models)):
             share = _number(values, v) * scaled.servers
+            if abs(share) > MOST_PRICE * f.rate:
+                share = 0.0
             fixed += share
             node[f.w, v] = share / f.rate
     used: list[tuple[Row, float]] = []
@@ -345,13 +350,18 @@ def prices_of(scaled: Scaled, rows: list[Row | None], data: dict[str, object]) -
         mu = _number(stored, i) * scaled.servers / row.unit
         lower = isinstance(row, CountRow) and row.at_least
         mu = min(mu, 0.0) if lower else max(mu, 0.0)
-        if not mu:
+        if not 0 < abs(mu) * _heaviest(row) <= MOST_PRICE:
             continue
         used.append((row, mu))
         fixed += mu * row.limit
         if not isinstance(row, CountRow):
             kept[row.part] -= mu
     return Prices(fixed, node, {part: max(0.0, worth) for part, worth in kept.items()}, tuple(used))
+
+
+def _heaviest(row: Row) -> float:
+    """Most that a unit of a row's multiplier adds to a price of anything, at least 1."""
+    return max(1.0, row.factor) if isinstance(row, ServerRow) else max(1.0, *row.weight)
 
 
 def _number(values: object, index: int) -> float:

@@ -12,6 +12,7 @@ from placement.problem.model_rules import ModelRules
 from placement.problem.placement_rules import PlacementRules
 from placement.verify.scaled_problem import WHOLE_WORKFLOW, Scaled
 from placement.verify.valid_rows import (
+    MOST_PRICE,
     CountRow,
     KeptRow,
     ServerRow,
@@ -227,3 +228,19 @@ def test_multipliers_that_prove_nothing_are_none() -> None:
         assert found.rows == ()
         assert found.fixed == 0
         assert set(found.node.values()) == {0.0}
+
+
+def test_prices_beyond_what_a_solver_tells_apart_count_for_nothing() -> None:
+    """Of a node and of a replica: beside a cost of 1e6, HiGHS was seen to lose a sixth of 1."""
+    instance = random_instance(3, servers=2, gpus=4, models=4, workflows=2)
+    scaled = Scaled(instance)
+    flow = scaled.flows[0]
+    name, row = instance.workflows[flow.w].id, replica_rows(scaled)[0]
+    for price, counts in ((0.9 * MOST_PRICE, True), (1.1 * MOST_PRICE, False)):
+        share, mu = price * flow.rate / scaled.servers, price * row.limit / scaled.servers
+        heavy = max(1.0, *row.weight)
+        data: dict[str, object] = {"demand": {name: [-share]}, "replicas": [-mu / heavy]}
+        found = prices_of(scaled, [row], data)
+        assert found.node[flow.w, 0] == (pytest.approx(-price) if counts else 0.0)
+        assert [r for r, _ in found.rows] == ([row] if counts else [])
+        assert (found.fixed < -1.0) == counts
