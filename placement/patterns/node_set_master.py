@@ -10,6 +10,7 @@ return there are no rows for what is kept, and the program is solved in a tenth 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import networkx as nx
 import pulp
@@ -20,6 +21,8 @@ from placement.patterns.restricted_master import Master
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.programs.fitting_sets import has_set_rows
 from placement.solver.milp import linear
+
+CACHED = 4_096
 
 
 class SetsMaster(Master):
@@ -58,11 +61,19 @@ def master_of(instance: Instance, params: SearchParams = DEFAULTS) -> type[Maste
 
 
 def _sets(flow: WorkflowDemand, pattern: Pattern) -> Iterator[frozenset[int]]:
-    held = [v for v, m in enumerate(flow.node_model.tolist()) if m in pattern.models]
+    held = tuple(v for v, m in enumerate(flow.node_model.tolist()) if m in pattern.models)
     yield from (frozenset((v,)) for v in held)
     if len(held) == len(flow.node_model):
-        parts = [frozenset(held)]
+        parts: tuple[frozenset[int], ...] = (frozenset(held),)
     else:
-        graph: nx.Graph[int] = nx.Graph(flow.links.tolist())
-        parts = [frozenset(part) for part in nx.connected_components(graph.subgraph(held))]
+        parts = _connected(held, tuple((u, v) for u, v in flow.links.tolist()))
     yield from (part for part in parts if len(part) > 1)
+
+
+@lru_cache(maxsize=CACHED)
+def _connected(
+    nodes: tuple[int, ...], links: tuple[tuple[int, int], ...]
+) -> tuple[frozenset[int], ...]:
+    """The parts of some nodes that links join: asked for of every pattern of every master."""
+    graph: nx.Graph[int] = nx.Graph(links)
+    return tuple(frozenset(part) for part in nx.connected_components(graph.subgraph(nodes)))

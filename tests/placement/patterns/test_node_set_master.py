@@ -1,11 +1,16 @@
 """The master over sets of nodes: never worth more than the master over all flows."""
 
+from itertools import combinations
+
+import numpy as np
 import pytest
 
 from placement.patterns.initial_patterns import first_patterns
 from placement.patterns.master_rows import rounding_rows
-from placement.patterns.node_set_master import SetsMaster
+from placement.patterns.node_set_master import SetsMaster, _sets
+from placement.patterns.pattern import Pattern
 from placement.patterns.restricted_master import Master
+from placement.problem.instance import WorkflowDemand
 from placement.problem.normalization import normalize
 from placement.solver.milp import SolverSettings, solve_program
 from tests.placement.heuristics.cases import random_instance
@@ -42,3 +47,38 @@ def test_what_is_kept_adds_up_to_the_locality(seed: int) -> None:
         for (w, e), rate in master.kept().items()
     )
     assert total + instance.locality_constant == pytest.approx(master.locality(), abs=1e-6)
+
+
+def joined(nodes: set[int], links: list[tuple[int, int]]) -> bool:
+    """Whether links lead from one of some nodes to all others, by walking."""
+    met: set[int] = set()
+    ahead = {min(nodes)}
+    while ahead:
+        met |= ahead
+        near = {b for u, v in links for a, b in ((u, v), (v, u)) if a in ahead}
+        ahead = near & nodes - met
+    return met == nodes
+
+
+def test_sets_are_the_largest_that_links_join_and_every_node_alone() -> None:
+    """By walking links; the same nodes held are other sets where a workflow's links are others."""
+    rng = np.random.default_rng(0)
+    several = 0
+    for _ in range(60):
+        n = int(rng.integers(2, 6))
+        links = [(u, v) for u, v in combinations(range(n), 2) if rng.random() < 0.4]
+        flow = WorkflowDemand(
+            "w", 1.0, np.arange(n), np.ones(n), np.array(links, dtype=np.int64).reshape(-1, 2)
+        )
+        held = [v for v in range(n) if rng.random() < 0.7]
+        expected = {frozenset((v,)) for v in held}
+        subsets = [set(c) for size in range(2, n + 1) for c in combinations(held, size)]
+        whole = [s for s in subsets if joined(s, links)]
+        expected |= {frozenset(s) for s in whole if not any(s < o for o in whole)}
+        if len(held) == n:
+            expected = {frozenset((v,)) for v in held} | {frozenset(held)}
+        found = list(_sets(flow, Pattern(0, tuple((v, 0) for v in held))))
+        assert set(found) == expected
+        assert len(found) == len(expected)
+        several += sum(len(s) > 1 for s in found) > 1
+    assert several
