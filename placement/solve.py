@@ -15,7 +15,7 @@ from placement.portfolio.starts import (
     Proposal,
     best_of,
     load_cap,
-    propose,
+    propose_alone,
     propose_in_any_time,
     route_all,
 )
@@ -255,7 +255,7 @@ def _solve_heuristic(
     found: Proposal | None = None
     part = budget.part(settings.params.portfolio.method_share)
     with part.bounded():
-        found = propose(placer, options.method, part)
+        found = propose_alone(placer, options.method, part)
     found = found or propose_in_any_time(placer, budget)
     instance = replace(placer.instance, load_cap=load_cap(options, found.upper))
     routed = route_all(instance, found.placements, settings, budget).solutions

@@ -7,6 +7,7 @@ has little.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -16,7 +17,7 @@ from placement.heuristics.compiled_search import at_hand
 from placement.heuristics.local_search import Judge, filled_worth, local_search
 from placement.heuristics.selective_replication import Score, selective_replication
 from placement.heuristics.tiling import repeated_greedy
-from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing
+from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing, water_fill
 from placement.improve.beyond_cap import goes_beyond_cap
 from placement.params.portfolio_params import PortfolioParams
 from placement.params.search_params import SearchParams
@@ -35,6 +36,9 @@ from placement.solver.milp import SolverSettings
 
 CHEAP = ("greedy", "greedy-servers", "greedy-no-affinity", "random")
 """Heuristics that the program starts from however little time there is, in this order."""
+
+STARTS = CHEAP[:3]
+"""Heuristics from whose placements local search begins."""
 
 LOCALITY_ROUNDING = 1e-9
 """Locality that a solution may lose to floats."""
@@ -185,10 +189,46 @@ def propose(placer: Placer, method: str, budget: Budget, *, cap: float | None = 
     return Proposal(tuple(placements), upper, solution)
 
 
-def _search_under_cap(placer: Placer, budget: Budget) -> Proposal:
+def propose_alone(placer: Placer, method: str, budget: Budget) -> Proposal:
+    """Place by a heuristic and nothing else; local search is no worse than what it starts from.
+
+    Water-filling guides the search, and close to the cap it leaves unserved what a program serves.
+    There what it found is no judge of its starts: they are proposed too, and where they know of
+    less load of the busiest GPU, it is searched again under the cap that this gives.
+
+    Parameters
+    ----------
+    placer : Placer
+        Knows the instance, and what was placed before.
+    method : str
+        Key of `HEURISTICS`.
+    budget : Budget
+        For searches and for the program of least bottleneck.
+    """
+    found = propose(placer, method, budget)
+    if method != "local-search" or _serves_all(placer, found):
+        return found
+    proposed = [found, *(propose(placer, start, budget) for start in STARTS)]
+    least = min(p.upper for p in proposed)
+    if load_cap(placer.options, least) < load_cap(placer.options, found.upper):
+        proposed.append(_search_under_cap(placer, budget, least))
+    best = min(proposed, key=lambda p: p.upper)
+    return Proposal(tuple(p for s in proposed for p in s.placements), best.upper, best.solution)
+
+
+def _serves_all(placer: Placer, found: Proposal) -> bool:
+    """Whether water-filling serves all under the target, so that its scores are localities."""
+    if placer.target == 0.0 or found.upper > placer.target:
+        return False
+    seen = replace(placer.instance, load_cap=placer.target)
+    return water_fill(seen, found.placements[-1]).unserved <= LOCALITY_ROUNDING
+
+
+def _search_under_cap(placer: Placer, budget: Budget, reached: float = math.inf) -> Proposal:
     """Local search under the cap that the least known load of the busiest GPU gives."""
     known = placer.headroom(budget.part(placer.params.portfolio.headroom_share))
-    placement = placer.place("local-search", load_cap(placer.options, known.upper), budget)
+    cap = load_cap(placer.options, min(known.upper, reached))
+    placement = placer.place("local-search", cap, budget)
     upper, solution = least_bottleneck(placer.instance, placement, placer.settings, budget=budget)
     if known.upper < upper:
         return Proposal((known.solution.placement, placement), known.upper, known.solution)

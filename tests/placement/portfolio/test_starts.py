@@ -144,3 +144,19 @@ def test_the_target_is_kept_where_more_replicas_keep_it() -> None:
         assert found.certificate.load_cap == 0.8
         assert found.evaluation.max_utilization <= 0.8 * (1 + 1e-6)
         assert violations(found.instance, found.solution) == []
+
+
+@pytest.mark.parametrize("seed", [29, 35, 42, 53])
+def test_local_search_is_no_worse_than_what_it_starts_from(seed: int) -> None:
+    """Where it searched under a cap that is too wide, or cannot serve what a program can."""
+    instance = random_instance(seed, servers=4, models=8, workflows=5, load=0.75)
+    few = DEFAULTS.changed({"local_search": {"moves": 2_000}})
+    options = SolveOptions(
+        method="local-search", threads=1, time_limit_s=None, params=few, balance=False
+    )
+    found = solve_instance(instance, options)
+    assert not violations(found.instance, found.solution)
+    for method in ("greedy", "greedy-servers", "greedy-no-affinity"):
+        other = solve_instance(instance, replace(options, method=method))
+        worth = under_cap(instance, other, found.instance.load_cap)
+        assert found.evaluation.objective >= worth - 1e-6, method
