@@ -265,7 +265,12 @@ def _solve_heuristic(
         # The router is no part of the method: its rates are evened as those of the program are.
         floor = objective * (1 - options.balance_tolerance)
         even = balance_routing(
-            instance, solution.placement, settings, least_locality=floor, budget=budget
+            instance,
+            solution.placement,
+            settings,
+            least_locality=floor,
+            budget=budget,
+            known=solution,
         )
         solution = with_spares(
             instance,
@@ -293,13 +298,19 @@ def _solve_ilp(
     instance = start.instance
     if options.balance:
         worth = evaluate(instance, found.solution).objective
-        note(Progress("balance", budget.elapsed_s, worth, found.best_bound))
+        bound = found.best_bound
+
+        def tell(step: str) -> None:
+            note(Progress("balance", budget.elapsed_s, worth, bound, step))
+
+        tell("")
         even = balance(
             instance,
             found.solution,
             settings,
             budget.closing(),
             tolerance=options.balance_tolerance,
+            tell=tell,
         )
         lost = options.balance_tolerance + LOCALITY_ROUNDING
         found = replace(found, solution=_not_worse(instance, even, found.solution, lost))

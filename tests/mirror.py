@@ -46,6 +46,9 @@ HELD_BY: dict[str, tuple[tuple[str, ...], str]] = {
     "placement.patterns.columns.server_packing": (
         ("placement.patterns.test_packed_search",), "seen in the plans made of them",
     ),
+    "placement.programs.server_groups": (
+        ("placement.programs.test_routing",), "identical servers are routed as one",
+    ),
     "placement.programs.spare_rule": (
         ("placement.test_packing",), "seen in the plans that it makes",
     ),

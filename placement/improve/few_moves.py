@@ -257,6 +257,7 @@ def _evened(
         least_locality=worth - NO_LESS / 2,
         budget=budget,
         carrying=may_carry(instance, solution.placement, solution),
+        known=solution,
     )
     if even is None or evaluate(instance, even).objective < worth - NO_LESS:
         return solution

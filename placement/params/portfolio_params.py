@@ -44,7 +44,8 @@ class PortfolioParams(Params):
         Largest cluster that is searched under wider caps too; of larger ones, patterns hold more.
     many_nodes : int >= 0
         Nodes of active workflows beyond which placements are judged and first routed by
-        water-filling: routing programs over so many take longer than all the rest.
+        water-filling, and loads evened by moving what is kept together as it is: routing programs
+        over so many take longer than all the rest.
     recorded_rates : int >= 1
         Rates, of every node on every server, that water-filling records at most: 8 bytes each.
     compact_share : float, 0 < x <= 1

@@ -114,8 +114,9 @@ class BalanceParams(Params):
     Parameters
     ----------
     most_servers : int >= 0
-        Clusters up to this size are balanced by an integer program over the placement too: on 12
-        servers it took nine tenths of all time, and loads were no more even for it.
+        Clusters up to this size are balanced by an integer program over the placement too, unless
+        nodes are many (`PortfolioParams.many_nodes`): on 12 servers it took nine tenths of all
+        time, and loads were no more even for it.
     place_share : float, 0 < x <= 1
         Part of the time left for that program; the rates it leaves are evened afterwards.
     nodes : int >= 1

@@ -13,7 +13,7 @@ from placement.problem.cluster import ServerType
 from placement.problem.instance import Instance
 from placement.problem.solution import Placement
 from placement.problem.space import ServerSpace, pins
-from placement.programs.routing import group_servers
+from placement.programs.server_groups import group_servers
 from placement.solver.budget import tick
 
 

@@ -14,7 +14,6 @@ from placement.portfolio.starts import (
     LOCALITY_ROUNDING,
     Placer,
     best_of,
-    has_many_nodes,
     load_cap,
     propose,
     propose_in_any_time,
@@ -24,6 +23,7 @@ from placement.portfolio.starts import (
 from placement.problem.instance import Instance
 from placement.problem.outcome import Bottleneck, Progress, ProgressCallback
 from placement.problem.solution import Placement, Solution, evaluate
+from placement.programs.flows import has_many_nodes
 from placement.solver.budget import Budget, tick
 
 

@@ -19,7 +19,6 @@ from placement.heuristics.selective_replication import Score, selective_replicat
 from placement.heuristics.tiling import repeated_greedy
 from placement.heuristics.water_filling import UNSERVED_PENALTY, filled_routing, water_fill
 from placement.improve.beyond_cap import goes_beyond_cap
-from placement.params.portfolio_params import PortfolioParams
 from placement.params.search_params import SearchParams
 from placement.patterns import pattern_bottleneck
 from placement.portfolio.partition import partition
@@ -27,6 +26,7 @@ from placement.problem.instance import Instance
 from placement.problem.outcome import Bottleneck, SolveOptions, cap_for
 from placement.problem.solution import Placement, Solution, evaluate
 from placement.programs.bottleneck import compact_bottleneck
+from placement.programs.flows import has_many_nodes
 from placement.programs.idle_replicas import busy_replicas
 from placement.programs.keeping import keep_rules
 from placement.programs.least_load import least_bottleneck
@@ -359,12 +359,6 @@ def route_all(
 def best_of(instance: Instance, solutions: Sequence[Solution]) -> Solution:
     """The solution of highest locality; of equals the first."""
     return max(solutions, key=lambda s: evaluate(instance, s).objective)
-
-
-def has_many_nodes(instance: Instance, params: PortfolioParams) -> bool:
-    """Whether routing programs take longer than all the rest."""
-    nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
-    return nodes > params.many_nodes
 
 
 def _different(placements: Sequence[Placement]) -> list[Placement]:

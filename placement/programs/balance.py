@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from placement.heuristics.mending import mend
@@ -10,8 +12,10 @@ from placement.problem.shared_capacity import kept_by
 from placement.problem.solution import Placement, Solution, effective_loads, evaluate
 from placement.problem.space import ServerSpace
 from placement.programs.compact import CompactProgram
+from placement.programs.flows import has_many_nodes
 from placement.programs.idle_replicas import loaded_placement, may_carry
-from placement.programs.routing import balance_routing, best_routing, group_servers
+from placement.programs.routing import balance_routing, best_routing
+from placement.programs.server_groups import group_servers
 from placement.programs.spares import refill, spread
 from placement.programs.squared_loads import squared_loads
 from placement.solver.budget import Budget, tick
@@ -25,13 +29,14 @@ def balance(
     budget: Budget,
     *,
     tolerance: float,
+    tell: Callable[[str], None] = lambda step: None,
 ) -> Solution:
     """Return a solution whose locality is within `tolerance` (relative), its loads more even.
 
     Replicas are added where memory or idle GPUs allow it, servers without replicas repeat the
     busiest of their type, and the rates are balanced by a linear program. Small clusters also get
-    spare replicas (`refill`), and are placed anew by an integer program that minimises the
-    squared loads.
+    spare replicas (`refill`), and those of few nodes are placed anew by an integer program that
+    minimises the squared loads.
 
     Parameters
     ----------
@@ -45,13 +50,20 @@ def balance(
         What is best when it ends is returned.
     tolerance : float
         Part of the locality that evenness may cost.
+    tell : callable, optional
+        Called with the name of each step when it begins.
     """
     best, params = solution, settings.params
+    many = has_many_nodes(instance, params.portfolio)
+    filled = solution.placement
+    tell("more replicas")
     with budget.bounded():
-        filled = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
-        filled = mend(instance, filled) or solution.placement
-        carrying = may_carry(instance, filled, solution)
-        routed = best_routing(instance, filled, settings, budget=budget, carrying=carrying)
+        more = _fill(instance, _repeat_on_empty(instance, solution.placement, solution))
+        filled = mend(instance, more) or solution.placement
+        routed = None
+        if not many:  # of many, the program takes all there is of time
+            carrying = may_carry(instance, filled, solution)
+            routed = best_routing(instance, filled, settings, budget=budget, carrying=carrying)
         if routed is not None and (
             evaluate(instance, routed).objective >= evaluate(instance, best).objective - 1e-9
         ):
@@ -68,18 +80,25 @@ def balance(
             least_locality=floor,
             budget=budget,
             carrying=may_carry(instance, placement, known),
+            known=known,
         )
 
     def even(candidate: Solution) -> Solution:
         return even_placement(candidate.placement, candidate) or candidate
 
+    tell("rates")
     # The rates first: where little time is left, they matter more than another placement.
-    candidates = [best, even(best)]
+    first = filled if many else best.placement
+    candidates = [best, even_placement(first, best) or best]
     with budget.bounded():
         if instance.cluster.n_servers <= params.balance.most_servers and not budget.expired:
+            tell("spare replicas")
             candidates.append(refill(instance, candidates[-1], even_placement, params))
-            part = budget.part(params.balance.place_share)
-            placed = _place_evenly(instance, best, settings, part, floor)
+            placed = None
+            if not many:
+                tell("placement")
+                part = budget.part(params.balance.place_share)
+                placed = _place_evenly(instance, best, settings, part, floor)
             if placed is not None:
                 candidates.append(placed)
                 candidates.append(refill(instance, even(placed), even_placement, params))

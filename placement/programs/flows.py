@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import pulp
 
+from placement.params.portfolio_params import PortfolioParams
 from placement.problem.cluster import FloatArray
 from placement.problem.instance import Instance
 from placement.solver.milp import Pairs, linear
@@ -244,3 +245,9 @@ def nodes_with_requests(instance: Instance) -> list[tuple[int, int, int]]:
         for w in instance.active_workflows
         for n, m in enumerate(instance.workflows[w].node_model)
     ]
+
+
+def has_many_nodes(instance: Instance, params: PortfolioParams) -> bool:
+    """Whether routing programs take longer than all the rest."""
+    nodes = sum(len(instance.workflows[w].node_model) for w in instance.active_workflows)
+    return nodes > params.many_nodes

@@ -25,7 +25,7 @@ from placement.problem.solution import (
     gpu_loads,
 )
 from placement.programs.idle_replicas import carries
-from placement.programs.routing import Group, group_servers
+from placement.programs.server_groups import Group, group_servers
 from placement.programs.space_rows import loads_of, loads_on_gpus
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program

@@ -4,20 +4,22 @@ Identical servers (same type, same replicas at the same GPUs) are one group with
 share the group's rates equally; so the programs grow with the variety of servers, not with
 their number. Nothing is lost: averaging the rates of identical servers keeps every row, and
 never lowers a sum of minima.
+
+Of many nodes, parts of workflows are routed as they are where that loses nothing (`kept_parts`):
+one variable in place of one a node, and no rows for what is kept.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pulp
 
 from placement.problem.blocks import BoolArray
-from placement.problem.cluster import IntArray, ServerType
 from placement.problem.instance import Instance
-from placement.problem.normalization import normalize, restore
+from placement.problem.normalization import at_rates_of, normalize, restore
 from placement.problem.shared_capacity import standing_kept
 from placement.problem.solution import (
     TOLERANCE,
@@ -30,66 +32,20 @@ from placement.problem.solution import (
 from placement.programs.flows import (
     Place,
     add_demand,
+    has_many_nodes,
     keepable,
     kept_terms,
     nodes_with_requests,
     scale_of,
 )
+from placement.programs.kept_parts import LEAST_PART, Part, parts_of, whole_parts
+from placement.programs.server_groups import group_servers
 from placement.programs.space_rows import by_model, loads_of, loads_on_gpus
 from placement.solver.budget import Budget
 from placement.solver.milp import Pairs, SolverSettings, linear, solve_program
-from placement.support.equality import ByContent
-
-LEAST_PART = 1e-12
-"""Part of a workflow's rate below which nothing is routed."""
 
 SHORTFALL_PRICE = 10.0
 """Locality that all demand left unserved would cost: serving it is worth more than keeping it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Group(ByContent):
-    """Identical servers: their numbers and type, the content of each, what may carry load.
-
-    `carrying` is a bool a replica.
-    """
-
-    servers: IntArray
-    kind: ServerType
-    model: IntArray
-    start: IntArray
-    carrying: BoolArray
-
-
-def group_servers(
-    instance: Instance, placement: Placement, carrying: BoolArray | None = None
-) -> list[Group]:
-    """Group the servers that hold any replica by type and content, in order of first server.
-
-    Parameters
-    ----------
-    carrying : bool, shape (R,), optional
-        Replicas that may carry load; all by default.
-    """
-    cluster = instance.cluster
-    if carrying is None:
-        carrying = np.ones(placement.n_replicas, dtype=np.bool_)
-    columns = (placement.model, placement.start, carrying)
-    found: dict[tuple[object, ...], list[int]] = {}
-    bounds = np.searchsorted(placement.server, np.arange(cluster.n_servers + 1))
-    for s in range(cluster.n_servers):
-        rows = slice(bounds[s], bounds[s + 1])
-        if bounds[s] == bounds[s + 1]:
-            continue
-        content = tuple(column[rows].tobytes() for column in columns)
-        found.setdefault((int(cluster.server_type[s]), *content), []).append(s)
-    groups = []
-    for key, servers in found.items():
-        rows = slice(bounds[servers[0]], bounds[servers[0] + 1])
-        kind = cluster.server_types[int(str(key[0]))]
-        model, start = placement.model[rows], placement.start[rows]
-        groups.append(Group(np.array(servers), kind, model, start, carrying[rows]))
-    return groups
 
 
 class RoutingProgram:
@@ -105,6 +61,8 @@ class RoutingProgram:
         Demand may stay unserved: `unserved` has the rates, with their part in `shortfall`.
     carrying : bool, shape (R,), optional
         Replicas that may carry load; what shares a GPU counts as loaded. All by default.
+    parts : sequence of Part, optional
+        Route these as they are, each where all of its models are; every node by itself by default.
 
     Attributes
     ----------
@@ -123,11 +81,12 @@ class RoutingProgram:
         *,
         elastic: bool = False,
         carrying: BoolArray | None = None,
+        parts: Sequence[Part] | None = None,
     ) -> None:
         self.given = instance
         self.instance = normalize(instance)
         self.scale = scale_of(instance)
-        self.elastic = elastic
+        self.elastic, self.parts = elastic, parts
         self.placement = placement
         self.groups = group_servers(instance, placement, carrying)
         self.problem = pulp.LpProblem("routing", sense)
@@ -136,7 +95,7 @@ class RoutingProgram:
             Place(self.problem, self.instance, f"_{g}", self.instance.speeds_of(group.kind))
             for g, group in enumerate(self.groups)
         ]
-        self.rate: dict[tuple[int, int, int], pulp.LpVariable] = {}
+        self.rate: dict[tuple[int, int, int], list[pulp.LpVariable]] = defaultdict(list)
         self.load: dict[tuple[int, int], pulp.LpVariable] = {}
         self.unserved: Pairs = []
         self._flows(elastic)
@@ -152,16 +111,36 @@ class RoutingProgram:
         holds = [set(group.model[group.carrying].tolist()) for group in self.groups]
         # Calls that take no time are served by idle replicas as well.
         stands = [set(group.model.tolist()) for group in self.groups]
+        if self.parts is not None:
+            self._part_flows(self.parts, holds, stands)
+            return
         for w, n, m in nodes_with_requests(self.instance):
             served: Pairs = []
             able = holds if self.instance.workflows[w].work_s[n] > 0 else stands
             for g, (models, place) in enumerate(zip(able, self.places, strict=True)):
                 if m in models:
-                    self.rate[w, n, g] = a = place.serve(w, n)
+                    a = place.serve(w, n)
+                    self.rate[w, n, g].append(a)
                     served.append((a, 1.0))
             u = add_demand(self.problem, self.instance, (w, n), served, elastic=elastic)
             if u is not None:
                 self.unserved.append((u, shortfall_weight(self.instance, w, n)))
+
+    def _part_flows(
+        self, parts: Sequence[Part], holds: list[set[int]], stands: list[set[int]]
+    ) -> None:
+        for p, (w, nodes, rate) in enumerate(parts):
+            flow = self.instance.workflows[w]
+            works = {int(flow.node_model[n]) for n in nodes if flow.work_s[n] > 0}
+            rests = {int(flow.node_model[n]) for n in nodes if not flow.work_s[n] > 0}
+            served: Pairs = []
+            for g, place in enumerate(self.places):
+                if works <= holds[g] and rests <= stands[g]:
+                    y = place.serve_together(w, nodes, str(p))
+                    served.append((y, 1.0))
+                    for n in nodes:
+                        self.rate[w, n, g].append(y)
+            self.problem.addConstraint(linear(served) == rate, f"part_{p}")
 
     def _capacity(self, g: int) -> None:
         group = self.groups[g]
@@ -177,6 +156,8 @@ class RoutingProgram:
     def locality(self) -> Pairs:
         """Add c and l, and return `scale` times the locality without its constant part."""
         terms: Pairs = []
+        if self.parts is not None:
+            return terms  # what is kept is the same, whatever the rates
         for w in self.instance.active_workflows:
             parts = keepable(self.instance, w)
             for place in self.places:
@@ -211,8 +192,8 @@ class RoutingProgram:
         """Read the rates back and share each group's among its servers."""
         placement = self.placement
         workflow, node, server, rate = [], [], [], []
-        for (w, v, g), a in self.rate.items():
-            value = a.varValue or 0.0
+        for (w, v, g), held in self.rate.items():
+            value = sum(a.varValue or 0.0 for a in held)
             if value > LEAST_PART * self.instance.workflows[w].rate:
                 servers = self.groups[g].servers
                 workflow += [w] * len(servers)
@@ -264,12 +245,41 @@ def best_routing(
         With the rates as `settle` leaves them: they add up, and the loads carry them.
     """
     budget = budget or Budget()
-    with budget.bounded():
-        program = RoutingProgram(instance, placement, pulp.LpMaximize, carrying=carrying)
-        program.problem += linear(program.locality())
-        if solve_program(program.problem, settings, budget=budget).found:
-            return program.solution()
+    for parts in _ways(instance, settings, 1.0, None):
+        with budget.bounded():
+            begin = budget.elapsed_s
+            program = RoutingProgram(
+                instance, placement, pulp.LpMaximize, carrying=carrying, parts=parts
+            )
+            program.problem += linear(program.locality())
+            if _solved(program, settings, budget, begin):
+                return program.solution()
     return None
+
+
+def _ways(
+    instance: Instance, settings: SolverSettings, least_locality: float, known: Solution | None
+) -> Iterator[list[Part] | None]:
+    """Parts to route as they are, in turn; None for nodes by themselves, where nothing is lost.
+
+    A routing that keeps everything is made of whole parts, and none keeps more.
+    """
+    if has_many_nodes(instance, settings.params.portfolio):
+        normal = normalize(instance)
+        if known is not None:
+            yield parts_of(normal, at_rates_of(normal, instance, known).flows)
+        elif least_locality >= 1.0 - TOLERANCE:
+            yield whole_parts(normal)
+    yield None
+
+
+def _solved(
+    program: RoutingProgram, settings: SolverSettings, budget: Budget, begin: float
+) -> bool:
+    """Solve a program, unless too little time is left: it takes longer than to write it down."""
+    if not budget.affords_again(begin):
+        return False
+    return solve_program(program.problem, settings, budget=budget).found
 
 
 def elastic_routing(
@@ -299,10 +309,11 @@ def elastic_routing(
     """
     budget = budget or Budget()
     with budget.bounded():
+        begin = budget.elapsed_s
         program = RoutingProgram(instance, placement, pulp.LpMaximize, elastic=True)
         prices = [(u, -SHORTFALL_PRICE * program.scale * part) for u, part in program.unserved]
         program.problem += linear([*program.locality(), *prices])
-        if solve_program(program.problem, settings, budget=budget).found:
+        if _solved(program, settings, budget, begin):
             return program.solution()
     return None
 
@@ -343,6 +354,7 @@ def balance_routing(
     least_locality: float,
     budget: Budget | None = None,
     carrying: BoolArray | None = None,
+    known: Solution | None = None,
 ) -> Solution | None:
     """Route for the least sum of squared GPU loads among routings worth `least_locality`.
 
@@ -360,6 +372,8 @@ def balance_routing(
         When to stop.
     carrying : bool, shape (R,), optional
         As for `best_routing`.
+    known : Solution, optional
+        Worth `least_locality`: of many nodes, the parts that it keeps together stay together.
 
     Returns
     -------
@@ -367,13 +381,17 @@ def balance_routing(
         None where no such routing is found in time. Squares are taken by tangents.
     """
     budget = budget or Budget()
-    with budget.bounded():
-        program = RoutingProgram(instance, placement, pulp.LpMinimize, carrying=carrying)
-        locality = program.locality()
-        if locality:
-            floor = least_locality - instance.locality_constant
-            program.problem += linear(locality) >= program.scale * floor, "locality"
-        program.problem += linear(program.spread(settings.params.balance.tangents))
-        if solve_program(program.problem, settings, budget=budget).found:
-            return program.solution()
+    for parts in _ways(instance, settings, least_locality, known):
+        with budget.bounded():
+            begin = budget.elapsed_s
+            program = RoutingProgram(
+                instance, placement, pulp.LpMinimize, carrying=carrying, parts=parts
+            )
+            locality = program.locality()
+            if locality:
+                floor = least_locality - instance.locality_constant
+                program.problem += linear(locality) >= program.scale * floor, "locality"
+            program.problem += linear(program.spread(settings.params.balance.tangents))
+            if _solved(program, settings, budget, begin):
+                return program.solution()
     return None

@@ -50,7 +50,12 @@ def with_spares(
         placement = _filled_up(instance, solution.placement if mended is None else mended)
         with budget.bounded():
             found = balance_routing(
-                instance, placement, settings, least_locality=floor, budget=budget
+                instance,
+                placement,
+                settings,
+                least_locality=floor,
+                budget=budget,
+                known=solution,
             )
             if found is not None:
                 return found
@@ -81,7 +86,12 @@ def _without_spares(
             if found is not None and evaluate(instance, found).objective >= floor - 1e-9:
                 solution = found
     even = balance_routing(
-        instance, solution.placement, settings, least_locality=floor, budget=budget
+        instance,
+        solution.placement,
+        settings,
+        least_locality=floor,
+        budget=budget,
+        known=solution,
     )
     solution = even or solution
     while (idle := unneeded(instance, solution)) is not None:

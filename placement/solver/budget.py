@@ -187,6 +187,10 @@ class Budget:
         self.cut()
         return False
 
+    def affords_again(self, begin_s: float) -> bool:
+        """Whether as much is left as went by since `begin_s`, as `elapsed_s` was then."""
+        return self.affords((self.elapsed_s - begin_s) / self._pace)
+
     def cut(self) -> None:
         """Note that the clock decided something."""
         self._root._cut_short = True

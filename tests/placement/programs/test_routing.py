@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import Cluster
 from placement.problem.instance import Instance, WorkflowDemand
 from placement.problem.solution import Placement, evaluate
@@ -23,10 +24,15 @@ from tests.placement import oracle
 from tests.placement.cases import drawn_placement
 
 HIGHS = SolverSettings(threads=1)
+PARTS = replace(HIGHS, params=DEFAULTS.changed({"portfolio": {"many_nodes": 0}}))
+"""As of many nodes: what keeps everything is sought first."""
 
 
+@pytest.mark.parametrize("settings", [HIGHS, PARTS], ids=["nodes", "parts"])
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_the_best_routing_is_that_of_an_independent_program(exclusive: bool) -> None:
+def test_the_best_routing_is_that_of_an_independent_program(
+    exclusive: bool, settings: SolverSettings
+) -> None:
     """Of drawn placements at drawn caps: the same locality, and none where none keeps the cap."""
     kept = beyond = 0
     for seed in range(40):
@@ -35,7 +41,7 @@ def test_the_best_routing_is_that_of_an_independent_program(exclusive: bool) -> 
         placement, contents = drawn_placement(instance, rng)
         least = oracle.route(instance, contents, bottleneck=True)
         instance = replace(instance, load_cap=least * float(rng.choice([0.9, 1.01, 2.0])))
-        found = best_routing(instance, placement, HIGHS)
+        found = best_routing(instance, placement, settings)
         best = oracle.route(instance, contents, bottleneck=False)
         if found is None:
             assert best == -np.inf
