@@ -196,8 +196,8 @@ class DiveParams(Params):
     Parameters
     ----------
     first_rounds : int >= 0
-        Rounds of quick pricing before it: more raise the relaxation by less than a dive loses.
-        Without any there is no dive.
+        Rounds of quick pricing before all plans, if it finds patterns for as long: of fewer rounded
+        plans are none, or poor. Without any there is no dive.
     rounds : int >= 0
         Rounds of quick pricing before each server that is fixed.
     patterns : int >= 1
@@ -214,7 +214,7 @@ class DiveParams(Params):
         Part of the time left for an end that is no plan; starts from beyond the cap need time, too.
     """
 
-    first_rounds: Whole = 4
+    first_rounds: Whole = 16
     rounds: Whole = 1
     patterns: Count = 20
     kept: Count = 80

@@ -215,10 +215,8 @@ def _generate_some(search: Search) -> Search:
 
 
 def _generate_quickly(search: Search) -> Search:
-    """Tighten by quick pricing alone: enough rounds for a dive to be worth it."""
+    """Tighten by quick pricing alone, until integer programs make plans of what it finds."""
     add_patterns(search, (), rounds=search.params.dive.first_rounds)
-    if relative_gap(search.pool.relaxation, search.pool.best_bound) <= search.gap:
-        round_near(search)
     return search
 
 
@@ -334,6 +332,7 @@ PHASES: tuple[Phase, ...] = (
     Phase(_plan_first, needs=_of("many", "quick"), lacks=_of("drafted")),
     Phase(_generate, lacks=_of("crowded")),
     Phase(_generate_quickly, needs=_of("crowded", "quick")),
+    Phase(_combine_near, needs=_of("crowded", "quick")),
     # A dive takes long where servers are many, and may end without a plan: it goes second.
     Phase(_start_beyond, needs=_of("crowded", "quick")),
     Phase(_dive, needs=_of("crowded", "quick")),

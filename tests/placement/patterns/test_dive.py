@@ -35,7 +35,7 @@ from tests.placement.cases import case
 HIGHS = SolverSettings(threads=1)
 
 
-def search_of(instance: Instance, *, seconds: float | None = None) -> Search:
+def search_of(instance: Instance, *, seconds: float | None = None, priced: bool = True) -> Search:
     """A search with the patterns that annealing finds, and the greedy plan if it is one."""
     normal, placed = normalize(instance), HEURISTICS["greedy"](instance, 0, None)
     pool = Pool(ProvenBound(standing_rows(normal))).having(first_patterns(normal))
@@ -50,7 +50,8 @@ def search_of(instance: Instance, *, seconds: float | None = None) -> Search:
         findings=Findings(pool, incumbent_of(instance, best_routing(instance, placed, HIGHS))),
         knapsacks=[AnnealedContents(normal, t, DEFAULTS.columns, 0) for t in kinds],
     )
-    add_patterns(search, ())
+    if priced:
+        add_patterns(search, ())
     return search if seconds is None else replace(search, budget=Budget(seconds))
 
 
@@ -153,6 +154,29 @@ def test_ends_that_are_plans_and_dives_without_an_end_leave_nothing_to_mend() ->
     for end in (search.best, None):
         mend_end(search, end)
         assert search.incumbent is known
+
+
+def test_plans_of_quickly_priced_patterns_are_mostly_the_best_before_all_others() -> None:
+    """On tiny clusters: from no plan at all, and no better than brute force."""
+    crowded = [p for p in schedule.PHASES if p.suits(frozenset({"crowded", "quick"}))]
+    names = [p.run.__name__ for p in crowded]
+    first = crowded[names.index("_generate_quickly") : names.index("_start_beyond")]
+    found = best = 0
+    for seed in range(12):
+        instance = case(seed, exclusive=False)
+        search = search_of(instance, priced=False)
+        search = replace(search, findings=Findings(search.pool, Incumbent()))
+        for phase in first:
+            assert phase.run(search) is search
+        if search.best is None:
+            continue
+        most = oracle.best_locality(instance)
+        assert violations(instance, search.best) == [], seed
+        assert search.worth <= most + 1e-6, seed
+        found += 1
+        best += search.worth >= most - 1e-4
+    assert found >= 10, found
+    assert best >= 0.7 * found, (best, found)
 
 
 PLANS = ("_start_beyond", "_dive")

@@ -55,8 +55,9 @@ UNANNEALED = DEFAULTS.changed({"columns": {"most_nodes": 0}})
         (3, True, FEW_PATTERNS,
          "add_patterns tighten round_up neighbourhoods close_by_branching place_anew"),
         (3, False, DEFAULTS,
-         "bound_apart add_patterns start_beyond dive mend_end place_anew add_patterns round_near"
-         " integer integer tighten round_up add_placed neighbourhoods close_by_branching"),
+         "bound_apart add_patterns round_near integer start_beyond dive mend_end place_anew"
+         " add_patterns round_near integer integer tighten round_up add_placed neighbourhoods"
+         " close_by_branching"),
         (3, False, UNANNEALED,
          "bound_apart add_patterns round_near integer start_beyond place_anew integer tighten"
          " round_up add_placed neighbourhoods close_by_branching"),
@@ -99,9 +100,9 @@ def test_phases_are_left_out_where_the_search_is_closed(monkeypatch: pytest.Monk
     assert "offer_promising" not in phases_of(monkeypatch, closed)
     settings = replace(HIGHS, params=UNLISTED)
     met = search_at(bound=1.1, relaxation=1.1, exclusive=False, settings=HIGHS)
-    assert "add_patterns round_near start_beyond dive" in phases_of(monkeypatch, met)
+    assert "add_patterns round_near integer start_beyond dive" in phases_of(monkeypatch, met)
     good = search_at(bound=1.1, relaxation=1.04, exclusive=False, settings=HIGHS)
-    assert "add_patterns place_anew" in phases_of(monkeypatch, good)
+    assert "add_patterns round_near integer place_anew" in phases_of(monkeypatch, good)
     near = search_at(bound=1.1, relaxation=1.0, servers=70, settings=settings)
     again = "cut round_up add_patterns round_up tighten"
     assert again in phases_of(monkeypatch, near)
