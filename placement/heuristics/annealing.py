@@ -6,22 +6,22 @@ import numpy as np
 
 from placement.heuristics import search_arrays, water_filling
 from placement.heuristics.search_arrays import Demands, Servers
-from placement.heuristics.water_filling import UNSERVED_PENALTY, fill_score
+from placement.heuristics.water_filling import fill_score
 from placement.problem.cluster import FloatArray, IntArray
 from placement.support.machine_code import compiled
 
 CALLED = (water_filling.__file__, search_arrays.__file__)
 """Where the compiled functions live that those here call."""
 
-UNCOVERED_PENALTY = 100.0
-"""Score lost with every used model without a replica: more than any demand left unserved."""
+UNCOVERED = 10.0
+"""Share of the demand that a used model without a replica counts as: more than all of it."""
 
 EQUAL_SHARES = 1e-6
 """Load for which a replica stands on a GPU where loads are compared: no more than a tie-break."""
 
 
 @compiled(calls=CALLED)
-def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: no cover
+def score_of(demand, servers, used, penalty):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Locality by water-filling, less the penalties for what is not served and not covered.
 
     In overload it can pay to leave out a model whole; a plan may not.
@@ -34,6 +34,8 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
         What is placed where.
     used : int64
         Models that must have a replica.
+    penalty : float
+        Score lost where nothing is served.
     """
     held = np.zeros(len(demand.gpus_required), dtype=np.bool_)
     for s in range(len(servers.gpus)):
@@ -43,7 +45,7 @@ def score_of(demand, servers, used):  # type: ignore[no-untyped-def]  # pragma: 
     for m in used:
         uncovered += not held[m]
     value, unserved = fill_score(demand, servers)
-    return value - UNSERVED_PENALTY * unserved - UNCOVERED_PENALTY * uncovered
+    return value - penalty * (unserved + UNCOVERED * uncovered)
 
 
 @compiled(calls=CALLED, nogil=True)  # Ctrl-C is heard by another thread
@@ -52,6 +54,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     servers: Servers,
     best: Servers,
     best_score: float,
+    penalty: float,
     used: IntArray,
     memory_gb: FloatArray,
     room_gb: FloatArray,
@@ -81,6 +84,8 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
         The best met so far.
     best_score : float
         Its `score_of`.
+    penalty : float
+        Score lost where nothing is served.
     used : int64
         Models that may be added.
     memory_gb : float64, shape (M,)
@@ -99,7 +104,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
     np.random.seed(seed)
     n_servers = len(servers.gpus)
     width = servers.model.shape[1]
-    current = score_of(demand, servers, used)
+    current = score_of(demand, servers, used, penalty)
     kept_model = np.zeros((2, width), dtype=np.int64)
     kept_start = np.zeros((2, width), dtype=np.int64)
     kept_size = np.zeros(2, dtype=np.int64)
@@ -130,7 +135,7 @@ def anneal(  # type: ignore[no-untyped-def]  # pragma: no cover
             fits = _rewrite(demand, servers, s, used, memory_gb, share, room_gb[s], per_gpu)
         score = -np.inf
         if fits:
-            score = score_of(demand, servers, used)
+            score = score_of(demand, servers, used, penalty)
         temperature = hot * (cold / hot) ** (move / moves)
         if score >= current or np.random.random() < np.exp((score - current) / temperature):
             current = score

@@ -69,8 +69,8 @@ def warm_up() -> None:
     zero = np.zeros(1, dtype=np.int64)
     servers, best = (lay_out(instance, Placement(zero, zero, zero)) for _ in range(2))
     demand = flatten_demand(instance)
-    score = score_of(demand, servers, zero)
-    anneal(demand, servers, best, score, zero, np.ones(1), np.ones((1, 1)), 1, 0, 1.0, 1.0, 0)
+    score = score_of(demand, servers, zero, 1.0)
+    anneal(demand, servers, best, score, 1.0, zero, np.ones(1), np.ones((1, 1)), 1, 0, 1.0, 1.0, 0)
     server_greedy(instance)
 
 

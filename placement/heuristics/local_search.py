@@ -148,6 +148,10 @@ def _search(
     i, (_, best) = max(enumerate(found), key=lambda f: f[1][0])
     here = seen[i % len(seen)] if tight else instance
     rest = moves - runs * short
+    if water_fill(instance, best).unserved > SCORE_ROUNDING:
+        # A little that is not served costs less than it gains, and what lacks it is no plan.
+        dear = replace(params, penalty=params.last_penalty)
+        found.append(_run(instance, best, [seed, runs + 1], budget, rest, params.warm, dear))
     found.append(_run(here, best, [seed, runs], budget, rest, params.warm, params))
     return [placement for _, placement in found]
 
@@ -170,7 +174,7 @@ def _run(
     best = Servers(
         current.gpus, current.speed, current.size.copy(), current.model.copy(), current.start.copy()
     )
-    best_score = score_of(demand, current, used)
+    best_score = score_of(demand, current, used, params.penalty)
     rooms = cluster_rooms_gb(instance.cluster)
     work = len(demand.node_model) * len(current.gpus)
     chunk = min(params.chunk_moves, max(1, params.chunk_work // work))
@@ -181,7 +185,7 @@ def _run(
         if _is_all(instance, best_score) or budget.expired:
             break
         best_score = anneal(
-            demand, current, best, best_score, used, instance.memory_per_gpu_gb,
+            demand, current, best, best_score, params.penalty, used, instance.memory_per_gpu_gb,
             rooms, instance.models_per_gpu, moves // rounds,
             hot * ratio**i, hot * ratio ** (i + 1), int(seeds[i]),
         )  # fmt: skip

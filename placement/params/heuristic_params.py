@@ -69,6 +69,12 @@ class LocalSearchParams(Params):
         The same of the run that takes up the best, which must not lose it.
     cold : float > 0
         The same of all runs at last: next to nothing.
+    penalty : float > 0
+        Locality that counts as lost where nothing is served. More hinders the passage between
+        placements that serve all.
+    last_penalty : float > 0
+        The same of a last run from what leaves a little unserved: an exact penalty (Nocedal and
+        Wright, Numerical Optimization, 2006, 17.2), for no locality makes up for it.
     wider : tuple of float >= 1
         Caps, over the real one, of the runs in turn where the greedy placements cannot keep it:
         water-filling leaves demand unserved close to the cap that the routing program serves, and
@@ -92,6 +98,8 @@ class LocalSearchParams(Params):
     hot: Positives = (0.01, 0.1)
     warm: Positive = 0.002
     cold: Positive = 1e-5
+    penalty: Positive = 10.0
+    last_penalty: Positive = 1e4
     wider: Factors = (1.1, 1.03)
     moves: Count = 46_000
     start_moves: Count = 40_000

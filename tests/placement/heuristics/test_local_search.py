@@ -8,10 +8,13 @@ import pytest
 from placement.files.config_file import read_config
 from placement.files.request_file import read_requests
 from placement.heuristics.greedy import greedy
-from placement.heuristics.local_search import filled_worth, local_search
+from placement.heuristics.local_search import SCORE_ROUNDING, filled_worth, local_search
+from placement.heuristics.water_filling import water_fill
+from placement.params.search_params import DEFAULTS
 from placement.problem.cluster import Cluster, GpuSharing
 from placement.problem.instance import Instance
 from placement.problem.instance_building import build_instance
+from placement.problem.normalization import normalize
 from placement.problem.solution import Placement, evaluate
 from placement.problem.trace import measure_demand
 from placement.problem.violations import placement_violations
@@ -94,3 +97,28 @@ def test_every_seed_leaves_the_surroundings_of_the_greedy_placement(seed: int) -
     )
     assert filled_worth(instance, greedy(instance)) < 0.6
     assert routed_worth(instance, local_search(instance, seed=seed)) == pytest.approx(1.0)
+
+
+def served_first(instance: Instance, placement: Placement) -> float:
+    """Score by water-filling, where no locality makes up for what is not served."""
+    filled = water_fill(instance, placement)
+    return filled.score - 1e4 * filled.unserved
+
+
+@pytest.mark.parametrize(
+    ("seed", "servers", "models", "workflows"),
+    [(1, 12, 16, 12), (8, 12, 16, 12), (9, 16, 20, 16), (16, 16, 20, 16)],
+)
+def test_more_is_kept_of_what_serves_all_where_a_last_run_asks_for_that(
+    seed: int, servers: int, models: int, workflows: int
+) -> None:
+    """The other runs are drawn to placements that gain much by leaving out a little."""
+    drawn = random_instance(seed, servers=servers, models=models, workflows=workflows, load=0.6)
+    instance = normalize(drawn)
+    worth = {}
+    for penalty in (10.0, 1e4):
+        few = DEFAULTS.changed({"local_search": {"moves": 4_000, "last_penalty": penalty}})
+        found = local_search(instance, judge=served_first, params=few)
+        assert water_fill(instance, found).unserved <= SCORE_ROUNDING
+        worth[penalty] = served_first(instance, found)
+    assert worth[1e4] > worth[10.0] + 0.05
