@@ -52,9 +52,8 @@ def route_with_idle(
                 here = (m, s, start) in stands
                 x.upBound = float(here)
                 if not program.instance.idle_are_spare:
-                    x.lowBound = float(
-                        here
-                    )  # where they are, those that are idle count for nothing
+                    # Where they are spare, those that are idle count for nothing.
+                    x.lowBound = float(here)
         program.route()
         program.problem += linear(program.locality())
         outcome = solve_program(
