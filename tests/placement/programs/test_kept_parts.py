@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,18 @@ from tests.placement.cases import drawn_placement
 
 NODES = SolverSettings()
 PARTS = SolverSettings(params=DEFAULTS.changed({"portfolio": {"many_nodes": 0}}))
+
+
+def routed(draw: int) -> Iterator[tuple[Instance, Solution]]:
+    """Tiny instances with twice the least load as their cap, each with a best routing."""
+    for seed in range(60):
+        rng = np.random.default_rng([seed, draw])
+        instance = oracle.random_instance(rng, exclusive=seed % 2 > 0, load_cap=1.0)
+        placement, contents = drawn_placement(instance, rng)
+        instance = replace(instance, load_cap=2 * oracle.route(instance, contents, bottleneck=True))
+        best = best_routing(instance, placement, NODES)
+        assert best is not None
+        yield instance, best
 
 
 def drawn_instance(rng: np.random.Generator) -> Instance:
@@ -91,21 +104,14 @@ def test_what_is_together_where_everything_is_kept() -> None:
 def test_moving_parts_evens_as_well_where_everything_is_kept() -> None:
     """The same squares, to what a solver rounds, as the program over all nodes finds."""
     whole = moved = 0
-    for seed in range(60):
-        rng = np.random.default_rng([seed, 11])
-        instance = oracle.random_instance(rng, exclusive=seed % 2 > 0, load_cap=1.0)
-        placement, contents = drawn_placement(instance, rng)
-        instance = replace(instance, load_cap=2 * oracle.route(instance, contents, bottleneck=True))
-        best = best_routing(instance, placement, NODES)
-        assert best is not None
+    for instance, best in routed(11):
         if evaluate(instance, best).objective < 1 - 1e-9:
             continue
         floor = 1 - 1e-9
+        placement = best.placement
         by_nodes = balance_routing(instance, placement, NODES, least_locality=floor)
         for known in (None, best):
-            found = balance_routing(
-                instance, placement, PARTS, least_locality=floor, known=known
-            )  # fmt: skip
+            found = balance_routing(instance, placement, PARTS, least_locality=floor, known=known)
             assert by_nodes is not None
             assert found is not None
             assert violations(instance, found) == []
@@ -123,13 +129,8 @@ def test_moving_parts_evens_as_well_where_everything_is_kept() -> None:
 def test_moving_the_parts_of_a_routing_costs_nothing_of_it() -> None:
     """Where links cross servers, too: the locality stays, and the squares fall or stay."""
     crossed = fell = 0
-    for seed in range(60):
-        rng = np.random.default_rng([seed, 12])
-        instance = oracle.random_instance(rng, exclusive=seed % 2 > 0, load_cap=1.0)
-        placement, contents = drawn_placement(instance, rng)
-        instance = replace(instance, load_cap=2 * oracle.route(instance, contents, bottleneck=True))
-        best = best_routing(instance, placement, NODES)
-        assert best is not None
+    for instance, best in routed(12):
+        placement = best.placement
         worth = evaluate(instance, best).objective
         found = balance_routing(instance, placement, PARTS, least_locality=worth, known=best)
         assert found is not None
