@@ -194,7 +194,8 @@ def propose_alone(placer: Placer, method: str, budget: Budget) -> Proposal:
 
     Water-filling guides the search, and close to the cap it leaves unserved what a program serves.
     There what it found is no judge of its starts: they are proposed too, and where they know of
-    less load of the busiest GPU, it is searched again under the cap that this gives.
+    less load of the busiest GPU, it is searched again under the cap that this gives. All of that
+    takes time; without it a start may be better.
 
     Parameters
     ----------

@@ -92,3 +92,16 @@ def test_a_phase_that_runs_over_is_named() -> None:
         clock.now += 4.5 + 2 * OVER_S
     assert [o.phase for o in whole.overruns] == ["slow"]
     assert whole.overruns[0].seconds == pytest.approx(2 * OVER_S)
+
+
+def test_a_step_is_afforded_again_if_what_it_took_is_left() -> None:
+    """Of ten seconds: after four begun at nothing, and not after six; the clock has its say."""
+    now = [0.0]
+    for taken, again in ((4.0, True), (6.0, False)):
+        now[0] = 0.0
+        budget = Budget(10.0, clock=lambda: now[0])
+        begin = budget.elapsed_s
+        now[0] = taken
+        assert budget.affords_again(begin) == again
+        assert budget.cut_short != again
+    assert Budget().affords_again(-1e9)
