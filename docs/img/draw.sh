@@ -27,4 +27,6 @@ if [ -n "$browser" ]; then
     "$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars \
         --user-data-dir="$work/profile" --window-size=1280,1290 \
         --screenshot=docs/img/report.png "file://$work/report.html" 2>/dev/null
+else
+    echo "docs/img/report.png stays as it is: there is no Chromium" >&2
 fi

@@ -28,6 +28,9 @@ WHOLE = 0.9995
 NAMED = 3
 """Dropped workflows that are named; the rest are counted."""
 
+AS_GOOD = 1e-4
+"""Gap below which nobody asks for more, however the solve ended: solves stop there by default."""
+
 SPARE = 1e-9
 """Busy fraction up to which a replica serves nothing."""
 
@@ -127,7 +130,7 @@ def plan_verdict(plan: Plan) -> Verdict:
     if certificate.status == "heuristic":
         said = f"{certificate.method} is a heuristic: how far from the best it is, is unknown"
         fair.append(_expected(said))
-    elif certificate.status not in ("optimal", "gap"):
+    elif certificate.status not in ("optimal", "gap") and certificate.gap > AS_GOOD:
         if certificate.best_bound >= 1 - SPARE:
             poor.append(
                 _expected(

@@ -56,6 +56,8 @@ def changed(plan: Plan, **fields: Any) -> Verdict:
         ({"status": "time limit", "best_bound": 1.0, "gap": 0.5}, "poor", "nothing is proven"),
         ({"status": "time limit", "best_bound": 0.9, "gap": 0.5}, "fair", "0.9000"),
         ({"status": "gap", "gap": 0.003}, "good", "0.30%"),
+        # A bound of 1 is known without a proof, and says all of a plan that comes to it.
+        ({"status": "refined", "best_bound": 1.0, "gap": 1e-5}, "good", "no plan is better"),
         # The gravest doubt is the headline; the others are said too.
         ({"status": "heuristic", "max_utilization": 2.0}, "poor", "overload"),
     ],
